@@ -1,0 +1,177 @@
+"""The YAML index of datasets, as gammapy writes it: names, types and files.
+
+An entry may have ``mask_fit``, which gammapy ignores::
+
+    datasets:
+    -   name: hess-23523
+        type: SpectrumDatasetOnOff
+        filename: pha_obshess-23523.fits
+        mask_fit: {energy_min: 0.66 TeV, energy_max: 30 TeV}
+
+Bins wholly inside the range are fitted. A mask that is no range is written as ``mask_fit: {bins: [false, true, ...]}``.
+"""
+
+import hashlib
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from astropy import units as u
+
+from .container import Datasets
+from .errors import InputError
+from .files import as_path, read_bytes, write_files
+from .fits_table import naming
+from .ogip_write import sibling_paths
+from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from .spectrum_files import contents, read_counts, read_on_off
+
+READERS = {"SpectrumDatasetOnOff": read_on_off, "SpectrumDataset": read_counts}
+# gammapy's layout: its checksum is over the text, so the same layout gives the same checksum
+LAYOUT: dict[str, Any] = {"sort_keys": False, "indent": 4, "width": 80, "default_flow_style": False}
+
+
+def read_datasets(filename: Any) -> Datasets:
+    """Read a YAML index and the files it names, which are looked for beside it, then as given.
+
+    A checksum that does not match gives a warning: the index may have been edited on purpose.
+    """
+    path = as_path(filename)
+    data = _load(path)
+    if not isinstance(data, dict) or not isinstance(data.get("datasets"), list):
+        found = f"the keys {list(data)}" if isinstance(data, dict) else f"a {type(data).__name__}"
+        raise InputError(f"{path}: not an index of datasets: found {found}, expected a mapping with the list 'datasets'. Check the name.")
+    datasets, names = [], []
+    for i, entry in enumerate(data["datasets"]):
+        with naming(path):
+            name, dataset = _read_entry(entry, i, path.parent)
+        names.append(name)
+        datasets.append(dataset)
+    with naming(path):
+        return Datasets(datasets, names)
+
+
+def _load(path: Path) -> Any:
+    try:
+        # safe_load builds plain data only, so that an index can never run code
+        data = yaml.safe_load(read_bytes(path).decode())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: not a YAML file of plain data ({text}). Correct the file, or check the name.") from error
+    if isinstance(data, dict) and "checksum" in data:
+        stored = data.pop("checksum")
+        if stored != _checksum(yaml.safe_dump(data, **LAYOUT)):
+            warnings.warn(
+                f"{path}: the checksum does not match, so the file was changed after it was written. "
+                "If this was on purpose, remove the line 'checksum'.",
+                stacklevel=3,
+            )
+    return data
+
+
+def _checksum(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _read_entry(entry: Any, i: int, folder: Path) -> tuple[str, Any]:
+    if not isinstance(entry, dict):
+        raise InputError(f"datasets[{i}]: found {entry!r}, expected a mapping with name, type and filename.")
+    missing = [key for key in ("name", "type", "filename") if key not in entry]
+    if missing:
+        raise InputError(f"datasets[{i}]: {', '.join(missing)} missing, found {', '.join(map(str, entry))}. Add it to the entry.")
+    name, kind, file = str(entry["name"]), entry["type"], entry["filename"]
+    if kind not in READERS:
+        raise InputError(
+            f"dataset {name!r}: the type {kind!r} cannot be read; this version reads spectra: {', '.join(READERS)}. "
+            "Remove the entry, or extract a spectrum first."
+        )
+    given = as_path(file)
+    beside = folder / given
+    path = beside if beside.exists() or not given.exists() else given
+    dataset = READERS[kind](path)
+    if entry.get("mask_fit") is not None:
+        with naming(f"dataset {name!r}"):
+            dataset = dataset.replace(mask_fit=_read_mask(entry["mask_fit"], dataset))
+    return name, dataset
+
+
+def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
+    form = "expected {energy_min: 0.66 TeV, energy_max: 30 TeV} or {bins: [false, true, ...]}"
+    if not isinstance(entry, dict) or not entry or set(entry) - {"energy_min", "energy_max", "bins"}:
+        raise InputError(f"mask_fit: found {entry!r}, {form}.")
+    if "bins" in entry:
+        bins = entry["bins"]
+        if len(entry) > 1 or not isinstance(bins, list) or not all(isinstance(b, bool) for b in bins):
+            raise InputError(f"mask_fit: found {entry!r}, {form}.")
+        if len(bins) != dataset.n_reco:
+            raise InputError(f"mask_fit: found {len(bins)} bins, expected {dataset.n_reco}, one per energy bin of the file.")
+        return np.array(bins)
+    limits = {}
+    for key, text in entry.items():
+        try:
+            limits[key] = u.Quantity(text)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"mask_fit: {key} is {text!r}, expected an energy such as '0.66 TeV'.") from error
+        if not limits[key].isscalar or not limits[key].unit.is_equivalent("TeV") or not np.isfinite(limits[key].value):
+            raise InputError(f"mask_fit: {key} is {text!r}, expected an energy such as '0.66 TeV'.")
+    return dataset.energy_mask(**limits)
+
+
+def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -> None:
+    """Write a YAML index and the files of every dataset beside it; all of them or none.
+
+    On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they have no livetime, which OGIP
+    needs; spectra with known background in the GADF region form. gammapy reads the result with `Datasets.read`.
+    """
+    path = as_path(filename)
+    files: dict[Path, bytes] = {}
+    entries = []
+    for name, dataset in datasets.items():
+        if not isinstance(dataset, SpectrumDataset | SpectrumDatasetOnOff):
+            raise InputError(
+                f"dataset {name!r}: {type(dataset).__name__} cannot be written; this version writes {', '.join(READERS)}."
+            )
+        ogip = isinstance(dataset, SpectrumDatasetOnOff) and _fits_ogip(dataset)
+        target = _target(path.parent, name, dataset.tag, {path, *files})
+        with naming(f"dataset {name!r}"):
+            files |= contents(dataset, target, name, "ogip" if ogip else "gadf")
+        entry = {"name": name, "type": dataset.tag, "filename": target.name}
+        if dataset.mask_fit is not None:
+            entry["mask_fit"] = _mask_entry(np.asarray(dataset.mask_fit), dataset)
+        entries.append(entry)
+    text = yaml.safe_dump({"datasets": entries, "metadata": {"creator": "gammajax"}}, **LAYOUT)
+    # the index comes last: once it is there, all it names is there
+    files[path] = (text + yaml.safe_dump({"checksum": _checksum(text)}, **LAYOUT)).encode()
+    write_files(files, overwrite)
+
+
+def _fits_ogip(dataset: SpectrumDatasetOnOff) -> bool:
+    whole = all(field is not None for field in (dataset.counts, dataset.counts_off, dataset.exposure))
+    perfect = dataset.edisp is None
+    return (
+        whole
+        and float(np.asarray(dataset.livetime)) > 0
+        and not (perfect and not np.array_equal(dataset.energy_edges, dataset.energy_true_edges))
+    )
+
+
+def _target(folder: Path, name: str, tag: str, taken: set[Path]) -> Path:
+    """A file name that no other file of this index has; letters that file systems dislike become underscores."""
+    stem = ("pha_obs" if tag == "SpectrumDatasetOnOff" else "") + re.sub(r"[^\w.+-]", "_", name)
+    for suffix in ("", *(f"-{i}" for i in range(2, len(taken) + 3))):
+        path = folder / f"{stem}{suffix}.fits"
+        if not taken & {path, *sibling_paths(path).values()}:
+            break
+    return path
+
+
+def _mask_entry(mask: np.ndarray, dataset: Any) -> dict[str, Any]:
+    inside = np.flatnonzero(mask)
+    if inside.size:
+        low, high = (float(dataset.energy_edges[i]) for i in (inside[0], inside[-1] + 1))
+        if np.array_equal(dataset.energy_mask(low, high), mask):
+            return {"energy_min": f"{low!r} TeV", "energy_max": f"{high!r} TeV"}
+    return {"bins": [bool(b) for b in mask]}

@@ -1,0 +1,161 @@
+"""Predicted counts and fit statistic of one dataset: pure functions of (dataset, models)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .convert import is_concrete
+from .errors import InputError
+from .models import Models
+from .sky_model import FoVBackgroundModel, SkyModel
+from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
+
+Spectrum = SpectrumDataset | SpectrumDatasetOnOff
+
+
+def npred_signal(dataset: Spectrum, models: Any, name: str | None = None) -> jax.Array:
+    """Counts predicted from the sky models, shape (n_reco,).
+
+    Sum over the models of R^T (exposure x flux), with the flux integrated over each true-energy bin. ``name`` is the
+    dataset's name; it selects among models with ``datasets_names``.
+    """
+    return signal(dataset, _sky_models(models, name))
+
+
+def npred_background(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
+    """Predicted background counts in the on region, shape (n_reco,).
+
+    `SpectrumDataset`: the background times the norms of its `FoVBackgroundModel`. `SpectrumDatasetOnOff`: alpha times
+    the off expectation, profiled for the signal of ``models``.
+    """
+    chosen = Models(models).acting_on(name)
+    if isinstance(dataset, SpectrumDatasetOnOff):
+        return dataset.npred_background(signal(dataset, chosen))
+    return background(dataset, chosen)
+
+
+def npred(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
+    """Predicted counts, signal plus background, shape (n_reco,). Pure: jit, vmap and grad work on dataset and models.
+
+    Negative predictions (of a negative amplitude, say) are not clipped.
+    """
+    chosen = Models(models).acting_on(name)
+    counts = signal(dataset, chosen)
+    if isinstance(dataset, SpectrumDatasetOnOff):
+        if dataset.counts_off is None:
+            return counts
+        return counts + dataset.npred_background(counts)
+    return counts + background(dataset, chosen)
+
+
+def stat_array(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
+    """Fit statistic per bin (``cash`` or ``wstat``), shape (n_reco,); 0 outside the mask. Priors are not in it."""
+    chosen = Models(models).acting_on(name)
+    if dataset.counts is None:
+        raise InputError(f"{type(dataset).__name__}: there are no counts to compare with; simulate them with fake().")
+    return masked(dataset, dataset.stat_bins, predict(dataset, chosen))
+
+
+def predict(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
+    """The prediction that enters the dataset's statistic: npred for cash, npred_signal for wstat."""
+    counts = signal(dataset, models)
+    return counts if isinstance(dataset, SpectrumDatasetOnOff) else counts + background(dataset, models)
+
+
+def masked(dataset: Spectrum, function: Any, prediction: jax.Array) -> jax.Array:
+    """``function(prediction)`` inside the mask, 0 with zero slope outside."""
+    if dataset.mask is None:
+        return function(prediction)
+    mask = jnp.asarray(dataset.mask)
+    # the inner where keeps NaN and infinity of masked bins out of the gradient
+    return jnp.where(mask, function(jnp.where(mask, prediction, 1.0)), 0.0)
+
+
+def signal(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
+    """Counts of the sky models among ``models``; models that share the response are folded together."""
+    edges = jnp.asarray(dataset.energy_true_edges)
+    dispersed, direct = None, None
+    for model in models:
+        if not isinstance(model, SkyModel):
+            continue
+        apply_exposure, _, apply_edisp = model.flags
+        counts = model.integrate_bins(edges, dataset.nodes)
+        if apply_exposure:
+            if dataset.exposure is None:
+                raise InputError(
+                    f"{type(dataset).__name__}: the exposure is missing, so model {model.name!r} predicts nothing. "
+                    "Give exposure=..., or switch it off with apply_irf={'exposure': False}."
+                )
+            counts = counts * jnp.asarray(dataset.exposure)
+        if apply_edisp:
+            dispersed = counts if dispersed is None else dispersed + counts
+        else:
+            direct = counts if direct is None else direct + counts
+    npred = jnp.zeros(dataset.n_reco, edges.dtype)
+    if dispersed is not None:
+        npred = dataset.apply_response(dispersed)
+    if direct is not None:
+        npred = npred + dataset.apply_response(direct, edisp=False)
+    return npred
+
+
+def background(dataset: SpectrumDataset, models: Sequence[Any]) -> jax.Array:
+    """The dataset's background times the norm of its background model."""
+    acting = [m for m in models if isinstance(m, FoVBackgroundModel)]
+    if len(acting) > 1:
+        raise InputError(f"One background model per dataset: found {', '.join(repr(m.name) for m in acting)}.")
+    if not acting:
+        return dataset.npred_background()
+    edges = jnp.asarray(dataset.energy_edges)
+    return dataset.npred_background(acting[0].evaluate(jnp.sqrt(edges[:-1] * edges[1:])))
+
+
+def _sky_models(models: Any, name: str | None) -> list[SkyModel]:
+    return [m for m in Models(models).acting_on(name) if isinstance(m, SkyModel)]
+
+
+def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
+    """Raise an `InputError` if the dataset cannot enter a fit with these models."""
+    what = f"Dataset {name!r}"
+    if not isinstance(dataset, Spectrum):
+        raise InputError(f"{what}: found {type(dataset).__name__}, expected a dataset.")
+    if dataset.counts is None:
+        raise InputError(f"{what}: there are no counts. Read or simulate them first.")
+    backgrounds = [m.name for m in models if isinstance(m, FoVBackgroundModel)]
+    if len(backgrounds) > 1:
+        raise InputError(f"{what}: one background model per dataset, found {', '.join(map(repr, backgrounds))}.")
+    if backgrounds and isinstance(dataset, SpectrumDatasetOnOff):
+        raise InputError(
+            f"{what}: the background model {backgrounds[0]!r} has no effect, because the W statistic profiles the "
+            "background from the off counts. Remove the model, or fit a SpectrumDataset."
+        )
+    if backgrounds and dataset.background is None:
+        raise InputError(f"{what}: the model {backgrounds[0]!r} scales a background that is missing.")
+    if dataset.exposure is None and any(isinstance(m, SkyModel) and m.flags[0] for m in models):
+        raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")
+    if not is_concrete(dataset.counts) or (dataset.mask is not None and not is_concrete(dataset.mask)):
+        return
+    mask = np.ones(dataset.n_reco, bool) if dataset.mask is None else np.asarray(dataset.mask)
+    if not mask.any():
+        raise InputError(
+            f"{what}: the mask excludes every bin (mask_safe keeps "
+            f"{'all' if dataset.mask_safe is None else int(np.sum(dataset.mask_safe))}, mask_fit "
+            f"{'all' if dataset.mask_fit is None else int(np.sum(dataset.mask_fit))} of {dataset.n_reco}). "
+            "Widen the fit range, or leave the dataset out."
+        )
+    if isinstance(dataset, SpectrumDatasetOnOff):
+        if dataset.counts_off is None:
+            raise InputError(f"{what}: there are no off counts. Read the background file, or fit a SpectrumDataset.")
+        if is_concrete(dataset.acceptance) and is_concrete(dataset.acceptance_off):
+            bad = mask & ~(np.asarray(dataset.alpha) > 0)
+            if bad.any():
+                first = int(np.argmax(bad))
+                raise InputError(
+                    f"{what}: alpha must be positive in fitted bins, found acceptance "
+                    f"{np.asarray(dataset.acceptance)[first]} and acceptance_off "
+                    f"{np.asarray(dataset.acceptance_off)[first]} in bin {first} ({int(bad.sum())} such bins). "
+                    "Exclude them with mask_safe."
+                )

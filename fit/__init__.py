@@ -1,0 +1,1 @@
+"""Fits: parameters, joint objective, optimisers, errors."""

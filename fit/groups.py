@@ -1,0 +1,222 @@
+"""Datasets that share a program, padded and stacked: the data of a vmapped sum."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..datasets.container import Datasets
+from ..datasets.spectrum import SpectrumBase
+from ..datasets.structure import Structure
+from .ladder import batch_rung, bins_rung
+from .space import ParameterSpace
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the numbers of a model item are found: ``vector`` is one of
+
+    "fixed" / "fixed_own": constants, the same for all members / one row a member;
+    "shared" / "own": global free parameters, likewise; "local": the member's own free parameters;
+    "table" / "table_own": arrays that are not parameters.
+    """
+
+    vector: str
+    offset: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """The static side of a group: everything that chooses its program."""
+
+    type: type
+    nodes: int
+    structures: tuple[Structure, ...]
+    sources: tuple[tuple[Source, ...], ...]
+    shared_fields: tuple[str, ...]
+    n_members: int
+    n_shared: int
+    n_own: int
+    n_local: int
+
+
+@dataclass
+class Group:
+    """One group: its program, its arrays (a pytree of `GroupSpec`-shaped data), and who its members are.
+
+    ``members`` are the indices of the datasets in the rows that are not padding; ``locals`` (rows, n_local) the indices of
+    each row's local parameters in the vector of all parameters.
+    """
+
+    spec: GroupSpec
+    arrays: dict[str, Any]
+    members: np.ndarray
+    locals: np.ndarray
+
+
+def build_groups(datasets: Datasets, space: ParameterSpace, global_position: np.ndarray) -> list[Group]:
+    """Sort datasets into groups of one program each.
+
+    ``global_position`` maps an index in the vector of all parameters to its place among the global free ones.
+    """
+    identities: dict[Structure, int] = {}
+    structure_id = [identities.setdefault(m.structure, len(identities)) for m in space.models]
+    members: dict[tuple[Any, ...], list[int]] = {}
+    layouts: list[_Layout] = []
+    for index, dataset in enumerate(datasets):
+        layout = _layout(space, space.acting[index])
+        layouts.append(layout)
+        key = (
+            type(dataset),
+            dataset.nodes,
+            bins_rung(dataset.n_reco),
+            bins_rung(dataset.n_true),
+            tuple(structure_id[m] for m in space.acting[index]),
+            layout.kinds,
+        )
+        members.setdefault(key, []).append(index)
+    return [
+        _group(datasets, space, layouts, rows, key[2], key[3], global_position) for key, rows in members.items()
+    ]
+
+
+@dataclass
+class _Layout:
+    """Numbers of one dataset's models: kinds of the items (static) and indices in the vector of all parameters."""
+
+    kinds: tuple[tuple[str, int, int], ...]
+    fixed: list[int]
+    globals: list[int]
+    locals: list[int]
+
+
+def _layout(space: ParameterSpace, acting: tuple[int, ...]) -> _Layout:
+    kinds: list[tuple[str, int, int]] = []
+    vectors: dict[str, list[int]] = {"fixed": [], "global": [], "local": []}
+    for model in acting:
+        for entries in space.models[model].entries:
+            if entries is None:
+                kinds.append(("table", 0, 0))
+                continue
+            first = int(entries[0]) if len(entries) else -1
+            if first < 0 or not space.free[first]:
+                kind = "fixed"
+            else:
+                kind = "global" if space.owner[first] < 0 else "local"
+            vector = vectors[kind]
+            if kind == "local" and first in vector:
+                # linked within the dataset: one local parameter in two places
+                kinds.append((kind, vector.index(first), len(entries)))
+                continue
+            kinds.append((kind, len(vector), len(entries)))
+            vector.extend(int(e) for e in entries)
+    return _Layout(tuple(kinds), vectors["fixed"], vectors["global"], vectors["local"])
+
+
+def _group(
+    datasets: Datasets,
+    space: ParameterSpace,
+    layouts: list[_Layout],
+    rows: list[int],
+    n_reco: int,
+    n_true: int,
+    global_position: np.ndarray,
+) -> Group:
+    first, layout = datasets[rows[0]], layouts[rows[0]]
+    n_rows = batch_rung(len(rows))
+    padded = rows + [rows[0]] * (n_rows - len(rows))
+    fixed = np.array([layouts[r].fixed for r in padded], int).reshape(n_rows, -1)
+    global_ = global_position[np.array([layouts[r].globals for r in padded], int).reshape(n_rows, -1)]
+    locals_ = np.array([layouts[r].locals for r in padded], int).reshape(n_rows, -1)
+    fixed_values = space.values[fixed]
+    traced = isinstance(fixed_values, jax.Array)
+    fixed_same = np.all(fixed == fixed[:1], axis=0) if traced else np.all(fixed_values == fixed_values[:1], axis=0)
+    global_same = np.all(global_ == global_[:1], axis=0)
+
+    arrays: dict[str, Any] = {
+        "fixed": fixed_values[0][fixed_same],
+        "fixed_own": fixed_values[:, ~fixed_same],
+        "shared": global_[0][global_same],
+        "own": global_[:, ~global_same],
+    }
+    tables, tables_own, sources = _sources(space, padded, layout, fixed_same, global_same)
+    arrays["table"], arrays["table_own"] = tables, tables_own
+    data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, n_reco, n_true)
+    arrays["data"] = {k: v for k, v in data.items() if k in shared_fields}
+    arrays["data_own"] = {k: v for k, v in data.items() if k not in shared_fields}
+    spec = GroupSpec(
+        type=type(first),
+        nodes=first.nodes,
+        structures=tuple(space.models[m].structure for m in space.acting[rows[0]]),
+        sources=sources,
+        shared_fields=shared_fields,
+        n_members=n_rows,
+        n_shared=int(global_same.sum()),
+        n_own=int((~global_same).sum()),
+        n_local=locals_.shape[1],
+    )
+    return Group(spec, arrays, np.array(rows), locals_)
+
+
+def _sources(
+    space: ParameterSpace, rows: list[int], layout: _Layout, fixed_same: np.ndarray, global_same: np.ndarray
+) -> tuple[list[Any], list[Any], tuple[tuple[Source, ...], ...]]:
+    """Tables of the models (one for all members where they share it), and where each item's numbers are found."""
+    tables: list[Any] = []
+    tables_own: list[Any] = []
+    sources: list[tuple[Source, ...]] = []
+    kinds = iter(layout.kinds)
+    for place, model in enumerate(space.acting[rows[0]]):
+        of_model: list[Source] = []
+        for number, item in enumerate(space.models[model].items):
+            kind, offset, size = next(kinds)
+            shape = np.shape(item.content) if item.kind != "parameter" else ()
+            if kind == "table":
+                contents = [space.models[space.acting[r][place]].items[number].content for r in rows]
+                if all(c is contents[0] for c in contents):
+                    of_model.append(Source("table", len(tables), shape))
+                    tables.append(contents[0])
+                else:
+                    of_model.append(Source("table_own", len(tables_own), shape))
+                    tables_own.append(np.stack(contents))
+                continue
+            if kind == "local":
+                of_model.append(Source("local", offset, shape))
+                continue
+            same = fixed_same if kind == "fixed" else global_same
+            names = ("fixed", "fixed_own") if kind == "fixed" else ("shared", "own")
+            # arrays of one item are consecutive and either all shared or all not
+            is_same = bool(same[offset]) if size else True
+            of_model.append(Source(names[0 if is_same else 1], int(np.sum(same[:offset] == is_same)), shape))
+        sources.append(tuple(of_model))
+    return tables, tables_own, tuple(sources)
+
+
+def _stack_data(members: list[SpectrumBase], n_rows: int, n_reco: int, n_true: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Arrays of the members by field: one array where all members hold the same, else stacked (rows first)."""
+    per_member = [m.likelihood_arrays(n_reco, n_true) for m in members]
+    data: dict[str, Any] = {}
+    shared: list[str] = []
+    for field in per_member[0]:
+        values = [arrays[field] for arrays in per_member]
+        if field != "mask_safe" and _all_same(values):
+            shared.append(field)
+            data[field] = values[0]
+            continue
+        padding = n_rows - len(values)
+        blank = np.zeros(values[0].shape, bool) if field == "mask_safe" else values[0]
+        stack = jnp.stack if any(isinstance(v, jax.Array) for v in values) else np.stack
+        data[field] = stack(values + [blank] * padding)
+    return data, tuple(shared)
+
+
+def _all_same(values: list[Any]) -> bool:
+    first = values[0]
+    if all(v is first for v in values):
+        return True
+    if any(isinstance(v, jax.Array) for v in values):
+        return False
+    return all(np.array_equal(first, v) for v in values[1:])

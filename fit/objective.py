@@ -1,0 +1,202 @@
+"""The joint fit statistic as vmapped sums over groups of datasets, with the blocks of its normal equations.
+
+Free parameters come in two kinds: *global* ones, a vector (n_global,), and *local* ones that act on one dataset each, an
+array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..datasets.npred import masked, predict
+from .groups import GroupSpec
+
+
+class Theta(NamedTuple):
+    """Values of the free parameters: ``globals`` (n_global,) and, per group, ``locals`` (n_members, n_local)."""
+
+    globals: jax.Array
+    locals: tuple[jax.Array, ...]
+
+
+class Blocks(NamedTuple):
+    """Slope and curvature of one group: gradient and matrix in the order shared, own, local parameters.
+
+    ``slope_shared`` (s,), ``slope_own`` (m, q), ``shared`` (s, s), ``mixed`` (m, s, q), ``own`` (m, q, q), where q counts
+    the own and the local parameters of a member.
+    """
+
+    slope_shared: jax.Array
+    slope_own: jax.Array
+    shared: jax.Array
+    mixed: jax.Array
+    own: jax.Array
+
+
+class LocalBlocks(NamedTuple):
+    """Local side of the normal equations of one group; ``cross`` (m, g, l) couples to the globals ``index`` (m, g)."""
+
+    slope: jax.Array
+    matrix: jax.Array
+    cross: jax.Array
+    index: jax.Array
+
+
+class Normal(NamedTuple):
+    """Normal equations of the whole problem: an arrowhead of global blocks and small local blocks."""
+
+    slope: jax.Array
+    matrix: jax.Array
+    locals: tuple[LocalBlocks | None, ...]
+
+
+def inputs(spec: GroupSpec, arrays: dict[str, Any], theta: Theta, group: int) -> tuple[jax.Array, jax.Array]:
+    """A group's shared parameters (s,) and its members' own ones (m, q)."""
+    shared = theta.globals[arrays["shared"]]
+    own = jnp.concatenate([theta.globals[arrays["own"]], theta.locals[group]], axis=1)
+    return shared, own
+
+
+def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any, own: Any) -> Any:
+    """``function(dataset, models)`` for every member, stacked.
+
+    What all members share stays unbatched, so that vmap hoists the work on it out of the sum.
+    """
+    batched = {k: arrays[k] for k in ("fixed_own", "table_own", "data_own")}
+    common = {k: arrays[k] for k in ("fixed", "table", "data")}
+
+    def member(shared, own, batched, common):
+        vectors = {
+            "shared": shared,
+            "own": own[: spec.n_own],
+            "local": own[spec.n_own :],
+            "fixed": common["fixed"],
+            "fixed_own": batched["fixed_own"],
+        }
+        tables = {"table": common["table"], "table_own": batched["table_own"]}
+        models = []
+        for structure, sources in zip(spec.structures, spec.sources, strict=True):
+            numbers = []
+            for source in sources:
+                if source.vector in tables:
+                    numbers.append(jnp.asarray(tables[source.vector][source.offset]))
+                    continue
+                size = int(np.prod(source.shape))
+                numbers.append(vectors[source.vector][source.offset : source.offset + size].reshape(source.shape))
+            models.append(structure.build(numbers))
+        dataset = spec.type(**common["data"], **batched["data_own"], nodes=spec.nodes)
+        return function(dataset, models)
+
+    return jax.vmap(member, in_axes=(None, 0, 0, None), axis_size=spec.n_members)(shared, own, batched, common)
+
+
+def _deviance(dataset: Any, models: Any) -> jax.Array:
+    return masked(dataset, dataset.deviance_bins, predict(dataset, models))
+
+
+def group_stat(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
+    """Deviance of each member, (m,)."""
+    return jnp.sum(evaluate(spec, arrays, _deviance, shared, own), axis=-1)
+
+
+def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
+    """What turns each member's deviance into its fit statistic, (m,)."""
+
+    def offset(dataset, models):
+        return jnp.sum(jnp.where(jnp.asarray(dataset.mask), dataset.offset_bins(), 0.0))
+
+    return evaluate(spec, arrays, offset, shared, own)
+
+
+def group_fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
+    """Deviance of the group, its gradient, and its expected curvature, from forward-mode Jacobians of the prediction."""
+
+    def prediction(shared, own):
+        return evaluate(spec, arrays, predict, shared, own)
+
+    predicted = prediction(shared, own)
+    stat, score, weight = _stat_terms(spec, arrays, predicted)
+    along_shared = _columns(lambda s: prediction(s, own), shared, jnp.eye(shared.shape[0], dtype=shared.dtype))
+    steps = jnp.broadcast_to(jnp.eye(own.shape[1], dtype=own.dtype)[:, None, :], (own.shape[1], *own.shape))
+    along_own = _columns(lambda o: prediction(shared, o), own, steps)
+    weighted = along_shared * weight
+    return jnp.sum(stat), Blocks(
+        slope_shared=jnp.einsum("smb,mb->s", along_shared, score),
+        slope_own=jnp.einsum("qmb,mb->mq", along_own, score),
+        shared=jnp.einsum("smb,tmb->st", weighted, along_shared),
+        mixed=jnp.einsum("smb,qmb->msq", weighted, along_own),
+        own=jnp.einsum("pmb,mb,qmb->mpq", along_own, weight, along_own),
+    )
+
+
+def _columns(function: Any, at: jax.Array, directions: jax.Array) -> jax.Array:
+    """Derivatives of ``function`` along each direction (first axis)."""
+    if directions.shape[0] == 0:
+        value = jax.eval_shape(function, at)
+        return jnp.zeros((0, *value.shape), value.dtype)
+    return jax.vmap(lambda d: jax.jvp(function, (at,), (d,))[1])(directions)
+
+
+def _stat_terms(spec: GroupSpec, arrays: dict[str, Any], predicted: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Deviance, slope and expected curvature per bin, (m, bins) each; zero outside the masks."""
+
+    def member(data_own, data, prediction):
+        dataset = spec.type(**data, **data_own, nodes=spec.nodes)
+        mask = jnp.asarray(dataset.mask)
+        stat = masked(dataset, dataset.deviance_bins, prediction)
+        score, weight = dataset.score_bins(jnp.where(mask, prediction, 1.0))
+        return stat, jnp.where(mask, score, 0.0), jnp.where(mask, weight, 0.0)
+
+    return jax.vmap(member, in_axes=(0, None, 0))(arrays["data_own"], arrays["data"], predicted)
+
+
+def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
+    """Exact curvature of the group's statistic (forward over reverse), in the same blocks as `group_fisher`."""
+
+    def gradient(shared, own):
+        return jax.grad(lambda s, o: jnp.sum(group_stat(spec, arrays, s, o)), argnums=(0, 1))(shared, own)
+
+    slope_shared, slope_own = gradient(shared, own)
+    n_shared, n_own = shared.shape[0], own.shape[1]
+    if n_shared:
+        by_shared = jax.vmap(lambda d: jax.jvp(lambda s: gradient(s, own), (shared,), (d,))[1])(
+            jnp.eye(n_shared, dtype=shared.dtype)
+        )
+        of_shared, mixed = by_shared[0], jnp.moveaxis(by_shared[1], 0, 1)
+    else:
+        of_shared, mixed = jnp.zeros((0, 0), own.dtype), jnp.zeros((spec.n_members, 0, n_own), own.dtype)
+    if n_own:
+        steps = jnp.broadcast_to(jnp.eye(n_own, dtype=own.dtype)[:, None, :], (n_own, *own.shape))
+        by_own = jax.vmap(lambda d: jax.jvp(lambda o: gradient(shared, o)[1], (own,), (d,))[1])(steps)
+        of_own = jnp.moveaxis(by_own, 0, 2)
+    else:
+        of_own = jnp.zeros((spec.n_members, 0, 0), own.dtype)
+    return Blocks(slope_shared, slope_own, of_shared, mixed, of_own)
+
+
+def assemble(specs: tuple[GroupSpec, ...], arrays: Any, blocks: list[Blocks], n_global: int) -> Normal:
+    """Sum the groups' blocks into the normal equations of the whole problem."""
+    dtype = blocks[0].slope_own.dtype
+    slope, matrix = jnp.zeros(n_global, dtype), jnp.zeros((n_global, n_global), dtype)
+    locals_: list[LocalBlocks | None] = []
+    for spec, data, block in zip(specs, arrays, blocks, strict=True):
+        shared, own, n = data["shared"], data["own"], spec.n_own
+        if spec.n_shared:
+            slope = slope.at[shared].add(block.slope_shared)
+            matrix = matrix.at[shared[:, None], shared[None, :]].add(block.shared)
+        if n:
+            slope = slope.at[own].add(block.slope_own[:, :n])
+            matrix = matrix.at[own[:, :, None], own[:, None, :]].add(block.own[:, :n, :n])
+            if spec.n_shared:
+                mixed = block.mixed[:, :, :n]
+                matrix = matrix.at[shared[None, :, None], own[:, None, :]].add(mixed)
+                matrix = matrix.at[own[:, :, None], shared[None, None, :]].add(jnp.swapaxes(mixed, 1, 2))
+        if not spec.n_local:
+            locals_.append(None)
+            continue
+        index = jnp.concatenate([jnp.broadcast_to(shared, (spec.n_members, spec.n_shared)), own], axis=1)
+        cross = jnp.concatenate([block.mixed[:, :, n:], block.own[:, :n, n:]], axis=1)
+        locals_.append(LocalBlocks(block.slope_own[:, n:], block.own[:, n:, n:], cross, index))
+    return Normal(slope, matrix, tuple(locals_))

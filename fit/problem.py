@@ -1,0 +1,200 @@
+"""A joint fit made ready: programs, arrays, parameters."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..datasets.container import Datasets
+from ..datasets.errors import InputError
+from ..datasets.models import Models
+from ..datasets.npred import check_ready
+from .groups import Group, GroupSpec, build_groups
+from .objective import Blocks, Normal, Theta, assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
+from .priors import PriorArrays, prior_arrays, prior_curvature, prior_score, prior_value
+from .space import ParameterSpace, parameter_space
+
+
+@dataclass(frozen=True)
+class ProblemSpec:
+    """Static side of a joint fit: it chooses the compiled program, and is all that does."""
+
+    groups: tuple[GroupSpec, ...]
+    n_global: int
+    has_priors: bool
+
+
+@dataclass
+class Problem:
+    """A joint fit of ``datasets`` with ``models``: a static ``spec``, a pytree of ``arrays``, and who is who.
+
+    Everything numerical is a pure function of ``(spec, arrays, theta)``, see the functions of this module.
+    """
+
+    datasets: Datasets
+    models: Models
+    space: ParameterSpace
+    groups: list[Group]
+    spec: ProblemSpec
+    arrays: dict[str, Any]
+    global_index: np.ndarray
+
+    @property
+    def free_names(self) -> list[str]:
+        return self.space.free_names
+
+    def theta(self, vector: Any) -> Theta:
+        """Free parameters as blocks from the vector of all parameters (n,)."""
+        xp = jnp if isinstance(vector, jax.Array) else np
+        return Theta(xp.asarray(vector)[self.global_index], tuple(xp.asarray(vector)[g.locals] for g in self.groups))
+
+    def start(self) -> Theta:
+        """Start values of the free parameters, moved into their bounds."""
+        values = self.space.values
+        if not isinstance(values, jax.Array):
+            values = np.clip(values, self.space.low, self.space.high)
+        return self.theta(values)
+
+    def from_free(self, free: Any) -> Theta:
+        """Free parameters as blocks from the vector of free ones, in the order of ``free_names``."""
+        whole = jnp.asarray(self.space.values).at[self.space.free_index].set(free)
+        return self.theta(whole)
+
+    def to_vector(self, theta: Theta, out: np.ndarray | None = None) -> np.ndarray:
+        """The vector of all parameters with the blocks ``theta`` in place."""
+        vector = np.array(self.space.values, float) if out is None else out
+        vector[self.global_index] = np.asarray(theta.globals)
+        for group, block in zip(self.groups, theta.locals, strict=True):
+            n = len(group.members)
+            vector[group.locals[:n]] = np.asarray(block)[:n]
+        return vector
+
+
+def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Problem:
+    """Check the input, sort the datasets into groups and lay out the parameters."""
+    datasets = datasets if isinstance(datasets, Datasets) else _as_datasets(datasets)
+    models = Models(models)
+    if not len(datasets):
+        raise InputError("There is no dataset to fit.")
+    space = parameter_space(models, datasets.names)
+    for index, (name, dataset) in enumerate(datasets.items()):
+        check_ready(dataset, name, [models.models[i] for i in space.acting[index]])
+    if need_free and not space.free.any():
+        raise InputError(
+            f"All {len(space.names)} parameters are frozen, there is nothing to fit. Free some with models.unfreeze(name)."
+        )
+    is_global = space.free & (space.owner < 0)
+    global_index = np.flatnonzero(is_global)
+    position = np.full(len(space.names), -1)
+    position[global_index] = np.arange(len(global_index))
+    groups = build_groups(datasets, space, position)
+    priors = any(p is not None and p.prior is not None and not p.frozen for p in space.parameters)
+    spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
+    arrays: dict[str, Any] = {
+        "groups": tuple(g.arrays for g in groups),
+        "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
+        "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
+        "constant": _frozen_priors(space),
+    }
+    if priors:
+        arrays["priors"] = (
+            prior_arrays([space.parameters[i] for i in global_index], (len(global_index),)),
+            tuple(_local_priors(space, g) for g in groups),
+        )
+    return Problem(datasets, models, space, groups, spec, arrays, global_index)
+
+
+def _as_datasets(given: Any) -> Datasets:
+    if isinstance(given, dict | list | tuple):
+        return Datasets(given)
+    return Datasets([given])
+
+
+def _frozen_priors(space: ParameterSpace) -> float:
+    """Priors of frozen parameters: a constant of the statistic."""
+    return sum(
+        float(p.prior(p.value)) for p in space.parameters if p is not None and p.frozen and p.prior is not None
+    )
+
+
+def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:
+    parameters = [space.parameters[i] for i in group.locals.ravel()]
+    arrays = prior_arrays(parameters, group.locals.shape)
+    padding = np.arange(len(group.locals)) >= len(group.members)
+    silent = {name: np.where(padding[:, None], 0.0, getattr(arrays, name)) for name in ("weight", "log_weight", "constant")}
+    return arrays._replace(**silent)
+
+
+def total_stat(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+    """Fit statistic summed over all datasets, plus priors."""
+    total = jnp.asarray(arrays["constant"], theta.globals.dtype)
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        at = inputs(group, data, theta, number)
+        total = total + jnp.sum(group_stat(group, data, *at) + group_offset(group, data, *at))
+    return total + _priors(spec, arrays, theta)
+
+
+def offset(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+    """The part of `total_stat` that no free parameter changes."""
+    total = jnp.asarray(arrays["constant"], theta.globals.dtype)
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        total = total + jnp.sum(group_offset(group, data, *inputs(group, data, theta, number)))
+    return total
+
+
+def stat_and_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> tuple[jax.Array, Normal]:
+    """`total_stat` less `offset`, and the normal equations of scoring."""
+    stat, blocks = jnp.zeros((), theta.globals.dtype), []
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        part, block = group_fisher(group, data, *inputs(group, data, theta, number))
+        stat, blocks = stat + part, [*blocks, block]
+    normal = assemble(spec.groups, arrays["groups"], blocks, spec.n_global)
+    return stat + _priors(spec, arrays, theta), _add_priors(spec, arrays, theta, normal, exact=False)
+
+
+def exact_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> Normal:
+    """Gradient and exact second derivatives of the fit statistic."""
+    blocks: list[Blocks] = [
+        group_hessian(group, data, *inputs(group, data, theta, number))
+        for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True))
+    ]
+    normal = assemble(spec.groups, arrays["groups"], blocks, spec.n_global)
+    return _add_priors(spec, arrays, theta, normal, exact=True)
+
+
+def _priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+    if not spec.has_priors:
+        return jnp.zeros((), theta.globals.dtype)
+    of_globals, of_locals = arrays["priors"]
+    total = jnp.sum(prior_value(of_globals, theta.globals))
+    for prior, values in zip(of_locals, theta.locals, strict=True):
+        total = total + jnp.sum(prior_value(prior, values))
+    return total
+
+
+def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal: Normal, *, exact: bool) -> Normal:
+    if not spec.has_priors:
+        return normal
+    of_globals, of_locals = arrays["priors"]
+
+    def terms(prior, values):
+        slope, curvature = prior_score(prior, values)
+        return slope, prior_curvature(prior, values) if exact else curvature
+
+    slope, curvature = terms(of_globals, theta.globals)
+    locals_ = []
+    for prior, values, block in zip(of_locals, theta.locals, normal.locals, strict=True):
+        if block is None:
+            locals_.append(None)
+            continue
+        local_slope, local_curvature = terms(prior, values)
+        diagonal = jnp.eye(values.shape[1], dtype=values.dtype) * local_curvature[:, None, :]
+        locals_.append(block._replace(slope=block.slope + local_slope, matrix=block.matrix + diagonal))
+    return Normal(normal.slope + slope, normal.matrix + jnp.diag(curvature), tuple(locals_))
+
+
+compiled_stat = jax.jit(total_stat, static_argnums=0)
+compiled_exact_normal = jax.jit(exact_normal, static_argnums=0)
+compiled_value_and_grad = jax.jit(jax.value_and_grad(total_stat, argnums=2), static_argnums=0)

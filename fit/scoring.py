@@ -1,0 +1,196 @@
+"""Damped Fisher scoring: the default method of joint fits.
+
+Newton steps with the expected curvature, Levenberg-Marquardt damping relative to its diagonal (so that units and scales
+of parameters do not matter), bounds by projection, and stopping by the estimated distance to the minimum
+EDM = g^T A^-1 g / 2 in units of the statistic. Local parameters are eliminated dataset by dataset (Schur complement),
+so the cost is linear in their number.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import cho_solve
+
+from .objective import LocalBlocks, Normal, Theta
+from .problem import ProblemSpec, offset, stat_and_normal
+
+RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START = range(5)
+STATUS = ("running", "converged", "max_iterations", "stalled", "bad_start")
+
+START_DAMPING, MOST_DAMPING = 1e-4, 1e12
+
+
+def least_damping(dtype: Any) -> float:
+    """Damping that keeps a degenerate curvature matrix of unit diagonal solvable at this precision."""
+    return max(1e-9, 100 * float(jnp.finfo(dtype).eps))
+
+
+class Scoring(NamedTuple):
+    """State of the loop. ``candidate`` is the point to evaluate next; the rest describes the best point so far."""
+
+    theta: Theta
+    stat: jax.Array
+    normal: Normal
+    damping: jax.Array
+    candidate: Theta
+    predicted: jax.Array
+    edm: jax.Array
+    iterations: jax.Array
+    evaluations: jax.Array
+    status: jax.Array
+
+
+def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
+    """State before the first evaluation."""
+    theta = jax.tree.map(jnp.asarray, theta)
+    dtype = theta.globals.dtype
+    locals_ = tuple(
+        LocalBlocks(
+            jnp.zeros((g.n_members, g.n_local), dtype),
+            jnp.zeros((g.n_members, g.n_local, g.n_local), dtype),
+            jnp.zeros((g.n_members, g.n_shared + g.n_own, g.n_local), dtype),
+            jnp.zeros((g.n_members, g.n_shared + g.n_own), int),
+        )
+        if g.n_local
+        else None
+        for g in spec.groups
+    )
+    normal = Normal(jnp.zeros(spec.n_global, dtype), jnp.zeros((spec.n_global, spec.n_global), dtype), locals_)
+    infinite, zero = jnp.asarray(jnp.inf, dtype), jnp.asarray(0)
+    return Scoring(theta, infinite, normal, jnp.asarray(START_DAMPING, dtype), theta, infinite, infinite, zero, zero, zero)
+
+
+@partial(jax.jit, static_argnums=0)
+def run_scoring(
+    spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tolerance: jax.Array, limit: jax.Array
+) -> tuple[Scoring, jax.Array]:
+    """Iterate until convergence or until ``limit`` evaluations; the state, and the constant to add to its ``stat``."""
+
+    def unfinished(s: Scoring) -> jax.Array:
+        return (s.status == RUNNING) & (s.evaluations < limit)
+
+    final = jax.lax.while_loop(unfinished, partial(_iterate, spec, arrays, tolerance), state)
+    return final, offset(spec, arrays, final.theta)
+
+
+def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s: Scoring) -> Scoring:
+    stat, normal = stat_and_normal(spec, arrays, s.candidate)
+    dtype = stat.dtype
+    finite = jnp.isfinite(stat) & jnp.all(jnp.isfinite(normal.slope)) & jnp.all(jnp.isfinite(normal.matrix))
+    noise = 8 * jnp.finfo(dtype).eps * jnp.maximum(1.0, jnp.abs(stat))
+    better = finite & (stat <= s.stat + noise)
+    first = s.evaluations == 0
+    gain = jnp.where(first, 1.0, (s.stat - stat) / jnp.maximum(s.predicted, jnp.finfo(dtype).tiny))
+    theta, kept_stat, kept_normal = jax.tree.map(
+        lambda new, old: jnp.where(better, new, old), (s.candidate, stat, normal), (s.theta, s.stat, s.normal)
+    )
+    least = least_damping(dtype)
+    eased = jnp.where(gain > 0.25, jnp.maximum(s.damping / 10, least), s.damping)
+    damping = jnp.where(first, s.damping, jnp.where(better, eased, jnp.maximum(s.damping * 8, 1e-3)))
+
+    low, high = arrays["low"], arrays["high"]
+    active = active_set(theta, kept_normal, low, high)
+    steps, decreases = jax.vmap(lambda d: solve_arrowhead(kept_normal, active, d))(
+        jnp.stack([damping, jnp.asarray(least, dtype)])
+    )
+    edm = decreases[1]
+    candidate = jax.tree.map(lambda x, step, lo, hi: jnp.clip(x + step[0], lo, hi), theta, steps, low, high)
+    status = jnp.where(
+        first & ~finite,
+        BAD_START,
+        jnp.where(edm <= tolerance, CONVERGED, jnp.where(damping > MOST_DAMPING, STALLED, RUNNING)),
+    )
+    return Scoring(
+        theta, kept_stat, kept_normal, damping, candidate, decreases[0], edm,
+        s.iterations + (better & ~first), s.evaluations + 1, status,
+    )  # fmt: skip
+
+
+def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:
+    """False for parameters held at a bound (the slope points out of the allowed range) or without any curvature."""
+
+    def free(x, slope, curvature, lo, hi):
+        return ~(((x <= lo) & (slope > 0)) | ((x >= hi) & (slope < 0))) & (curvature > 0)
+
+    diagonal = jnp.diagonal
+    return Theta(
+        free(theta.globals, normal.slope, diagonal(normal.matrix), low.globals, high.globals),
+        tuple(
+            jnp.zeros(x.shape, bool)
+            if block is None
+            else free(x, block.slope, diagonal(block.matrix, axis1=1, axis2=2), lo, hi)
+            for x, block, lo, hi in zip(theta.locals, normal.locals, low.locals, high.locals, strict=True)
+        ),
+    )
+
+
+def solve_arrowhead(normal: Normal, active: Theta, damping: jax.Array) -> tuple[Theta, jax.Array]:
+    """Step -(A + damping diag A)^-1 g over the active parameters, and the decrease of the statistic that it predicts."""
+    scale, slope, matrix = _scaled(normal.slope, normal.matrix, active.globals)
+    schur, right = matrix + damping * jnp.diag(active.globals.astype(slope.dtype)), slope
+    eliminated: list[Any] = []
+    for block, free in zip(normal.locals, active.locals, strict=True):
+        if block is None:
+            eliminated.append(None)
+            continue
+        local_scale, local_slope, local_matrix = jax.vmap(_scaled)(block.slope, block.matrix, free)
+        local_matrix = local_matrix + damping * jnp.eye(free.shape[1], dtype=slope.dtype) * free[:, None, :]
+        cross = block.cross * scale[block.index][:, :, None] * local_scale[:, None, :]
+        factor = jnp.linalg.cholesky(local_matrix)
+        solved = cho_solve(
+            (factor, True), jnp.concatenate([jnp.swapaxes(cross, 1, 2), local_slope[:, :, None]], axis=2)
+        )
+        by_cross, by_slope = solved[:, :, :-1], solved[:, :, -1]
+        index = block.index
+        schur = schur.at[index[:, :, None], index[:, None, :]].add(-jnp.einsum("mgl,mlh->mgh", cross, by_cross))
+        right = right.at[index].add(-jnp.einsum("mgl,ml->mg", cross, by_slope))
+        eliminated.append((index, by_cross, by_slope, local_scale, local_slope))
+    on = active.globals
+    keep = on[:, None] & on[None, :]
+    schur = jnp.where(keep, schur, jnp.eye(schur.shape[0], dtype=schur.dtype))
+    right = jnp.where(on, right, 0.0)
+    step = cho_solve((jnp.linalg.cholesky(schur), True), right) if schur.shape[0] else right
+    # g^T d - d^T A d / 2 for the damped step d = (A + damping)^-1 g is g^T d / 2 + damping d^T d / 2
+    decrease = (slope @ step + damping * step @ step) / 2
+    locals_ = []
+    for part, free in zip(eliminated, active.locals, strict=True):
+        if part is None:
+            locals_.append(jnp.zeros(free.shape, slope.dtype))
+            continue
+        index, by_cross, by_slope, local_scale, local_slope = part
+        local = by_slope - jnp.einsum("mlg,mg->ml", by_cross, step[index])
+        decrease = decrease + (jnp.sum(local_slope * local) + damping * jnp.sum(local * local)) / 2
+        locals_.append(-local_scale * local)
+    return Theta(-scale * step, tuple(locals_)), decrease
+
+
+def _scaled(slope: jax.Array, matrix: jax.Array, free: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scale to unit diagonal; parameters that are not free get a unit row and no slope."""
+    diagonal = jnp.diagonal(matrix)
+    usable = free & (diagonal > 0)
+    scale = jnp.where(usable, 1 / jnp.sqrt(jnp.where(usable, diagonal, 1.0)), 0.0)
+    scaled = matrix * scale[:, None] * scale[None, :]
+    scaled = jnp.where(jnp.eye(len(slope), dtype=bool), 1.0, scaled)
+    return scale, slope * scale, scaled
+
+
+def minimise(
+    spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, *, tolerance: float, max_iterations: int, progress: Any = None
+) -> tuple[Scoring, float]:
+    """Run scoring from ``theta``; ``progress(iterations, stat, edm)`` is called about once an iteration if given."""
+    state = initial_state(spec, theta)
+    dtype = state.stat.dtype
+    tolerance_, most = np.asarray(tolerance, dtype), max_iterations + 1
+    limit = most if progress is None else 1
+    while True:
+        state, constant = run_scoring(spec, arrays, state, tolerance_, np.asarray(limit))
+        if progress is None or int(state.status) != RUNNING or limit >= most:
+            break
+        progress(int(state.iterations), float(state.stat + constant), float(state.edm))
+        limit += 1
+    if int(state.status) == RUNNING:
+        state = state._replace(status=jnp.asarray(MAX_ITERATIONS))
+    return state, float(constant)

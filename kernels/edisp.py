@@ -1,0 +1,37 @@
+"""Energy dispersion: from counts in true energy to counts in reconstructed energy."""
+
+import jax.numpy as jnp
+from jax.scipy.special import erf
+from jaxtyping import Array, Float
+
+
+def fold(matrix: Float[Array, "true reco"], npred_true: Float[Array, "true ..."]) -> Float[Array, "reco ..."]:
+    """npred(r) = sum_e R[e, r] npred_true(e). Rows of R are probabilities; what falls off the reco axis is lost."""
+    return jnp.tensordot(matrix, npred_true, axes=[[0], [0]])
+
+
+def diagonal_response(edges_true: Float[Array, " e"], edges_reco: Float[Array, " r"]) -> Float[Array, "true reco"]:
+    """Response of a perfect detector: the share of each true bin that lies in each reco bin, linear in energy.
+
+    R[e, r] = |[E_e] overlap [E_r]| / |[E_e]|. Where both axes are equal it is the unit matrix.
+    """
+    low = jnp.maximum(edges_true[:-1, None], edges_reco[None, :-1])
+    high = jnp.minimum(edges_true[1:, None], edges_reco[None, 1:])
+    width = edges_true[1:] - edges_true[:-1]
+    return jnp.maximum(high - low, 0.0) / width[:, None]
+
+
+def gauss_response(
+    edges_true: Float[Array, " e"], edges_reco: Float[Array, " r"], sigma: Float[Array, "..."], bias: Float[Array, "..."]
+) -> Float[Array, "true reco"]:
+    """Response of a detector whose E_reco / E_true is Gaussian around 1 + bias with relative width sigma.
+
+    Taken at the logarithmic centre of each true bin; ``sigma`` and ``bias`` are numbers or one per true bin. Rows sum to
+    the part that falls inside the reco axis.
+    """
+    centre = jnp.sqrt(edges_true[:-1] * edges_true[1:])
+    migra = edges_reco[None, :] / centre[:, None]
+    width = jnp.broadcast_to(jnp.asarray(sigma), centre.shape)[:, None]
+    shift = jnp.broadcast_to(jnp.asarray(bias), centre.shape)[:, None]
+    z = (migra - 1 - shift) / (jnp.sqrt(2.0) * width)
+    return jnp.diff(erf(z), axis=1) / 2
