@@ -74,7 +74,9 @@ def write_files(contents: Mapping[Path, bytes], overwrite: bool = False) -> None
             os.replace(parts[path], path)
             del parts[path]
     except OSError as error:
-        raise InputError(f"{path}: cannot write ({error.strerror}). Check the folder, its permissions and free space.") from error
+        raise InputError(
+            f"{path}: cannot write ({error.strerror}). Check the folder, its permissions and free space."
+        ) from error
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)

@@ -55,7 +55,9 @@ class FitsTable:
         try:
             array = np.array(self.hdu.data[self.names[column]])
         except Exception as error:  # astropy raises many types on damaged tables
-            raise InputError(f"{self.where}: the column {column} cannot be read ({error}). The file is damaged.") from error
+            raise InputError(
+                f"{self.where}: the column {column} cannot be read ({error}). The file is damaged."
+            ) from error
         return array if array.dtype.hasobject else array.astype(array.dtype.newbyteorder("="))
 
     def unit(self, column: str) -> u.UnitBase:
@@ -103,7 +105,9 @@ class FitsTable:
         try:
             value = self.header.get(key, default)
         except Exception as error:  # astropy parses cards when they are asked for
-            raise InputError(f"{self.where}: the keyword {key} cannot be read ({error}). Correct the header.") from error
+            raise InputError(
+                f"{self.where}: the keyword {key} cannot be read ({error}). Correct the header."
+            ) from error
         return default if value is None or isinstance(value, fits.card.Undefined) else value
 
 
@@ -142,7 +146,9 @@ class FitsFile:
 
 def _open(data: bytes, path: Any) -> list[Any]:
     if not data.startswith(b"SIMPLE  ="):
-        raise InputError(f"{path}: not a FITS file, it starts with {data[:9]!r} and not with 'SIMPLE  ='. Check the name.")
+        raise InputError(
+            f"{path}: not a FITS file, it starts with {data[:9]!r} and not with 'SIMPLE  ='. Check the name."
+        )
     cut = f"{path}: the file is cut off or damaged ({{}}). Copy or download it again."
     if len(data) % BLOCK:
         raise InputError(cut.format(f"{len(data)} bytes is not a multiple of {BLOCK}"))
@@ -176,7 +182,9 @@ def bin_edges(table: FitsTable, low: str, high: str) -> np.ndarray:
     """Edges in TeV from columns of lower and upper energies, which must join."""
     lower, upper = table.column(low, "TeV"), table.column(high, "TeV")
     if lower.ndim != 1 or lower.size == 0:
-        raise InputError(f"{table.where}: {low} has shape {lower.shape}, expected one energy per row and at least one row.")
+        raise InputError(
+            f"{table.where}: {low} has shape {lower.shape}, expected one energy per row and at least one row."
+        )
     edges = np.append(lower, upper[-1])
     if not (np.all(np.isfinite(edges)) and np.all(edges > 0) and np.all(np.diff(edges) > 0)):
         raise InputError(
@@ -205,13 +213,18 @@ def require_same_edges(first: np.ndarray, second: np.ndarray, what: str, cure: s
     if different.any():
         i = int(np.argmax(different))
         raise InputError(
-            f"{what}: edge {i} is {first[i]:.9g} TeV in the one and {second[i]:.9g} TeV in the other, expected the same. {cure}"
+            f"{what}: edge {i} is {first[i]:.9g} TeV in the one and {second[i]:.9g} TeV in the other, expected the "
+            f"same. {cure}"
         )
 
 
-def table_hdu(name: str, columns: Sequence[tuple[str, str, Any, str | None]], header: dict[str, Any]) -> fits.BinTableHDU:
+def table_hdu(
+    name: str, columns: Sequence[tuple[str, str, Any, str | None]], header: dict[str, Any]
+) -> fits.BinTableHDU:
     """A table HDU from (name, format, array, unit) per column, and header cards."""
-    hdu = fits.BinTableHDU.from_columns([fits.Column(n, f, unit, array=array) for n, f, array, unit in columns], name=name)
+    hdu = fits.BinTableHDU.from_columns(
+        [fits.Column(n, f, unit, array=array) for n, f, array, unit in columns], name=name
+    )
     for key, value in header.items():
         hdu.header[key] = value
     return hdu

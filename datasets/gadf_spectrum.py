@@ -43,7 +43,8 @@ def read_gadf_on_off(filename: Any) -> SpectrumDatasetOnOff:
             if fields["counts_off"] is not None and np.any(~usable & safe):
                 row = int(np.argmax(~usable & safe))
                 raise InputError(
-                    f"{key} must be above zero in every safe bin, found {'nothing' if values is None else values[row]} in bin {row}. "
+                    f"{key} must be above zero in every safe bin, found "
+                    f"{'nothing' if values is None else values[row]} in bin {row}. "
                     "Take the bin out of MASK_SAFE, or correct the acceptance."
                 )
             fields[key.lower()] = np.where(usable, values, 0.0) if values is not None else 0.0
@@ -63,7 +64,9 @@ def read_gadf_counts(filename: Any) -> SpectrumDataset:
 def _common(file: FitsFile) -> tuple[dict[str, Any], np.ndarray]:
     edges = next((_axis(file, name, "energy") for name in ON_ENERGY if name in file), None)
     if edges is None:
-        raise InputError(f"none of the HDUs {', '.join(ON_ENERGY)} is there, only {file.names()}. Check that this is the right file.")
+        raise InputError(
+            f"none of the HDUs {', '.join(ON_ENERGY)} is there, only {file.names()}. Check that this is the right file."
+        )
     exposure, true_edges, livetime = None, None, None
     if "EXPOSURE" in file:
         table, true_edges = file.table("EXPOSURE"), _axis(file, "EXPOSURE", "energy_true")
@@ -73,7 +76,9 @@ def _common(file: FitsFile) -> tuple[dict[str, Any], np.ndarray]:
     if "EDISP" in file:
         edisp, own_true = _edisp(file, edges)
         true_edges = own_true if true_edges is None else true_edges
-        require_same_edges(true_edges, own_true, "true energies of EXPOSURE and EDISP", "Write the dataset again from one source.")
+        require_same_edges(
+            true_edges, own_true, "true energies of EXPOSURE and EDISP", "Write the dataset again from one source."
+        )
     fields = {
         "energy_edges": edges,
         "energy_true_edges": true_edges,
@@ -108,12 +113,18 @@ def _axes(file: FitsFile, name: str) -> list[tuple[str, np.ndarray]]:
         if columns == [""]:
             break
         if len(columns) != 2:
-            raise InputError(f"{table.where}: AXCOLS{i} is {columns[0]!r}, expected a lower and an upper edge. Write the axis with edges.")
+            raise InputError(
+                f"{table.where}: AXCOLS{i} is {columns[0]!r}, expected a lower and an upper edge. Write the axis "
+                "with edges."
+            )
         label = "energy" if columns[0] == "E_MIN" else columns[0].removesuffix("_MIN").lower()
         unit = "TeV" if label.startswith("energy") else ""
         low, high = (np.unique(table.column(c, unit)) for c in columns)
         if low.size != high.size or not low.size:
-            raise InputError(f"{table.where}: found {low.size} lower and {high.size} upper edges of {label}, expected the same number.")
+            raise InputError(
+                f"{table.where}: found {low.size} lower and {high.size} upper edges of {label}, expected the same "
+                "number."
+            )
         axes.append((label, np.append(low, high[-1])))
     return axes
 
@@ -123,7 +134,9 @@ def _axis(file: FitsFile, name: str, label: str) -> np.ndarray:
     table = file.table(name)
     axes = _axes(file, name)
     if len(axes) != 1 or axes[0][0] not in (label, "energy"):
-        raise InputError(f"{table.where}: axes are {[a for a, _ in axes]}, expected ['{label}']. Check that this is a spectrum.")
+        raise InputError(
+            f"{table.where}: axes are {[a for a, _ in axes]}, expected ['{label}']. Check that this is a spectrum."
+        )
     return axes[0][1]
 
 
@@ -132,7 +145,10 @@ def _values(file: FitsFile, name: str, edges: np.ndarray, dtype: Any = float) ->
         return None
     table = file.table(name)
     require_same_edges(
-        _axis(file, name, "energy"), edges, f"{table.where}: energies of this table and the others", "Write the dataset again."
+        _axis(file, name, "energy"),
+        edges,
+        f"{table.where}: energies of this table and the others",
+        "Write the dataset again.",
     )
     return _shaped(table, table.column("DATA"), edges.size - 1).astype(dtype)
 
@@ -152,7 +168,8 @@ def _edisp(file: FitsFile, edges: np.ndarray) -> tuple[EDispKernel, np.ndarray]:
     labels = [label for label, _ in axes]
     if labels not in (["energy", "energy_true"], ["migra", "energy_true"]):
         raise InputError(
-            f"{table.where}: axes are {labels}, expected ['energy', 'energy_true'] (kernel) or ['migra', 'energy_true'] (migration)."
+            f"{table.where}: axes are {labels}, expected ['energy', 'energy_true'] (kernel) or ['migra', "
+            "'energy_true'] (migration)."
         )
     (label, own), (_, true_edges) = axes
     values = _shaped(table, table.column("DATA"), true_edges.size - 1, own.size - 1)
@@ -202,7 +219,9 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
     return to_bytes(hdus)
 
 
-def _map_hdus(key: str, values: np.ndarray, unit: str, axes: tuple[tuple[str, np.ndarray], ...]) -> list[fits.BinTableHDU]:
+def _map_hdus(
+    key: str, values: np.ndarray, unit: str, axes: tuple[tuple[str, np.ndarray], ...]
+) -> list[fits.BinTableHDU]:
     """Data and BANDS tables; the last axis runs over the rows of the data."""
     n = len(values)
     letter = "L" if values.dtype == bool else "D"
@@ -215,7 +234,11 @@ def _map_hdus(key: str, values: np.ndarray, unit: str, axes: tuple[tuple[str, np
         stem = "E" if label == "energy" else label.upper()
         cards |= {f"AXCOLS{i}": f"{stem}_MIN,{stem}_MAX", f"INTERP{i}": "log"}
         low, high = edges[:-1][index.ravel()], edges[1:][index.ravel()]
-        bands += [(label.upper(), "D", np.sqrt(low * high), "TeV"), (f"{stem}_MIN", "D", low, "TeV"), (f"{stem}_MAX", "D", high, "TeV")]
+        bands += [
+            (label.upper(), "D", np.sqrt(low * high), "TeV"),
+            (f"{stem}_MIN", "D", low, "TeV"),
+            (f"{stem}_MAX", "D", high, "TeV"),
+        ]
     data = [("CHANNEL", "J", np.arange(n), None), ("DATA", f"{inner}{letter}", values, unit)]
     return [table_hdu(key, data, cards), table_hdu(f"{key}_BANDS", bands, cards)]
 
@@ -226,5 +249,7 @@ def _meta_hdu(meta: Meta) -> list[fits.BinTableHDU]:
         if key in meta:
             value = meta[key]
             whole = isinstance(value, int) and not isinstance(value, bool)
-            columns.append((key, "K" if whole else f"{max(len(str(value)), 1)}A", [value if whole else str(value)], None))
+            columns.append(
+                (key, "K" if whole else f"{max(len(str(value)), 1)}A", [value if whole else str(value)], None)
+            )
     return [table_hdu("META_TABLE", columns, {})] if columns else []

@@ -22,7 +22,9 @@ def read_gti(table: FitsTable) -> GTI:
     """
     scale = table.text("TIMESYS", "tt").lower()
     if scale not in SCALES:
-        raise InputError(f"{table.where}: TIMESYS is {scale!r}, expected one of {', '.join(SCALES)}. Correct the header.")
+        raise InputError(
+            f"{table.where}: TIMESYS is {scale!r}, expected one of {', '.join(SCALES)}. Correct the header."
+        )
     if "MJDREFI" in table.header:
         day, fraction = table.number("MJDREFI"), table.number("MJDREFF", 0.0)
     elif "MJDREF" in table.header:

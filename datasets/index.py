@@ -23,11 +23,12 @@ from astropy import units as u
 
 from .container import Datasets
 from .errors import InputError
-from .files import as_path, read_bytes, write_files
+from .files import as_path, write_files
 from .fits_table import naming
 from .ogip_write import sibling_paths
 from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from .spectrum_files import contents, read_counts, read_on_off
+from .yaml_files import load_yaml
 
 READERS = {"SpectrumDatasetOnOff": read_on_off, "SpectrumDataset": read_counts}
 # gammapy's layout: its checksum is over the text, so the same layout gives the same checksum
@@ -40,10 +41,12 @@ def read_datasets(filename: Any) -> Datasets:
     A checksum that does not match gives a warning: the index may have been edited on purpose.
     """
     path = as_path(filename)
-    data = _load(path)
-    if not isinstance(data, dict) or not isinstance(data.get("datasets"), list):
-        found = f"the keys {list(data)}" if isinstance(data, dict) else f"a {type(data).__name__}"
-        raise InputError(f"{path}: not an index of datasets: found {found}, expected a mapping with the list 'datasets'. Check the name.")
+    data = load_yaml(path)
+    _verify(data, path)
+    if not isinstance(data.get("datasets"), list):
+        raise InputError(
+            f"{path}: not an index of datasets: found the keys {list(data)}, expected 'datasets' with a list."
+        )
     datasets, names = [], []
     for i, entry in enumerate(data["datasets"]):
         with naming(path):
@@ -54,22 +57,15 @@ def read_datasets(filename: Any) -> Datasets:
         return Datasets(datasets, names)
 
 
-def _load(path: Path) -> Any:
-    try:
-        # safe_load builds plain data only, so that an index can never run code
-        data = yaml.safe_load(read_bytes(path).decode())
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"{path}: not a YAML file of plain data ({text}). Correct the file, or check the name.") from error
-    if isinstance(data, dict) and "checksum" in data:
-        stored = data.pop("checksum")
-        if stored != _checksum(yaml.safe_dump(data, **LAYOUT)):
-            warnings.warn(
-                f"{path}: the checksum does not match, so the file was changed after it was written. "
-                "If this was on purpose, remove the line 'checksum'.",
-                stacklevel=3,
-            )
-    return data
+def _verify(data: dict[str, Any], path: Path) -> None:
+    """Take the checksum out of ``data`` and compare it, if there is one."""
+    stored = data.pop("checksum", None)
+    if stored is not None and stored != _checksum(yaml.safe_dump(data, **LAYOUT)):
+        warnings.warn(
+            f"{path}: the checksum does not match, so the file was changed after it was written. "
+            "If this was on purpose, remove the line 'checksum'.",
+            stacklevel=3,
+        )
 
 
 def _checksum(text: str) -> str:
@@ -81,7 +77,9 @@ def _read_entry(entry: Any, i: int, folder: Path) -> tuple[str, Any]:
         raise InputError(f"datasets[{i}]: found {entry!r}, expected a mapping with name, type and filename.")
     missing = [key for key in ("name", "type", "filename") if key not in entry]
     if missing:
-        raise InputError(f"datasets[{i}]: {', '.join(missing)} missing, found {', '.join(map(str, entry))}. Add it to the entry.")
+        raise InputError(
+            f"datasets[{i}]: {', '.join(missing)} missing, found {', '.join(map(str, entry))}. Add it to the entry."
+        )
     name, kind, file = str(entry["name"]), entry["type"], entry["filename"]
     if kind not in READERS:
         raise InputError(
@@ -107,7 +105,9 @@ def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
         if len(entry) > 1 or not isinstance(bins, list) or not all(isinstance(b, bool) for b in bins):
             raise InputError(f"mask_fit: found {entry!r}, {form}.")
         if len(bins) != dataset.n_reco:
-            raise InputError(f"mask_fit: found {len(bins)} bins, expected {dataset.n_reco}, one per energy bin of the file.")
+            raise InputError(
+                f"mask_fit: found {len(bins)} bins, expected {dataset.n_reco}, one per energy bin of the file."
+            )
         return np.array(bins)
     limits = {}
     for key, text in entry.items():
@@ -123,8 +123,8 @@ def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
 def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -> None:
     """Write a YAML index and the files of every dataset beside it; all of them or none.
 
-    On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they have no livetime, which OGIP
-    needs; spectra with known background in the GADF region form. gammapy reads the result with `Datasets.read`.
+    On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they lack what OGIP needs (a
+    livetime); spectra with known background in the GADF region form. gammapy reads the result with `Datasets.read`.
     """
     path = as_path(filename)
     files: dict[Path, bytes] = {}
@@ -132,7 +132,8 @@ def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -
     for name, dataset in datasets.items():
         if not isinstance(dataset, SpectrumDataset | SpectrumDatasetOnOff):
             raise InputError(
-                f"dataset {name!r}: {type(dataset).__name__} cannot be written; this version writes {', '.join(READERS)}."
+                f"dataset {name!r}: {type(dataset).__name__} cannot be written; this version writes "
+                f"{', '.join(READERS)}."
             )
         ogip = isinstance(dataset, SpectrumDatasetOnOff) and _fits_ogip(dataset)
         target = _target(path.parent, name, dataset.tag, {path, *files})

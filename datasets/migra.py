@@ -11,8 +11,8 @@ def kernel_from_migration(
 ) -> np.ndarray:
     """Matrix (n_true, n_reco) from the density dP/dmigra of shape (n_true, n_migra).
 
-    At the logarithmic centre E of each true bin, R[e, r] = C(E_r,max / E) - C(E_r,min / E), where C is the integral of the
-    density up to a migration, linear between the migration edges and constant outside.
+    At the logarithmic centre E of each true bin, R[e, r] = C(E_r,max / E) - C(E_r,min / E), where C is the integral of
+    the density up to a migration, linear between the migration edges and constant outside.
     """
     cumulative = np.zeros((density.shape[0], migra_edges.size))
     np.cumsum(density * np.diff(migra_edges), axis=1, out=cumulative[:, 1:])

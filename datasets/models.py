@@ -11,7 +11,7 @@ from .convert import is_concrete
 from .errors import InputError
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
-from .structure import take_apart
+from .structure import free_by_default, take_apart
 from .suggestions import closest, listed
 
 
@@ -165,9 +165,9 @@ class Models(eqx.Module):
     ) -> "Models":
         """The models that meet every given condition.
 
-        ``name_substring`` is part of the name; ``datasets_names``: the model acts on one of these datasets; ``tag``: the
-        model or its spectrum is of one of these types (``"fov-bkg"``, ``"PowerLawSpectralModel"``); ``frozen``: all its
-        parameters are frozen, or not all.
+        ``name_substring`` is part of the name; ``datasets_names``: the model acts on one of these datasets; ``tag``:
+        the model or its spectrum is of one of these types (``"fov-bkg"``, ``"PowerLawSpectralModel"``); ``frozen``:
+        all its parameters are frozen, or not all.
         """
         datasets_names = [datasets_names] if isinstance(datasets_names, str) else datasets_names
         tags = {tag} if isinstance(tag, str) else None if tag is None else set(tag)
@@ -185,7 +185,10 @@ class Models(eqx.Module):
 
     @property
     def parameters(self) -> Parameters:
-        """All parameters by full name. Free arrays of foreign modules are not in it: they have no unit, bound or prior."""
+        """All parameters by full name.
+
+        Free arrays of foreign modules are not in it: they have no unit, bound or prior.
+        """
         return Parameters(
             {
                 item.name: item.content
@@ -198,15 +201,16 @@ class Models(eqx.Module):
     def with_parameter(self, name: str, **changes: Any) -> "Models":
         """A copy in which one parameter has changed fields: ``value`` (number or Quantity), ``frozen``, ``min``, ...
 
-        ``name`` is a full name, or its unambiguous ending. A linked parameter changes wherever it is linked, except with
-        ``link=None``, which takes the named one out of the link.
+        ``name`` is a full name, or its unambiguous ending. A linked parameter changes wherever it is linked, except
+        with ``link=None``, which takes the named one out of the link.
         """
-        full = self.parameters.full_name(name)
+        parameters = self.parameters
+        full = parameters.full_name(name)
         if changes.get("link") is not None:
-            raise InputError(f"{full}: use models.link({full!r}, ...) to link parameters, so that they share one value.")
+            raise InputError(f"{full}: link parameters with models.link({full!r}, ...), so that they share one value.")
         if "link" in changes:
-            return self._mapped({full: changes})
-        return self._changed({full: changes})
+            return _mapped(self, {full: changes})
+        return _changed(self, {full: changes}, parameters)
 
     def with_values(self, values: Mapping[str, Any], errors: Mapping[str, Any] | None = None) -> "Models":
         """A copy with new values (numbers in each parameter's unit, or Quantities) and, where given, errors, by name.
@@ -218,7 +222,7 @@ class Models(eqx.Module):
         for field, given in (("value", values), ("error", errors or {})):
             for name, number in given.items():
                 changes.setdefault(parameters.full_name(name), {})[field] = number
-        return self._changed(changes, parameters)
+        return _changed(self, changes, parameters)
 
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.
@@ -241,55 +245,15 @@ class Models(eqx.Module):
         while label in taken:
             label += "'"
         linked = lead.replace(link=label)
-        return self._mapped(dict.fromkeys(group, linked))
+        return _mapped(self, dict.fromkeys(group, linked))
 
     def freeze(self, *names: str) -> "Models":
         """A copy with the named parameters frozen; all without names."""
-        return self._flagged(names, True)
+        return _flagged(self, names, True)
 
     def unfreeze(self, *names: str) -> "Models":
-        """A copy with the named parameters free; all without names, reference energies too."""
-        return self._flagged(names, False)
-
-    def _flagged(self, names: tuple[str, ...], frozen: bool) -> "Models":
-        parameters = self.parameters
-        full = [parameters.full_name(name) for name in names] if names else parameters.names
-        return self._changed({name: {"frozen": frozen} for name in full}, parameters)
-
-    def _changed(self, changes: dict[str, dict[str, Any]], parameters: Parameters | None = None) -> "Models":
-        """Change fields of parameters by full name, and of those linked with them."""
-        parameters = self.parameters if parameters is None else parameters
-        shared: dict[str, dict[str, Any]] = {}
-        for name, fields in changes.items():
-            label = parameters[name].link
-            if label is None:
-                continue
-            known = shared.setdefault(label, {})
-            for field, content in fields.items():
-                if field in known and is_concrete(content) and is_concrete(known[field]) and content != known[field]:
-                    raise InputError(
-                        f"{name}: it is linked (as {label!r}) with a parameter that is given another {field}, "
-                        f"{known[field]} and not {content}. Give one of them."
-                    )
-                known[field] = content
-        if shared:
-            by_label = {n: shared[p.link] for n, p in parameters.items() if p.link in shared}
-            changes = {**changes, **by_label}
-        return self._mapped(changes)
-
-    def _mapped(self, changes: Mapping[str, Any]) -> "Models":
-        """Change parameters by full name: new fields, or a whole new `Parameter`."""
-        new = []
-        for model in self.models:
-            names = [item.name for item in take_apart(model)[1] if item.kind == "parameter"]
-            if not any(name in changes for name in names):
-                new.append(model)
-                continue
-            leaves, treedef = jax.tree_util.tree_flatten(model, is_leaf=is_parameter)
-            ordered = iter(names)
-            leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
-            new.append(jax.tree_util.tree_unflatten(treedef, leaves))
-        return Models(new)
+        """A copy with the named parameters free; without names those that are free by default (no reference energy)."""
+        return _flagged(self, names or free_by_default(self.models), False)
 
     @classmethod
     def read(cls, filename: Any) -> "Models":
@@ -315,11 +279,66 @@ class Models(eqx.Module):
         return "\n".join(lines) or "Models()"
 
 
+# Functions and not methods: equinox builds a module that holds the whole container for every method that is looked up.
+
+
+def _flagged(models: Models, names: tuple[str, ...], frozen: bool) -> Models:
+    parameters = models.parameters
+    full = [parameters.full_name(name) for name in names] if names or not frozen else parameters.names
+    return _changed(models, {name: {"frozen": frozen} for name in full}, parameters)
+
+
+def _changed(models: Models, changes: dict[str, dict[str, Any]], parameters: Parameters) -> Models:
+    """Change fields of parameters by full name, and of those linked with them."""
+    shared: dict[str, dict[str, Any]] = {}
+    for name, fields in changes.items():
+        label = parameters[name].link
+        if label is None:
+            continue
+        known = shared.setdefault(label, {})
+        for field, content in fields.items():
+            if field in known and _differ(content, known[field]):
+                raise InputError(
+                    f"{name}: it is linked (as {label!r}) with a parameter that is given another {field}, "
+                    f"{known[field]} and not {content}. Give one of them."
+                )
+            known[field] = content
+    if shared:
+        by_label = {n: shared[p.link] for n, p in parameters.items() if p.link in shared}
+        changes = {**changes, **by_label}
+    return _mapped(models, changes)
+
+
+def _differ(a: Any, b: Any) -> bool:
+    if a is b or not (is_concrete(a) and is_concrete(b)):
+        return False
+    return not np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)
+
+
+def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
+    """Change parameters by full name: new fields, or a whole new `Parameter`."""
+    new = []
+    for model in models.models:
+        names = [item.name for item in take_apart(model)[1] if item.kind == "parameter"]
+        if not any(name in changes for name in names):
+            new.append(model)
+            continue
+        leaves, treedef = jax.tree_util.tree_flatten(model, is_leaf=is_parameter)
+        ordered = iter(names)
+        leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
+        new.append(jax.tree_util.tree_unflatten(treedef, leaves))
+    # names and types are as before, and the checks of a constructor cost as much as the change itself
+    container = object.__new__(Models)
+    object.__setattr__(container, "models", tuple(new))
+    return container
+
+
 def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Parameter:
     change = changes.get(name)
     if change is None or is_parameter(change):
         return change or parameter
     try:
-        return parameter.replace(**change)
+        # through the class: equinox builds a module for every method that is looked up on an instance
+        return Parameter.replace(parameter, **change)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error

@@ -14,8 +14,8 @@ def read_ogip(filename: Any) -> SpectrumDatasetOnOff:
     """Read an on/off spectrum; ``filename`` is the PHA file, which names the others.
 
     ANCRFILE, RESPFILE and BACKFILE are looked for as given and in the folder of the PHA file; 'NONE' or an empty name
-    means that there is no such file, a ``.gz`` sibling is accepted. Without RESPFILE the energy resolution is perfect, for
-    which the energies of ARF and channels must be the same. Exposure is SPECRESP times EXPOSURE (times AREASCAL);
+    means that there is no such file, a ``.gz`` sibling is accepted. Without RESPFILE the energy resolution is perfect,
+    for which the energies of ARF and channels must be the same. Exposure is SPECRESP times EXPOSURE (times AREASCAL);
     acceptance is BACKSCAL AREASCAL, and acceptance_off the same of the background times the ratio of the two EXPOSUREs.
     Bins of QUALITY 0 are safe, all others not. GROUPING is not applied. Rates are multiplied by EXPOSURE.
 

@@ -49,17 +49,20 @@ def read_fields(file: FitsFile, background: bool) -> dict[str, Any]:
     arf_path, rmf_path, off_path = (_linked(pha, key) for key in ("ANCRFILE", "RESPFILE", "BACKFILE"))
     if background and off_path is None:
         raise InputError(
-            f"{pha.table.where}: the keyword BACKFILE is {_shown(pha, 'BACKFILE')}, expected the file of the off counts. "
+            f"{pha.table.where}: the keyword BACKFILE is {_shown(pha, 'BACKFILE')}, expected the file of the off "
+            "counts. "
             "Set it in the header, or read the spectrum without background by SpectrumDataset.read."
         )
     if not background and off_path is not None:
         raise InputError(
-            f"{pha.table.where}: the keyword BACKFILE names off counts ({off_path.name}), which a SpectrumDataset cannot hold. "
+            f"{pha.table.where}: the keyword BACKFILE names off counts ({off_path.name}), which a SpectrumDataset "
+            "cannot hold. "
             "Use SpectrumDatasetOnOff.read, or set BACKFILE to 'NONE'."
         )
     if arf_path is None:
         raise InputError(
-            f"{pha.table.where}: the keyword ANCRFILE is {_shown(pha, 'ANCRFILE')}, expected the file of the effective area. "
+            f"{pha.table.where}: the keyword ANCRFILE is {_shown(pha, 'ANCRFILE')}, expected the file of the "
+            "effective area. "
             "Set it in the header."
         )
     true_edges, area = _read_arf(arf_path)
@@ -69,7 +72,8 @@ def read_fields(file: FitsFile, background: bool) -> dict[str, Any]:
         require_same_edges(
             edges,
             true_edges,
-            f"{pha.table.where}: the keyword RESPFILE is {_shown(pha, 'RESPFILE')}, which means a perfect energy resolution, but the "
+            f"{pha.table.where}: the keyword RESPFILE is {_shown(pha, 'RESPFILE')}, which means a perfect energy "
+            "resolution, but the "
             f"energies of the channels and of {arf_path} differ",
             "Name the redistribution file in RESPFILE.",
         )
@@ -115,7 +119,8 @@ def read_pha(file: FitsFile) -> Pha:
         counts = table.column("COUNTS")
     if counts.ndim != 1 or "SPEC_NUM" in table:
         raise InputError(
-            f"{table.where}: the file holds several spectra (type II, shape {counts.shape}), expected one number per channel. "
+            f"{table.where}: the file holds several spectra (type II, shape {counts.shape}), expected one number per "
+            "channel. "
             "Split it into one file per spectrum."
         )
     bad = ~np.isfinite(counts) | (counts < 0)
@@ -131,7 +136,8 @@ def read_pha(file: FitsFile) -> Pha:
         edges = bin_edges(file.table("EBOUNDS"), "E_MIN", "E_MAX")
         if edges.size - 1 != counts.size:
             raise InputError(
-                f"{table.where}: found {counts.size} channels, but EBOUNDS of the same file has {edges.size - 1}. Repair the file."
+                f"{table.where}: found {counts.size} channels, but EBOUNDS of the same file has {edges.size - 1}. "
+                "Repair the file."
             )
     return Pha(
         path=file.path,
@@ -153,10 +159,14 @@ def _per_channel(table: FitsTable, name: str, default: float | None) -> np.ndarr
     if name in table:
         values = table.column(name)
         if values.shape != (len(table),):
-            raise InputError(f"{table.where}: {name} has shape {values.shape}, expected one number per channel ({len(table)}).")
+            raise InputError(
+                f"{table.where}: {name} has shape {values.shape}, expected one number per channel ({len(table)})."
+            )
         return values
     if default is None and name not in table.header:
-        raise InputError(f"{table.where}: {name} is missing, expected a column or a keyword. Add it (1 for equal regions).")
+        raise InputError(
+            f"{table.where}: {name} is missing, expected a column or a keyword. Add it (1 for equal regions)."
+        )
     return np.full(len(table), table.number(name, default))
 
 
@@ -165,7 +175,9 @@ def _exposure(table: FitsTable) -> float | None:
         return None
     seconds = table.number("EXPOSURE")
     if seconds <= 0:
-        raise InputError(f"{table.where}: the keyword EXPOSURE is {seconds} s, expected more than zero. Correct the header.")
+        raise InputError(
+            f"{table.where}: the keyword EXPOSURE is {seconds} s, expected more than zero. Correct the header."
+        )
     return seconds
 
 
@@ -174,7 +186,7 @@ def _shown(pha: Pha, key: str) -> str:
 
 
 def _linked(pha: Pha, key: str) -> Path | None:
-    """File named by a keyword: as given if it exists, else in the folder of the spectrum; None if the keyword says none."""
+    """File named by a keyword: as given if it exists, else in the folder of the spectrum; None if none is named."""
     text = pha.table.text(key)
     if text.upper() in ABSENT:
         return None
@@ -184,7 +196,8 @@ def _linked(pha: Pha, key: str) -> Path | None:
         if found is not None:
             return found
     raise InputError(
-        f"{pha.table.where}: the file {text!r} of the keyword {key} was not found, neither as given nor in {pha.path.parent}. "
+        f"{pha.table.where}: the file {text!r} of the keyword {key} was not found, neither as given nor in "
+        f"{pha.path.parent}. "
         f"Put it there, or correct {key}."
     )
 
@@ -193,7 +206,9 @@ def _read_arf(path: Path) -> tuple[np.ndarray, np.ndarray]:
     table = FitsFile(path).table("SPECRESP")
     edges, area = bin_edges(table, "ENERG_LO", "ENERG_HI"), table.column("SPECRESP", "cm2")
     if area.ndim != 1 or not np.all(np.isfinite(area)) or np.any(area < 0):
-        raise InputError(f"{table.where}: SPECRESP must be finite and not negative, one number per energy. Repair the file.")
+        raise InputError(
+            f"{table.where}: SPECRESP must be finite and not negative, one number per energy. Repair the file."
+        )
     return edges, area
 
 
@@ -207,29 +222,35 @@ def _reconstructed_edges(pha: Pha, rmf: Redistribution | None, rmf_path: Path | 
     if rmf is None:
         if pha.energy_edges is None:
             raise InputError(
-                f"{pha.path}: the HDU EBOUNDS is missing and RESPFILE names no file that has one, so the energies of the "
+                f"{pha.path}: the HDU EBOUNDS is missing and RESPFILE names no file that has one, so the energies of "
+                "the "
                 "channels are unknown. Set RESPFILE."
             )
         return pha.energy_edges
     if pha.counts.size != rmf.channels.size:
         raise InputError(
-            f"{pha.table.where}: found {pha.counts.size} channels, but {rmf_path} has {rmf.channels.size}. Use the RMF of this spectrum."
+            f"{pha.table.where}: found {pha.counts.size} channels, but {rmf_path} has {rmf.channels.size}. Use the "
+            "RMF of this spectrum."
         )
     if pha.energy_edges is None:
         if pha.channels[0] != rmf.channels[0]:
             raise InputError(
-                f"{pha.table.where}: channels start at {pha.channels[0]}, those of {rmf_path} at {rmf.channels[0]}, and the spectrum has "
+                f"{pha.table.where}: channels start at {pha.channels[0]}, those of {rmf_path} at {rmf.channels[0]}, "
+                "and the spectrum has "
                 "no EBOUNDS to say which energies are meant. Renumber the channels of one of them."
             )
         return rmf.energy_edges
     require_same_edges(
-        pha.energy_edges, rmf.energy_edges, f"energies (EBOUNDS) of {pha.path} and {rmf_path}", "Use the RMF of this spectrum."
+        pha.energy_edges,
+        rmf.energy_edges,
+        f"energies (EBOUNDS) of {pha.path} and {rmf_path}",
+        "Use the RMF of this spectrum.",
     )
     return pha.energy_edges
 
 
 def _scaled_response(pha: Pha, exposure: np.ndarray, matrix: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """AREASCAL scales the effective area: of all true energies if it is one number, else of the channels, through the matrix."""
+    """AREASCAL scales the effective area: all of it if it is one number, else channel by channel in the matrix."""
     _require_positive(pha, "AREASCAL", pha.areascal)
     if np.all(pha.areascal == pha.areascal[0]):
         return exposure * pha.areascal[0], matrix
@@ -243,7 +264,8 @@ def _require_positive(pha: Pha, name: str, values: np.ndarray, where: np.ndarray
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{pha.table.where}: {name} must be above zero in every bin of good QUALITY, found {values[row]} in row {row} "
+            f"{pha.table.where}: {name} must be above zero in every bin of good QUALITY, found {values[row]} in row "
+            f"{row} "
             f"({int(bad.sum())} such bins). Correct {name}, or flag the bins by QUALITY in the on spectrum."
         )
 
@@ -256,7 +278,10 @@ def _off_fields(pha: Pha, off: Pha, edges: np.ndarray) -> tuple[dict[str, np.nda
         )
     if off.energy_edges is not None:
         require_same_edges(
-            off.energy_edges, edges, f"energies (EBOUNDS) of {off.path} and {pha.path}", "Use the background file of this spectrum."
+            off.energy_edges,
+            edges,
+            f"energies (EBOUNDS) of {off.path} and {pha.path}",
+            "Use the background file of this spectrum.",
         )
     for one in (pha, off):
         _require_positive(one, "BACKSCAL", one.backscal, pha.good)
@@ -275,10 +300,12 @@ def _known(text: str) -> bool:
 
 def _meta(pha: Pha) -> dict[str, Any]:
     # OBS_ORIG: a writer of this package puts the dataset's name into OBS_ID and the telescope's own number there
-    keys = {"OBS_ID": "OBS_ORIG" if "OBS_ORIG" in pha.table.header else "OBS_ID", "TELESCOP": "TELESCOP", "INSTRUME": "INSTRUME"}
+    keys = {
+        "OBS_ID": "OBS_ORIG" if "OBS_ORIG" in pha.table.header else "OBS_ID",
+        "TELESCOP": "TELESCOP",
+        "INSTRUME": "INSTRUME",
+    }
     meta = {name: plain(pha.table.header[key]) for name, key in keys.items() if _known(pha.table.text(key))}
     if pha.region is not None:
         meta["region"] = pha.region
     return meta
-
-

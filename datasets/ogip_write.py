@@ -59,7 +59,11 @@ def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit
         # gammapy opens whatever RESPFILE says, 'NONE' too
         links["RESPFILE"] = paths["rmf"].name
     bounds = ebounds_hdu(edges, energy_unit, source)
-    on = [_spectrum_hdu(dataset.counts, safe, dataset.acceptance, "TOTAL", cards | links), bounds, *_region(dataset, "region")]
+    on = [
+        _spectrum_hdu(dataset.counts, safe, dataset.acceptance, "TOTAL", cards | links),
+        bounds,
+        *_region(dataset, "region"),
+    ]
     if dataset.gti is not None:
         on.append(gti_hdu(dataset.gti))
     off = [_spectrum_hdu(dataset.counts_off, safe, dataset.acceptance_off, "BKG", cards), bounds.copy()]
@@ -76,7 +80,9 @@ def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit
 def _require(dataset: Any, path: Path, livetime: float) -> None:
     for field in ("counts", "counts_off", "exposure"):
         if getattr(dataset, field) is None:
-            raise InputError(f"{path}: cannot write, the dataset has no {field}. Fill it first: dataset.replace({field}=...).")
+            raise InputError(
+                f"{path}: cannot write, the dataset has no {field}. Fill it first: dataset.replace({field}=...)."
+            )
     if not livetime > 0:
         raise InputError(
             f"{path}: cannot write, the livetime of the dataset is {livetime} s and the format needs it. "
@@ -84,7 +90,8 @@ def _require(dataset: Any, path: Path, livetime: float) -> None:
         )
     if dataset.edisp is None and not np.array_equal(dataset.energy_edges, dataset.energy_true_edges):
         raise InputError(
-            f"{path}: cannot write, without a matrix the format needs equal axes of true and reconstructed energy. Give "
+            f"{path}: cannot write, without a matrix the format needs equal axes of true and reconstructed energy. "
+            "Give "
             "edisp=EDispKernel.from_diagonal_response(energy_true_edges, energy_edges)."
         )
 

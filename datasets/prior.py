@@ -124,7 +124,7 @@ class LogUniformPrior(Prior):
 
 @dataclass(frozen=True)
 class GeneralizedGaussianPrior(Prior):
-    """-2 ln of the generalised normal density: shape 1/eta, location mu, scale sigma sqrt(2); a Gaussian at eta = 0.5."""
+    """-2 ln of the generalised normal density: shape 1/eta, location mu, scale sigma sqrt(2) (eta = 0.5: Gaussian)."""
 
     mu: float = 0.0
     sigma: float = 1.0

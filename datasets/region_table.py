@@ -8,7 +8,19 @@ from astropy.io import fits
 from .errors import InputError
 from .fits_table import FitsTable
 
-STRUCTURE = ("XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TFIELDS", "EXTNAME", "CHECKSUM", "DATASUM", "CREATOR", "CREATED")
+STRUCTURE = (
+    "XTENSION",
+    "BITPIX",
+    "NAXIS",
+    "PCOUNT",
+    "GCOUNT",
+    "TFIELDS",
+    "EXTNAME",
+    "CHECKSUM",
+    "DATASUM",
+    "CREATOR",
+    "CREATED",
+)
 COLUMN = ("TTYPE", "TFORM", "TUNIT", "TDIM", "TNULL", "TSCAL", "TZERO", "TDISP", "NAXIS")
 
 
@@ -29,11 +41,16 @@ def pack_region(table: FitsTable) -> dict[str, Any]:
 def unpack_region(region: dict[str, Any], name: str) -> fits.BinTableHDU:
     """Table HDU from what `pack_region` kept."""
     try:
-        columns = [fits.Column(c["name"], c["format"], c["unit"], dim=c["dim"], array=c["array"]) for c in region["columns"]]
-        return fits.BinTableHDU.from_columns(columns, header=fits.Header([tuple(c) for c in region["cards"]]), name=name)
+        columns = [
+            fits.Column(c["name"], c["format"], c["unit"], dim=c["dim"], array=c["array"]) for c in region["columns"]
+        ]
+        return fits.BinTableHDU.from_columns(
+            columns, header=fits.Header([tuple(c) for c in region["cards"]]), name=name
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"meta of the dataset: the region for the HDU {name} is not what a reader of this package left there ({error}). "
+            f"meta of the dataset: the region for the HDU {name} is not what a reader of this package left there "
+            f"({error}). "
             "Remove it from meta."
         ) from error
 

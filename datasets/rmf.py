@@ -1,4 +1,7 @@
-"""Redistribution matrices in the OGIP form: groups of channels, so that zeros are not stored (OGIP memo CAL/GEN/92-002)."""
+"""Redistribution matrices in the OGIP form: groups of channels, so that zeros are not stored.
+
+Source: OGIP memo CAL/GEN/92-002 of the NASA HEASARC.
+"""
 
 from typing import NamedTuple
 
@@ -23,14 +26,15 @@ class Redistribution(NamedTuple):
 def read_rmf(file: FitsFile) -> Redistribution:
     """Matrix and axes of an RMF file.
 
-    The number of the first channel, from which F_CHAN counts, is the TLMIN keyword of the F_CHAN column; without one it is
-    the first channel of EBOUNDS.
+    The number of the first channel, from which F_CHAN counts, is the TLMIN keyword of the F_CHAN column; without one it
+    is the first channel of EBOUNDS.
     """
     table, bounds = file.table(*MATRIX_NAMES), file.table("EBOUNDS")
     edges, channels = bin_edges(bounds, "E_MIN", "E_MAX"), channel_numbers(bounds)
     if "MATRIX" in table and not table.unit("MATRIX").is_equivalent(""):
         raise InputError(
-            f"{table.where}: MATRIX has unit {table.unit('MATRIX').to_string()!r}, so it contains the effective area; expected "
+            f"{table.where}: MATRIX has unit {table.unit('MATRIX').to_string()!r}, so it contains the effective "
+            "area; expected "
             "probabilities. Divide by the effective area and name it in ANCRFILE of the spectrum."
         )
     return Redistribution(_unpack(table, channels), bin_edges(table, "ENERG_LO", "ENERG_HI"), edges, channels)
@@ -40,7 +44,9 @@ def channel_numbers(table: FitsTable) -> np.ndarray:
     """Channel numbers, which must count up in steps of one."""
     channels = table.column("CHANNEL")
     if channels.ndim != 1 or channels.size == 0 or np.any(np.diff(channels) != 1):
-        raise InputError(f"{table.where}: CHANNEL must count up in steps of one, found {channels}. Rewrite the file in order.")
+        raise InputError(
+            f"{table.where}: CHANNEL must count up in steps of one, found {channels}. Rewrite the file in order."
+        )
     return channels.astype(int)
 
 
@@ -53,7 +59,8 @@ def _unpack(table: FitsTable, channels: np.ndarray) -> np.ndarray:
     for row, groups in enumerate(n_groups):
         if first[row].size < groups or count[row].size < groups:
             raise InputError(
-                f"{table.where}: row {row} announces {groups} groups in N_GRP, but F_CHAN has {first[row].size} and N_CHAN "
+                f"{table.where}: row {row} announces {groups} groups in N_GRP, but F_CHAN has {first[row].size} and "
+                "N_CHAN "
                 f"{count[row].size} entries. The file is damaged."
             )
         starts, lengths = first[row][:groups].astype(int) - origin, count[row][:groups].astype(int)
@@ -61,12 +68,14 @@ def _unpack(table: FitsTable, channels: np.ndarray) -> np.ndarray:
         if np.any(lengths < 0) or np.any(starts[filled] < 0) or np.any((starts + lengths)[filled] > channels.size):
             raise InputError(
                 f"{table.where}: row {row} has channels {first[row][:groups].astype(int)} + {lengths}, expected inside "
-                f"{origin} to {origin + channels.size - 1} (first channel by TLMIN{index}, else by EBOUNDS; number by EBOUNDS). "
+                f"{origin} to {origin + channels.size - 1} (first channel by TLMIN{index}, else by EBOUNDS; number "
+                "by EBOUNDS). "
                 "Correct TLMIN or the EBOUNDS table."
             )
         if values[row].size < lengths.sum():
             raise InputError(
-                f"{table.where}: row {row} announces {lengths.sum()} elements in N_CHAN, but MATRIX has {values[row].size}. "
+                f"{table.where}: row {row} announces {lengths.sum()} elements in N_CHAN, but MATRIX has "
+                f"{values[row].size}. "
                 "The file is damaged."
             )
         used = 0
@@ -74,7 +83,9 @@ def _unpack(table: FitsTable, channels: np.ndarray) -> np.ndarray:
             matrix[row, start : start + length] = values[row][used : used + length]
             used += length
     if not np.all(np.isfinite(matrix)) or np.any(matrix < 0):
-        raise InputError(f"{table.where}: MATRIX has NaN, infinite or negative entries, expected probabilities. Repair the file.")
+        raise InputError(
+            f"{table.where}: MATRIX has NaN, infinite or negative entries, expected probabilities. Repair the file."
+        )
     return matrix
 
 
@@ -89,7 +100,7 @@ def _rows(table: FitsTable, name: str) -> list[np.ndarray]:
 def rmf_hdus(
     matrix: np.ndarray, energy_true_edges: np.ndarray, energy_edges: np.ndarray, unit: str, cards: dict[str, str]
 ) -> list[fits.BinTableHDU]:
-    """MATRIX and EBOUNDS tables; channels count from 0. Energies are in ``unit``, the matrix is stored in full precision."""
+    """MATRIX and EBOUNDS tables in full precision; energies are in ``unit``, channels count from 0."""
     n_true, n_reco = matrix.shape
     first, count, values = (np.empty(n_true, dtype=object) for _ in range(3))
     small = integer_format(np.array(n_reco))

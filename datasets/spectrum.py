@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 
-from ..kernels.cash import cash, cash_deviance, cash_offset, cash_score
+from ..kernels.cash import cash, cash_deviance, cash_offset, cash_terms
 from ..kernels.edisp import diagonal_response, fold
 from ..kernels.quadrature import nodes_for
-from ..kernels.wstat import profile_background, wstat, wstat_score
+from ..kernels.wstat import profile_background, wstat, wstat_terms
 from .convert import edges_tev, is_concrete, to_unit
 from .edisp import EDispKernel
 from .errors import InputError
@@ -269,6 +269,19 @@ class SpectrumDataset(SpectrumBase):
     def __check_init__(self):
         self._check_common()
 
+    @classmethod
+    def read(cls, filename: Any) -> "SpectrumDataset":
+        """Read gammapy's GADF region form, or an OGIP PHA file that names no background; see `read_gadf_counts`."""
+        from .spectrum_files import read_counts
+
+        return read_counts(filename)
+
+    def write(self, filename: Any, overwrite: bool = False) -> None:
+        """Write gammapy's GADF region form, one file."""
+        from .spectrum_files import write_spectrum
+
+        write_spectrum(self, filename, overwrite, "gadf")
+
     def npred_background(self, norm: Any = 1.0) -> jax.Array:
         """Background times ``norm`` (a number or one per bin), shape (n_reco,); zeros without a background."""
         if self.background is None:
@@ -290,9 +303,9 @@ class SpectrumDataset(SpectrumBase):
         """`stat_bins` minus `deviance_bins`."""
         return cash_offset(jnp.asarray(self.counts))
 
-    def score_bins(self, prediction: Any) -> tuple[jax.Array, jax.Array]:
-        """Slope of the statistic in the prediction and its expected curvature, per bin."""
-        return cash_score(jnp.asarray(self.counts), prediction)
+    def scoring_bins(self, prediction: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """`deviance_bins`, its slope in the prediction and its expected curvature, per bin."""
+        return cash_terms(jnp.asarray(self.counts), prediction)
 
 
 class SpectrumDatasetOnOff(SpectrumBase):
@@ -353,6 +366,19 @@ class SpectrumDatasetOnOff(SpectrumBase):
     def __check_init__(self):
         self._check_common()
 
+    @classmethod
+    def read(cls, filename: Any) -> "SpectrumDatasetOnOff":
+        """Read an OGIP PHA file and the files it names, see `read_ogip`; or gammapy's GADF region form."""
+        from .spectrum_files import read_on_off
+
+        return read_on_off(filename)
+
+    def write(self, filename: Any, overwrite: bool = False, format: str = "ogip") -> None:
+        """Write NAME.fits, NAME_arf.fits, NAME_rmf.fits and NAME_bkg.fits (OGIP), see `write_ogip`; or "gadf", one file."""
+        from .spectrum_files import write_spectrum
+
+        write_spectrum(self, filename, overwrite, format)
+
     @property
     def alpha(self) -> Any:
         """Acceptance ratio on / off per bin; 0 where the off acceptance is 0."""
@@ -390,9 +416,9 @@ class SpectrumDatasetOnOff(SpectrumBase):
     def offset_bins(self) -> jax.Array:
         return jnp.zeros(self.n_reco)
 
-    def score_bins(self, prediction: Any) -> tuple[jax.Array, jax.Array]:
-        """Slope of the statistic in the signal and its expected curvature, per bin."""
-        return wstat_score(jnp.asarray(self.counts), jnp.asarray(self.counts_off), jnp.asarray(self.alpha), prediction)
+    def scoring_bins(self, prediction: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """`deviance_bins`, its slope in the signal and its expected curvature, per bin."""
+        return wstat_terms(jnp.asarray(self.counts), jnp.asarray(self.counts_off), jnp.asarray(self.alpha), prediction)
 
 
 def _per_bin(value: Any, n: int) -> Any:

@@ -32,7 +32,8 @@ def _is_ogip(file: FitsFile) -> bool:
     if any(name.endswith("_BANDS") for name in file.names().split(", ")):
         return False
     raise InputError(
-        f"{file}: no spectrum; the HDUs are {file.names()}, expected SPECTRUM (OGIP) or COUNTS and COUNTS_BANDS (GADF). Check the name."
+        f"{file}: no spectrum; the HDUs are {file.names()}, expected SPECTRUM (OGIP) or COUNTS and COUNTS_BANDS "
+        "(GADF). Check the name."
     )
 
 
@@ -43,7 +44,9 @@ def contents(dataset: Any, path: Path, name: str, format: str) -> dict[Path, byt
     if format == "gadf":
         return {path: gadf_contents(dataset, name)}
     if not isinstance(dataset, SpectrumDatasetOnOff):
-        raise InputError(f"{path}: the OGIP form is for on/off spectra, not {type(dataset).__name__}. Use format='gadf'.")
+        raise InputError(
+            f"{path}: the OGIP form is for on/off spectra, not {type(dataset).__name__}. Use format='gadf'."
+        )
     return ogip_contents(dataset, path, name or None)
 
 

@@ -4,6 +4,8 @@ A joint fit compiles one program for all datasets whose models have the same str
 are not part of it.
 """
 
+import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -75,6 +77,30 @@ def take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
     return Structure(type(model), model.flags, treedef, tuple(kinds)), items
 
 
+def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
+    """Full names of the parameters that the classes of the models declare free."""
+    return tuple(
+        item.name
+        for model in models
+        for item, free in zip(
+            (i for i in take_apart(model)[1] if i.kind == "parameter"), _declared_free(model.spectral), strict=True
+        )
+        if free
+    )
+
+
+def _declared_free(node: Any) -> Iterator[bool]:
+    """Per parameter, in the order of the leaves: does its class declare it free?"""
+    for field in dataclasses.fields(node):
+        if field.metadata.get("static", False):
+            continue
+        for part in jax.tree_util.tree_leaves(getattr(node, field.name), is_leaf=lambda x: isinstance(x, eqx.Module)):
+            if is_parameter(part):
+                yield not (is_parameter(field.default) and field.default.frozen)
+            elif isinstance(part, eqx.Module):
+                yield from _declared_free(part)
+
+
 def _item_names(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
     """Last part of each leaf's path where no other leaf ends in it, else the whole path."""
     try:
@@ -90,9 +116,7 @@ def _names_of(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
     paths, _ = jax.tree_util.tree_flatten_with_path(tree)
     whole = [".".join(_part(key) for key in path) for path, _ in paths]
     last = [name.rsplit(".", 1)[-1] for name in whole]
-    return tuple(
-        s if flag and last.count(s) == 1 else w for s, w, flag in zip(last, whole, is_param, strict=True)
-    )
+    return tuple(s if flag and last.count(s) == 1 else w for s, w, flag in zip(last, whole, is_param, strict=True))
 
 
 def _part(key: Any) -> str:

@@ -22,7 +22,8 @@ def _mapping(loader: Any, node: Any) -> dict:
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
             continue
         line = key_node.start_mark.line + 1
-        if key_node.value in seen:
+        # gammapy's fit results carry their metadata twice
+        if key_node.value in seen and key_node.value != "metadata":
             problem = f"the key {key_node.value!r} is given twice, first in line {seen[key_node.value]}"
             raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
         seen[key_node.value] = line

@@ -1,7 +1,7 @@
 """Datasets that share a program, padded and stacked: the data of a vmapped sum."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,9 @@ from ..datasets.spectrum import SpectrumBase
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
 from .space import ParameterSpace
+
+MERGE_SIZE = 2**18
+"""Response elements (2 MB in float64) up to which groups that differ in shape only are padded to one."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +67,36 @@ def build_groups(datasets: Datasets, space: ParameterSpace, global_position: np.
     """
     identities: dict[Structure, int] = {}
     structure_id = [identities.setdefault(m.structure, len(identities)) for m in space.models]
-    members: dict[tuple[Any, ...], list[int]] = {}
+    families: dict[tuple[Any, ...], dict[_Shape, list[int]]] = {}
     layouts: list[_Layout] = []
     for index, dataset in enumerate(datasets):
         layout = _layout(space, space.acting[index])
         layouts.append(layout)
-        key = (
-            type(dataset),
-            dataset.nodes,
-            bins_rung(dataset.n_reco),
-            bins_rung(dataset.n_true),
-            tuple(structure_id[m] for m in space.acting[index]),
-            layout.kinds,
-        )
-        members.setdefault(key, []).append(index)
+        program = (type(dataset), tuple(structure_id[m] for m in space.acting[index]), layout.kinds)
+        shape = _Shape(bins_rung(dataset.n_reco), bins_rung(dataset.n_true), dataset.nodes)
+        families.setdefault(program, {}).setdefault(shape, []).append(index)
     return [
-        _group(datasets, space, layouts, rows, key[2], key[3], global_position) for key, rows in members.items()
+        _group(datasets, space, layouts, rows, shape, global_position)
+        for shapes in families.values()
+        for shape, rows in _merged(shapes).items()
     ]
+
+
+class _Shape(NamedTuple):
+    n_reco: int
+    n_true: int
+    nodes: int
+
+
+def _merged(shapes: dict[_Shape, list[int]]) -> dict[_Shape, list[int]]:
+    """Small groups that differ in shape only, padded to one: a program more costs a second to compile."""
+    if len(shapes) == 1:
+        return shapes
+    largest = _Shape(*(max(column) for column in zip(*shapes, strict=True)))
+    rows = sorted(row for members in shapes.values() for row in members)
+    separate = sum(len(members) * shape.n_reco * shape.n_true for shape, members in shapes.items())
+    together = len(rows) * largest.n_reco * largest.n_true
+    return {largest: rows} if together <= max(MERGE_SIZE, 1.25 * separate) else shapes
 
 
 @dataclass
@@ -121,8 +137,7 @@ def _group(
     space: ParameterSpace,
     layouts: list[_Layout],
     rows: list[int],
-    n_reco: int,
-    n_true: int,
+    shape: "_Shape",
     global_position: np.ndarray,
 ) -> Group:
     first, layout = datasets[rows[0]], layouts[rows[0]]
@@ -144,12 +159,12 @@ def _group(
     }
     tables, tables_own, sources = _sources(space, padded, layout, fixed_same, global_same)
     arrays["table"], arrays["table_own"] = tables, tables_own
-    data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, n_reco, n_true)
+    data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, shape.n_reco, shape.n_true)
     arrays["data"] = {k: v for k, v in data.items() if k in shared_fields}
     arrays["data_own"] = {k: v for k, v in data.items() if k not in shared_fields}
     spec = GroupSpec(
         type=type(first),
-        nodes=first.nodes,
+        nodes=shape.nodes,
         structures=tuple(space.models[m].structure for m in space.acting[rows[0]]),
         sources=sources,
         shared_fields=shared_fields,

@@ -112,68 +112,90 @@ def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any)
 
 def group_fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
     """Deviance of the group, its gradient, and its expected curvature, from forward-mode Jacobians of the prediction."""
+    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
 
-    def prediction(shared, own):
-        return evaluate(spec, arrays, predict, shared, own)
+    def terms(dataset, mask, prediction):
+        return dataset.scoring_bins(jnp.where(mask, prediction, 1.0))
 
-    predicted = prediction(shared, own)
-    stat, score, weight = _stat_terms(spec, arrays, predicted)
-    along_shared = _columns(lambda s: prediction(s, own), shared, jnp.eye(shared.shape[0], dtype=shared.dtype))
-    steps = jnp.broadcast_to(jnp.eye(own.shape[1], dtype=own.dtype)[:, None, :], (own.shape[1], *own.shape))
-    along_own = _columns(lambda o: prediction(shared, o), own, steps)
+    stat, score, weight = _per_bin(spec, arrays, terms, predicted)
+    return jnp.sum(stat), _blocks(along_shared, along_own, score, weight)
+
+
+def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
+    """Gradient and exact curvature of the group's statistic, in the same blocks as `group_fisher`.
+
+    With mu the prediction: sum of S''(mu) mu_k mu_l, as in scoring but with the observed curvature, plus sum of
+    S'(mu) mu_kl by forward over reverse differentiation of the prediction alone.
+    """
+    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
+
+    def terms(dataset, mask, prediction):
+        slope = jax.grad(lambda p: jnp.sum(dataset.deviance_bins(p)))
+        safe = jnp.where(mask, prediction, 1.0)
+        return jax.jvp(slope, (safe,), (jnp.ones_like(safe),))
+
+    score, weight = _per_bin(spec, arrays, terms, predicted)
+    first = _blocks(along_shared, along_own, score, weight)
+
+    def gradient(shared, own):
+        return jax.grad(lambda s, o: jnp.vdot(score, evaluate(spec, arrays, predict, s, o)), argnums=(0, 1))(shared, own)
+
+    n_shared, n_own = shared.shape[0], own.shape[1]
+    of_shared, mixed, of_own = first.shared, first.mixed, first.own
+    if n_shared:
+        by_shared, by_own = _along(lambda s: gradient(s, own), shared, _unit_steps(shared))[1]
+        of_shared, mixed = of_shared + by_shared, mixed + jnp.moveaxis(by_own, 0, 1)
+    if n_own:
+        of_own = of_own + jnp.moveaxis(_along(lambda o: gradient(shared, o)[1], own, _unit_steps(own))[1], 0, 2)
+    return Blocks(first.slope_shared, first.slope_own, of_shared, mixed, of_own)
+
+
+def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters."""
+    predicted, along_shared, along_own = None, None, None
+    if shared.shape[0]:
+        predicted, along_shared = _along(lambda s: evaluate(spec, arrays, predict, s, own), shared, _unit_steps(shared))
+    if own.shape[1] or predicted is None:
+        predicted, along_own = _along(lambda o: evaluate(spec, arrays, predict, shared, o), own, _unit_steps(own))
+    empty = jnp.zeros((0, *predicted.shape), predicted.dtype)
+    return predicted, empty if along_shared is None else along_shared, empty if along_own is None else along_own
+
+
+def _unit_steps(at: jax.Array) -> jax.Array:
+    """Unit steps along the last axis: (n, n) for a vector, (q, m, q) for rows, all rows stepping together."""
+    n = at.shape[-1]
+    steps = jnp.eye(n, dtype=at.dtype).reshape(n, *([1] * (at.ndim - 1)), n)
+    return jnp.broadcast_to(steps, (n, *at.shape))
+
+
+def _along(function: Any, at: jax.Array, directions: jax.Array) -> tuple[Any, Any]:
+    """Value of ``function`` and its derivatives along each direction (first axis)."""
+    if directions.shape[0] == 0:
+        value = function(at)
+        return value, jax.tree.map(lambda v: jnp.zeros((0, *v.shape), v.dtype), value)
+    return jax.vmap(lambda d: jax.jvp(function, (at,), (d,)), out_axes=(None, 0))(directions)
+
+
+def _per_bin(spec: GroupSpec, arrays: dict[str, Any], function: Any, predicted: jax.Array) -> Any:
+    """``function(dataset, mask, prediction)`` for every member: arrays per bin, zero outside the masks."""
+
+    def member(data_own, data, prediction):
+        dataset = spec.type(**data, **data_own, nodes=spec.nodes)
+        mask = jnp.asarray(dataset.mask)
+        return jax.tree.map(lambda x: jnp.where(mask, x, 0.0), function(dataset, mask, prediction))
+
+    return jax.vmap(member, in_axes=(0, None, 0))(arrays["data_own"], arrays["data"], predicted)
+
+
+def _blocks(along_shared: jax.Array, along_own: jax.Array, score: jax.Array, weight: jax.Array) -> Blocks:
     weighted = along_shared * weight
-    return jnp.sum(stat), Blocks(
+    return Blocks(
         slope_shared=jnp.einsum("smb,mb->s", along_shared, score),
         slope_own=jnp.einsum("qmb,mb->mq", along_own, score),
         shared=jnp.einsum("smb,tmb->st", weighted, along_shared),
         mixed=jnp.einsum("smb,qmb->msq", weighted, along_own),
         own=jnp.einsum("pmb,mb,qmb->mpq", along_own, weight, along_own),
     )
-
-
-def _columns(function: Any, at: jax.Array, directions: jax.Array) -> jax.Array:
-    """Derivatives of ``function`` along each direction (first axis)."""
-    if directions.shape[0] == 0:
-        value = jax.eval_shape(function, at)
-        return jnp.zeros((0, *value.shape), value.dtype)
-    return jax.vmap(lambda d: jax.jvp(function, (at,), (d,))[1])(directions)
-
-
-def _stat_terms(spec: GroupSpec, arrays: dict[str, Any], predicted: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Deviance, slope and expected curvature per bin, (m, bins) each; zero outside the masks."""
-
-    def member(data_own, data, prediction):
-        dataset = spec.type(**data, **data_own, nodes=spec.nodes)
-        mask = jnp.asarray(dataset.mask)
-        stat = masked(dataset, dataset.deviance_bins, prediction)
-        score, weight = dataset.score_bins(jnp.where(mask, prediction, 1.0))
-        return stat, jnp.where(mask, score, 0.0), jnp.where(mask, weight, 0.0)
-
-    return jax.vmap(member, in_axes=(0, None, 0))(arrays["data_own"], arrays["data"], predicted)
-
-
-def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
-    """Exact curvature of the group's statistic (forward over reverse), in the same blocks as `group_fisher`."""
-
-    def gradient(shared, own):
-        return jax.grad(lambda s, o: jnp.sum(group_stat(spec, arrays, s, o)), argnums=(0, 1))(shared, own)
-
-    slope_shared, slope_own = gradient(shared, own)
-    n_shared, n_own = shared.shape[0], own.shape[1]
-    if n_shared:
-        by_shared = jax.vmap(lambda d: jax.jvp(lambda s: gradient(s, own), (shared,), (d,))[1])(
-            jnp.eye(n_shared, dtype=shared.dtype)
-        )
-        of_shared, mixed = by_shared[0], jnp.moveaxis(by_shared[1], 0, 1)
-    else:
-        of_shared, mixed = jnp.zeros((0, 0), own.dtype), jnp.zeros((spec.n_members, 0, n_own), own.dtype)
-    if n_own:
-        steps = jnp.broadcast_to(jnp.eye(n_own, dtype=own.dtype)[:, None, :], (n_own, *own.shape))
-        by_own = jax.vmap(lambda d: jax.jvp(lambda o: gradient(shared, o)[1], (own,), (d,))[1])(steps)
-        of_own = jnp.moveaxis(by_own, 0, 2)
-    else:
-        of_own = jnp.zeros((spec.n_members, 0, 0), own.dtype)
-    return Blocks(slope_shared, slope_own, of_shared, mixed, of_own)
 
 
 def assemble(specs: tuple[GroupSpec, ...], arrays: Any, blocks: list[Blocks], n_global: int) -> Normal:

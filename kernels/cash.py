@@ -41,14 +41,14 @@ def cash_offset(counts: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(counts > 0, 2 * (counts - xlogy(counts, jnp.where(counts > 0, counts, 1.0))), 0.0)
 
 
-def cash_score(counts: Float[Array, "..."], npred: Float[Array, "..."]) -> tuple[Array, Array]:
-    """Slope of the Cash statistic in mu and its expected curvature, (2 (1 - n / mu), 2 / mu), for scoring.
+def cash_terms(counts: Float[Array, "..."], npred: Float[Array, "..."]) -> tuple[Array, Array, Array]:
+    """`cash_deviance`, its slope in mu and its expected curvature, (D, 2 (1 - n / mu), 2 / mu): what scoring needs.
 
-    Both are taken at the floored mu, so that a model that predicts nothing where counts were seen still feels a pull.
-    A bin with n = 0 and mu <= 0 has slope 2 and the curvature of the floor.
+    Slope and curvature are taken at the floored mu, so that a model that predicts nothing where counts were seen still
+    feels a pull. A bin with n = 0 and mu <= 0 has slope 2 and the curvature of the floor.
     """
     floored = jnp.where(npred > TRUNCATION, npred, TRUNCATION)
-    return 2 * (1 - counts / floored), 2 / floored
+    return cash_deviance(counts, npred), 2 * (1 - counts / floored), 2 / floored
 
 
 def _positive_part(x: Array) -> Array:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .cash import cash_deviance, cash_offset
+from .cash import TRUNCATION, cash_deviance, cash_offset
 
 Bins = Float[Array, "..."]
 
@@ -48,8 +48,7 @@ def profile_background(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> Bi
 
 @jax.custom_jvp
 def _profile_deviance(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> Bins:
-    m, b = profile_expectations(n_on, n_off, alpha, mu_sig)
-    return cash_deviance(n_on, m) + cash_deviance(n_off, b)
+    return _deviance(n_on, n_off, *profile_expectations(n_on, n_off, alpha, mu_sig))
 
 
 @_profile_deviance.defjvp
@@ -63,8 +62,7 @@ def _profile_deviance_jvp(primals, tangents):
     along_alpha = b * slope
     along_on = 2 * (_log(n_on) - _log(m)) * (n_on > 0) * (m > 0)
     along_off = 2 * (_log(n_off) - _log(b)) * (n_off > 0) * (b > 0)
-    value = cash_deviance(n_on, m) + cash_deviance(n_off, b)
-    return value, slope * d_sig + along_alpha * d_alpha + along_on * d_on + along_off * d_off
+    return _deviance(n_on, n_off, m, b), slope * d_sig + along_alpha * d_alpha + along_on * d_on + along_off * d_off
 
 
 def slope_in_signal(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins, m: Bins) -> Bins:
@@ -98,23 +96,26 @@ def wstat(
         deviance = _profile_deviance(n_on, n_off, alpha, mu_sig)
     else:
         mu_bkg = jnp.asarray(mu_bkg, jnp.result_type(float))
-        deviance = cash_deviance(n_on, mu_sig + alpha * mu_bkg) + cash_deviance(n_off, mu_bkg)
+        deviance = _deviance(n_on, n_off, mu_sig + alpha * mu_bkg, mu_bkg)
     return deviance if extra_terms else deviance + cash_offset(n_on) + cash_offset(n_off)
 
 
-def wstat_score(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> tuple[Bins, Bins]:
-    """Slope of the W statistic in s, and its expected curvature 2 / (m + alpha^2 b), for scoring.
+def wstat_terms(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> tuple[Bins, Bins, Bins]:
+    """W statistic, its slope in s, and its expected curvature 2 / (m + alpha^2 b): what scoring needs.
 
     The curvature is the Schur complement of the Fisher information of (s, b): the variance of the excess is
-    s + alpha b + alpha^2 b.
+    s + alpha b + alpha^2 b. Where counts were seen and m vanishes, slope and curvature are those of the floor.
     """
     m, b = profile_expectations(n_on, n_off, alpha, mu_sig)
-    floor = jnp.asarray(1e-25, m.dtype)
-    variance = jnp.maximum(m, 0.0) + alpha**2 * jnp.maximum(b, 0.0)
-    slope = slope_in_signal(n_on, n_off, alpha, mu_sig, m)
-    at_floor = 2 * (1 - n_on / floor)
-    slope = jnp.where((m <= floor) & (n_on > 0), at_floor, slope)
-    return slope, 2 / jnp.maximum(variance, floor)
+    floored = jnp.maximum(m, TRUNCATION)
+    slope = jnp.where(n_on > 0, 2 * (1 - n_on / floored), slope_in_signal(n_on, n_off, alpha, mu_sig, m))
+    return _deviance(n_on, n_off, m, b), slope, 2 / (floored + alpha**2 * jnp.maximum(b, 0.0))
+
+
+def _deviance(n_on: Bins, n_off: Bins, m: Bins, b: Bins) -> Bins:
+    """Poisson deviance of on and off counts together (stacked: half the program)."""
+    n_on, n_off, m, b = jnp.broadcast_arrays(n_on, n_off, m, b)
+    return jnp.sum(cash_deviance(jnp.stack([n_on, n_off]), jnp.stack([m, b])), axis=0)
 
 
 def _guard(x: Array) -> Array:
