@@ -31,6 +31,38 @@ class Curvature:
     local_covariance: list[np.ndarray | None]
     degenerate: list[str]
     at_bound: list[str]
+    response: tuple["LocalResponse | None", ...]
+    places: Theta
+
+    def dense(self) -> np.ndarray:
+        """Covariance of all free parameters in the order of their names, (n, n)."""
+        at = np.asarray(self.places.globals)
+        rows, blocks = [np.eye(len(at))], []
+        positions = [at]
+        for part, place in zip(self.response, self.places.locals, strict=True):
+            if part is None:
+                continue
+            n, n_local, n_seen = part.by_cross.shape
+            spread = np.zeros((n, n_local, len(at)))
+            np.add.at(spread, (np.arange(n)[:, None, None], np.arange(n_local)[:, None], part.index[:, None, :]), -part.by_cross)
+            rows.append(spread.reshape(n * n_local, len(at)))
+            positions.append(np.asarray(place)[:n].ravel())
+            blocks.append((np.asarray(place)[:n], 2 * part.inverse))
+        response, where = np.concatenate(rows), np.concatenate(positions)
+        full = np.zeros((len(where), len(where)))
+        full[np.ix_(where, where)] = response @ self.covariance @ response.T
+        for place, block in blocks:
+            full[place[:, :, None], place[:, None, :]] += block
+        return full
+
+
+@dataclass(frozen=True)
+class LocalResponse:
+    """How the local parameters of a group follow the globals ``index``: d local / d global = -``by_cross``."""
+
+    index: np.ndarray
+    by_cross: np.ndarray
+    inverse: np.ndarray
 
 
 def curvature(problem: Problem, theta: Theta, normal: Normal) -> Curvature:
@@ -63,7 +95,7 @@ def curvature(problem: Problem, theta: Theta, normal: Normal) -> Curvature:
         by_cross = inverse @ np.swapaxes(cross, 1, 2)
         part = (cross @ by_cross) * scale[index][:, :, None] * scale[index][:, None, :]
         np.add.at(schur, (index[:, :, None], index[:, None, :]), -part)
-        solved.append((group, index, inverse, by_cross, {row for row, _ in bad}))
+        solved.append((group, LocalResponse(index, by_cross, inverse), {row for row, _ in bad}))
 
     inverse, bad = _inverse(schur[None], on[None])
     for _, direction in bad:
@@ -78,16 +110,23 @@ def curvature(problem: Problem, theta: Theta, normal: Normal) -> Curvature:
         if part is None:
             local_covariance.append(None)
             continue
-        group, index, local_inverse, by_cross, bad_rows = part
-        of_globals = covariance[index[:, :, None], index[:, None, :]]
-        local = 2 * local_inverse + by_cross @ of_globals @ np.swapaxes(by_cross, 1, 2)
+        group, response, bad_rows = part
+        of_globals = covariance[response.index[:, :, None], response.index[:, None, :]]
+        local = 2 * response.inverse + response.by_cross @ of_globals @ np.swapaxes(response.by_cross, 1, 2)
         local_covariance.append(local)
         rows = group.locals[: len(local)]
         errors[rows] = np.sqrt(np.diagonal(local, axis1=1, axis2=2))
         for row in bad_rows:
             errors[rows[row]] = np.inf
     return Curvature(
-        errors, [names[i] for i in problem.global_index], covariance, local_covariance, degenerate, at_bound
+        errors,
+        [names[i] for i in problem.global_index],
+        covariance,
+        local_covariance,
+        degenerate,
+        at_bound,
+        tuple(None if part is None else part[1] for part in solved),
+        problem.arrays["places"],
     )
 
 

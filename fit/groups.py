@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.container import Datasets
-from ..datasets.spectrum import SpectrumBase
+from ..datasets.spectrum import LIKELIHOOD_AXES, SpectrumBase
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
 from .space import ParameterSpace
@@ -60,6 +60,17 @@ class Group:
     locals: np.ndarray
 
 
+class _Shape(NamedTuple):
+    n_reco: int
+    n_true: int
+    nodes: int
+
+    def size(self, axis: str) -> int:
+        """Length of an axis by its name in `LIKELIHOOD_AXES`."""
+        n = self.n_true if axis.startswith("energy_true") else self.n_reco
+        return n + 1 if axis.endswith("edges") else n
+
+
 def build_groups(datasets: Datasets, space: ParameterSpace, global_position: np.ndarray) -> list[Group]:
     """Sort datasets into groups of one program each.
 
@@ -80,12 +91,6 @@ def build_groups(datasets: Datasets, space: ParameterSpace, global_position: np.
         for shapes in families.values()
         for shape, rows in _merged(shapes).items()
     ]
-
-
-class _Shape(NamedTuple):
-    n_reco: int
-    n_true: int
-    nodes: int
 
 
 def _merged(shapes: dict[_Shape, list[int]]) -> dict[_Shape, list[int]]:
@@ -137,7 +142,7 @@ def _group(
     space: ParameterSpace,
     layouts: list[_Layout],
     rows: list[int],
-    shape: "_Shape",
+    shape: _Shape,
     global_position: np.ndarray,
 ) -> Group:
     first, layout = datasets[rows[0]], layouts[rows[0]]
@@ -159,7 +164,7 @@ def _group(
     }
     tables, tables_own, sources = _sources(space, padded, layout, fixed_same, global_same)
     arrays["table"], arrays["table_own"] = tables, tables_own
-    data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, shape.n_reco, shape.n_true)
+    data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, shape)
     arrays["data"] = {k: v for k, v in data.items() if k in shared_fields}
     arrays["data_own"] = {k: v for k, v in data.items() if k not in shared_fields}
     spec = GroupSpec(
@@ -210,22 +215,58 @@ def _sources(
     return tables, tables_own, tuple(sources)
 
 
-def _stack_data(members: list[SpectrumBase], n_rows: int, n_reco: int, n_true: int) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Arrays of the members by field: one array where all members hold the same, else stacked (rows first)."""
-    per_member = [m.likelihood_arrays(n_reco, n_true) for m in members]
+def _stack_data(members: list[SpectrumBase], n_rows: int, shape: _Shape) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Arrays of the members by field: one array where all members hold the same, else stacked (rows first).
+
+    Padding bins are masked and have neither exposure nor response, padding rows are masked: they contribute nothing.
+    """
+    per_member = [m.likelihood_arrays() for m in members]
     data: dict[str, Any] = {}
     shared: list[str] = []
     for field in per_member[0]:
         values = [arrays[field] for arrays in per_member]
+        axes = LIKELIHOOD_AXES[field]
+        size = tuple(shape.size(axis) for axis in axes)
         if field != "mask_safe" and _all_same(values):
             shared.append(field)
-            data[field] = values[0]
+            data[field] = _fill(values[:1], 1, size, axes)[0]
             continue
-        padding = n_rows - len(values)
-        blank = np.zeros(values[0].shape, bool) if field == "mask_safe" else values[0]
-        stack = jnp.stack if any(isinstance(v, jax.Array) for v in values) else np.stack
-        data[field] = stack(values + [blank] * padding)
+        if any(isinstance(v, jax.Array) for v in values):
+            data[field] = _fill_traced(values, n_rows, size, axes)
+        else:
+            data[field] = _fill(values, n_rows, size, axes)
     return data, tuple(shared)
+
+
+def _fill(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> Any:
+    """Arrays in the corners of one array (n_rows, *size), zero elsewhere; padding rows repeat the first, masked.
+
+    Edges go on close above the last one, where every model is as finite as it is there.
+    """
+    if isinstance(values[0], jax.Array):
+        return _fill_traced(values, n_rows, size, axes)
+    out = np.zeros((n_rows, *size), values[0].dtype)
+    edges = axes[0].endswith("edges")
+    for row, value in zip(out, values, strict=False):
+        row[tuple(slice(n) for n in value.shape)] = value
+        if edges and len(value) < len(row):
+            row[len(value) :] = value[-1] * (1 + 1e-3 * np.arange(1, len(row) - len(value) + 1))
+    if out.dtype != bool:
+        out[len(values) :] = out[0]
+    return out
+
+
+def _fill_traced(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> jax.Array:
+    """`_fill` for values that are traced, or live on a device."""
+    rows = []
+    for value in values:
+        extra = [(0, n - k) for n, k in zip(size, np.shape(value), strict=True)]
+        if axes[0].endswith("edges"):
+            rows.append(jnp.concatenate([value, value[-1] * (1 + 1e-3 * np.arange(1, extra[0][1] + 1))]))
+        else:
+            rows.append(jnp.pad(jnp.asarray(value), extra))
+    blank = jnp.zeros_like(rows[0]) if rows[0].dtype == bool else rows[0]
+    return jnp.stack(rows + [blank] * (n_rows - len(rows)))
 
 
 def _all_same(values: list[Any]) -> bool:

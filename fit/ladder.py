@@ -12,9 +12,11 @@ def bins_rung(n: int) -> int:
 
 
 def batch_rung(n: int) -> int:
-    """Smallest rung that holds ``n`` datasets: powers of two to 64, then four steps an octave (80, 96, 112, 128, ...)."""
+    """Smallest rung that holds ``n`` datasets: 1, 2, 3, 4, 6, 8, 12, ... 64, then four steps an octave (80, 96, 112, ...)."""
     size = 1
     while size < n and size < 64:
+        if size > 1 and size * 3 // 2 >= n:
+            return size * 3 // 2
         size *= 2
     if size >= n:
         return size

@@ -45,30 +45,21 @@ class Problem:
     def free_names(self) -> list[str]:
         return self.space.free_names
 
-    def theta(self, vector: Any) -> Theta:
-        """Free parameters as blocks from the vector of all parameters (n,)."""
-        xp = jnp if isinstance(vector, jax.Array) else np
-        return Theta(xp.asarray(vector)[self.global_index], tuple(xp.asarray(vector)[g.locals] for g in self.groups))
+    def start(self) -> Any:
+        """Start values of the free parameters, in the order of ``free_names``, moved into their bounds."""
+        values = self.space.values[self.space.free]
+        if isinstance(values, jax.Array):
+            return values
+        return np.clip(values, self.space.low[self.space.free], self.space.high[self.space.free])
 
-    def start(self) -> Theta:
-        """Start values of the free parameters, moved into their bounds."""
-        values = self.space.values
-        if not isinstance(values, jax.Array):
-            values = np.clip(values, self.space.low, self.space.high)
-        return self.theta(values)
-
-    def from_free(self, free: Any) -> Theta:
-        """Free parameters as blocks from the vector of free ones, in the order of ``free_names``."""
-        whole = jnp.asarray(self.space.values).at[self.space.free_index].set(free)
-        return self.theta(whole)
-
-    def to_vector(self, theta: Theta, out: np.ndarray | None = None) -> np.ndarray:
-        """The vector of all parameters with the blocks ``theta`` in place."""
-        vector = np.array(self.space.values, float) if out is None else out
-        vector[self.global_index] = np.asarray(theta.globals)
-        for group, block in zip(self.groups, theta.locals, strict=True):
+    def to_free(self, blocks: Theta) -> np.ndarray:
+        """The vector of free parameters from blocks."""
+        vector = np.empty(int(self.space.free.sum()))
+        places = self.arrays["places"]
+        vector[places.globals] = np.asarray(blocks.globals)
+        for group, place, block in zip(self.groups, places.locals, blocks.locals, strict=True):
             n = len(group.members)
-            vector[group.locals[:n]] = np.asarray(block)[:n]
+            vector[place[:n]] = np.asarray(block)[:n]
         return vector
 
 
@@ -92,8 +83,10 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
     groups = build_groups(datasets, space, position)
     priors = any(p is not None and p.prior is not None and not p.frozen for p in space.parameters)
     spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
+    place = np.cumsum(space.free) - 1
     arrays: dict[str, Any] = {
         "groups": tuple(g.arrays for g in groups),
+        "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
         "constant": _frozen_priors(space),
@@ -103,7 +96,12 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
             prior_arrays([space.parameters[i] for i in global_index], (len(global_index),)),
             tuple(_local_priors(space, g) for g in groups),
         )
-    return Problem(datasets, models, space, groups, spec, arrays, global_index)
+    return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index)
+
+
+def _on_device(leaf: Any) -> Any:
+    """Large arrays move to the device once; for small ones the call is dearer than what it saves."""
+    return jax.device_put(leaf) if isinstance(leaf, np.ndarray) and leaf.nbytes > 2**18 else leaf
 
 
 def _as_datasets(given: Any) -> Datasets:
@@ -112,11 +110,9 @@ def _as_datasets(given: Any) -> Datasets:
     return Datasets([given])
 
 
-def _frozen_priors(space: ParameterSpace) -> float:
+def _frozen_priors(space: ParameterSpace) -> Any:
     """Priors of frozen parameters: a constant of the statistic."""
-    return sum(
-        float(p.prior(p.value)) for p in space.parameters if p is not None and p.frozen and p.prior is not None
-    )
+    return sum((p.prior(p.value) for p in space.parameters if p is not None and p.frozen and p.prior is not None), 0.0)
 
 
 def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:
@@ -125,6 +121,17 @@ def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:
     padding = np.arange(len(group.locals)) >= len(group.members)
     silent = {name: np.where(padding[:, None], 0.0, getattr(arrays, name)) for name in ("weight", "log_weight", "constant")}
     return arrays._replace(**silent)
+
+
+def from_free(arrays: dict[str, Any], free: Any) -> Theta:
+    """Blocks from the vector of free parameters."""
+    places: Theta = arrays["places"]
+    return Theta(free[places.globals], tuple(free[p] for p in places.locals))
+
+
+def stat_of_free(spec: ProblemSpec, arrays: dict[str, Any], free: Any) -> jax.Array:
+    """`total_stat` as a function of the vector of free parameters, in the order of ``Problem.free_names``."""
+    return total_stat(spec, arrays, from_free(arrays, jnp.asarray(free)))
 
 
 def total_stat(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
@@ -195,6 +202,7 @@ def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal:
     return Normal(normal.slope + slope, normal.matrix + jnp.diag(curvature), tuple(locals_))
 
 
-compiled_stat = jax.jit(total_stat, static_argnums=0)
+compiled_stat = jax.jit(stat_of_free, static_argnums=0)
+compiled_value_and_grad = jax.jit(jax.value_and_grad(stat_of_free, argnums=2), static_argnums=0)
 compiled_exact_normal = jax.jit(exact_normal, static_argnums=0)
-compiled_value_and_grad = jax.jit(jax.value_and_grad(total_stat, argnums=2), static_argnums=0)
+compiled_normal = jax.jit(stat_and_normal, static_argnums=0)

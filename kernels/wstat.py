@@ -90,12 +90,10 @@ def wstat(
     **Shapes**: any, broadcast. ``alpha`` is the ratio of on to off acceptance. At alpha = 0 the off counts say nothing
     about the on region and the value is its limit, the Poisson deviance of n_on and s (gammapy: NaN).
     """
-    n_on, n_off, alpha, mu_sig = (jnp.asarray(a, jnp.result_type(float)) for a in (n_on, n_off, alpha, mu_sig))
+    n_on, n_off, alpha, mu_sig = _floats(n_on, n_off, alpha, mu_sig)
     if mu_bkg is None:
-        n_on, n_off, alpha, mu_sig = jnp.broadcast_arrays(n_on, n_off, alpha, mu_sig)
         deviance = _profile_deviance(n_on, n_off, alpha, mu_sig)
     else:
-        mu_bkg = jnp.asarray(mu_bkg, jnp.result_type(float))
         deviance = _deviance(n_on, n_off, mu_sig + alpha * mu_bkg, mu_bkg)
     return deviance if extra_terms else deviance + cash_offset(n_on) + cash_offset(n_off)
 
@@ -116,6 +114,13 @@ def _deviance(n_on: Bins, n_off: Bins, m: Bins, b: Bins) -> Bins:
     """Poisson deviance of on and off counts together (stacked: half the program)."""
     n_on, n_off, m, b = jnp.broadcast_arrays(n_on, n_off, m, b)
     return jnp.sum(cash_deviance(jnp.stack([n_on, n_off]), jnp.stack([m, b])), axis=0)
+
+
+def _floats(*arrays: Array) -> list[Array]:
+    """Broadcast to one shape and one floating dtype; integer counts become floats, float32 stays float32."""
+    dtype = jnp.result_type(*arrays)
+    dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+    return [jnp.asarray(a, dtype) for a in jnp.broadcast_arrays(*arrays)]
 
 
 def _guard(x: Array) -> Array:

@@ -1,0 +1,51 @@
+"""The joint likelihood as plain functions, for other people's optimisers and samplers."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..datasets.parameter import frozen_array
+from .problem import ProblemSpec, compiled_stat, make_problem
+
+
+def stat_sum(datasets: Any, models: Any) -> jax.Array:
+    """Fit statistic summed over all datasets (inside their masks), plus the priors of ``models``: a scalar.
+
+    Pure: jit, grad and vmap work on the datasets and on the models. ``datasets`` may be a single dataset.
+    """
+    problem = make_problem(datasets, models, need_free=False)
+    return compiled_stat(problem.spec, problem.arrays, jnp.asarray(problem.space.values[problem.space.free]))
+
+
+class LogDensity(eqx.Module):
+    """ln of likelihood times priors, up to a constant of the data, as a function of the free-parameter vector.
+
+    ``names`` gives the order of the vector, ``initial`` (n,) the values of the models it was made from, ``low`` and
+    ``high`` (n,) the bounds. Calling it with a vector (n,) returns a scalar, -inf outside the bounds; it is pure and
+    differentiable, and works under jit and vmap.
+    """
+
+    spec: ProblemSpec = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+    arrays: Any
+    initial: Any
+    low: Any
+    high: Any
+
+    def __call__(self, vector: Any) -> jax.Array:
+        vector = jnp.asarray(vector)
+        inside = jnp.all((vector >= self.low) & (vector <= self.high))
+        safe = jnp.where(inside, vector, self.initial)
+        return jnp.where(inside, -compiled_stat(self.spec, self.arrays, safe) / 2, -jnp.inf)
+
+
+def log_density(datasets: Any, models: Any) -> LogDensity:
+    """The log density of the free parameters of ``models`` given ``datasets``; see `LogDensity`."""
+    problem = make_problem(datasets, models)
+    free = problem.space.free
+    low, high = frozen_array(problem.space.low[free]), frozen_array(problem.space.high[free])
+    initial = frozen_array(np.array(problem.start(), float))
+    return LogDensity(problem.spec, tuple(problem.free_names), problem.arrays, initial, low, high)

@@ -1,0 +1,126 @@
+"""What a fit returns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..datasets.errors import InputError
+from ..datasets.models import Models, Parameters
+from .covariance import Curvature
+
+DENSE_LIMIT = 4000
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Best fit with errors.
+
+    ``models`` carry the best-fit values and errors; ``stat`` is the fit statistic summed over all datasets, with priors;
+    ``status`` is "converged", "max_iterations", "stalled" or "stopped", and ``message`` says what that means here and,
+    if something is wrong, the cure. ``edm`` is the estimated distance to the minimum in units of the statistic.
+    ``success`` means converged with every free parameter constrained.
+    """
+
+    models: Models
+    stat: float
+    status: str
+    message: str
+    iterations: int
+    evaluations: int
+    edm: float
+    method: str
+    free_names: tuple[str, ...]
+    n_bins: int
+    datasets_names: tuple[str, ...]
+    curvature: Curvature
+
+    @property
+    def success(self) -> bool:
+        return self.status == "converged" and not self.curvature.degenerate
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.models.parameters
+
+    @property
+    def ndf(self) -> int:
+        """Fitted bins minus free parameters."""
+        return self.n_bins - len(self.free_names)
+
+    @property
+    def degenerate(self) -> list[str]:
+        """Directions that the data do not constrain, by the names of their parameters."""
+        return self.curvature.degenerate
+
+    @property
+    def at_bound(self) -> list[str]:
+        """Parameters that ended at a bound; their error is given as 0."""
+        return self.curvature.at_bound
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance of the free parameters in the order of ``free_names``, in their units, shape (n, n)."""
+        if len(self.free_names) > DENSE_LIMIT:
+            raise InputError(
+                f"The covariance of {len(self.free_names)} parameters would be a dense matrix of that size. Use "
+                "result.curvature.covariance (parameters shared by datasets) and .local_covariance (the others)."
+            )
+        return self.curvature.dense()
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Correlation matrix of the free parameters; 0 for parameters without an error."""
+        covariance = self.covariance
+        sigma = np.sqrt(np.diag(covariance))
+        safe = np.where(sigma > 0, sigma, 1.0)
+        return np.where(np.outer(sigma, sigma) > 0, covariance / np.outer(safe, safe), 0.0)
+
+    def table(self) -> Any:
+        """An astropy Table of all parameters: name, value, error, unit, min, max, frozen, link, prior."""
+        table = self.parameters.to_table()
+        table.meta.update(self.summary())
+        return table
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of the fit as plain numbers and strings."""
+        return {
+            "stat": float(self.stat),
+            "n_bins": int(self.n_bins),
+            "n_free": len(self.free_names),
+            "ndf": int(self.ndf),
+            "status": self.status,
+            "success": bool(self.success),
+            "message": self.message,
+            "iterations": int(self.iterations),
+            "evaluations": int(self.evaluations),
+            "edm": float(self.edm),
+            "method": self.method,
+            "datasets": list(self.datasets_names),
+        }
+
+    def write(self, filename: Any, overwrite: bool = False) -> None:
+        """Write the result; the ending chooses the form.
+
+        ``.yaml``: models as gammapy reads them, with the figures of the fit and the covariance beside them;
+        ``.ecsv``: the parameter table; ``.fits``: parameter table and covariance as two HDUs.
+        """
+        from .result_files import write_result
+
+        write_result(self, filename, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"FitResult: {self.status}, stat = {self.stat:.4f}, {self.n_bins} bins, {len(self.free_names)} free parameters, "
+            f"{self.iterations} iterations, edm = {self.edm:.2g}",
+        ]
+        if not self.success:
+            lines.append(f"  {self.message}")
+        parameters = self.parameters
+        for name in self.free_names[:20]:
+            if name in parameters.names:
+                p = parameters[name]
+                lines.append(f"  {name} = {float(p.value):.6g} +- {float(p.error):.3g} {p.unit}".rstrip())
+        if len(self.free_names) > 20:
+            lines.append(f"  ... {len(self.free_names) - 20} more")
+        return "\n".join(lines)

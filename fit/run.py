@@ -1,0 +1,132 @@
+"""The fit: choose a method, run it, attach errors."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..datasets.errors import InputError
+from .covariance import Curvature, curvature
+from .methods import run_minuit, run_optax, run_scoring_method
+from .outcome import Outcome
+from .problem import Problem, compiled_exact_normal, from_free, make_problem
+from .result import FitResult
+
+MESSAGES = {
+    "converged": "The fit converged.",
+    "max_iterations": "The fit did not converge within the given number of iterations. Raise max_iterations, or start nearer.",
+    "stalled": (
+        "No step lowers the statistic any more although the estimated distance to the minimum is above the tolerance. "
+        "The likelihood may have a kink here: look at the parameters at their bounds and at the masks."
+    ),
+    "stopped": "The optimiser stopped before the estimated distance to the minimum fell below the tolerance. Give it more steps.",
+}
+
+
+def fit(
+    datasets: Any,
+    models: Any,
+    method: Any = "scoring",
+    *,
+    steps: int = 1000,
+    tolerance: float = 1e-8,
+    max_iterations: int = 200,
+    precision: str = "float64",
+    progress: Any = None,
+) -> FitResult:
+    """Fit ``models`` to ``datasets`` jointly.
+
+    Parameters
+    ----------
+    datasets : `Datasets`, a mapping of names to datasets, or one dataset
+    models : `Models`, or models
+    method : "scoring" (damped Fisher scoring, the default), "minuit" (needs iminuit; fed with our gradient), or an optax
+        gradient transformation such as ``optax.adam(1e-2)`` or ``optax.lbfgs()``, which runs for at most ``steps`` steps
+        on parameters divided by the size of their start values
+    tolerance : estimated distance to the minimum, in units of the statistic, at which the fit has converged
+    max_iterations : limit of "scoring" (and of Minuit's calls, times 100)
+    precision : "float64", or "float32" if asked for
+    progress : called as ``progress(iterations, stat, edm)`` about once an iteration
+
+    Raises
+    ------
+    InputError
+        for input that cannot be fitted: see its message. A fit that does not converge does not raise; its ``status``,
+        ``message`` and ``success`` say so.
+    """
+    _check_precision(precision)
+    problem = make_problem(datasets, models)
+    if precision == "float32":
+        problem.arrays = jax.tree.map(_single, problem.arrays)
+        tolerance = max(tolerance, 1e-4)
+    if method == "scoring":
+        outcome = run_scoring_method(problem, tolerance, max_iterations, precision, progress)
+    elif method == "minuit":
+        outcome = run_minuit(problem, tolerance, max_iterations, progress)
+    elif hasattr(method, "init") and hasattr(method, "update"):
+        outcome = run_optax(problem, method, steps, tolerance, progress)
+    else:
+        raise InputError(f"fit: method must be 'scoring', 'minuit' or an optax optimiser, found {method!r}.")
+    return finish(problem, outcome)
+
+
+def finish(problem: Problem, outcome: Outcome) -> FitResult:
+    """Errors at the end point, and the models that carry them."""
+    theta = from_free(problem.arrays, outcome.free)
+    errors = curvature(problem, theta, compiled_exact_normal(problem.spec, problem.arrays, theta))
+    return FitResult(
+        models=_fitted_models(problem, outcome.free, errors.errors),
+        stat=outcome.stat,
+        status=outcome.status,
+        message=_message(outcome, errors),
+        iterations=outcome.iterations,
+        evaluations=outcome.evaluations,
+        edm=outcome.edm,
+        method=outcome.method,
+        free_names=tuple(problem.free_names),
+        n_bins=sum(_n_bins(d) for d in problem.datasets),
+        datasets_names=problem.datasets.names,
+        curvature=errors,
+    )
+
+
+def _n_bins(dataset: Any) -> int:
+    return dataset.n_reco if dataset.mask is None else int(np.sum(dataset.mask))
+
+
+def _message(outcome: Outcome, errors: Curvature) -> str:
+    parts = [outcome.message or MESSAGES[outcome.status]]
+    if errors.degenerate:
+        shown = "; ".join(errors.degenerate[:5]) + (" ..." if len(errors.degenerate) > 5 else "")
+        parts.append(
+            f"The data do not constrain: {shown}. Errors along these directions are infinite. Freeze one parameter of "
+            "each, or give it a prior."
+        )
+    if errors.at_bound:
+        shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")
+        parts.append(f"At a bound: {shown}.")
+    return " ".join(parts)
+
+
+def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Any:
+    """The models with new values and errors; bounds, units, links and priors stay."""
+    values = np.array(problem.space.values, float)
+    values[problem.space.free] = free
+    return problem.models.with_numbers(
+        [[(values[e], errors[e]) for e in m.entries if e is not None] for m in problem.space.models]
+    )
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in ("float64", "float32"):
+        raise InputError(f"fit: precision must be 'float64' or 'float32', found {precision!r}.")
+    if precision == "float64" and not jax.config.jax_enable_x64:
+        raise InputError(
+            "fit: fits run in float64, and JAX is set to float32. Say jax.config.update('jax_enable_x64', True) before "
+            "anything else, or ask for precision='float32'."
+        )
+
+
+def _single(leaf: Any) -> Any:
+    array = np.asarray(leaf)
+    return array.astype(np.float32) if array.dtype == np.float64 else leaf
