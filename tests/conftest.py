@@ -1,7 +1,9 @@
+import json
 import os
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 jax.config.update("jax_enable_x64", True)
@@ -15,3 +17,67 @@ def data_path():
     if not path.is_dir():
         pytest.skip("real test data not found: set GAMMAJAX_TEST_DATA to its folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def joint_crab(data_path):
+    """The ten on/off spectra of the joint Crab analysis in their fit ranges, and gammapy's reference numbers."""
+    import gammajax as gj
+
+    folder = data_path / "joint-crab"
+    reference = json.loads((folder / "reference.json").read_text())
+    datasets = {}
+    for entry in reference["datasets"]:
+        instrument, rest = entry["name"].split("_", 1)
+        low, high = reference["settings"]["ranges_TeV"][instrument]
+        dataset = gj.SpectrumDatasetOnOff.read(folder / "spectra" / instrument / f"pha_{rest}.fits")
+        datasets[entry["name"]] = dataset.with_mask_fit(energy_min=low, energy_max=high)
+    return gj.Datasets(datasets), reference, np.load(folder / "reference.npz")
+
+
+@pytest.fixture(scope="session")
+def log_parabola():
+    """Factory of the joint Crab model."""
+    import gammajax as gj
+
+    def make(amplitude=3.8e-11, alpha=2.47, beta=0.24 / np.log(10)):
+        spectrum = gj.LogParabolaSpectralModel(amplitude=amplitude, alpha=alpha, beta=beta, reference=1.0)
+        return gj.Models([gj.SkyModel(spectrum, name="crab")])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def spectrum_factory():
+    """Factory of small simulated spectra with a power law of index 2.5, on/off or with a known background."""
+    import gammajax as gj
+
+    def make(seed=0, *, on_off=True, n_reco=12, n_true=16, amplitude=3e-11, exposure=3e12, noise=True):
+        true, reco = np.geomspace(0.1, 100, n_true + 1), np.geomspace(0.2, 50, n_reco + 1)
+        edisp = gj.EDispKernel.from_gauss(true, reco, 0.15)
+        centre = np.sqrt(true[:-1] * true[1:])
+        area = exposure * centre / (1 + centre / 3)
+        background = 40 * (reco[:-1] / reco[0]) ** -1.5
+        model = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=amplitude), name="source")])
+        common = dict(energy_true_edges=true, exposure=area, edisp=edisp, livetime=1500.0)
+        if on_off:
+            dataset = gj.SpectrumDatasetOnOff(reco, acceptance_off=8.0, **common)
+            draw = dict(npred_background=background)
+        else:
+            dataset, draw = gj.SpectrumDataset(reco, background=background, **common), {}
+        if noise:
+            return gj.fake(jax.random.key(seed), dataset, model, **draw)
+        return gj.asimov(dataset, model, **draw)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def power_law():
+    """Factory of the model that `spectrum_factory` simulates."""
+    import gammajax as gj
+
+    def make(index=2.5, amplitude=3e-11):
+        return gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(index=index, amplitude=amplitude), name="source")])
+
+    return make

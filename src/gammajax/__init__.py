@@ -17,6 +17,7 @@ from gammajax.datasets.prior import GaussianPrior, GeneralizedGaussianPrior, Log
 from gammajax.datasets.simulate import asimov, fake
 from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel
 from gammajax.datasets.spectral_models import (
+    ExpCutoffPowerLawSpectralModel,
     LogParabolaSpectralModel,
     PowerLawNormSpectralModel,
     PowerLawSpectralModel,
