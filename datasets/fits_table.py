@@ -159,8 +159,8 @@ def _open(data: bytes, path: Any) -> list[Any]:
                 hdus = list(hdulist)
                 spans = [hdu.fileinfo() for hdu in hdus]
                 for hdu in hdus:
-                    # read the data while the stream is open
-                    _ = hdu.data
+                    # read while the stream is open, and here, where a flaw gets its message
+                    _ = hdu.name, hdu.data
         except Exception as error:  # astropy raises many types on damaged files
             raise InputError(cut.format(error)) from error
     for warning in caught:

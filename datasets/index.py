@@ -81,7 +81,7 @@ def _read_entry(entry: Any, i: int, folder: Path) -> tuple[str, Any]:
             f"datasets[{i}]: {', '.join(missing)} missing, found {', '.join(map(str, entry))}. Add it to the entry."
         )
     name, kind, file = str(entry["name"]), entry["type"], entry["filename"]
-    if kind not in READERS:
+    if not isinstance(kind, str) or kind not in READERS:
         raise InputError(
             f"dataset {name!r}: the type {kind!r} cannot be read; this version reads spectra: {', '.join(READERS)}. "
             "Remove the entry, or extract a spectrum first."

@@ -11,7 +11,7 @@ from .convert import is_concrete
 from .errors import InputError
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
-from .structure import free_by_default, take_apart
+from .structure import free_by_default, take_apart, with_numbers
 from .suggestions import closest, listed
 
 
@@ -224,6 +224,13 @@ class Models(eqx.Module):
                 changes.setdefault(parameters.full_name(name), {})[field] = number
         return _changed(self, changes, parameters)
 
+    def with_numbers(self, numbers: list[list[tuple[Any, Any]]]) -> "Models":
+        """A copy with new (value, error) of every item of every model, in the order of its items, tables left out.
+
+        The fast path for fits: no names are looked up, and nothing but numbers changes.
+        """
+        return Models([with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True)])
+
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.
 
@@ -274,8 +281,8 @@ class Models(eqx.Module):
             where = "" if model.datasets_names is None else f" on {', '.join(model.datasets_names)}"
             lines.append(f"{type(model).__name__} {model.name!r}: {type(model.spectral).__name__}{where}")
             for item in take_apart(model)[1]:
-                content = item.content if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
-                lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content!r}")
+                content = repr(item.content) if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
+                lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
         return "\n".join(lines) or "Models()"
 
 
@@ -341,4 +348,4 @@ def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Paramet
         # through the class: equinox builds a module for every method that is looked up on an instance
         return Parameter.replace(parameter, **change)
     except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+        raise InputError(f"{name}: {str(error).removeprefix('Parameter: ')}") from error

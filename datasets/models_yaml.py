@@ -1,8 +1,8 @@
 """Models in gammapy's YAML form, read and written.
 
 What the file says is what the models carry: values, units, bounds, frozen or not, errors, links and priors. A
-covariance file that is referred to is not needed: its diagonal is in the ``error`` of each parameter, and models hold no
-correlations.
+covariance file that is referred to is not needed: its diagonal is in the ``error`` of each parameter, and models hold
+no correlations.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from .parameters_yaml import (
     read_parameters,
     text_of,
 )
-from .sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel
+from .sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel, background_name
 from .spectral_base import SpectralModel
 from .spectral_registry import SPECTRAL_MODELS
 from .suggestions import closest
@@ -35,8 +35,10 @@ MODELS: dict[str, type[ModelBase]] = {tag: cls for cls in (SkyModel, FoVBackgrou
 # "optimize_result" and "covariance_result" stand in files of gammapy's FitResult
 _FILE_KEYS = ("components", "covariance", "metadata", "checksum", "optimize_result", "covariance_result")
 _COMPONENT_KEYS = ("name", "type", "apply_irf", "datasets_names", "spectral")
+# models inside models: of sums and products, and of scaled models
 _INNER = ("model1", "model2", "model")
-_CHOICES = ("operator",)
+_EXTRA_KEYS = (*_INNER, "operator", "energy", "values", "param", "unit", "interp", "filename")
+_SECTIONS = {"spatial": " (spectra carry the containment of the source in their exposure)", "temporal": ""}
 _MAPS_ONLY = ("TemplateNPredModel", "template-npred", "BackgroundModel")
 
 
@@ -104,11 +106,11 @@ def _component(entry: Any, index: int, where: str, links: Links, base: Path) -> 
     kind = MODELS.get(text_of(entry["type"], f"{where}, type"))
     if kind is None:
         raise InputError(f"{where}: unknown model type {entry['type']!r}. {closest(entry['type'], MODELS, 'types')}")
-    for section in ("spatial", "temporal"):
+    for section, reason in _SECTIONS.items():
         if section in entry:
             raise InputError(
-                f"{where}: it has a section {section!r}. This version handles spectral models of spectra only, whose "
-                f"exposure contains the containment of the source. Remove the section {section!r} from the file."
+                f"{where}: it has a section {section!r}. This version handles spectral models of spectra only{reason}. "
+                f"Remove the section {section!r} from the file."
             )
     mapping_of(entry, _COMPONENT_KEYS, where)
 
@@ -117,14 +119,15 @@ def _component(entry: Any, index: int, where: str, links: Links, base: Path) -> 
         spectral = _spectral(entry["spectral"], f"{where}, spectral", links, base)
     elif kind is SkyModel:
         raise InputError(f"{where}: the section 'spectral' is missing.")
+    apply_irf = _apply_irf(entry.get("apply_irf"), where)
     try:
         if kind is FoVBackgroundModel:
-            if "apply_irf" in entry:
+            if apply_irf is not None:
                 raise InputError("a background model has no 'apply_irf'. Remove the key.")
             return FoVBackgroundModel(spectral, datasets_names, name)
         if name is None:
             raise InputError("the key 'name' is missing. Give every source its own name.")
-        return SkyModel(spectral, name, datasets_names, _apply_irf(entry.get("apply_irf"), where))
+        return SkyModel(spectral, name, datasets_names, apply_irf)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
@@ -152,28 +155,29 @@ def _spectral(entry: Any, where: str, links: Links, base: Path) -> SpectralModel
     if kind is None:
         raise InputError(f"{where}: unknown spectral model type {tag!r}. {closest(tag, SPECTRAL_MODELS, 'types')}")
     has_extra = hasattr(kind, "from_extra")
+    mapping_of(entry, ("type", "parameters", *(_EXTRA_KEYS if has_extra else ())), where)
     fields = {f.name for f in dataclasses.fields(kind)}
-    # models inside models: "model1" and "model2" of sums and products, "model" of scaled ones
-    inner = tuple(key for key in _INNER if key in fields)
-    if not has_extra:
-        mapping_of(entry, ("type", "parameters", *inner, *(f for f in _CHOICES if f in fields)), where)
+    inner = [key for key in _INNER if key in fields]
     for key in inner:
         if key not in entry:
-            raise InputError(f"{where}: the section {key!r} is missing. gammapy writes none for ScaleSpectralModel.")
+            hint = " gammapy does not write the model inside a ScaleSpectralModel: add it." if key == "model" else ""
+            raise InputError(f"{where}: the section {key!r} is missing.{hint}")
     parts = {key: _spectral(entry[key], f"{where}.{key}", links, base) for key in inner}
     declared = declared_parameters(kind)
     parameters = read_parameters(entry.get("parameters", []), where, links, declared, others=has_extra)
     try:
-        if has_extra:
-            return kind.from_extra(entry, parameters, base)
-        choices = {key: text_of(entry[key], where) for key in _CHOICES if key in entry}
-        return kind(**parameters, **parts, **choices)
+        model = kind.from_extra({**entry, **parts}, parameters, base) if has_extra else kind(**parameters)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     except KeyError as error:
         raise InputError(f"{where}: the key {error} is missing.") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: a {tag} cannot be built from what the file says ({error}).") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{where}: no {tag} can be built from what the file says ({error}).") from error
+    for name in parameters:
+        if name not in model.parameters:
+            known = closest(name, model.parameters)
+            raise InputError(f"{where}, parameter {name!r}: the model has no parameter of this name. {known}")
+    return model
 
 
 def _check_links(models: Models) -> None:
@@ -197,7 +201,7 @@ def _component_to_dict(model: ModelBase) -> dict[str, Any]:
         raise InputError(f"{where}: a {type(model).__name__} cannot be written to YAML.")
     data: dict[str, Any] = {}
     names = model.datasets_names
-    if not isinstance(model, FoVBackgroundModel) or model.name != FoVBackgroundModel(datasets_names=names).name:
+    if not isinstance(model, FoVBackgroundModel) or model.name != background_name(names):
         data["name"] = model.name
     data["type"] = model.tag[0]
     if isinstance(model, SkyModel) and model.apply_irf != APPLY_IRF:
@@ -220,15 +224,14 @@ def _spectral_to_dict(model: Any, where: str) -> dict[str, Any]:
             f"{where}: {kind.__name__} is not a registered model, so that it could not be read again. "
             f"Give it a tag and enter it in gammajax.datasets.spectral_registry.SPECTRAL_MODELS."
         )
-    fields = [f.name for f in dataclasses.fields(kind)]
     data: dict[str, Any] = {"type": kind.tag[0]}
-    inner = [key for key in _INNER if key in fields]
-    own = dict(model.parameters)
-    if inner:
-        own = {key: getattr(model, key) for key in fields if isinstance(getattr(model, key), Parameter)}
-    if own or not inner:
-        declared = declared_parameters(kind)
+    extra = model.extra_dict() if hasattr(model, "extra_dict") else {}
+    declared = declared_parameters(kind)
+    nested = any(key in extra for key in _INNER)
+    # models inside list their parameters themselves
+    own = {name: getattr(model, name) for name in declared} if nested else model.parameters
+    if own or not nested:
         data["parameters"] = [parameter_to_dict(n, p, declared.get(n), where) for n, p in own.items()]
-    data |= {key: _spectral_to_dict(getattr(model, key), f"{where}.{key}") for key in inner}
-    data |= {key: getattr(model, key) for key in _CHOICES if key in fields}
-    return data | (model.extra_dict() if hasattr(model, "extra_dict") else {})
+    for key, content in extra.items():
+        data[key] = _spectral_to_dict(content, f"{where}.{key}") if key in _INNER else content
+    return data

@@ -23,10 +23,16 @@ _PRIOR_NUMBER_KEYS = ("name", "value", "unit", "error", "min", "max")
 Links = dict[str, tuple[str, Parameter]]
 
 
+def shown(data: Any) -> str:
+    """What the file has there, cut short: it may be a whole section."""
+    text = repr(data)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
 def mapping_of(data: Any, keys: Iterable[str] | None, where: str) -> dict[str, Any]:
     """``data``, checked to be a mapping with no other than the given keys; keys without a value count as absent."""
     if not isinstance(data, dict):
-        raise InputError(f"{where}: expected a mapping ('key: value' lines), found {data!r}.")
+        raise InputError(f"{where}: expected a mapping ('key: value' lines), found {shown(data)}.")
     if keys is not None:
         for key in data:
             if key not in keys:
@@ -36,20 +42,20 @@ def mapping_of(data: Any, keys: Iterable[str] | None, where: str) -> dict[str, A
 
 def list_of(data: Any, where: str) -> list[Any]:
     if not isinstance(data, list):
-        raise InputError(f"{where}: expected a list ('- ' lines), found {data!r}.")
+        raise InputError(f"{where}: expected a list ('- ' lines), found {shown(data)}.")
     return data
 
 
 def text_of(data: Any, where: str) -> str:
     """Text; names such as 23523 that YAML takes for numbers are meant as text."""
     if isinstance(data, bool) or not isinstance(data, str | int | float):
-        raise InputError(f"{where}: expected text, found {data!r}. Put it in quotes.")
+        raise InputError(f"{where}: expected text, found {shown(data)}. Put it in quotes.")
     return str(data)
 
 
 def flag_of(data: Any, where: str) -> bool:
     if not isinstance(data, bool):
-        raise InputError(f"{where}: expected true or false, found {data!r}.")
+        raise InputError(f"{where}: expected true or false, found {shown(data)}.")
     return data
 
 
@@ -59,8 +65,8 @@ def number_of(data: Any, where: str) -> float:
         if isinstance(data, bool):
             raise ValueError
         return float(data)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: expected a number, found {data!r}.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{where}: expected a number, found {shown(data)}.") from error
 
 
 def read_parameters(
@@ -195,9 +201,10 @@ def read_prior(data: Any, where: str, unit: str) -> Prior:
             raise InputError(f"{spot}: {kind.tag} has no parameter {name!r}. {closest(name, kind.names)}")
         if "value" not in entry:
             raise InputError(f"{spot}: the key 'value' is missing.")
-        if entry.get("unit", "") != "" and parse_unit(entry["unit"], spot) != parse_unit(unit, spot):
+        own_unit = text_of(entry.get("unit", ""), f"{spot}, unit")
+        if own_unit != "" and parse_unit(own_unit, spot) != parse_unit(unit, spot):
             raise InputError(
-                f"{spot}: found unit {entry['unit']!r}, but a prior is in the unit of its parameter, {unit!r}. "
+                f"{spot}: found unit {own_unit!r}, but a prior is in the unit of its parameter, {unit!r}. "
                 "Convert the number and remove the unit."
             )
         numbers[name] = number_of(entry["value"], f"{spot}, value")

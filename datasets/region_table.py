@@ -30,11 +30,14 @@ def pack_region(table: FitsTable) -> dict[str, Any]:
         {"name": c.name, "format": str(c.format), "unit": c.unit, "dim": c.dim, "array": table.raw(c.name.upper())}
         for c in table.hdu.columns
     ]
-    cards = [
-        (card.keyword, card.value, card.comment)
-        for card in table.header.cards
-        if card.keyword not in STRUCTURE and not _of_column(card.keyword)
-    ]
+    try:
+        cards = [
+            (card.keyword, card.value, card.comment)
+            for card in table.header.cards
+            if card.keyword not in STRUCTURE and not _of_column(card.keyword)
+        ]
+    except fits.VerifyError as error:
+        raise InputError(f"{table.where}: a header card cannot be read ({error}). Correct the header.") from error
     return {"columns": columns, "cards": cards}
 
 

@@ -70,7 +70,9 @@ class SkyModel(ModelBase):
             raise InputError(f"SkyModel {name!r}: spectral must be a spectral model, found {type(spectral).__name__}.")
         unknown = set(apply_irf or {}) - set(APPLY_IRF)
         if unknown:
-            raise InputError(f"SkyModel {name!r}: apply_irf knows {', '.join(APPLY_IRF)}, found {sorted(unknown)[0]!r}.")
+            raise InputError(
+                f"SkyModel {name!r}: apply_irf knows {', '.join(APPLY_IRF)}, found {sorted(unknown)[0]!r}."
+            )
         switches = APPLY_IRF | (apply_irf or {})
         if (
             isinstance(spectral, SpectralModel)
@@ -104,6 +106,11 @@ class SkyModel(ModelBase):
         return integrate_bins(self.spectral, edges, order)
 
 
+def background_name(datasets_names: tuple[str, ...] | None) -> str:
+    """Name of a background model that was given none."""
+    return f"{datasets_names[0]}-bkg" if datasets_names else "bkg"
+
+
 class FoVBackgroundModel(ModelBase):
     """A norm spectrum that multiplies the background of its dataset, evaluated at bin centres."""
 
@@ -118,7 +125,7 @@ class FoVBackgroundModel(ModelBase):
         if spectral is None:
             spectral = PowerLawNormSpectralModel()
         if name is None:
-            name = f"{names[0]}-bkg" if names else "bkg"
+            name = background_name(names)
         if isinstance(spectral, SpectralModel) and spectral.unit != "":
             raise InputError(
                 f"FoVBackgroundModel {name!r}: a norm model is needed (PowerLawNormSpectralModel, say), "

@@ -36,7 +36,7 @@ class ConstantSpectralModel(SpectralModel):
 
 
 class CompoundSpectralModel(NestedSpectralModel):
-    """``model1`` and ``model2`` joined by ``operator``: "add", "sub", "mul" or "truediv" (or the function of that name).
+    """``model1`` and ``model2`` joined by ``operator``: "add", "sub", "mul" or "truediv" (or such a function).
 
     Sums are integrated term by term. Products and quotients are integrated by quadrature between the energies at which
     either of them has a kink.

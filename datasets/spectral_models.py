@@ -98,7 +98,8 @@ class BrokenPowerLawSpectralModel(SpectralModel):
 class SmoothBrokenPowerLawSpectralModel(SpectralModel):
     """Power law of ``index1`` that bends to ``index2`` at ``ebreak``; a smaller ``beta`` makes a sharper bend.
 
-    amplitude x^-index1 (1 + (E / ebreak)^((index2 - index1) / b))^-b, x = E / reference, b = beta sign(index2 - index1).
+    amplitude x^-index1 (1 + (E / ebreak)^((index2 - index1) / b))^-b with x = E / reference and
+    b = beta sign(index2 - index1).
     """
 
     index1: Parameter = parameter(2.0)

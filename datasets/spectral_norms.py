@@ -102,7 +102,9 @@ def table_energy(energy: Any, what: str) -> Any:
     nodes = frozen_array(energy_in_tev(energy, what) if isinstance(energy, u.Quantity) else energy)
     if isinstance(nodes, np.ndarray):
         if nodes.ndim != 1 or nodes.size < 2:
-            raise InputError(f"{what}: at least two energies in a row are needed, found an array of shape {nodes.shape}.")
+            raise InputError(
+                f"{what}: at least two energies in a row are needed, found an array of shape {nodes.shape}."
+            )
         if not (np.all(np.isfinite(nodes)) and nodes[0] > 0 and np.all(np.diff(nodes) > 0)):
             raise InputError(f"{what}: the energies must be positive and increase, found {nodes}.")
     return nodes
@@ -168,7 +170,9 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         names = [f"norm_{i}" for i in range(len(energy))]
         missing = [name for name in names if name not in parameters]
         if missing:
-            raise InputError(f"{cls.__name__}: {len(names)} energies need the parameter {missing[0]!r}, it is not there.")
+            raise InputError(
+                f"{cls.__name__}: {len(names)} energies need the parameter {missing[0]!r}, it is not there."
+            )
         return cls(energy, [parameters[name] for name in names], data.get("interp", "log"))
 
 
@@ -181,4 +185,6 @@ def quantity_from(data: dict, key: str, what: str) -> u.Quantity:
     try:
         return u.Quantity(np.asarray(data[key]["data"], float), data[key].get("unit", ""))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{what}: expected {key}: {{data: [numbers], unit: text}}, found {data.get(key)!r}.") from error
+        raise InputError(
+            f"{what}: expected {key}: {{data: [numbers], unit: text}}, found {data.get(key)!r}."
+        ) from error

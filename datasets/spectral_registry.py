@@ -12,7 +12,8 @@ class ExtraData(Protocol):
 
     `extra_dict` gives these keys as gammapy writes them; values under ``model``, ``model1`` and ``model2`` are
     `SpectralModel` instances, which the writer turns into dictionaries. `from_extra` takes the whole dictionary of the
-    component, with such instances already built, the parameters by name, and the folder that file names are relative to.
+    component, with such instances already built, the parameters by name, and the folder that relative file names
+    start from.
     """
 
     def extra_dict(self) -> dict: ...

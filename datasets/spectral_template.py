@@ -144,7 +144,9 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         if bad:
             raise InputError(f"TemplateNDSpectralModel: interp must be 'lin', 'log' or 'sqrt', found {bad[0]!r}.")
         if self.scales[0] != "log":
-            raise InputError(f"TemplateNDSpectralModel: the energy axis must have interp 'log', found {self.scales[0]!r}.")
+            raise InputError(
+                f"TemplateNDSpectralModel: the energy axis must have interp 'log', found {self.scales[0]!r}."
+            )
 
     @property
     def unit(self):
@@ -199,16 +201,26 @@ def _coordinate(name: str, row: Any, given: Any) -> Parameter:
     if given is None:
         middle = (row[0] + row[-1]) / 2
         low, high = row[0], row[-1]
-        return Parameter(getattr(middle, "value", middle), unit, min=getattr(low, "value", low), max=getattr(high, "value", high))
+        return Parameter(
+            getattr(middle, "value", middle), unit, min=getattr(low, "value", low), max=getattr(high, "value", high)
+        )
     if isinstance(given, u.Quantity):
-        return Parameter(given.to(unit))
+        try:
+            return Parameter(given.to(unit))
+        except u.UnitConversionError as error:
+            raise _bad_unit(name, given.unit, unit) from error
     if not isinstance(given, Parameter):
         return Parameter(given, unit)
     if isinstance(row, u.Quantity) and u.Unit(given.unit) != unit:
         if not u.Unit(given.unit).is_equivalent(unit):
-            raise InputError(f"TemplateNDSpectralModel: {name} has unit {given.unit!r}, expected {unit.to_string()!r}.")
+            raise _bad_unit(name, given.unit, unit)
         return given.replace(scale=float(u.Unit(given.unit).to(unit)))
     return given
+
+
+def _bad_unit(name: str, found: Any, expected: Any) -> InputError:
+    found, expected = (u.Unit(unit).to_string() for unit in (found, expected))
+    return InputError(f"TemplateNDSpectralModel: {name} has unit {found!r}, expected one convertible to {expected!r}.")
 
 
 def _grid(table: Any, bands: Any, path: Path) -> dict[str, Any]:

@@ -24,6 +24,20 @@ from .parameter import frozen_array
 EDGE_TOLERANCE = 1e-6
 """Relative tolerance when asking whether an energy bin lies inside a range: files store edges in float32 or in keV."""
 
+LIKELIHOOD_AXES = {
+    "energy_edges": ("energy edges",),
+    "energy_true_edges": ("energy_true edges",),
+    "counts": ("energy",),
+    "counts_off": ("energy",),
+    "acceptance": ("energy",),
+    "acceptance_off": ("energy",),
+    "background": ("energy",),
+    "exposure": ("energy_true",),
+    "edisp": ("energy_true", "energy"),
+    "mask_safe": ("energy",),
+}
+"""Axes of the arrays that enter a likelihood: how joint fits pad them."""
+
 
 class SpectrumBase(eqx.Module):
     """What spectra with known and with measured background share.
@@ -110,10 +124,10 @@ class SpectrumBase(eqx.Module):
         n_reco, n_true = self.n_reco, self.n_true
         for field, n, axis in (
             ("counts", n_reco, "energy"),
-            ("background", n_reco, "energy"),
             ("counts_off", n_reco, "energy"),
             ("acceptance", n_reco, "energy"),
             ("acceptance_off", n_reco, "energy"),
+            ("background", n_reco, "energy"),
             ("mask_safe", n_reco, "energy"),
             ("mask_fit", n_reco, "energy"),
             ("exposure", n_true, "true-energy"),
@@ -139,24 +153,16 @@ class SpectrumBase(eqx.Module):
                 "true-energy bins of the exposure by energy bins of the counts."
             )
 
-    def likelihood_arrays(self, n_reco: int, n_true: int) -> dict[str, Any]:
-        """The arrays that enter the likelihood, padded to ``n_reco`` and ``n_true`` bins, by constructor argument.
-
-        Padding bins are masked and have neither exposure nor response, so they contribute nothing.
-        """
-        extra_reco, extra_true = n_reco - self.n_reco, n_true - self.n_true
-        mask = np.ones(self.n_reco, bool) if self.mask is None else self.mask
-        matrix = self._matrix() if self.edisp is None else self.edisp.matrix
-        exposure = np.zeros(self.n_true) if self.exposure is None else self.exposure
-        arrays = {
-            "energy_edges": _padded_edges(self.energy_edges, extra_reco),
-            "energy_true_edges": _padded_edges(self.energy_true_edges, extra_true),
-            "counts": _padded(self.counts, extra_reco),
-            "exposure": _padded(exposure, extra_true),
-            "edisp": _padded(matrix, extra_true, extra_reco),
-            "mask_safe": _padded(mask, extra_reco),
-        }
-        return arrays | {name: _padded(value, extra_reco) for name, value in self._background_arrays().items()}
+    def likelihood_arrays(self) -> dict[str, Any]:
+        """The arrays that enter the likelihood, by constructor argument; `LIKELIHOOD_AXES` names their axes."""
+        return {
+            "energy_edges": self.energy_edges,
+            "energy_true_edges": self.energy_true_edges,
+            "counts": self.counts,
+            "exposure": np.zeros(self.n_true) if self.exposure is None else self.exposure,
+            "edisp": self._matrix() if self.edisp is None else self.edisp.matrix,
+            "mask_safe": np.ones(self.n_reco, bool) if self.mask is None else self.mask,
+        } | self._background_arrays()
 
     @abstractmethod
     def _background_arrays(self) -> dict[str, Any]:
@@ -164,22 +170,6 @@ class SpectrumBase(eqx.Module):
 
     def _matrix(self) -> Any:
         return diagonal_response(jnp.asarray(self.energy_true_edges), jnp.asarray(self.energy_edges))
-
-
-def _padded(array: Any, *extra: int) -> Any:
-    """Zeros appended along each axis."""
-    if not any(extra):
-        return array
-    pad = jnp.pad if isinstance(array, jax.Array) else np.pad
-    return pad(array, [(0, n) for n in extra])
-
-
-def _padded_edges(edges: Any, extra: int) -> Any:
-    """Edges appended close above the last one, where every model is as finite as it is there."""
-    if not extra:
-        return edges
-    xp = jnp if isinstance(edges, jax.Array) else np
-    return xp.concatenate([edges, edges[-1] * (1 + 1e-3 * np.arange(1, extra + 1))])
 
 
 def _mask(value: Any) -> Any:
@@ -374,7 +364,7 @@ class SpectrumDatasetOnOff(SpectrumBase):
         return read_on_off(filename)
 
     def write(self, filename: Any, overwrite: bool = False, format: str = "ogip") -> None:
-        """Write NAME.fits, NAME_arf.fits, NAME_rmf.fits and NAME_bkg.fits (OGIP), see `write_ogip`; or "gadf", one file."""
+        """Write NAME.fits and its NAME_arf, NAME_rmf and NAME_bkg (OGIP), see `write_ogip`; or one file, "gadf"."""
         from .spectrum_files import write_spectrum
 
         write_spectrum(self, filename, overwrite, format)

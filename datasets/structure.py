@@ -14,9 +14,10 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from .parameter import Parameter, is_parameter
+from .parameter import Parameter, frozen_array, is_parameter
 from .sky_model import ModelBase
 from .spectral_base import SpectralModel
+from .spectral_compound import ScaleSpectralModel
 
 
 class Item(NamedTuple):
@@ -91,6 +92,7 @@ def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
 
 def _declared_free(node: Any) -> Iterator[bool]:
     """Per parameter, in the order of the leaves: does its class declare it free?"""
+    scaled = isinstance(node, ScaleSpectralModel)  # its norm is free, the model inside stays frozen
     for field in dataclasses.fields(node):
         if field.metadata.get("static", False):
             continue
@@ -98,7 +100,7 @@ def _declared_free(node: Any) -> Iterator[bool]:
             if is_parameter(part):
                 yield not (is_parameter(field.default) and field.default.frozen)
             elif isinstance(part, eqx.Module):
-                yield from _declared_free(part)
+                yield from (free and not scaled for free in _declared_free(part))
 
 
 def _item_names(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
@@ -124,3 +126,24 @@ def _part(key: Any) -> str:
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
     return str(key)
+
+
+def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
+    """The model with new (value, error) of its parameters and new weights, in the order of its items less tables."""
+    given = iter(numbers)
+    foreign = not isinstance(model.spectral, SpectralModel)
+    leaves, treedef = jax.tree_util.tree_flatten(model.spectral, is_leaf=is_parameter)
+    new = []
+    for leaf in leaves:
+        if is_parameter(leaf):
+            value, error = next(given)
+            leaf_treedef = jax.tree_util.tree_structure(leaf)
+            values = [frozen_array(np.reshape(value, ())), frozen_array(np.reshape(error, ()))]
+            new.append(jax.tree_util.tree_unflatten(leaf_treedef, values))
+        elif foreign and eqx.is_inexact_array(leaf):
+            new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
+        else:
+            new.append(leaf)
+    spectral = jax.tree_util.tree_unflatten(treedef, new)
+    outer, outer_treedef = jax.tree_util.tree_flatten(model, is_leaf=lambda node: node is model.spectral)
+    return jax.tree_util.tree_unflatten(outer_treedef, [spectral if leaf is model.spectral else leaf for leaf in outer])

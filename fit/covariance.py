@@ -90,7 +90,7 @@ def curvature(problem: Problem, theta: Theta, normal: Normal) -> Curvature:
         local_scale = _scale(np.diagonal(matrix, axis1=1, axis2=2), free)
         inverse, bad = _inverse(matrix * local_scale[:, :, None] * local_scale[:, None, :], free)
         for row, direction in bad:
-            degenerate.append(_describe([names[i] for i in group.locals[row]], direction * local_scale[row]))
+            degenerate.append(_describe([names[i] for i in group.locals[row]], direction))
         inverse = inverse * local_scale[:, :, None] * local_scale[:, None, :]
         by_cross = inverse @ np.swapaxes(cross, 1, 2)
         part = (cross @ by_cross) * scale[index][:, :, None] * scale[index][:, None, :]
@@ -99,7 +99,7 @@ def curvature(problem: Problem, theta: Theta, normal: Normal) -> Curvature:
 
     inverse, bad = _inverse(schur[None], on[None])
     for _, direction in bad:
-        degenerate.append(_describe([names[i] for i in problem.global_index], direction * scale))
+        degenerate.append(_describe([names[i] for i in problem.global_index], direction))
     covariance = 2 * inverse[0] * np.outer(scale, scale)
     errors = np.zeros(len(names))
     errors[problem.global_index] = np.sqrt(np.diag(covariance))
@@ -174,7 +174,7 @@ def _inverse(matrices: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, list[t
 
 
 def _describe(names: list[str], direction: np.ndarray) -> str:
-    """A direction in words, its largest components first."""
+    """A direction (in units of the parameters' own errors) in words, its largest components first."""
     weight = np.abs(direction) / max(np.max(np.abs(direction)), 1e-300)
     order = np.argsort(-weight)
     chosen = [i for i in order if weight[i] > 0.01][:5] or [int(order[0])]

@@ -93,13 +93,18 @@ def run_optax(problem: Problem, optimiser: Any, steps: int, tolerance: float, pr
     def value(z, arrays):
         return stat_of_free(problem.spec, arrays, z * scale)
 
-    value_and_grad = optax.value_and_grad_from_state(value)
+    # a line search keeps value and slope of the point it accepted; others have none to reuse
+    keeps_value = optax.tree.get(optimiser.init(start), "value") is not None
+    value_and_grad = optax.value_and_grad_from_state(value) if keeps_value else None
 
     @jax.jit
     def some_steps(z, state, arrays):
         def step(carry, _):
             z, state = carry
-            stat, gradient = value_and_grad(z, arrays, state=state)
+            if value_and_grad is None:
+                stat, gradient = jax.value_and_grad(value)(z, arrays)
+            else:
+                stat, gradient = value_and_grad(z, arrays, state=state)
             updates, state = optimiser.update(
                 gradient, state, z, value=stat, grad=gradient, value_fn=lambda x: value(x, arrays)
             )

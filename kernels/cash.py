@@ -45,10 +45,14 @@ def cash_terms(counts: Float[Array, "..."], npred: Float[Array, "..."]) -> tuple
     """`cash_deviance`, its slope in mu and its expected curvature, (D, 2 (1 - n / mu), 2 / mu): what scoring needs.
 
     Slope and curvature are taken at the floored mu, so that a model that predicts nothing where counts were seen still
-    feels a pull. A bin with n = 0 and mu <= 0 has slope 2 and the curvature of the floor.
+    feels a pull. A bin in which nothing was seen and nothing is expected has no curvature, like its linear statistic;
+    its slope is 2 at mu = 0 and 0 below.
     """
-    floored = jnp.where(npred > TRUNCATION, npred, TRUNCATION)
-    return cash_deviance(counts, npred), 2 * (1 - counts / floored), 2 / floored
+    above = npred > TRUNCATION
+    floored = jnp.where(above, npred, TRUNCATION)
+    seen = counts > 0
+    slope = jnp.where(seen | (npred >= 0), 2 * (1 - counts / floored), 0.0)
+    return cash_deviance(counts, npred), slope, jnp.where(seen | above, 2 / floored, 0.0)
 
 
 def _positive_part(x: Array) -> Array:

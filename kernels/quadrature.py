@@ -37,7 +37,8 @@ def integrate_bins(
     """Integral of ``function`` over each bin.
 
     I_j = int_{E_j}^{E_j+1} f(E) dE = int f(e^u) e^u du, by Gauss-Legendre quadrature of ``order`` nodes in u = ln E.
-    ``function`` maps energies of any shape to values of the same shape; the result has its unit times that of ``edges``.
+    ``function`` maps energies of any shape to values of the same shape; the result has its unit times that of
+    ``edges``.
     """
     nodes, weights = legendre(order)
     log_edges = jnp.log(edges)
@@ -55,7 +56,7 @@ def integrate_steep_bins(
 
     Where E f(E) falls by more than `FALL` e-foldings across a bin, the nodes go to the part next to the higher edge in
     which it falls that far, found from the logarithmic slope there. ln(E f) must be concave where that happens, as it
-    is for exp(-E^p). The choice of the part is not differentiated: what it leaves out is negligible, and so is its slope.
+    is for exp(-E^p). The choice of the part is not differentiated: what it leaves out is negligible, and its slope too.
     """
     nodes, weights = legendre(max(order, STEEP_ORDER))
     low, high = _steep_part(function, edges)

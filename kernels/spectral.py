@@ -24,7 +24,7 @@ def power_law(energy: Energy, index: Number, amplitude: Number, reference: Numbe
 def power_law_2(energy: Energy, amplitude: Number, index: Number, emin: Number, emax: Number) -> Energy:
     """Power law by its integral: A (1 - G) E^-G / (emax^(1-G) - emin^(1-G)); A is the integral from emin to emax.
 
-    Written as A (E/emin)^-G / (emin W r((1-G) W)) with W = ln(emax/emin) and r(z) = (e^z - 1)/z: nothing happens at G = 1.
+    Written as A (E/emin)^-G / (emin W r((1-G) W)), W = ln(emax/emin), r(z) = (e^z - 1)/z: nothing happens at G = 1.
     Source: PowerLaw2 of the Fermi-LAT source model definitions.
     """
     width = jnp.log(emax / emin)
@@ -49,9 +49,9 @@ def smooth_broken_power_law(
 ) -> Energy:
     """A x^-index1 (1 + (E/Eb)^(d/b))^-b with d = index2 - index1, b = beta sign(d); beta > 0 is the smoothness.
 
-    With y = ln(E/Eb) the break is exp(-d y/2 - b ln(2 cosh(d y / 2 beta))). At d = 0 the shape jumps (by 2^beta on either
-    side, for the norm 2^-b changes sign with d); the value there is the plain power law, halfway in the exponent.
-    Source: smoothly broken power law of the Fermi-LAT model definitions, as used in the field with sign(d).
+    With y = ln(E/Eb) the break is exp(-d y/2 - b ln(2 cosh(d y / 2 beta))). The definition jumps at d = 0, from a power
+    law times 2^beta for d < 0 to one times 2^-beta for d > 0; the value at d = 0 is the power law itself, and the
+    derivative in d that of the smooth part. Source: SmoothBrokenPowerLaw of the Fermi-LAT source model definitions.
     """
     log_break = jnp.log(energy / ebreak)
     step = index2 - index1

@@ -46,10 +46,12 @@ def gaussian(edges: Edges, amplitude: Number, mean: Number, sigma: Number) -> Bi
     In the tails the difference is taken between complementary error functions of the near side. Bins so narrow that any
     difference would cancel are integrated by an eight-node Gauss rule, exact to rounding for them.
     """
-    u = (edges - mean) / (jnp.sqrt(2.0) * sigma)
+    unit = jnp.sqrt(2.0) * sigma
+    u = (edges - mean) / unit
     low, high = u[:-1], u[1:]
-    middle, half = (low + high) / 2, (high - low) / 2
-    narrow = (high - low) * jnp.maximum(1.0, jnp.abs(middle)) < 0.1
+    # the width from the energies: far below the mean the difference of two u has lost its digits
+    middle, half = (low + high) / 2, (edges[1:] - edges[:-1]) / (2 * unit)
+    narrow = 2 * half * jnp.maximum(1.0, jnp.abs(middle)) < 0.1
     nodes, weights = legendre(8)
     short = jnp.where(narrow, half, 0.0)
     at = jnp.where(narrow, middle, 0.0)[:, None] + short[:, None] * jnp.asarray(nodes, u.dtype)

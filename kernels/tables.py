@@ -53,7 +53,7 @@ def interpolate(x: Array, nodes: Nodes, values: Nodes, outside: str = "linear") 
 
 
 def split_bins(edges: Float[Array, " n_edges"], nodes: Nodes) -> tuple[Array, Array]:
-    """Edges and nodes in one sorted row (nodes outside are moved to the ends), and the bin of each resulting interval."""
+    """Edges and nodes in one sorted row (nodes outside are moved to the ends), and the bin of each interval of it."""
     points = jnp.sort(jnp.concatenate([edges, jnp.clip(nodes, edges[0], edges[-1])]))
     middle = (points[1:] + points[:-1]) / 2
     return points, jnp.clip(jnp.searchsorted(edges, middle, side="right") - 1, 0, edges.shape[0] - 2)
@@ -102,8 +102,8 @@ def slice_at(
 ) -> Nodes:
     """ln of a table of shape (n_energy, n_1, ..., n_k) at one point of its k further axes, shape (n_energy,).
 
-    Multilinear in ln value and in the scaled coordinates, going on linearly beyond the end nodes. Only the 2^k rows next
-    to the point are read, so a large table costs nothing but its memory.
+    Multilinear in ln value and in the scaled coordinates, going on linearly beyond the end nodes. Only the 2^k rows
+    next to the point are read, so a large table costs nothing but its memory.
     """
     values = jnp.asarray(values)
     fractions = []

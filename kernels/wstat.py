@@ -102,12 +102,17 @@ def wstat_terms(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> tuple[Bin
     """W statistic, its slope in s, and its expected curvature 2 / (m + alpha^2 b): what scoring needs.
 
     The curvature is the Schur complement of the Fisher information of (s, b): the variance of the excess is
-    s + alpha b + alpha^2 b. Where counts were seen and m vanishes, slope and curvature are those of the floor.
+    s + alpha b + alpha^2 b. Where counts were seen and m vanishes, slope and curvature are those of the floor; a bin in
+    which nothing was seen and nothing is expected has a slope but, like its linear statistic, no curvature.
     """
     m, b = profile_expectations(n_on, n_off, alpha, mu_sig)
-    floored = jnp.maximum(m, TRUNCATION)
-    slope = jnp.where(n_on > 0, 2 * (1 - n_on / floored), slope_in_signal(n_on, n_off, alpha, mu_sig, m))
-    return _deviance(n_on, n_off, m, b), slope, 2 / (floored + alpha**2 * jnp.maximum(b, 0.0))
+    seen = n_on > 0
+    slope = jnp.where(
+        seen, 2 * (1 - n_on / jnp.maximum(m, TRUNCATION)), slope_in_signal(n_on, n_off, alpha, mu_sig, m)
+    )
+    variance = m + alpha**2 * b
+    weight = jnp.where(seen | (variance > TRUNCATION), 2 / jnp.maximum(variance, TRUNCATION), 0.0)
+    return _deviance(n_on, n_off, m, b), slope, weight
 
 
 def _deviance(n_on: Bins, n_off: Bins, m: Bins, b: Bins) -> Bins:

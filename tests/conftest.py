@@ -52,12 +52,12 @@ def spectrum_factory():
     """Factory of small simulated spectra with a power law of index 2.5, on/off or with a known background."""
     import gammajax as gj
 
-    def make(seed=0, *, on_off=True, n_reco=12, n_true=16, amplitude=3e-11, exposure=3e12, noise=True):
+    def make(seed=0, *, on_off=True, n_reco=12, n_true=16, amplitude=3e-11, exposure=3e12, noise=True, background=40.0):
         true, reco = np.geomspace(0.1, 100, n_true + 1), np.geomspace(0.2, 50, n_reco + 1)
         edisp = gj.EDispKernel.from_gauss(true, reco, 0.15)
         centre = np.sqrt(true[:-1] * true[1:])
         area = exposure * centre / (1 + centre / 3)
-        background = 40 * (reco[:-1] / reco[0]) ** -1.5
+        background = background * (reco[:-1] / reco[0]) ** -1.5
         model = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=amplitude), name="source")])
         common = dict(energy_true_edges=true, exposure=area, edisp=edisp, livetime=1500.0)
         if on_off:

@@ -83,5 +83,7 @@ def test_scoring_terms():
     inside = NPRED > 1e-20
     np.testing.assert_allclose(slope[inside], jax.vmap(jax.grad(cash, 1))(COUNTS, NPRED)[inside], rtol=1e-13)
     np.testing.assert_allclose(weight[inside], 2 / NPRED[inside])
+    # nothing seen, nothing expected: a slope from the right, no curvature
+    assert slope[0] == 2 and weight[0] == 0
     # a model that predicts nothing where a count was seen is pulled up
     assert slope[2] < -1e24 and np.isfinite(weight[2])

@@ -1,0 +1,8 @@
+"""``python -m gammajax``."""
+
+import sys
+
+from gammajax.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

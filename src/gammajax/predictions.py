@@ -1,0 +1,86 @@
+"""What a fit predicts for each of its datasets: one program for all of them."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from gammajax.datasets.npred import predict, signal
+from gammajax.datasets.spectrum import SpectrumDatasetOnOff
+from gammajax.fit.objective import Theta, evaluate, group_offset, group_stat, inputs
+from gammajax.fit.problem import Problem, ProblemSpec, from_free
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Counts of one dataset and what its models predict, per reconstructed bin; ``edges`` in TeV.
+
+    ``signal`` are the counts of the sources, ``background`` what is expected besides (profiled, for on/off data),
+    ``mask`` the fitted bins, ``stat`` the fit statistic summed over them. ``background_error`` is the one of a measured
+    background, 0 for a known one.
+    """
+
+    name: str
+    edges: np.ndarray
+    counts: np.ndarray
+    signal: np.ndarray
+    background: np.ndarray
+    background_error: np.ndarray
+    measured_background: np.ndarray
+    mask: np.ndarray
+    stat: float
+
+    @property
+    def npred(self) -> np.ndarray:
+        return self.signal + self.background
+
+
+@partial(jax.jit, static_argnums=0)
+def compiled_predictions(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> list[Any]:
+    """For each group: signal and background (m, bins) and statistic (m,) of its members."""
+    parts = []
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        at = inputs(group, data, theta, number)
+        sources, background = evaluate(group, data, _counts, *at)
+        parts.append((sources, background, group_stat(group, data, *at) + group_offset(group, data, *at)))
+    return parts
+
+
+def _counts(dataset: Any, models: Any) -> tuple[jax.Array, jax.Array]:
+    sources = signal(dataset, models)
+    if isinstance(dataset, SpectrumDatasetOnOff):
+        return sources, dataset.npred_background(sources)
+    return sources, predict(dataset, models) - sources
+
+
+def predictions(problem: Problem, free: Any) -> list[Prediction]:
+    """Predictions for the datasets of ``problem``, in order, at the values ``free`` (n,) of its free parameters."""
+    parts = compiled_predictions(problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(free)))
+    found: dict[int, Prediction] = {}
+    for group, part in zip(problem.groups, parts, strict=True):
+        sources, background, stat = (np.asarray(x) for x in part)
+        for row, index in enumerate(group.members):
+            name, dataset = problem.datasets.names[index], problem.datasets[int(index)]
+            n = dataset.n_reco
+            found[int(index)] = prediction(name, dataset, sources[row, :n], background[row, :n], float(stat[row]))
+    return [found[i] for i in range(len(problem.datasets))]
+
+
+def prediction(name: str, dataset: Any, signal: Any, background: Any, stat: float) -> Prediction:
+    """The prediction for one dataset from numbers that are known already."""
+    on_off = isinstance(dataset, SpectrumDatasetOnOff)
+    measured = np.asarray(dataset.background if on_off else background, float)
+    error = np.asarray(dataset.alpha) * np.sqrt(np.asarray(dataset.counts_off)) if on_off else np.zeros(dataset.n_reco)
+    return Prediction(
+        name=name,
+        edges=np.asarray(dataset.energy_edges),
+        counts=np.asarray(dataset.counts, float),
+        signal=np.asarray(signal, float),
+        background=np.asarray(background, float),
+        background_error=error,
+        measured_background=measured,
+        mask=np.ones(dataset.n_reco, bool) if dataset.mask is None else np.asarray(dataset.mask),
+        stat=stat,
+    )

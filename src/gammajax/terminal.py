@@ -1,0 +1,80 @@
+"""The terminal: tables and progress that are good to read on a screen, in a pipe and in a log file."""
+
+import sys
+import threading
+import time
+from typing import Any
+
+LOG_WIDTH = 100
+"""Columns of output that does not go to a terminal."""
+
+QUIET_SECONDS = 1.0
+"""A fit that takes less shows no progress."""
+
+LOG_SECONDS = 10.0
+"""Time between lines of progress in a log."""
+
+
+def make_console(stream: Any = None) -> Any:
+    """A rich console on standard output. Away from a terminal it writes plain text of fixed width."""
+    from rich.console import Console
+
+    stream = sys.stdout if stream is None else stream
+    # names in brackets are names, and not markup
+    plain: dict[str, Any] = {"file": stream, "highlight": False, "markup": False, "emoji": False}
+    if not stream.isatty():
+        plain |= {"width": LOG_WIDTH, "force_terminal": False, "force_interactive": False, "color_system": None}
+    return Console(**plain)
+
+
+def is_ascii(console: Any) -> bool:
+    """Whether the output cannot show characters such as plus-minus."""
+    return not (console.encoding or "").lower().replace("_", "-").startswith("utf")
+
+
+class Progress:
+    """Progress of a fit, from its ``progress`` callback; silent in the first second.
+
+    On a terminal it is one line that disappears at the end; in a log a plain line from time to time. It is a context
+    manager.
+    """
+
+    def __init__(self, console_of: Any, quiet: bool = False):
+        # a function, so that a fit that is over at once pays for no console
+        self._console_of, self._quiet = console_of, quiet
+        self._state: tuple[int, float, float] | None = None
+        self._stop, self._thread = threading.Event(), None
+
+    def __enter__(self) -> "Progress":
+        if not self._quiet:
+            self._thread = threading.Thread(target=self._show, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def __call__(self, iterations: int, stat: float, edm: float) -> None:
+        self._state = (iterations, stat, edm)
+
+    def text(self) -> str:
+        """The state in words."""
+        if self._state is None:
+            return "compiling the fit"
+        iterations, stat, edm = self._state
+        return f"iteration {iterations}: statistic {stat:.3f}, distance to minimum {edm:.2g}"
+
+    def _show(self) -> None:
+        if self._stop.wait(QUIET_SECONDS):
+            return
+        console = self._console_of()
+        if console.is_terminal:
+            with console.status(self.text()) as status:
+                while not self._stop.wait(0.1):
+                    status.update(self.text())
+            return
+        start = time.monotonic()
+        while not self._stop.wait(LOG_SECONDS - QUIET_SECONDS if self._state is None else LOG_SECONDS):
+            console.print(f"{time.monotonic() - start + QUIET_SECONDS:.0f} s, {self.text()}")

@@ -1,0 +1,362 @@
+"""The YAML index of datasets, and the GADF region form of spectra that it may name."""
+
+from pathlib import Path
+
+import astropy.units as u
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import yaml
+from astropy.io import fits
+from gammajax.datasets.container import Datasets
+from gammajax.datasets.edisp import EDispKernel
+from gammajax.datasets.errors import InputError
+from gammajax.datasets.gti import GTI
+from gammajax.datasets.index import read_datasets, write_datasets
+from gammajax.datasets.meta import Meta
+from gammajax.datasets.migra import kernel_from_migration
+from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+
+N = 5
+EDGES = np.geomspace(0.5, 30, N + 1)
+TRUE = np.geomspace(0.3, 40, 8)
+
+
+def on_off(**changes) -> SpectrumDatasetOnOff:
+    fields = {
+        "energy_edges": EDGES,
+        "energy_true_edges": TRUE,
+        "counts": np.arange(N) + 3.0,
+        "counts_off": np.arange(N) + 20.0,
+        "acceptance": 1.0,
+        "acceptance_off": np.linspace(9, 11, N),
+        "exposure": np.geomspace(1e12, 3e13, 7),
+        "edisp": EDispKernel.from_gauss(TRUE, EDGES, 0.2),
+        "mask_safe": np.arange(N) > 0,
+        "livetime": 1581.7367,
+        "gti": GTI([0.0], [1800.0]),
+        "meta": Meta({"OBS_ID": 23523, "TELESCOP": "HESS"}),
+    }
+    return SpectrumDatasetOnOff(**(fields | changes))
+
+
+def known_background(**changes) -> SpectrumDataset:
+    fields = {
+        "energy_edges": EDGES,
+        "energy_true_edges": TRUE,
+        "counts": np.arange(N) + 3.0,
+        "background": np.linspace(1.5, 2.5, N),
+        "exposure": np.geomspace(1e12, 3e13, 7),
+        "edisp": EDispKernel.from_gauss(TRUE, EDGES, 0.2),
+        "mask_safe": np.arange(N) > 0,
+        "livetime": 1234.5678,
+        "gti": GTI([0.0], [1800.0]),
+        "meta": Meta({"OBS_ID": 7, "TELESCOP": "CTAO", "INSTRUME": "LST-1"}),
+    }
+    return SpectrumDataset(**(fields | changes))
+
+
+def assert_equal(a, b):
+    assert type(a) is type(b)
+    fields = ["energy_edges", "energy_true_edges", "counts", "mask_safe", "mask_fit", "livetime"]
+    fields += ["background"] if a.tag == "SpectrumDataset" else ["counts_off", "acceptance", "acceptance_off"]
+    for field in fields:
+        one, two = getattr(a, field), getattr(b, field)
+        assert (one is None) == (two is None), field
+        if one is not None:
+            np.testing.assert_array_equal(one, two, err_msg=field)
+    np.testing.assert_allclose(a.exposure, b.exposure, rtol=3e-16)
+    assert (a.edisp is None) == (b.edisp is None)
+    if a.edisp is not None:
+        np.testing.assert_array_equal(a.edisp.matrix, b.edisp.matrix)
+    for key in ("OBS_ID", "TELESCOP", "INSTRUME"):
+        assert a.meta.get(key) == b.meta.get(key)
+
+
+def test_round_trip_of_both_types(tmp_path):
+    datasets = Datasets({"run 1": on_off(), "model/bkg": known_background(), "no livetime": on_off(livetime=None)})
+    datasets.write(tmp_path / "index.yaml")
+    back = Datasets.read(tmp_path / "index.yaml")
+    assert back.names == datasets.names
+    for a, b in zip(datasets, back, strict=True):
+        assert_equal(a, b)
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
+
+
+def test_the_files_are_valid_fits(tmp_path):
+    write_datasets(Datasets({"a": known_background(mask_fit=np.arange(N) > 1), "b": on_off()}), tmp_path / "index.yaml")
+    for path in tmp_path.glob("*.fits"):
+        with fits.open(path, checksum=True) as hdus:
+            hdus.verify("exception")
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [[0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0], [1, 0, 1, 0, 1]],
+    ids=["range", "all", "last", "none", "holes"],
+)
+@pytest.mark.parametrize("make", [on_off, known_background])
+def test_fit_masks_survive(tmp_path, mask, make):
+    mask = np.array(mask, bool)
+    write_datasets(Datasets({"a": make(mask_fit=mask)}), tmp_path / "index.yaml")
+    np.testing.assert_array_equal(read_datasets(tmp_path / "index.yaml")["a"].mask_fit, mask)
+    entry = yaml.safe_load((tmp_path / "index.yaml").read_text())["datasets"][0]["mask_fit"]
+    contiguous = mask.any() and np.all(np.diff(np.flatnonzero(mask)) == 1)
+    assert set(entry) == ({"energy_min", "energy_max"} if contiguous else {"bins"})
+
+
+def test_names_that_would_share_a_file(tmp_path):
+    datasets = Datasets({"a b": on_off(), "a/b": on_off(counts=np.ones(N)), "a_b": on_off(counts=np.zeros(N))})
+    write_datasets(datasets, tmp_path / "index.yaml")
+    back = read_datasets(tmp_path / "index.yaml")
+    for name in datasets.names:
+        np.testing.assert_array_equal(back[name].counts, datasets[name].counts)
+
+
+def test_a_name_that_looks_like_a_sibling_of_another(tmp_path):
+    datasets = Datasets({"a": on_off(), "a_bkg": on_off(counts=np.ones(N)), "x_arf": on_off(), "x": on_off()})
+    write_datasets(datasets, tmp_path / "index.yaml")
+    for a, b in zip(datasets, read_datasets(tmp_path / "index.yaml"), strict=True):
+        assert_equal(a, b)
+
+
+def test_nothing_is_written_when_one_file_exists(tmp_path):
+    (tmp_path / "pha_obsb_rmf.fits").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"pha_obsb_rmf\.fits: the file exists already"):
+        write_datasets(Datasets({"a": on_off(), "b": on_off()}), tmp_path / "index.yaml")
+    assert [p.name for p in tmp_path.iterdir()] == ["pha_obsb_rmf.fits"]
+
+
+def test_an_incomplete_dataset_names_itself(tmp_path):
+    dataset = on_off(counts_off=None, livetime=None)
+    write_datasets(Datasets({"plan": dataset}), tmp_path / "index.yaml")
+    assert_back = read_datasets(tmp_path / "index.yaml")["plan"]
+    assert assert_back.counts_off is None and np.array_equal(assert_back.acceptance_off, dataset.acceptance_off)
+
+
+def write_index(tmp_path: Path, entry: object, **more) -> Path:
+    path = tmp_path / "index.yaml"
+    path.write_text(yaml.safe_dump({"datasets": [entry], **more}))
+    return path
+
+
+@pytest.fixture
+def entry(tmp_path):
+    on_off().write(tmp_path / "run.fits")
+    return {"name": 23523, "type": "SpectrumDatasetOnOff", "filename": "run.fits"}
+
+
+def test_handwritten_index(tmp_path, entry):
+    path = write_index(tmp_path, entry | {"mask_fit": {"energy_max": "20000 GeV"}, "comment": "kept by nobody"})
+    datasets = read_datasets(path)
+    assert datasets.names == ("23523",)
+    np.testing.assert_array_equal(datasets[0].mask_fit, on_off().energy_mask(energy_max=20 * u.TeV))
+
+
+def test_files_are_found_beside_the_index_or_as_given(tmp_path, entry, monkeypatch):
+    (tmp_path / "deep").mkdir()
+    index = write_index(tmp_path, entry)
+    index.rename(tmp_path / "deep" / "index.yaml")
+    with pytest.raises(InputError, match=r"run\.fits: the file was not found"):
+        read_datasets(tmp_path / "deep" / "index.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_datasets("deep/index.yaml")) == 1
+    monkeypatch.setenv("MY_RUNS", str(tmp_path))
+    monkeypatch.chdir("/")
+    index = write_index(tmp_path, entry | {"filename": "$MY_RUNS/run.fits"})
+    assert len(read_datasets(index)) == 1
+
+
+def test_checksum_that_does_not_match_warns(tmp_path):
+    path = tmp_path / "index.yaml"
+    write_datasets(Datasets({"a": on_off()}), path)
+    path.write_text(path.read_text().replace("creator: gammajax", "creator: me"))
+    with pytest.warns(UserWarning, match=r"index\.yaml: the checksum does not match"):
+        read_datasets(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "mapping"),
+        ("just text", "mapping"),
+        ("components: []", r"found the keys \['components'\], expected 'datasets'"),
+        ("datasets: 3", "expected 'datasets' with a list"),
+        ("datasets: [3]", r"datasets\[0\]: found 3, expected a mapping"),
+        ("datasets: [{type: SpectrumDataset}]", r"datasets\[0\]: name, filename missing, found type"),
+        (
+            "datasets: [{name: a, type: MapDataset, filename: a.fits}]",
+            r"'MapDataset' cannot be read; this version reads",
+        ),
+        ("datasets: [{name: a, type: [x], filename: a.fits}]", r"the type \['x'\] cannot be read"),
+        ("datasets: [{name: a, type: SpectrumDataset, filename: 3}]", r"file name is needed, found 3"),
+        ("datasets: [{name: a, type: SpectrumDataset, filename: no.fits}]", r"no\.fits: the file was not found"),
+        ("datasets: [", "YAML"),
+        ("a: !!python/object/apply:os.getcwd []", r"tag .*not allowed"),
+    ],
+)
+def test_bad_index(tmp_path, text, message):
+    path = tmp_path / "index.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"(?s)index\.yaml.*{message}"):
+        read_datasets(path)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(InputError, match=r"index\.yaml: the file was not found"):
+        read_datasets(tmp_path / "index.yaml")
+    (tmp_path / "index.yaml").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    with pytest.raises(InputError, match=r"index\.yaml: this is not a text file"):
+        read_datasets(tmp_path / "index.yaml")
+
+
+def test_names_twice(tmp_path, entry):
+    path = tmp_path / "index.yaml"
+    path.write_text(yaml.safe_dump({"datasets": [entry, dict(entry)]}))
+    with pytest.raises(InputError, match=r"index\.yaml.*the name '23523' is there twice"):
+        read_datasets(path)
+
+
+@pytest.mark.parametrize(
+    "mask_fit",
+    [
+        {"bins": [True]},
+        {"bins": [1, 1, 1, 1, 1]},
+        {"bins": [True] * 5, "energy_min": "1 TeV"},
+        {"emin": "1 TeV"},
+        {"energy_min": "1"},
+        {"energy_min": "1 cm"},
+        {"energy_min": "one TeV"},
+        {"energy_min": "nan TeV"},
+        {"energy_min": ["1 TeV", "2 TeV"]},
+        {},
+        "all",
+    ],
+)
+def test_bad_mask_fit(tmp_path, entry, mask_fit):
+    with pytest.raises(InputError, match=r"index\.yaml.*dataset '23523'.*mask_fit: "):
+        read_datasets(write_index(tmp_path, entry | {"mask_fit": mask_fit}))
+
+
+def test_other_types_cannot_be_written(tmp_path):
+    with pytest.raises(InputError, match=r"dataset 'x': dict cannot be written; this version writes SpectrumDataset"):
+        write_datasets(Datasets({"x": {}}), tmp_path / "index.yaml")
+
+
+# --- GADF region form ----------------------------------------------------------------------------------------------
+
+
+def test_gadf_round_trip_without_optional_parts(tmp_path):
+    dataset = known_background(counts=None, edisp=None, gti=None, mask_safe=None, livetime=None, meta=None)
+    dataset.write(tmp_path / "a.fits")
+    back = SpectrumDataset.read(tmp_path / "a.fits")
+    assert back.counts is None and back.gti is None and back.mask_safe is None and np.isnan(back.livetime)
+    # to gammapy no matrix means equal axes, so the perfect response is written out
+    np.testing.assert_allclose(back.edisp.matrix, EDispKernel.from_diagonal_response(TRUE, EDGES).matrix, atol=1e-15)
+
+
+def test_gadf_types_are_told_apart(tmp_path):
+    known_background().write(tmp_path / "a.fits")
+    on_off().write(tmp_path / "b.fits", format="gadf")
+    with pytest.raises(InputError, match=r"a\.fits: the HDU ACCEPTANCE is missing.*SpectrumDataset\.read"):
+        SpectrumDatasetOnOff.read(tmp_path / "a.fits")
+    with pytest.raises(InputError, match=r"b\.fits: the file is an on/off spectrum.*SpectrumDatasetOnOff\.read"):
+        SpectrumDataset.read(tmp_path / "b.fits")
+    with pytest.raises(InputError, match=r"the OGIP form is for on/off spectra"):
+        from gammajax.datasets.spectrum_files import write_spectrum
+
+        write_spectrum(known_background(), tmp_path / "c.fits", False, "ogip")
+
+
+def edit(path: Path, hdu: str, column: str | None = None, values=None, **cards):
+    with fits.open(path, memmap=False) as hdus:
+        if column:
+            hdus[hdu].data[column] = values
+        for key, value in (cards | {"CHECKSUM": None, "DATASUM": None}).items():
+            if value is None:
+                hdus[hdu].header.remove(key, ignore_missing=True)
+            else:
+                hdus[hdu].header[key] = value
+        hdus.writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("hdu", "column", "values", "cards", "text"),
+    [
+        ("COUNTS", "DATA", [1, 2, -3, 4, 5], {}, r"counts must be finite and not negative, found -3\.0 in bin 2"),
+        ("COUNTS_OFF", "DATA", [1, 2, np.nan, 4, 5], {}, r"counts_off must be finite"),
+        (
+            "ACCEPTANCE_OFF",
+            "DATA",
+            [1, 2, 0, 4, 5],
+            {},
+            r"ACCEPTANCE_OFF must be above zero in every safe bin, found 0\.0",
+        ),
+        ("ACCEPTANCE", "DATA", [1, 2, np.nan, 4, 5], {}, r"ACCEPTANCE must be above zero in every safe bin, found nan"),
+        ("EXPOSURE", None, None, {"TUNIT2": "TeV"}, r"unit of DATA: found 'TeV', expected one convertible to 'cm2 s'"),
+        ("COUNTS_OFF_BANDS", "E_MIN", EDGES[:-1] * 1.1, {}, r"COUNTS_OFF.*edge 0 is 0\.55 TeV"),
+        ("COUNTS_BANDS", None, None, {"AXCOLS1": "ENERGY"}, r"AXCOLS1 is 'ENERGY', expected a lower and an upper edge"),
+        ("COUNTS_BANDS", None, None, {"AXCOLS1": "RAD_MIN,RAD_MAX"}, r"column RAD_MIN is missing"),
+        ("COUNTS_BANDS", "E_MIN", np.full(N, 1.0), {}, r"found 1 lower and 5 upper edges of energy"),
+        ("EDISP_BANDS", None, None, {"AXCOLS2": None}, r"axes are \['energy'\], expected"),
+        ("EXPOSURE", None, None, {"LIVETIME": "x"}, r"keyword LIVETIME is 'x'"),
+    ],
+)
+def test_bad_gadf(tmp_path, hdu, column, values, cards, text):
+    path = tmp_path / "a.fits"
+    on_off().write(path, format="gadf")
+    edit(path, hdu, column, values, **cards)
+    with pytest.raises(InputError, match=rf"(?s)a\.fits.*{text}"):
+        SpectrumDatasetOnOff.read(path)
+
+
+def test_cut_gadf(tmp_path):
+    path = tmp_path / "a.fits"
+    on_off().write(path, format="gadf")
+    whole = path.read_bytes()
+    for cut in (2880 * 2 + 100, len(whole) - 2880, len(whole) - 1, len(whole) // 2):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(InputError, match=r"a\.fits"):
+            SpectrumDatasetOnOff.read(path)
+
+
+def test_map_files_are_refused(data_path):
+    with pytest.raises(
+        InputError, match=r"obs_23523\.fits\.gz: the HDU COUNTS is an image, expected a table of one spectrum"
+    ):
+        SpectrumDataset.read(data_path / "hess-crab" / "maps" / "obs_23523.fits.gz")
+
+
+def test_kernel_from_migration():
+    """Worked example: a triangle around migra 1 with bins of 0.1 (half of the density left and right of the middle)."""
+    migra = np.linspace(0.2, 5, 49)
+    density = np.zeros((1, 48))
+    density[0, 7:9] = 5.0
+    true = np.array([1.0, 10 ** (1 / 3)])
+    kernel = kernel_from_migration(density, migra, true, np.array([0.5, 1, 1.5, 2, 3, 20]))
+    np.testing.assert_allclose(kernel, [[0, 0.6097, 0.3903, 0, 0]], atol=1e-4)
+    assert kernel.sum() == pytest.approx(1)
+
+
+def test_real_gadf_spectra(data_path):
+    for path in sorted((data_path / "hess-crab" / "spectra").glob("pha_obs*.fits")):
+        dataset = SpectrumDatasetOnOff.read(path)
+        with fits.open(path) as hdus:
+            np.testing.assert_array_equal(dataset.counts, hdus["COUNTS"].data["DATA"].ravel())
+            np.testing.assert_array_equal(dataset.counts_off, hdus["COUNTS_OFF"].data["DATA"].ravel())
+            np.testing.assert_array_equal(dataset.edisp.matrix, hdus["EDISP"].data["DATA"].reshape(66, 54))
+            np.testing.assert_array_equal(dataset.exposure, hdus["EXPOSURE"].data["DATA"].ravel() * 1e4)
+            np.testing.assert_array_equal(dataset.mask_safe, hdus["MASK_SAFE"].data["DATA"].ravel())
+        assert np.isnan(dataset.livetime) and dataset.meta["TELESCOP"] == "HESS"
+        assert str(dataset.meta["OBS_ID"]) in path.name
+        assert 1600 < dataset.gti.ontime.to_value("s") < 1800
+
+
+@pytest.mark.parametrize("make", [on_off, known_background])
+@pytest.mark.parametrize("format", ["ogip", "gadf"])
+def test_datasets_of_jax_arrays_are_written_too(tmp_path, make, format):
+    """Simulated and stacked datasets hold JAX arrays."""
+    dataset = make(mask_fit=np.arange(N) > 1, livetime=1234.5 if format == "ogip" else None)
+    write_datasets(Datasets({"a": jax.tree.map(jnp.asarray, dataset)}), tmp_path / "index.yaml")
+    assert_equal(dataset, read_datasets(tmp_path / "index.yaml")["a"])
