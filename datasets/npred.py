@@ -62,7 +62,7 @@ def stat_array(dataset: Spectrum, models: Any = (), name: str | None = None) -> 
 def predict(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
     """The prediction that enters the dataset's statistic: npred for cash, npred_signal for wstat."""
     counts = signal(dataset, models)
-    return counts if isinstance(dataset, SpectrumDatasetOnOff) else counts + background(dataset, models)
+    return counts if isinstance(dataset, SpectrumDatasetOnOff) else counts + background(dataset, models, fitted_only=True)
 
 
 def masked(dataset: Spectrum, function: Any, prediction: jax.Array) -> jax.Array:
@@ -102,15 +102,23 @@ def signal(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
     return npred
 
 
-def background(dataset: SpectrumDataset, models: Sequence[Any]) -> jax.Array:
-    """The dataset's background times the norm of its background model."""
+def background(dataset: SpectrumDataset, models: Sequence[Any], *, fitted_only: bool = False) -> jax.Array:
+    """The dataset's background times the norm of its background model.
+
+    With ``fitted_only`` the values outside the mask mean nothing, and are such that a norm which overflows there only
+    (a tilt fitted to one bin, say) does no harm.
+    """
     acting = [m for m in models if isinstance(m, FoVBackgroundModel)]
     if len(acting) > 1:
         raise InputError(f"One background model per dataset: found {', '.join(repr(m.name) for m in acting)}.")
     if not acting:
         return dataset.npred_background()
     edges = jnp.asarray(dataset.energy_edges)
-    return dataset.npred_background(acting[0].evaluate(jnp.sqrt(edges[:-1] * edges[1:])))
+    energy = jnp.sqrt(edges[:-1] * edges[1:])
+    if fitted_only and dataset.mask is not None:
+        mask = jnp.asarray(dataset.mask)
+        energy = jnp.where(mask, energy, energy[jnp.argmax(mask)])
+    return dataset.npred_background(acting[0].evaluate(energy))
 
 
 def _sky_models(models: Any, name: str | None) -> list[SkyModel]:

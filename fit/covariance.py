@@ -5,6 +5,7 @@ matrix of all parameters is never formed unless it is asked for.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from .problem import Problem
 from .scoring import active_set
 
 DEGENERATE = 1e-10
-"""Eigenvalues of the curvature matrix, scaled to unit diagonal, below this share of the largest are degenerate."""
+"""Eigenvalues of the exact curvature, scaled to unit diagonal, below this share of the largest are degenerate."""
+
+NULL = 1e-13
+"""Likewise for the expected curvature, which is exactly singular where the prediction does not depend on a direction."""
 
 
 @dataclass(frozen=True)
@@ -65,42 +69,47 @@ class LocalResponse:
     inverse: np.ndarray
 
 
-def curvature(problem: Problem, theta: Theta, normal: Normal) -> Curvature:
-    """Covariance of global and marginal errors of local parameters from the exact normal equations at ``theta``."""
+def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -> Curvature:
+    """Covariance of global and marginal errors of local parameters at ``theta``.
+
+    ``exact`` are the normal equations with exact second derivatives, ``expected`` those of scoring. Directions in which
+    the prediction does not change at all are read off the latter: in the former the rest of the slope blurs them.
+    """
     names = problem.space.names
-    normal = _to_numpy(normal)
-    low, high = problem.arrays["low"], problem.arrays["high"]
-    active = active_set(theta, _always_curved(normal), low, high)
+    exact, expected = _to_numpy(exact), _to_numpy(expected)
+    active = active_set(theta, _always_curved(exact), problem.arrays["low"], problem.arrays["high"])
     on = np.asarray(active.globals)
     at_bound = [names[i] for i in problem.global_index[~on]]
     degenerate: list[str] = []
 
-    scale = _scale(np.diag(normal.matrix), on)
-    schur = normal.matrix * np.outer(scale, scale)
-    solved = []
-    for group, block, free in zip(problem.groups, normal.locals, active.locals, strict=True):
-        if block is None:
+    scale = _scale(np.diag(exact.matrix), on)
+    schur = [matrix * np.outer(scale, scale) for matrix in (exact.matrix, expected.matrix)]
+    solved: list[tuple[Any, LocalResponse, set[int]] | None] = []
+    for number, (group, free_) in enumerate(zip(problem.groups, active.locals, strict=True)):
+        if exact.locals[number] is None:
             solved.append(None)
             continue
         n = len(group.members)
-        free = np.asarray(free)[:n]
-        for row, slot in zip(*np.nonzero(~free), strict=True):
-            at_bound.append(names[group.locals[row, slot]])
-        matrix, cross, index = block.matrix[:n], block.cross[:n], block.index[:n]
-        local_scale = _scale(np.diagonal(matrix, axis1=1, axis2=2), free)
-        inverse, bad = _inverse(matrix * local_scale[:, :, None] * local_scale[:, None, :], free)
-        for row, direction in bad:
-            degenerate.append(_describe([names[i] for i in group.locals[row]], direction))
-        inverse = inverse * local_scale[:, :, None] * local_scale[:, None, :]
-        by_cross = inverse @ np.swapaxes(cross, 1, 2)
-        part = (cross @ by_cross) * scale[index][:, :, None] * scale[index][:, None, :]
-        np.add.at(schur, (index[:, :, None], index[:, None, :]), -part)
-        solved.append((group, LocalResponse(index, by_cross, inverse), {row for row, _ in bad}))
+        free = np.asarray(free_)[:n]
+        at_bound.extend(names[group.locals[row, slot]] for row, slot in zip(*np.nonzero(~free), strict=True))
+        blocks = [exact.locals[number], expected.locals[number]]
+        local_scale = _scale(np.diagonal(blocks[0].matrix[:n], axis1=1, axis2=2), free)
+        outer = local_scale[:, :, None] * local_scale[:, None, :]
+        inverses, bad = _inverses(*(block.matrix[:n] * outer for block in blocks), free)
+        degenerate.extend(_describe([names[i] for i in group.locals[row]], direction) for row, direction in bad)
+        index = blocks[0].index[:n]
+        for which, block in enumerate(blocks):
+            cross = block.cross[:n]
+            by_cross = (inverses[which] * outer) @ np.swapaxes(cross, 1, 2)
+            part = (cross @ by_cross) * scale[index][:, :, None] * scale[index][:, None, :]
+            np.add.at(schur[which], (index[:, :, None], index[:, None, :]), -part)
+            if which == 0:
+                response = LocalResponse(index, by_cross, inverses[0] * outer)
+        solved.append((group, response, {row for row, _ in bad}))
 
-    inverse, bad = _inverse(schur[None], on[None])
-    for _, direction in bad:
-        degenerate.append(_describe([names[i] for i in problem.global_index], direction))
-    covariance = 2 * inverse[0] * np.outer(scale, scale)
+    inverses, bad = _inverses(schur[0][None], schur[1][None], on[None])
+    degenerate.extend(_describe([names[i] for i in problem.global_index], direction) for _, direction in bad)
+    covariance = 2 * inverses[0][0] * np.outer(scale, scale)
     errors = np.zeros(len(names))
     errors[problem.global_index] = np.sqrt(np.diag(covariance))
     _mark_infinite(errors, problem.global_index, [direction for _, direction in bad])
@@ -160,17 +169,36 @@ def _scale(diagonal: np.ndarray, free: np.ndarray) -> np.ndarray:
     return np.where(usable, 1 / np.sqrt(np.where(usable, diagonal, 1.0)), np.where(free, 1.0, 0.0))
 
 
-def _inverse(matrices: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """Inverses over the free rows, directions without curvature left out; and those directions with their batch row."""
-    if matrices.shape[-1] == 0:
-        return matrices, []
+def _inverses(
+    exact: np.ndarray, expected: np.ndarray, free: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], list[tuple[int, np.ndarray]]]:
+    """Inverses of both curvatures over the free rows, directions without curvature left out.
+
+    Also returns those directions with their batch row: null directions of the expected curvature, and directions in
+    which the exact curvature is not positive.
+    """
+    size = exact.shape[-1]
+    if size == 0:
+        return (exact, expected), []
+    unit = np.eye(size)
     keep = free[:, :, None] & free[:, None, :]
-    filled = np.where(keep, np.where(np.isfinite(matrices), matrices, 0.0), np.eye(matrices.shape[-1]))
-    values, vectors = np.linalg.eigh(filled)
-    usable = values > DEGENERATE * np.maximum(values[:, -1:], 1e-300)
-    inverse = np.einsum("mij,mj,mkj->mik", vectors, np.where(usable, 1 / np.where(usable, values, 1.0), 0.0), vectors)
+    exact, expected = (np.where(keep, np.where(np.isfinite(m), m, 0.0), unit) for m in (exact, expected))
+    values, vectors = np.linalg.eigh(expected)
+    usable = values > NULL * np.maximum(values[:, -1:], 1e-300)
     bad = [(int(row), vectors[row, :, column]) for row, column in zip(*np.nonzero(~usable), strict=True)]
-    return np.where(keep, inverse, 0.0), bad
+    inverse_expected = _from_eigen(values, vectors, usable)
+    null = np.einsum("mij,mj,mkj->mik", vectors, ~usable * 1.0, vectors)
+    kept = unit - null
+
+    values, vectors = np.linalg.eigh(kept @ exact @ kept + null)
+    usable = values > DEGENERATE * np.maximum(values[:, -1:], 1e-300)
+    bad += [(int(row), vectors[row, :, column]) for row, column in zip(*np.nonzero(~usable), strict=True)]
+    inverse_exact = kept @ _from_eigen(values, vectors, usable) @ kept
+    return (np.where(keep, inverse_exact, 0.0), np.where(keep, inverse_expected, 0.0)), bad
+
+
+def _from_eigen(values: np.ndarray, vectors: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    return np.einsum("mij,mj,mkj->mik", vectors, np.where(usable, 1 / np.where(usable, values, 1.0), 0.0), vectors)
 
 
 def _describe(names: list[str], direction: np.ndarray) -> str:

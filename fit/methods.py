@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.errors import InputError
+from .objective import Normal
 from .outcome import Outcome
 from .problem import Problem, compiled_normal, compiled_stat, compiled_value_and_grad, from_free, offset, stat_of_free
 from .scoring import BAD_START, STATUS, active_set, least_damping, minimise, solve_arrowhead
@@ -30,6 +31,7 @@ def run_scoring_method(
         iterations=int(state.iterations),
         evaluations=int(state.evaluations),
         method="scoring",
+        expected=state.normal,
     )
 
 
@@ -64,8 +66,8 @@ def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress
     end = np.clip(start + scale * np.array(minuit.values), problem.space.low[free], problem.space.high[free])
     status = "converged" if minuit.valid else "stopped"
     message = "" if minuit.valid else f"Minuit did not converge: {_minuit_reason(minuit)} Try method='scoring'."
-    stat, edm = _stat_and_edm(problem, end)
-    return Outcome(end, stat, edm, status, minuit.nfcn, calls, "minuit", message)
+    stat, edm, expected = _at(problem, end)
+    return Outcome(end, stat, edm, status, minuit.nfcn, calls, "minuit", expected, message)
 
 
 def _minuit_reason(minuit: Any) -> str:
@@ -114,27 +116,28 @@ def run_optax(problem: Problem, optimiser: Any, steps: int, tolerance: float, pr
 
     z = start / scale
     state = optimiser.init(z)
-    taken, edm, stat = 0, np.inf, np.inf
-    while taken < steps:
+    taken = 0
+    while True:
         z, state = some_steps(z, state, problem.arrays)
         taken += 25
-        stat, edm = _stat_and_edm(problem, np.asarray(z * scale))
+        stat, edm, expected = _at(problem, np.asarray(z * scale))
         if progress is not None:
             progress(taken, stat, edm)
-        if not np.isfinite(stat) or edm <= tolerance:
+        if not np.isfinite(stat) or edm <= tolerance or taken >= steps:
             break
     status, message = ("converged", "") if edm <= tolerance else ("stopped", "")
     if not np.isfinite(stat):
         message = "The optimiser ran into infinite or undefined values. Lower its learning rate, or use method='scoring'."
-    return Outcome(np.asarray(z * scale), stat, edm, status, taken, taken, "optax", message)
+    return Outcome(np.asarray(z * scale), stat, edm, status, taken, taken, "optax", expected, message)
 
 
-def _stat_and_edm(problem: Problem, free: np.ndarray) -> tuple[float, float]:
+def _at(problem: Problem, free: np.ndarray) -> tuple[float, float, Normal]:
+    """Statistic, estimated distance to the minimum and normal equations at a point."""
     theta = from_free(problem.arrays, jnp.asarray(free))
     stat, normal = compiled_normal(problem.spec, problem.arrays, theta)
     active = active_set(theta, normal, problem.arrays["low"], problem.arrays["high"])
     _, edm = solve_arrowhead(normal, active, least_damping(stat.dtype))
-    return float(stat + offset(problem.spec, problem.arrays, theta)), float(edm)
+    return float(stat + offset(problem.spec, problem.arrays, theta)), float(edm), normal
 
 
 def _expected_errors(problem: Problem, free: np.ndarray) -> np.ndarray:

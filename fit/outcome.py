@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .objective import Normal
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """End point of an optimiser: the free parameters ``free`` (n,) and how it got there."""
+    """End point of an optimiser: the free parameters ``free`` (n,), how it got there, and the normal equations there."""
 
     free: np.ndarray
     stat: float
@@ -16,4 +18,5 @@ class Outcome:
     iterations: int
     evaluations: int
     method: str
+    expected: Normal
     message: str = ""

@@ -79,7 +79,7 @@ def run_scoring(
 def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s: Scoring) -> Scoring:
     stat, normal = stat_and_normal(spec, arrays, s.candidate)
     dtype = stat.dtype
-    finite = jnp.isfinite(stat) & jnp.all(jnp.isfinite(normal.slope)) & jnp.all(jnp.isfinite(normal.matrix))
+    finite = jnp.isfinite(stat) & _all_finite(normal)
     noise = 8 * jnp.finfo(dtype).eps * jnp.maximum(1.0, jnp.abs(stat))
     better = finite & (stat <= s.stat + noise)
     first = s.evaluations == 0
@@ -107,6 +107,12 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s:
         theta, kept_stat, kept_normal, damping, candidate, decreases[0], edm,
         s.iterations + (better & ~first), s.evaluations + 1, status,
     )  # fmt: skip
+
+
+def _all_finite(normal: Normal) -> jax.Array:
+    """No infinity or NaN in the normal equations; a prediction that overflows in masked bins shows here too."""
+    leaves = jax.tree.leaves(normal)
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
 
 
 def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:

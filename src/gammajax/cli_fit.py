@@ -203,7 +203,7 @@ def picture_names(datasets: Any, models: Any) -> dict[tuple[str, str], str]:
 
 
 def prepare(problem: Any, options: FitOptions) -> threading.Event:
-    """Compile and import, in other threads, what comes after the fit; the event says that its errors can be computed."""
+    """Compile and import, in other threads, what comes after the fit; the event says that errors can be computed."""
     ready = threading.Event()
     if len(problem.datasets) > WARM_DATASETS:
         ready.set()

@@ -30,7 +30,7 @@ def png(figure: Any) -> bytes:
     return stream.getvalue()
 
 
-def counts_figure(p: Prediction, stat_type: str = "") -> Any:
+def counts_figure(p: Prediction) -> Any:
     """Counts, prediction and background above, residuals below; bins that are not fitted are shaded."""
     figure = _figure(6.4, 5.0)
     top = figure.add_axes((0.12, 0.345, 0.85, 0.585))
@@ -80,7 +80,7 @@ def counts_figure(p: Prediction, stat_type: str = "") -> Any:
         ax.yaxis.set_label_coords(-0.085, 0.5)
     # a given height keeps matplotlib from measuring everything around the title
     top.set_title(p.name, loc="left", fontsize=11, y=1.02)
-    top.set_title(f"{stat_type} {p.stat:.1f} / {int(p.mask.sum())} bins".strip(), loc="right", fontsize=9, y=1.02)
+    top.set_title(f"{p.stat_type} {p.stat:.1f} / {int(p.mask.sum())} bins", loc="right", fontsize=9, y=1.02)
     top.legend(loc="upper right", frameon=False, fontsize=9)
     return figure
 
@@ -168,7 +168,7 @@ def _log_ticks(axis: Any, low: float, high: float) -> None:
     decades = np.log10(high / low)
     whole = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     step = max(1, int(np.ceil(decades / 7)))
-    factors = (1, 2, 5) if decades < 1.6 else (1,)
+    factors = (1, 2, 5) if decades < 2.1 else (1,)
     major = np.array([f * 10.0**k for k in whole[::step] for f in factors])
     minor = np.array([f * 10.0**k for k in whole for f in range(2, 10)])
     axis.set_major_locator(FixedLocator(major[(major >= low * 0.999) & (major <= high * 1.001)]))

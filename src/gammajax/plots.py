@@ -36,7 +36,7 @@ def plot_counts(dataset: Any, models: Any, name: str | None = None) -> Any:
     from gammajax.figures import counts_figure
 
     signal, background, stat = _predicted(dataset, Models(models), name)
-    return counts_figure(prediction(name or "", dataset, signal, background, float(stat)), dataset.stat_type)
+    return counts_figure(prediction(name or "", dataset, signal, background, float(stat)))
 
 
 @partial(jax.jit, static_argnums=2)

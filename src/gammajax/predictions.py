@@ -18,8 +18,8 @@ class Prediction:
     """Counts of one dataset and what its models predict, per reconstructed bin; ``edges`` in TeV.
 
     ``signal`` are the counts of the sources, ``background`` what is expected besides (profiled, for on/off data),
-    ``mask`` the fitted bins, ``stat`` the fit statistic summed over them. ``background_error`` is the one of a measured
-    background, 0 for a known one.
+    ``mask`` the fitted bins, ``stat`` the fit statistic summed over them. ``measured_background`` is what the off
+    counts say, with its error ``background_error``; for a known background that background, with error 0.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Prediction:
     measured_background: np.ndarray
     mask: np.ndarray
     stat: float
+    stat_type: str
 
     @property
     def npred(self) -> np.ndarray:
@@ -83,4 +84,5 @@ def prediction(name: str, dataset: Any, signal: Any, background: Any, stat: floa
         measured_background=measured,
         mask=np.ones(dataset.n_reco, bool) if dataset.mask is None else np.asarray(dataset.mask),
         stat=stat,
+        stat_type=dataset.stat_type,
     )
