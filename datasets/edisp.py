@@ -22,9 +22,13 @@ class EDispKernel(eqx.Module):
     def __check_init__(self):
         if isinstance(self.matrix, np.ndarray):
             if self.matrix.ndim != 2:
-                raise InputError(f"EDispKernel: a matrix of shape (n_true, n_reco) is needed, found {self.matrix.shape}.")
+                raise InputError(
+                    f"EDispKernel: a matrix of shape (n_true, n_reco) is needed, found {self.matrix.shape}."
+                )
             if not np.all(np.isfinite(self.matrix)) or np.any(self.matrix < 0):
-                raise InputError("EDispKernel: the matrix has NaN, infinite or negative entries; probabilities are needed.")
+                raise InputError(
+                    "EDispKernel: the matrix has NaN, infinite or negative entries; probabilities are needed."
+                )
 
     @classmethod
     def from_diagonal_response(cls, energy_true_edges: Any, energy_edges: Any = None) -> "EDispKernel":
@@ -37,4 +41,6 @@ class EDispKernel(eqx.Module):
     def from_gauss(cls, energy_true_edges: Any, energy_edges: Any, sigma: Any, bias: Any = 0.0) -> "EDispKernel":
         """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
         true, reco = edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges")
-        return cls(np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(sigma), np.asarray(bias))))
+        return cls(
+            np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(sigma), np.asarray(bias)))
+        )

@@ -30,7 +30,9 @@ class GTI(eqx.Module):
     def __check_init__(self):
         start, stop = np.asarray(self.start), np.asarray(self.stop)
         if start.ndim != 1 or start.shape != stop.shape:
-            raise InputError(f"GTI: start and stop must be lists of one length, found shapes {start.shape} and {stop.shape}.")
+            raise InputError(
+                f"GTI: start and stop must be lists of one length, found shapes {start.shape} and {stop.shape}."
+            )
         if np.any(~np.isfinite(start)) or np.any(~np.isfinite(stop)) or np.any(stop < start):
             raise InputError("GTI: every interval needs a finite start before its stop.")
 

@@ -62,7 +62,9 @@ def stat_array(dataset: Spectrum, models: Any = (), name: str | None = None) -> 
 def predict(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
     """The prediction that enters the dataset's statistic: npred for cash, npred_signal for wstat."""
     counts = signal(dataset, models)
-    return counts if isinstance(dataset, SpectrumDatasetOnOff) else counts + background(dataset, models, fitted_only=True)
+    return (
+        counts if isinstance(dataset, SpectrumDatasetOnOff) else counts + background(dataset, models, fitted_only=True)
+    )
 
 
 def masked(dataset: Spectrum, function: Any, prediction: jax.Array) -> jax.Array:

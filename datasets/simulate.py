@@ -13,7 +13,9 @@ from .npred import Spectrum, npred, npred_signal
 from .spectrum import SpectrumDatasetOnOff
 
 
-def fake(key: Any, dataset: Spectrum, models: Any = (), name: str | None = None, *, npred_background: Any = None) -> Any:
+def fake(
+    key: Any, dataset: Spectrum, models: Any = (), name: str | None = None, *, npred_background: Any = None
+) -> Any:
     """The dataset with Poisson counts drawn around the prediction of ``models``.
 
     For on/off data off counts are drawn too, around ``npred_background`` / alpha; ``npred_background`` is the
@@ -26,9 +28,7 @@ def fake(key: Any, dataset: Spectrum, models: Any = (), name: str | None = None,
         return _with_counts(dataset, counts=_poisson(key, expected))
     signal, background, off = _on_off_expected(dataset, models, name, npred_background)
     on_key, off_key = jax.random.split(key)
-    return _with_counts(
-        dataset, counts=_poisson(on_key, signal + background), counts_off=_poisson(off_key, off)
-    )
+    return _with_counts(dataset, counts=_poisson(on_key, signal + background), counts_off=_poisson(off_key, off))
 
 
 def asimov(dataset: Spectrum, models: Any = (), name: str | None = None, *, npred_background: Any = None) -> Any:
@@ -39,7 +39,9 @@ def asimov(dataset: Spectrum, models: Any = (), name: str | None = None, *, npre
     return _with_counts(dataset, counts=signal + background, counts_off=off)
 
 
-def _on_off_expected(dataset: SpectrumDatasetOnOff, models: Any, name: str | None, npred_background: Any) -> tuple[Any, Any, Any]:
+def _on_off_expected(
+    dataset: SpectrumDatasetOnOff, models: Any, name: str | None, npred_background: Any
+) -> tuple[Any, Any, Any]:
     signal = npred_signal(dataset, Models(models), name)
     background = dataset.background if npred_background is None else npred_background
     if background is None:
@@ -56,7 +58,9 @@ def _check_expected(expected: Any, what: str) -> None:
         bad = ~(np.isfinite(expected) & (np.asarray(expected) >= 0))
         if bad.any():
             first = int(np.argmax(bad))
-            raise InputError(f"fake: {what} must be finite and not negative, found {float(expected[first])} in bin {first}.")
+            raise InputError(
+                f"fake: {what} must be finite and not negative, found {float(expected[first])} in bin {first}."
+            )
 
 
 def _poisson(key: Any, expected: Any) -> jax.Array:

@@ -23,7 +23,9 @@ def energy_in_tev(energy: Any, what: str = "energy") -> Any:
         try:
             return energy.to_value(u.TeV)
         except u.UnitConversionError as error:
-            raise InputError(f"{what}: found unit {energy.unit.to_string()!r}, expected an energy such as TeV.") from error
+            raise InputError(
+                f"{what}: found unit {energy.unit.to_string()!r}, expected an energy such as TeV."
+            ) from error
     return jnp.asarray(energy)
 
 
@@ -66,7 +68,10 @@ class SpectralModel(eqx.Module):
     @staticmethod
     def _integral(model: "SpectralModel", energy_min: Any, energy_max: Any, unit: u.UnitBase) -> Any:
         low, high = np.broadcast_arrays(energy_in_tev(energy_min), energy_in_tev(energy_max))
-        values = [float(model.integrate_bins(jnp.array(pair), nodes_for(np.array(pair)))[0]) for pair in zip(low.flat, high.flat, strict=True)]
+        values = [
+            float(model.integrate_bins(jnp.array(pair), nodes_for(np.array(pair)))[0])
+            for pair in zip(low.flat, high.flat, strict=True)
+        ]
         result = np.array(values).reshape(low.shape)
         return u.Quantity(result, unit) if isinstance(energy_min, u.Quantity) else jnp.asarray(result)
 
@@ -80,7 +85,9 @@ class SpectralModel(eqx.Module):
         for name, given in changes.items():
             current = getattr(self, name, None)
             if not isinstance(current, Parameter):
-                raise InputError(f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self.parameters)}.")
+                raise InputError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self.parameters)}."
+                )
             if not isinstance(given, Parameter):
                 changes[name] = current.replace(value=given)
         return dataclasses.replace(self, **changes)

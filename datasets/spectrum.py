@@ -147,7 +147,11 @@ class SpectrumBase(eqx.Module):
                     f"{name}: {field} must be finite and not negative, found {array[first]} in bin {first} "
                     f"({int(bad.sum())} bad of {n}). Repair the input, or set the bins to 0 and exclude them with mask_safe."
                 )
-        if self.edisp is not None and is_concrete(self.edisp.matrix) and np.shape(self.edisp.matrix) != (n_true, n_reco):
+        if (
+            self.edisp is not None
+            and is_concrete(self.edisp.matrix)
+            and np.shape(self.edisp.matrix) != (n_true, n_reco)
+        ):
             raise InputError(
                 f"{name}: edisp has shape {np.shape(self.edisp.matrix)}, expected ({n_true}, {n_reco}): "
                 "true-energy bins of the exposure by energy bins of the counts."

@@ -14,10 +14,10 @@ from .problem import Problem
 from .scoring import active_set
 
 DEGENERATE = 1e-10
-"""Eigenvalues of the exact curvature, scaled to unit diagonal, below this share of the largest are degenerate."""
+"""Eigenvalues of the exact curvature (unit diagonal) below this share of the largest are degenerate."""
 
 NULL = 1e-13
-"""Likewise for the expected curvature, which is exactly singular where the prediction does not depend on a direction."""
+"""Likewise for the expected curvature, exactly singular where the prediction does not depend on a direction."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,13 @@ class Curvature:
         for part, place in zip(self.response, self.places.locals, strict=True):
             if part is None:
                 continue
-            n, n_local, n_seen = part.by_cross.shape
+            n, n_local, _ = part.by_cross.shape
             spread = np.zeros((n, n_local, len(at)))
-            np.add.at(spread, (np.arange(n)[:, None, None], np.arange(n_local)[:, None], part.index[:, None, :]), -part.by_cross)
+            np.add.at(
+                spread,
+                (np.arange(n)[:, None, None], np.arange(n_local)[:, None], part.index[:, None, :]),
+                -part.by_cross,
+            )
             rows.append(spread.reshape(n * n_local, len(at)))
             positions.append(np.asarray(place)[:n].ravel())
             blocks.append((np.asarray(place)[:n], 2 * part.inverse))
@@ -86,18 +90,18 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
     schur = [matrix * np.outer(scale, scale) for matrix in (exact.matrix, expected.matrix)]
     solved: list[tuple[Any, LocalResponse, set[int]] | None] = []
     for number, (group, free_) in enumerate(zip(problem.groups, active.locals, strict=True)):
-        if exact.locals[number] is None:
+        blocks = [b for b in (exact.locals[number], expected.locals[number]) if b is not None]
+        if not blocks:
             solved.append(None)
             continue
         n = len(group.members)
         free = np.asarray(free_)[:n]
         at_bound.extend(names[group.locals[row, slot]] for row, slot in zip(*np.nonzero(~free), strict=True))
-        blocks = [exact.locals[number], expected.locals[number]]
         local_scale = _scale(np.diagonal(blocks[0].matrix[:n], axis1=1, axis2=2), free)
         outer = local_scale[:, :, None] * local_scale[:, None, :]
-        inverses, bad = _inverses(*(block.matrix[:n] * outer for block in blocks), free)
+        inverses, bad = _inverses(blocks[0].matrix[:n] * outer, blocks[1].matrix[:n] * outer, free)
         degenerate.extend(_describe([names[i] for i in group.locals[row]], direction) for row, direction in bad)
-        index = blocks[0].index[:n]
+        index = blocks[0].places[:n]
         for which, block in enumerate(blocks):
             cross = block.cross[:n]
             by_cross = (inverses[which] * outer) @ np.swapaxes(cross, 1, 2)
@@ -148,7 +152,7 @@ def _to_numpy(normal: Normal) -> Normal:
             if b is None
             else b._replace(
                 slope=np.asarray(b.slope, float), matrix=np.asarray(b.matrix, float), cross=np.asarray(b.cross, float),
-                index=np.asarray(b.index),
+                places=np.asarray(b.places),
             )
             for b in normal.locals
         ),
@@ -160,7 +164,10 @@ def _always_curved(normal: Normal) -> Normal:
     return Normal(
         normal.slope,
         np.eye(len(normal.slope)),
-        tuple(None if b is None else b._replace(matrix=np.broadcast_to(np.eye(b.matrix.shape[1]), b.matrix.shape)) for b in normal.locals),
+        tuple(
+            None if b is None else b._replace(matrix=np.broadcast_to(np.eye(b.matrix.shape[1]), b.matrix.shape))
+            for b in normal.locals
+        ),
     )
 
 

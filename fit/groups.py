@@ -50,8 +50,8 @@ class GroupSpec:
 class Group:
     """One group: its program, its arrays (a pytree of `GroupSpec`-shaped data), and who its members are.
 
-    ``members`` are the indices of the datasets in the rows that are not padding; ``locals`` (rows, n_local) the indices of
-    each row's local parameters in the vector of all parameters.
+    ``members`` are the indices of the datasets in the rows that are not padding; ``locals`` (rows, n_local) the indices
+    of each row's local parameters in the vector of all parameters.
     """
 
     spec: GroupSpec

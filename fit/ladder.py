@@ -12,7 +12,7 @@ def bins_rung(n: int) -> int:
 
 
 def batch_rung(n: int) -> int:
-    """Smallest rung that holds ``n`` datasets: 1, 2, 3, 4, 6, 8, 12, ... 64, then four steps an octave (80, 96, 112, ...)."""
+    """Smallest rung that holds ``n`` datasets: 1, 2, 3, 4, 6, 8, 12, ... 64, then four an octave (80, 96, 112, ...)."""
     size = 1
     while size < n and size < 64:
         if size > 1 and size * 3 // 2 >= n:

@@ -40,7 +40,9 @@ def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress
     try:
         from iminuit import Minuit
     except ImportError as error:
-        raise InputError("fit: method='minuit' needs iminuit. Install it with: pip install 'gammajax[minuit]'.") from error
+        raise InputError(
+            "fit: method='minuit' needs iminuit. Install it with: pip install 'gammajax[minuit]'."
+        ) from error
     start = np.asarray(problem.start(), float)
     scale = _expected_errors(problem, start)
     calls = 0
@@ -54,13 +56,17 @@ def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress
         return stat
 
     def gradient(z: np.ndarray) -> np.ndarray:
-        return scale * np.asarray(compiled_value_and_grad(problem.spec, problem.arrays, start + scale * np.asarray(z))[1])
+        return scale * np.asarray(
+            compiled_value_and_grad(problem.spec, problem.arrays, start + scale * np.asarray(z))[1]
+        )
 
     minuit = Minuit(value, np.zeros(len(start)), grad=gradient, name=problem.free_names)
     minuit.errordef = Minuit.LEAST_SQUARES
     minuit.errors = 1.0
     free = problem.space.free
-    minuit.limits = list(zip((problem.space.low[free] - start) / scale, (problem.space.high[free] - start) / scale, strict=True))
+    minuit.limits = list(
+        zip((problem.space.low[free] - start) / scale, (problem.space.high[free] - start) / scale, strict=True)
+    )
     minuit.tol = tolerance / 0.002 if tolerance > 1e-6 else 0.001
     minuit.migrad(ncall=max_iterations * 100)
     end = np.clip(start + scale * np.array(minuit.values), problem.space.low[free], problem.space.high[free])
@@ -127,7 +133,9 @@ def run_optax(problem: Problem, optimiser: Any, steps: int, tolerance: float, pr
             break
     status, message = ("converged", "") if edm <= tolerance else ("stopped", "")
     if not np.isfinite(stat):
-        message = "The optimiser ran into infinite or undefined values. Lower its learning rate, or use method='scoring'."
+        message = (
+            "The optimiser ran into infinite or undefined values. Lower its learning rate, or use method='scoring'."
+        )
     return Outcome(np.asarray(z * scale), stat, edm, status, taken, taken, "optax", expected, message)
 
 
@@ -156,8 +164,10 @@ def _expected_errors(problem: Problem, free: np.ndarray) -> np.ndarray:
 
 
 def _raise_bad_start(problem: Problem) -> None:
-    listed = ", ".join(f"{n} = {v:.4g}" for n, v in zip(problem.free_names[:10], np.asarray(problem.start())[:10], strict=True))
+    listed = ", ".join(
+        f"{n} = {v:.4g}" for n, v in zip(problem.free_names[:10], np.asarray(problem.start())[:10], strict=True)
+    )
     raise InputError(
-        f"fit: the statistic or its slope is infinite or undefined at the start values ({listed}). Give start values at "
-        "which every model is finite over the energies of the exposure."
+        f"fit: the statistic or its slope is infinite or undefined at the start values ({listed}). Give start values "
+        "at which every model is finite over the energies of the exposure."
     )

@@ -1,7 +1,7 @@
 """The joint fit statistic as vmapped sums over groups of datasets, with the blocks of its normal equations.
 
-Free parameters come in two kinds: *global* ones, a vector (n_global,), and *local* ones that act on one dataset each, an
-array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
+Free parameters come in two kinds: *global* ones, a vector (n_global,), and *local* ones that act on one dataset each,
+an array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
 """
 
 from typing import Any, NamedTuple
@@ -17,38 +17,38 @@ from .groups import GroupSpec
 class Theta(NamedTuple):
     """Values of the free parameters: ``globals`` (n_global,) and, per group, ``locals`` (n_members, n_local)."""
 
-    globals: jax.Array
-    locals: tuple[jax.Array, ...]
+    globals: Any
+    locals: tuple[Any, ...]
 
 
 class Blocks(NamedTuple):
     """Slope and curvature of one group: gradient and matrix in the order shared, own, local parameters.
 
-    ``slope_shared`` (s,), ``slope_own`` (m, q), ``shared`` (s, s), ``mixed`` (m, s, q), ``own`` (m, q, q), where q counts
-    the own and the local parameters of a member.
+    ``slope_shared`` (s,), ``slope_own`` (m, q), ``shared`` (s, s), ``mixed`` (m, s, q), ``own`` (m, q, q), where q
+    counts the own and the local parameters of a member.
     """
 
-    slope_shared: jax.Array
-    slope_own: jax.Array
-    shared: jax.Array
-    mixed: jax.Array
-    own: jax.Array
+    slope_shared: Any
+    slope_own: Any
+    shared: Any
+    mixed: Any
+    own: Any
 
 
 class LocalBlocks(NamedTuple):
-    """Local side of the normal equations of one group; ``cross`` (m, g, l) couples to the globals ``index`` (m, g)."""
+    """Local side of the normal equations of one group; ``cross`` (m, g, l) couples to the globals ``places`` (m, g)."""
 
-    slope: jax.Array
-    matrix: jax.Array
-    cross: jax.Array
-    index: jax.Array
+    slope: Any
+    matrix: Any
+    cross: Any
+    places: Any
 
 
 class Normal(NamedTuple):
     """Normal equations of the whole problem: an arrowhead of global blocks and small local blocks."""
 
-    slope: jax.Array
-    matrix: jax.Array
+    slope: Any
+    matrix: Any
     locals: tuple[LocalBlocks | None, ...]
 
 
@@ -111,7 +111,7 @@ def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any)
 
 
 def group_fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
-    """Deviance of the group, its gradient, and its expected curvature, from forward-mode Jacobians of the prediction."""
+    """Deviance of the group, its gradient and expected curvature, from forward-mode Jacobians of the prediction."""
     predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
 
     def terms(dataset, mask, prediction):
@@ -138,7 +138,9 @@ def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any
     first = _blocks(along_shared, along_own, score, weight)
 
     def gradient(shared, own):
-        return jax.grad(lambda s, o: jnp.vdot(score, evaluate(spec, arrays, predict, s, o)), argnums=(0, 1))(shared, own)
+        return jax.grad(lambda s, o: jnp.vdot(score, evaluate(spec, arrays, predict, s, o)), argnums=(0, 1))(
+            shared, own
+        )
 
     n_shared, n_own = shared.shape[0], own.shape[1]
     of_shared, mixed, of_own = first.shared, first.mixed, first.own
@@ -218,7 +220,7 @@ def assemble(specs: tuple[GroupSpec, ...], arrays: Any, blocks: list[Blocks], n_
         if not spec.n_local:
             locals_.append(None)
             continue
-        index = jnp.concatenate([jnp.broadcast_to(shared, (spec.n_members, spec.n_shared)), own], axis=1)
+        places = jnp.concatenate([jnp.broadcast_to(shared, (spec.n_members, spec.n_shared)), own], axis=1)
         cross = jnp.concatenate([block.mixed[:, :, n:], block.own[:, :n, n:]], axis=1)
-        locals_.append(LocalBlocks(block.slope_own[:, n:], block.own[:, n:, n:], cross, index))
+        locals_.append(LocalBlocks(block.slope_own[:, n:], block.own[:, n:, n:], cross, places))
     return Normal(slope, matrix, tuple(locals_))

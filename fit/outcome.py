@@ -9,7 +9,7 @@ from .objective import Normal
 
 @dataclass(frozen=True)
 class Outcome:
-    """End point of an optimiser: the free parameters ``free`` (n,), how it got there, and the normal equations there."""
+    """End point of an optimiser: the free parameters ``free`` (n,), how it got there, the normal equations there."""
 
     free: np.ndarray
     stat: float

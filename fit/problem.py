@@ -12,7 +12,18 @@ from ..datasets.errors import InputError
 from ..datasets.models import Models
 from ..datasets.npred import check_ready
 from .groups import Group, GroupSpec, build_groups
-from .objective import Blocks, Normal, Theta, assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
+from .objective import (
+    Blocks,
+    LocalBlocks,
+    Normal,
+    Theta,
+    assemble,
+    group_fisher,
+    group_hessian,
+    group_offset,
+    group_stat,
+    inputs,
+)
 from .priors import PriorArrays, prior_arrays, prior_curvature, prior_score, prior_value
 from .space import ParameterSpace, parameter_space
 
@@ -74,7 +85,8 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
         check_ready(dataset, name, [models.models[i] for i in space.acting[index]])
     if need_free and not space.free.any():
         raise InputError(
-            f"All {len(space.names)} parameters are frozen, there is nothing to fit. Free some with models.unfreeze(name)."
+            f"All {len(space.names)} parameters are frozen, there is nothing to fit. "
+            "Free some with models.unfreeze(name)."
         )
     is_global = space.free & (space.owner < 0)
     global_index = np.flatnonzero(is_global)
@@ -119,7 +131,9 @@ def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:
     parameters = [space.parameters[i] for i in group.locals.ravel()]
     arrays = prior_arrays(parameters, group.locals.shape)
     padding = np.arange(len(group.locals)) >= len(group.members)
-    silent = {name: np.where(padding[:, None], 0.0, getattr(arrays, name)) for name in ("weight", "log_weight", "constant")}
+    silent = {
+        name: np.where(padding[:, None], 0.0, getattr(arrays, name)) for name in ("weight", "log_weight", "constant")
+    }
     return arrays._replace(**silent)
 
 
@@ -153,10 +167,12 @@ def offset(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array
 
 def stat_and_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> tuple[jax.Array, Normal]:
     """`total_stat` less `offset`, and the normal equations of scoring."""
-    stat, blocks = jnp.zeros((), theta.globals.dtype), []
+    stat = jnp.zeros((), theta.globals.dtype)
+    blocks: list[Blocks] = []
     for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
         part, block = group_fisher(group, data, *inputs(group, data, theta, number))
-        stat, blocks = stat + part, [*blocks, block]
+        stat = stat + part
+        blocks.append(block)
     normal = assemble(spec.groups, arrays["groups"], blocks, spec.n_global)
     return stat + _priors(spec, arrays, theta), _add_priors(spec, arrays, theta, normal, exact=False)
 
@@ -191,7 +207,7 @@ def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal:
         return slope, prior_curvature(prior, values) if exact else curvature
 
     slope, curvature = terms(of_globals, theta.globals)
-    locals_ = []
+    locals_: list[LocalBlocks | None] = []
     for prior, values, block in zip(of_locals, theta.locals, normal.locals, strict=True):
         if block is None:
             locals_.append(None)

@@ -16,7 +16,7 @@ DENSE_LIMIT = 4000
 class FitResult:
     """Best fit with errors.
 
-    ``models`` carry the best-fit values and errors; ``stat`` is the fit statistic summed over all datasets, with priors;
+    ``models`` carry the best-fit values and errors; ``stat`` is the statistic summed over all datasets, with priors;
     ``status`` is "converged", "max_iterations", "stalled" or "stopped", and ``message`` says what that means here and,
     if something is wrong, the cure. ``edm`` is the estimated distance to the minimum in units of the statistic.
     ``success`` means converged with every free parameter constrained.
@@ -111,8 +111,8 @@ class FitResult:
 
     def __repr__(self) -> str:
         lines = [
-            f"FitResult: {self.status}, stat = {self.stat:.4f}, {self.n_bins} bins, {len(self.free_names)} free parameters, "
-            f"{self.iterations} iterations, edm = {self.edm:.2g}",
+            f"FitResult: {self.status}, stat = {self.stat:.4f}, {self.n_bins} bins, "
+            f"{len(self.free_names)} free parameters, {self.iterations} iterations, edm = {self.edm:.2g}",
         ]
         if not self.success:
             lines.append(f"  {self.message}")

@@ -14,12 +14,17 @@ from .result import FitResult
 
 MESSAGES = {
     "converged": "The fit converged.",
-    "max_iterations": "The fit did not converge within the given number of iterations. Raise max_iterations, or start nearer.",
+    "max_iterations": (
+        "The fit did not converge within the given number of iterations. Raise max_iterations, or start nearer."
+    ),
     "stalled": (
         "No step lowers the statistic any more although the estimated distance to the minimum is above the tolerance. "
         "The likelihood may have a kink here: look at the parameters at their bounds and at the masks."
     ),
-    "stopped": "The optimiser stopped before the estimated distance to the minimum fell below the tolerance. Give it more steps.",
+    "stopped": (
+        "The optimiser stopped before the estimated distance to the minimum was below the tolerance. "
+        "Give it more steps."
+    ),
 }
 
 
@@ -40,9 +45,9 @@ def fit(
     ----------
     datasets : `Datasets`, a mapping of names to datasets, or one dataset
     models : `Models`, or models
-    method : "scoring" (damped Fisher scoring, the default), "minuit" (needs iminuit; fed with our gradient), or an optax
-        gradient transformation such as ``optax.adam(1e-2)`` or ``optax.lbfgs()``, which runs for at most ``steps`` steps
-        on parameters divided by the size of their start values
+    method : "scoring" (damped Fisher scoring, the default), "minuit" (needs iminuit; fed with our gradient), or an
+        optax gradient transformation such as ``optax.adam(1e-2)`` or ``optax.lbfgs()``, which runs for at most
+        ``steps`` steps on parameters divided by the size of their start values
     tolerance : estimated distance to the minimum, in units of the statistic, at which the fit has converged
     max_iterations : limit of "scoring" (and of Minuit's calls, times 100)
     precision : "float64", or "float32" if asked for
@@ -121,7 +126,7 @@ def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> An
 def _check_precision(precision: str) -> None:
     if precision not in ("float64", "float32"):
         raise InputError(f"fit: precision must be 'float64' or 'float32', found {precision!r}.")
-    if precision == "float64" and not jax.config.jax_enable_x64:
+    if precision == "float64" and not jax.config.read("jax_enable_x64"):
         raise InputError(
             "fit: fits run in float64, and JAX is set to float32. Say jax.config.update('jax_enable_x64', True) before "
             "anything else, or ask for precision='float32'."

@@ -47,7 +47,7 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     """State before the first evaluation."""
     theta = jax.tree.map(jnp.asarray, theta)
     dtype = theta.globals.dtype
-    locals_ = tuple(
+    locals_: tuple[LocalBlocks | None, ...] = tuple(
         LocalBlocks(
             jnp.zeros((g.n_members, g.n_local), dtype),
             jnp.zeros((g.n_members, g.n_local, g.n_local), dtype),
@@ -60,7 +60,9 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     )
     normal = Normal(jnp.zeros(spec.n_global, dtype), jnp.zeros((spec.n_global, spec.n_global), dtype), locals_)
     infinite, zero = jnp.asarray(jnp.inf, dtype), jnp.asarray(0)
-    return Scoring(theta, infinite, normal, jnp.asarray(START_DAMPING, dtype), theta, infinite, infinite, zero, zero, zero)
+    return Scoring(
+        theta, infinite, normal, jnp.asarray(START_DAMPING, dtype), theta, infinite, infinite, zero, zero, zero
+    )
 
 
 @partial(jax.jit, static_argnums=0)
@@ -133,8 +135,8 @@ def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:
     )
 
 
-def solve_arrowhead(normal: Normal, active: Theta, damping: jax.Array) -> tuple[Theta, jax.Array]:
-    """Step -(A + damping diag A)^-1 g over the active parameters, and the decrease of the statistic that it predicts."""
+def solve_arrowhead(normal: Normal, active: Theta, damping: Any) -> tuple[Theta, jax.Array]:
+    """Step -(A + damping diag A)^-1 g over the active parameters, and the decrease of the statistic it predicts."""
     scale, slope, matrix = _scaled(normal.slope, normal.matrix, active.globals)
     schur, right = matrix + damping * jnp.diag(active.globals.astype(slope.dtype)), slope
     eliminated: list[Any] = []
@@ -144,13 +146,13 @@ def solve_arrowhead(normal: Normal, active: Theta, damping: jax.Array) -> tuple[
             continue
         local_scale, local_slope, local_matrix = jax.vmap(_scaled)(block.slope, block.matrix, free)
         local_matrix = local_matrix + damping * jnp.eye(free.shape[1], dtype=slope.dtype) * free[:, None, :]
-        cross = block.cross * scale[block.index][:, :, None] * local_scale[:, None, :]
+        cross = block.cross * scale[block.places][:, :, None] * local_scale[:, None, :]
         factor = jnp.linalg.cholesky(local_matrix)
         solved = cho_solve(
             (factor, True), jnp.concatenate([jnp.swapaxes(cross, 1, 2), local_slope[:, :, None]], axis=2)
         )
         by_cross, by_slope = solved[:, :, :-1], solved[:, :, -1]
-        index = block.index
+        index = block.places
         schur = schur.at[index[:, :, None], index[:, None, :]].add(-jnp.einsum("mgl,mlh->mgh", cross, by_cross))
         right = right.at[index].add(-jnp.einsum("mgl,ml->mg", cross, by_slope))
         eliminated.append((index, by_cross, by_slope, local_scale, local_slope))
@@ -184,7 +186,13 @@ def _scaled(slope: jax.Array, matrix: jax.Array, free: jax.Array) -> tuple[jax.A
 
 
 def minimise(
-    spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, *, tolerance: float, max_iterations: int, progress: Any = None
+    spec: ProblemSpec,
+    arrays: dict[str, Any],
+    theta: Theta,
+    *,
+    tolerance: float,
+    max_iterations: int,
+    progress: Any = None,
 ) -> tuple[Scoring, float]:
     """Run scoring from ``theta``; ``progress(iterations, stat, edm)`` is called about once an iteration if given."""
     state = initial_state(spec, theta)

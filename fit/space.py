@@ -75,7 +75,9 @@ def _register(space: ParameterSpace, values: list[Any], links: dict[str, int], i
         flat = item.content.reshape(-1)
         values.extend(flat[i] for i in range(size))
         shape = np.shape(item.content)
-        space.names.extend(f"{item.name}{list(map(int, np.unravel_index(i, shape))) if shape else ''}" for i in range(size))
+        space.names.extend(
+            f"{item.name}{list(map(int, np.unravel_index(i, shape))) if shape else ''}" for i in range(size)
+        )
         space.parameters.extend([None] * size)
         return np.arange(start, start + size)
     parameter: Parameter = item.content
@@ -104,7 +106,7 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
     acting: list[list[int]] = [[] for _ in dataset_names]
     for i, model in enumerate(models):
         if model.datasets_names is None:
-            chosen = range(len(dataset_names))
+            chosen = list(range(len(dataset_names)))
         else:
             chosen = sorted({position[n] for n in model.datasets_names if n in position})
         if not chosen:

@@ -5,7 +5,9 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 
-def chi2(values: Float[Array, "..."], predicted: Float[Array, "..."], errors: Float[Array, "..."]) -> Float[Array, "..."]:
+def chi2(
+    values: Float[Array, "..."], predicted: Float[Array, "..."], errors: Float[Array, "..."]
+) -> Float[Array, "..."]:
     """((d - f) / sigma)^2 per bin. ``errors`` must be positive; bins to be left out are masked by the caller."""
     return ((values - predicted) / errors) ** 2
 

@@ -22,7 +22,10 @@ def diagonal_response(edges_true: Float[Array, " e"], edges_reco: Float[Array, "
 
 
 def gauss_response(
-    edges_true: Float[Array, " e"], edges_reco: Float[Array, " r"], sigma: Float[Array, "..."], bias: Float[Array, "..."]
+    edges_true: Float[Array, " e"],
+    edges_reco: Float[Array, " r"],
+    sigma: Float[Array, "..."],
+    bias: Float[Array, "..."],
 ) -> Float[Array, "true reco"]:
     """Response of a detector whose E_reco / E_true is Gaussian around 1 + bias with relative width sigma.
 

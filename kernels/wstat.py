@@ -31,7 +31,9 @@ def profile_expectations(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> 
     root = _hypot(y - alpha * (n_on - n_off), 2 * alpha * jnp.sqrt(_guard(n_on * n_off)) * (n_on * n_off > 0))
     up, down = total + y, total - y
     m = jnp.where(
-        up >= 0, (up + root) / (2 * (1 + alpha)), _ratio(-2 * alpha * mu_sig * n_on, root - jnp.where(up >= 0, -1.0, up))
+        up >= 0,
+        (up + root) / (2 * (1 + alpha)),
+        _ratio(-2 * alpha * mu_sig * n_on, root - jnp.where(up >= 0, -1.0, up)),
     )
     direct = _ratio(down + root, 2 * alpha * (1 + alpha))
     stable = _ratio(2 * n_off * mu_sig, root - jnp.where(down >= 0, -1.0, down))
@@ -107,9 +109,7 @@ def wstat_terms(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> tuple[Bin
     """
     m, b = profile_expectations(n_on, n_off, alpha, mu_sig)
     seen = n_on > 0
-    slope = jnp.where(
-        seen, 2 * (1 - n_on / jnp.maximum(m, TRUNCATION)), slope_in_signal(n_on, n_off, alpha, mu_sig, m)
-    )
+    slope = jnp.where(seen, 2 * (1 - n_on / jnp.maximum(m, TRUNCATION)), slope_in_signal(n_on, n_off, alpha, mu_sig, m))
     variance = m + alpha**2 * b
     weight = jnp.where(seen | (variance > TRUNCATION), 2 / jnp.maximum(variance, TRUNCATION), 0.0)
     return _deviance(n_on, n_off, m, b), slope, weight

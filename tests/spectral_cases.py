@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import mpmath as mp
 import numpy as np
+
 from gammajax.datasets.spectral_registry import SPECTRAL_MODELS
 
 EDGES = {density: np.geomspace(1e-5, 100.0, 7 * density + 1) for density in (10, 24)}

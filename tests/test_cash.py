@@ -30,7 +30,9 @@ def test_values_of_the_field():
 
 
 def test_deviance_is_cash_less_a_constant_of_the_data():
-    np.testing.assert_allclose(cash_deviance(COUNTS, NPRED) + cash_offset(COUNTS), cash(COUNTS, NPRED), rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(
+        cash_deviance(COUNTS, NPRED) + cash_offset(COUNTS), cash(COUNTS, NPRED), rtol=1e-13, atol=1e-13
+    )
     np.testing.assert_allclose(cash_deviance(COUNTS, np.where(COUNTS > 0, COUNTS, 0.0)), 0, atol=1e-25)
 
 
@@ -51,7 +53,8 @@ def test_jit_vmap():
 
 
 DERIVATIVES = {
-    f.__name__: (jax.jit(f), jax.jit(jax.grad(f, 1)), jax.jit(jax.grad(jax.grad(f, 1), 1))) for f in (cash, cash_deviance)
+    f.__name__: (jax.jit(f), jax.jit(jax.grad(f, 1)), jax.jit(jax.grad(jax.grad(f, 1), 1)))
+    for f in (cash, cash_deviance)
 }
 
 

@@ -21,7 +21,9 @@ def test_covariance_against_numpy():
     assert terms.shape == (5,)
     assert float(terms.sum()) == pytest.approx((d - f) @ np.linalg.solve(covariance, d - f), rel=1e-12)
     np.testing.assert_allclose(chi2_covariance(d, f, np.diag(np.arange(1.0, 6) ** 2)), chi2(d, f, np.arange(1.0, 6)))
-    np.testing.assert_allclose(whiten(covariance @ np.ones(5), covariance), np.linalg.cholesky(covariance).T @ np.ones(5))
+    np.testing.assert_allclose(
+        whiten(covariance @ np.ones(5), covariance), np.linalg.cholesky(covariance).T @ np.ones(5)
+    )
 
 
 def test_gradient_jit_vmap():
@@ -31,7 +33,9 @@ def test_gradient_jit_vmap():
     d, f = rng.normal(size=4), rng.normal(size=4)
     gradient = jax.grad(lambda x: chi2_covariance(d, x, covariance).sum())(f)
     np.testing.assert_allclose(gradient, -2 * np.linalg.solve(covariance, d - f), rtol=1e-10)
-    np.testing.assert_allclose(jax.jit(chi2_covariance)(d, f, covariance), chi2_covariance(d, f, covariance), rtol=1e-12)
+    np.testing.assert_allclose(
+        jax.jit(chi2_covariance)(d, f, covariance), chi2_covariance(d, f, covariance), rtol=1e-12
+    )
     batch = jnp.stack([f, f + 1])
     loop = jnp.stack([chi2_covariance(d, x, covariance) for x in batch])
     np.testing.assert_allclose(jax.vmap(lambda x: chi2_covariance(d, x, covariance))(batch), loop, rtol=1e-12)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+
 from gammajax.datasets.container import Datasets
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.spectrum import SpectrumDataset

@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from gammajax.datasets.ebl import EBLAbsorptionNormSpectralModel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.spectral_models import PowerLawSpectralModel

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+
 from gammajax.kernels.elementary import capped_exp, expm1_ratio, expm1_remainder, odd_power
 
 POINTS = [-40.0, -3.0, -1.0000001, -1.0, -0.9999999, -0.3, -1e-9, 0.0, 1e-300, 1e-9, 0.3, 0.9999999, 1.0, 2.5, 40.0]

@@ -21,7 +21,9 @@ def runs(spectrum_factory):
 @pytest.fixture(scope="module")
 def background_runs(spectrum_factory):
     """Five runs with a known background each, and a model with one source and five background norms and tilts."""
-    datasets = gj.Datasets({f"run-{i}": spectrum_factory(10 + i, on_off=False, background=2000.0, exposure=1e14) for i in range(5)})
+    datasets = gj.Datasets(
+        {f"run-{i}": spectrum_factory(10 + i, on_off=False, background=2000.0, exposure=1e14) for i in range(5)}
+    )
     norm = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0))
     backgrounds = [gj.FoVBackgroundModel(norm, datasets_names=name) for name in datasets.names]
     source = gj.SkyModel(gj.PowerLawSpectralModel(index=2.0, amplitude=1e-11), name="source")
@@ -50,7 +52,9 @@ def test_one_parameter_fit_is_analytic(spectrum_factory, power_law):
 
 def test_asimov_data_return_the_truth(spectrum_factory, power_law):
     for on_off in (True, False):
-        result = gj.fit(spectrum_factory(on_off=on_off, noise=False), power_law(index=3.0, amplitude=1e-10), tolerance=1e-14)
+        result = gj.fit(
+            spectrum_factory(on_off=on_off, noise=False), power_law(index=3.0, amplitude=1e-10), tolerance=1e-14
+        )
         assert float(result.parameters["index"].value) == pytest.approx(2.5, abs=1e-7)
         assert float(result.parameters["amplitude"].value) == pytest.approx(3e-11, rel=1e-7)
 
@@ -62,7 +66,9 @@ def test_result(runs, power_law):
     assert result.n_bins == 72 and result.ndf == 70
     assert result.free_names == ("source.spectral.index", "source.spectral.amplitude")
     np.testing.assert_allclose(result.covariance, dense_covariance(runs, result), rtol=1e-6)
-    np.testing.assert_allclose(np.sqrt(np.diag(result.covariance)), [float(result.parameters[n].error) for n in result.free_names])
+    np.testing.assert_allclose(
+        np.sqrt(np.diag(result.covariance)), [float(result.parameters[n].error) for n in result.free_names]
+    )
     table = result.table()
     assert table.meta["status"] == "converged" and list(table["name"]) == list(result.parameters.names)
     assert "source.spectral.index = " in repr(result) and "converged" in repr(result)
@@ -161,13 +167,16 @@ def test_link_inside_one_dataset(spectrum_factory):
     """A local parameter in two places: two copies of half the source."""
     datasets = gj.Datasets({"a": spectrum_factory(1), "b": spectrum_factory(2)})
     halves = [
-        gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=1e-11), name=n, datasets_names="a") for n in ("x", "y")
+        gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=1e-11), name=n, datasets_names="a")
+        for n in ("x", "y")
     ]
     other = gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=3e-11), name="z", datasets_names="b")
     models = gj.Models([*halves, other])
     models = models.link("x.spectral.index", "y.spectral.index").link("x.spectral.amplitude", "y.spectral.amplitude")
     result = gj.fit(datasets, models)
-    whole = gj.fit(datasets["a"], gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=1e-11), name="w")]))
+    whole = gj.fit(
+        datasets["a"], gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=1e-11), name="w")])
+    )
     assert result.success
     assert float(result.parameters["x.spectral.amplitude"].value) == pytest.approx(
         float(whole.parameters["w.spectral.amplitude"].value) / 2, rel=1e-6
@@ -230,7 +239,9 @@ def test_degenerate_local_parameters_are_named(background_runs):
     blind = datasets["run-2"].with_mask_fit(np.arange(12) == 3)
     changed = gj.Datasets({n: blind if n == "run-2" else d for n, d in datasets.items()})
     result = gj.fit(changed, models)
-    assert [set(text.split(" & ")) for text in result.degenerate] == [{"run-2-bkg.spectral.norm", "run-2-bkg.spectral.tilt"}]
+    assert [set(text.split(" & ")) for text in result.degenerate] == [
+        {"run-2-bkg.spectral.norm", "run-2-bkg.spectral.tilt"}
+    ]
     assert np.isinf(float(result.parameters["run-2-bkg.spectral.tilt"].error))
     finite = [float(p.error) for n, p in result.parameters.items() if not n.startswith("run-2") and not p.frozen]
     assert np.all(np.isfinite(finite)) and np.all(np.array(finite) > 0)
@@ -335,7 +346,9 @@ def test_any_module_may_be_a_spectrum(runs, power_law):
     best = gj.fit(runs, power_law())
     assert result.success and result.stat == pytest.approx(best.stat, abs=1e-6)
     assert result.free_names == ("net.spectral.slope[0]", "net.spectral.log_norm[0]")
-    assert float(result.models["net"].spectral.slope[0]) == pytest.approx(float(best.parameters["index"].value), abs=1e-4)
+    assert float(result.models["net"].spectral.slope[0]) == pytest.approx(
+        float(best.parameters["index"].value), abs=1e-4
+    )
 
 
 def test_progress_is_called_only_if_asked(runs, power_law, capsys):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.time import Time
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.fits_table import FitsTable
 from gammajax.datasets.gti import GTI

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from astropy.io import fits
+
 from gammajax.datasets.container import Datasets
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError

@@ -5,6 +5,7 @@ import math
 import astropy.units as u
 import numpy as np
 import pytest
+
 from gammajax.datasets.container import Datasets
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.info import info_dict, info_table

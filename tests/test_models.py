@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from astropy import units as u
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.models import Models, Parameters
 from gammajax.datasets.parameter import Parameter

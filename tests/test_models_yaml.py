@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from astropy import units as u
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.models import Models
 from gammajax.datasets.models_yaml import models_from_dict, models_to_dict, read_models, write_models

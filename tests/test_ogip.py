@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.gti import GTI

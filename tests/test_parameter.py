@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from astropy import units as u
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.parameter import Parameter, parse_unit
 from gammajax.datasets.prior import GaussianPrior, UniformPrior

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from astropy import units as u
+
 from gammajax.datasets.models import Models
 from gammajax.datasets.parameter import Parameter
 from gammajax.datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, UniformPrior

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.prior import (
     PRIORS,

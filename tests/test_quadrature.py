@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+
 from gammajax.kernels.quadrature import integrate_bins, integrate_steep_bins, legendre, nodes_for, order_for_width
 
 

@@ -1,6 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel
 from gammajax.datasets.spectral_models import (

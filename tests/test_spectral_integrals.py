@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+
 from gammajax.kernels import spectral_integrals as integrals
 
 _spec = importlib.util.spec_from_file_location("spectral_cases", Path(__file__).with_name("spectral_cases.py"))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.spectral_models import (
     LogParabolaSpectralModel,

@@ -1,6 +1,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.models import Models
 from gammajax.datasets.parameter import Parameter

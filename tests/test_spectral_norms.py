@@ -2,6 +2,7 @@ import astropy.units as u
 import jax
 import numpy as np
 import pytest
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.parameter import Parameter
 from gammajax.datasets.spectral_norms import (

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from astropy.io import fits
+
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.spectral_template import TemplateNDSpectralModel, TemplateSpectralModel
 

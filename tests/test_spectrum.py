@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from astropy import units as u
+
 from gammajax.datasets.models import Models
 from gammajax.datasets.parameter import Parameter
 from gammajax.datasets.prior import GaussianPrior

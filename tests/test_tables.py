@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+
 from gammajax.kernels import tables
 
 NODES = np.array([0.1, 0.35, 1.0, 4.0, 50.0])

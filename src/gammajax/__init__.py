@@ -3,12 +3,14 @@
 Importing gammajax changes no global JAX setting. Fits need float64: say ``jax.config.update("jax_enable_x64", True)``.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 from gammajax.datasets.container import Datasets
+from gammajax.datasets.ebl import EBLAbsorptionNormSpectralModel
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.gti import GTI
+from gammajax.datasets.info import info_dict, info_table
 from gammajax.datasets.meta import Meta
 from gammajax.datasets.models import Models, Parameters
 from gammajax.datasets.npred import npred, npred_background, npred_signal, stat_array
@@ -16,13 +18,87 @@ from gammajax.datasets.parameter import Parameter
 from gammajax.datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, UniformPrior
 from gammajax.datasets.simulate import asimov, fake
 from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel
+from gammajax.datasets.spectral_base import SpectralModel
 from gammajax.datasets.spectral_models import (
+    BrokenPowerLawSpectralModel,
+    CompoundSpectralModel,
+    ConstantSpectralModel,
+    ExpCutoffPowerLaw3FGLSpectralModel,
+    ExpCutoffPowerLawNormSpectralModel,
     ExpCutoffPowerLawSpectralModel,
+    GaussianSpectralModel,
+    LogParabola2SpectralModel,
+    LogParabolaNormSpectralModel,
     LogParabolaSpectralModel,
+    PiecewiseNormSpectralModel,
+    PowerLaw2SpectralModel,
     PowerLawNormSpectralModel,
     PowerLawSpectralModel,
+    ScaleSpectralModel,
+    SmoothBrokenPowerLawSpectralModel,
+    SuperExpCutoffPowerLaw3FGLSpectralModel,
+    SuperExpCutoffPowerLaw4FGLDR3SpectralModel,
+    SuperExpCutoffPowerLaw4FGLSpectralModel,
 )
+from gammajax.datasets.spectral_template import TemplateNDSpectralModel, TemplateSpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.fit.density import LogDensity, log_density, stat_sum
 from gammajax.fit.result import FitResult
 from gammajax.fit.run import fit
+
+__version__ = version("gammajax")
+
+__all__ = [
+    "GTI",
+    "BrokenPowerLawSpectralModel",
+    "CompoundSpectralModel",
+    "ConstantSpectralModel",
+    "Datasets",
+    "EBLAbsorptionNormSpectralModel",
+    "EDispKernel",
+    "ExpCutoffPowerLaw3FGLSpectralModel",
+    "ExpCutoffPowerLawNormSpectralModel",
+    "ExpCutoffPowerLawSpectralModel",
+    "FitResult",
+    "FoVBackgroundModel",
+    "GaussianPrior",
+    "GaussianSpectralModel",
+    "GeneralizedGaussianPrior",
+    "InputError",
+    "LogDensity",
+    "LogParabola2SpectralModel",
+    "LogParabolaNormSpectralModel",
+    "LogParabolaSpectralModel",
+    "LogUniformPrior",
+    "Meta",
+    "Models",
+    "Parameter",
+    "Parameters",
+    "PiecewiseNormSpectralModel",
+    "PowerLaw2SpectralModel",
+    "PowerLawNormSpectralModel",
+    "PowerLawSpectralModel",
+    "ScaleSpectralModel",
+    "SkyModel",
+    "SmoothBrokenPowerLawSpectralModel",
+    "SpectralModel",
+    "SpectrumDataset",
+    "SpectrumDatasetOnOff",
+    "SuperExpCutoffPowerLaw3FGLSpectralModel",
+    "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
+    "SuperExpCutoffPowerLaw4FGLSpectralModel",
+    "TemplateNDSpectralModel",
+    "TemplateSpectralModel",
+    "UniformPrior",
+    "asimov",
+    "fake",
+    "fit",
+    "info_dict",
+    "info_table",
+    "log_density",
+    "npred",
+    "npred_background",
+    "npred_signal",
+    "stat_array",
+    "stat_sum",
+]

@@ -75,7 +75,7 @@ NIGHT = (
 
 
 def recorded_share(run: Run, energy: Any) -> Any:
-    """Share of the showers at ``energy`` (TeV) that trigger and pass the cuts: from E^2 far below the threshold to 1."""
+    """Share of the showers that trigger and pass the cuts at ``energy`` (TeV): as E^2.2 far below the threshold."""
     return 1 / (1 + (run.area_threshold / energy) ** 2.2)
 
 

@@ -1,0 +1,125 @@
+"""How the package is laid out, built and imported."""
+
+import ast
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import gammajax as gj
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {"kernels": 0, "datasets": 1, "fit": 2, "src/gammajax": 3}
+NAMES = {"kernels": "kernels", "datasets": "datasets", "fit": "fit"}
+
+
+def imported_parts(path: Path, folder: str) -> set[str]:
+    """The parts of the package that a file imports, by folder."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level == 2:
+                found.add(module.split(".")[0] or folder)
+            elif node.level == 0 and module.split(".")[0] == "gammajax":
+                part = module.split(".")[1:2]
+                found.add(part[0] if part and part[0] in NAMES else "src/gammajax")
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "gammajax":
+                    found.add((alias.name.split(".") + ["src/gammajax"])[1])
+    return {f for f in found if f in FOLDERS}
+
+
+def test_dependencies_point_one_way():
+    """kernels <- datasets <- fit <- src/gammajax, and nothing imports the face."""
+    seen = set()
+    for folder, rank in FOLDERS.items():
+        for path in (ROOT / folder).glob("*.py"):
+            for part in imported_parts(path, folder):
+                seen.add((folder, part))
+                assert FOLDERS[part] <= rank, f"{folder}/{path.name} imports {part}"
+    assert ("fit", "datasets") in seen and ("datasets", "kernels") in seen
+
+
+def test_kernels_know_arrays_only():
+    allowed = {"jax", "jaxtyping", "numpy", "equinox"} | set(sys.stdlib_module_names)
+    for path in (ROOT / "kernels").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            for module in modules:
+                assert module.split(".")[0] in allowed, f"kernels/{path.name} imports {module}"
+
+
+def test_sub_packages_are_flat_and_files_stay_small():
+    for folder in FOLDERS:
+        assert not [p for p in (ROOT / folder).rglob("*.py") if p.parent != ROOT / folder]
+        for path in (ROOT / folder).glob("*.py"):
+            assert len(path.read_text().splitlines()) <= 450, path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    copy = folder / "source"
+    keep = ("pyproject.toml", "README.md", "LICENSE", "kernels", "datasets", "fit", "src")
+    copy.mkdir()
+    for name in keep:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, copy / name)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(copy)],
+        check=True,
+        capture_output=True,
+    )
+    (path,) = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_wheel_has_one_import_name(wheel):
+    """``datasets`` and ``kernels`` must never be top-level packages: other projects own these names."""
+    names = wheel.namelist()
+    tops = {n.split("/")[0] for n in names}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"gammajax"}
+    for folder in ("kernels", "datasets", "fit"):
+        expected = {f"gammajax/{folder}/{p.name}" for p in (ROOT / folder).glob("*.py")}
+        assert expected <= set(names)
+    assert {f"gammajax/{p.name}" for p in (ROOT / "src/gammajax").glob("*.py")} <= set(names)
+    assert "gammajax/py.typed" in names
+    assert not [n for n in names if "test" in n or n.endswith((".fits", ".gz"))]
+
+
+def test_wheel_metadata(wheel):
+    (name,) = [n for n in wheel.namelist() if n.endswith("METADATA")]
+    metadata = wheel.read(name).decode()
+    assert f"Version: {gj.__version__}" in metadata and "License-Expression: BSD-3-Clause" in metadata
+    assert "Requires-Dist: jax>=0.10" in metadata
+    (entry,) = [n for n in wheel.namelist() if n.endswith("entry_points.txt")]
+    assert "gammajax = gammajax.cli:main" in wheel.read(entry).decode()
+
+
+def test_public_names_exist():
+    for name in gj.__all__:
+        assert getattr(gj, name).__doc__, name
+
+
+def test_import_is_light_and_changes_nothing():
+    code = """
+import sys, jax
+before = {k: v for k, v in jax.config.values.items()}
+import gammajax
+assert {k: v for k, v in jax.config.values.items()} == before
+heavy = {"matplotlib", "optax", "iminuit", "rich", "scipy.optimize", "astropy.table", "gammapy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
