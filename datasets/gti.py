@@ -14,7 +14,7 @@ REFERENCE = "2000-01-01T00:00:00"
 
 
 class GTI(eqx.Module):
-    """Good time intervals: ``start`` and ``stop`` in seconds after ``reference`` (MJD, scale TT); shape (n_intervals,)."""
+    """Good time intervals: ``start`` and ``stop``, shape (n_intervals,), in seconds after ``reference`` (MJD, TT)."""
 
     start: Any
     stop: Any

@@ -139,7 +139,7 @@ def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -
         target = _target(path.parent, name, dataset.tag, {path, *files})
         with naming(f"dataset {name!r}"):
             files |= contents(dataset, target, name, "ogip" if ogip else "gadf")
-        entry = {"name": name, "type": dataset.tag, "filename": target.name}
+        entry: dict[str, Any] = {"name": name, "type": dataset.tag, "filename": target.name}
         if dataset.mask_fit is not None:
             entry["mask_fit"] = _mask_entry(np.asarray(dataset.mask_fit), dataset)
         entries.append(entry)

@@ -101,10 +101,9 @@ class Models(eqx.Module):
     models: tuple[Any, ...]
 
     def __init__(self, models: "Iterable[ModelBase] | ModelBase" = ()):
-        if isinstance(models, Models):
-            models = models.models
-        single = isinstance(models, eqx.Module) or not isinstance(models, Iterable)
-        self.models = (models,) if single else tuple(models)
+        given: Any = models.models if isinstance(models, Models) else models
+        single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
+        self.models = (given,) if single else tuple(given)
 
     def __check_init__(self):
         for model in self.models:

@@ -151,7 +151,7 @@ def _spectral(entry: Any, where: str, links: Links, base: Path) -> SpectralModel
     if "type" not in entry:
         raise InputError(f"{where}: the key 'type' is missing. Write for example 'type: PowerLawSpectralModel'.")
     tag = text_of(entry["type"], f"{where}, type")
-    kind = SPECTRAL_MODELS.get(tag)
+    kind: Any = SPECTRAL_MODELS.get(tag)
     if kind is None:
         raise InputError(f"{where}: unknown spectral model type {tag!r}. {closest(tag, SPECTRAL_MODELS, 'types')}")
     has_extra = hasattr(kind, "from_extra")

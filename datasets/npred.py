@@ -5,9 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .convert import is_concrete
 from .errors import InputError
 from .models import Models
 from .sky_model import FoVBackgroundModel, SkyModel
@@ -59,7 +57,7 @@ def stat_array(dataset: Spectrum, models: Any = (), name: str | None = None) -> 
     return masked(dataset, dataset.stat_bins, predict(dataset, chosen))
 
 
-def predict(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
+def predict(dataset: Spectrum, models: Models | Sequence[Any]) -> jax.Array:
     """The prediction that enters the dataset's statistic: npred for cash, npred_signal for wstat."""
     counts = signal(dataset, models)
     return (
@@ -76,7 +74,7 @@ def masked(dataset: Spectrum, function: Any, prediction: jax.Array) -> jax.Array
     return jnp.where(mask, function(jnp.where(mask, prediction, 1.0)), 0.0)
 
 
-def signal(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
+def signal(dataset: Spectrum, models: Models | Sequence[Any]) -> jax.Array:
     """Counts of the sky models among ``models``; models that share the response are folded together."""
     edges = jnp.asarray(dataset.energy_true_edges)
     dispersed, direct = None, None
@@ -104,7 +102,7 @@ def signal(dataset: Spectrum, models: Sequence[Any]) -> jax.Array:
     return npred
 
 
-def background(dataset: SpectrumDataset, models: Sequence[Any], *, fitted_only: bool = False) -> jax.Array:
+def background(dataset: SpectrumDataset, models: Models | Sequence[Any], *, fitted_only: bool = False) -> jax.Array:
     """The dataset's background times the norm of its background model.
 
     With ``fitted_only`` the values outside the mask mean nothing, and are such that a norm which overflows there only
@@ -125,47 +123,3 @@ def background(dataset: SpectrumDataset, models: Sequence[Any], *, fitted_only: 
 
 def _sky_models(models: Any, name: str | None) -> list[SkyModel]:
     return [m for m in Models(models).acting_on(name) if isinstance(m, SkyModel)]
-
-
-def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
-    """Raise an `InputError` if the dataset cannot enter a fit with these models."""
-    what = f"Dataset {name!r}"
-    if not isinstance(dataset, Spectrum):
-        raise InputError(f"{what}: found {type(dataset).__name__}, expected a dataset.")
-    if dataset.counts is None:
-        raise InputError(f"{what}: there are no counts. Read or simulate them first.")
-    backgrounds = [m.name for m in models if isinstance(m, FoVBackgroundModel)]
-    if len(backgrounds) > 1:
-        raise InputError(f"{what}: one background model per dataset, found {', '.join(map(repr, backgrounds))}.")
-    if backgrounds and isinstance(dataset, SpectrumDatasetOnOff):
-        raise InputError(
-            f"{what}: the background model {backgrounds[0]!r} has no effect, because the W statistic profiles the "
-            "background from the off counts. Remove the model, or fit a SpectrumDataset."
-        )
-    if backgrounds and dataset.background is None:
-        raise InputError(f"{what}: the model {backgrounds[0]!r} scales a background that is missing.")
-    if dataset.exposure is None and any(isinstance(m, SkyModel) and m.flags[0] for m in models):
-        raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")
-    if not is_concrete(dataset.counts) or (dataset.mask is not None and not is_concrete(dataset.mask)):
-        return
-    mask = np.ones(dataset.n_reco, bool) if dataset.mask is None else np.asarray(dataset.mask)
-    if not mask.any():
-        raise InputError(
-            f"{what}: the mask excludes every bin (mask_safe keeps "
-            f"{'all' if dataset.mask_safe is None else int(np.sum(dataset.mask_safe))}, mask_fit "
-            f"{'all' if dataset.mask_fit is None else int(np.sum(dataset.mask_fit))} of {dataset.n_reco}). "
-            "Widen the fit range, or leave the dataset out."
-        )
-    if isinstance(dataset, SpectrumDatasetOnOff):
-        if dataset.counts_off is None:
-            raise InputError(f"{what}: there are no off counts. Read the background file, or fit a SpectrumDataset.")
-        if is_concrete(dataset.acceptance) and is_concrete(dataset.acceptance_off):
-            bad = mask & ~(np.asarray(dataset.alpha) > 0)
-            if bad.any():
-                first = int(np.argmax(bad))
-                raise InputError(
-                    f"{what}: alpha must be positive in fitted bins, found acceptance "
-                    f"{np.asarray(dataset.acceptance)[first]} and acceptance_off "
-                    f"{np.asarray(dataset.acceptance_off)[first]} in bin {first} ({int(bad.sum())} such bins). "
-                    "Exclude them with mask_safe."
-                )

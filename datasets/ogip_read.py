@@ -287,6 +287,7 @@ def _off_fields(pha: Pha, off: Pha, edges: np.ndarray) -> tuple[dict[str, np.nda
         _require_positive(one, "BACKSCAL", one.backscal, pha.good)
         _require_positive(one, "AREASCAL", one.areascal, pha.good)
     # a background file without EXPOSURE was taken together with the spectrum
+    assert pha.exposure is not None  # `read_fields` asks for it first
     ratio = 1.0 if off.exposure is None else off.exposure / pha.exposure
     on, off_acceptance = pha.backscal * pha.areascal, off.backscal * off.areascal * ratio
     # outside the safe bins nothing is used, and files have anything there

@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import equinox as eqx
 import jax
@@ -215,5 +215,5 @@ def parameter(
     )
 
 
-def is_parameter(node: Any) -> bool:
+def is_parameter(node: Any) -> TypeGuard[Parameter]:
     return isinstance(node, Parameter)

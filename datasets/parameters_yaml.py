@@ -157,7 +157,9 @@ def _bound(entry: dict[str, Any], key: str, where: str, unit: str, default: Para
     if key in entry:
         given = number_of(entry[key], f"{where}, {key}")
         return none if math.isnan(given) else given
-    own = getattr(default, key) if default is not None else none
+    if default is None:
+        return none
+    own = getattr(default, key)
     if math.isinf(own):
         return own
     return float(parse_unit(default.unit, where).to(parse_unit(unit, where), own))

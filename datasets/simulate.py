@@ -19,8 +19,8 @@ def fake(
     """The dataset with Poisson counts drawn around the prediction of ``models``.
 
     For on/off data off counts are drawn too, around ``npred_background`` / alpha; ``npred_background`` is the
-    background expected in the on region, (n_reco,) counts, by default the estimate alpha n_off from the present off counts.
-    ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
+    background expected in the on region, (n_reco,) counts, by default the estimate alpha n_off from the present off
+    counts. ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
     """
     if not isinstance(dataset, SpectrumDatasetOnOff):
         expected = npred(dataset, models, name)
@@ -65,7 +65,7 @@ def _check_expected(expected: Any, what: str) -> None:
 
 def _poisson(key: Any, expected: Any) -> jax.Array:
     # jax.random.poisson counts in int32 by default; large exposures need more
-    dtype = jnp.int64 if jax.config.jax_enable_x64 else jnp.int32
+    dtype = jnp.int64 if jax.config.read("jax_enable_x64") else jnp.int32
     return jax.random.poisson(key, expected, dtype=dtype).astype(jnp.result_type(float))
 
 

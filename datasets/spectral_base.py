@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 
-from ..kernels.quadrature import integrate_bins, nodes_for
+from ..kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
 from .errors import InputError
 from .parameter import Parameter, is_parameter
 
@@ -34,10 +35,14 @@ class SpectralModel(eqx.Module):
 
     A subclass declares its parameters as fields (see `parameter`), the YAML tags in ``tag``, and ``evaluate``. The
     integral over bins is Gauss-Legendre quadrature in ln E unless the subclass overrides ``integrate_bins``
-    with a closed form.
+    with a closed form. A subclass whose value may fall by many e-foldings within a bin (an exponential cutoff) says so
+    by ``steep = True``; one that is not smooth gives the energies as ``kinks``.
     """
 
     tag: ClassVar[tuple[str, ...]] = ()
+    steep: ClassVar[bool] = False
+    # numpy numbers and Quantities on the left of an operator leave the operation to the model
+    __array_ufunc__ = None
 
     @abstractmethod
     def evaluate(self, energy: Any) -> Any:
@@ -50,7 +55,18 @@ class SpectralModel(eqx.Module):
 
     def integrate_bins(self, edges: Any, order: int) -> Any:
         """Integral over each bin of ``edges`` (TeV, shape (n + 1,)); ``order`` is the number of quadrature nodes."""
-        return integrate_bins(self.evaluate, edges, order)
+        return (integrate_steep_bins if self.steep else integrate_bins)(self.evaluate, edges, order)
+
+    def times_energy(self, energy: Any) -> Any:
+        """E times the value at ``energy`` (TeV): the integrand of an energy flux."""
+        return energy * self.evaluate(energy)
+
+    def integrate_energy_bins(self, edges: Any, order: int) -> Any:
+        """Integral of E times the value over each bin, as `integrate_bins`."""
+        kinks = kinks_of(self)
+        if self.steep or kinks.size:
+            return integrate_pieces(self.times_energy, edges, kinks, order)
+        return integrate_bins(self.times_energy, edges, order)
 
     def __call__(self, energy: Any) -> Any:
         """Value at ``energy``: a Quantity for a Quantity, an array (in ``unit``) for numbers in TeV."""
@@ -58,22 +74,20 @@ class SpectralModel(eqx.Module):
         return u.Quantity(np.asarray(value), self.unit) if isinstance(energy, u.Quantity) else value
 
     def integral(self, energy_min: Any, energy_max: Any) -> Any:
-        """Integral from ``energy_min`` to ``energy_max`` (Quantities, or numbers in TeV; broadcast against each other)."""
-        return self._integral(self, energy_min, energy_max, u.Unit(self.unit) * u.TeV)
+        """Integral from ``energy_min`` to ``energy_max``: Quantities or numbers in TeV, of shapes that broadcast."""
+        return self._between("integrate_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV)
 
     def energy_flux(self, energy_min: Any, energy_max: Any) -> Any:
-        """Integral of E times the value, in erg s-1 cm-2 for Quantities and in TeV s-1 cm-2 for numbers."""
-        return self._integral(_TimesEnergy(self), energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
+        """Integral of E times the value, in TeV s-1 cm-2 for a flux; energies as in `integral`."""
+        return self._between("integrate_energy_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
 
-    @staticmethod
-    def _integral(model: "SpectralModel", energy_min: Any, energy_max: Any, unit: u.UnitBase) -> Any:
+    def _between(self, method: str, energy_min: Any, energy_max: Any, unit: u.UnitBase) -> Any:
+        """All pairs of energies as bins of their own, in one program; the widest sets the number of nodes."""
         low, high = np.broadcast_arrays(energy_in_tev(energy_min), energy_in_tev(energy_max))
-        values = [
-            float(model.integrate_bins(jnp.array(pair), nodes_for(np.array(pair)))[0])
-            for pair in zip(low.flat, high.flat, strict=True)
-        ]
-        result = np.array(values).reshape(low.shape)
-        return u.Quantity(result, unit) if isinstance(energy_min, u.Quantity) else jnp.asarray(result)
+        order = order_for_width(float(np.max(np.log(high / low), initial=0.0)))
+        pairs = jnp.asarray(np.stack([low.ravel(), high.ravel()], axis=-1), float)
+        result = _integrate_pairs(self, pairs, method, order).reshape(low.shape)
+        return u.Quantity(np.asarray(result), unit) if isinstance(energy_min, u.Quantity) else result
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -81,7 +95,7 @@ class SpectralModel(eqx.Module):
         return dict(iter_parameters(self))
 
     def replace(self, **changes: Any) -> Any:
-        """A copy with changed parameters: numbers and Quantities set the value only, a `Parameter` replaces it whole."""
+        """A copy with changed parameters: numbers and Quantities set the value, a `Parameter` replaces it whole."""
         for name, given in changes.items():
             current = getattr(self, name, None)
             if not isinstance(current, Parameter):
@@ -93,13 +107,15 @@ class SpectralModel(eqx.Module):
         return dataclasses.replace(self, **changes)
 
 
-class _TimesEnergy(SpectralModel):
-    """E times a model: the integrand of an energy flux."""
+@eqx.filter_jit
+def _integrate_pairs(model: SpectralModel, pairs: jax.Array, method: str, order: int) -> jax.Array:
+    return jax.vmap(lambda pair: getattr(model, method)(pair, order)[0])(pairs)
 
-    model: SpectralModel
 
-    def evaluate(self, energy):
-        return energy * self.model.evaluate(energy)
+def kinks_of(model: SpectralModel) -> jax.Array:
+    """Energies (TeV) at which a model is not smooth, or changes on a scale that quadrature nodes could miss."""
+    found = getattr(model, "kinks", None)
+    return jnp.zeros(0) if found is None else found
 
 
 def iter_parameters(model: Any) -> Iterator[tuple[str, Parameter]]:

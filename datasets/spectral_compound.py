@@ -11,11 +11,10 @@ from astropy import units as u
 
 from ..kernels import spectral as k
 from ..kernels import spectral_integrals as integrals
-from ..kernels import tables
-from ..kernels.quadrature import integrate_steep_bins
+from ..kernels.quadrature import integrate_pieces
 from .errors import InputError
 from .parameter import Parameter, is_parameter, parameter
-from .spectral_base import DNDE, SpectralModel
+from .spectral_base import DNDE, SpectralModel, kinks_of
 from .spectral_nested import NestedSpectralModel
 from .spectral_norms import PowerLawNormSpectralModel
 
@@ -88,11 +87,13 @@ class CompoundSpectralModel(NestedSpectralModel):
         if self.operator in ("add", "sub"):
             parts = self.model1.integrate_bins(edges, order), self.model2.integrate_bins(edges, order)
             return OPERATORS[self.operator](*parts)
-        kinks = self.kinks
-        if not kinks.size:
-            return integrate_steep_bins(self.evaluate, edges, order)
-        points, bins = tables.split_bins(jnp.asarray(edges), kinks)
-        return tables.sum_per_bin(integrate_steep_bins(self.evaluate, points, order), bins, edges.shape[0] - 1)
+        return integrate_pieces(self.evaluate, edges, self.kinks, order)
+
+    def integrate_energy_bins(self, edges, order):
+        if self.operator in ("add", "sub"):
+            parts = self.model1.integrate_energy_bins(edges, order), self.model2.integrate_energy_bins(edges, order)
+            return OPERATORS[self.operator](*parts)
+        return integrate_pieces(self.times_energy, edges, self.kinks, order)
 
     def extra_dict(self) -> dict:
         return {"model1": self.model1, "model2": self.model2, "operator": self.operator}
@@ -134,6 +135,9 @@ class ScaleSpectralModel(NestedSpectralModel):
     def integrate_bins(self, edges, order):
         return self.norm.internal * self.model.integrate_bins(edges, order)
 
+    def integrate_energy_bins(self, edges, order):
+        return self.norm.internal * self.model.integrate_energy_bins(edges, order)
+
     def extra_dict(self) -> dict:
         return {"model": self.model}
 
@@ -147,12 +151,6 @@ def frozen_model(model: SpectralModel) -> SpectralModel:
     return jax.tree_util.tree_map(
         lambda leaf: leaf.replace(frozen=True) if is_parameter(leaf) else leaf, model, is_leaf=is_parameter
     )
-
-
-def kinks_of(model: SpectralModel) -> jax.Array:
-    """Energies (TeV) at which a model is not smooth, or changes on a scale that quadrature nodes could miss."""
-    found = getattr(model, "kinks", None)
-    return jnp.zeros(0) if found is None else found
 
 
 def _as_model(other: Any, unit: str) -> SpectralModel | None:
@@ -169,7 +167,7 @@ def _as_model(other: Any, unit: str) -> SpectralModel | None:
     if not isinstance(other, (int, float, np.number, np.ndarray, jax.Array)) or np.ndim(other):
         return None
     if unit == "":
-        return frozen_model(PowerLawNormSpectralModel(norm=other))
+        return frozen_model(PowerLawNormSpectralModel(norm=Parameter(other)))
     return frozen_model(ConstantSpectralModel(const=Parameter(other, unit)))
 
 
@@ -188,5 +186,3 @@ def _operator(name: str, swapped: bool) -> Any:
 for _name in OPERATORS:
     setattr(SpectralModel, f"__{_name}__", _operator(_name, False))
     setattr(SpectralModel, f"__r{_name}__", _operator(_name, True))
-# numpy numbers and Quantities on the left leave the operation to the model
-SpectralModel.__array_ufunc__ = None

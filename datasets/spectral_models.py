@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from ..kernels import spectral as k
 from ..kernels import spectral_integrals as integrals
-from ..kernels.quadrature import STEEP_ORDER, integrate_bins, integrate_steep_bins
+from ..kernels.quadrature import STEEP_ORDER, integrate_bins
 from .parameter import Parameter, parameter
 from .spectral_base import DNDE, SpectralModel
 from .spectral_compound import CompoundSpectralModel, ConstantSpectralModel, ScaleSpectralModel
@@ -128,14 +128,12 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
     lambda_: Parameter = parameter(0.1, "TeV-1")
     alpha: Parameter = parameter(1.0, frozen=True)
     tag = ("ExpCutoffPowerLawSpectralModel", "ecpl")
+    steep = True
 
     def evaluate(self, energy):
         return k.exp_cutoff_power_law(
             energy, *_internal(self.index, self.amplitude, self.reference, self.lambda_, self.alpha)
         )
-
-    def integrate_bins(self, edges, order):
-        return integrate_steep_bins(self.evaluate, edges, order)
 
 
 class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
@@ -146,12 +144,10 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     reference: Parameter = parameter(1.0, "TeV", frozen=True)
     ecut: Parameter = parameter(10.0, "TeV")
     tag = ("ExpCutoffPowerLaw3FGLSpectralModel", "ecpl-3fgl")
+    steep = True
 
     def evaluate(self, energy):
         return k.exp_cutoff_power_law_3fgl(energy, *_internal(self.index, self.amplitude, self.reference, self.ecut))
-
-    def integrate_bins(self, edges, order):
-        return integrate_steep_bins(self.evaluate, edges, order)
 
 
 class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
@@ -163,14 +159,12 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     index_1: Parameter = parameter(1.5)
     index_2: Parameter = parameter(2.0)
     tag = ("SuperExpCutoffPowerLaw3FGLSpectralModel", "secpl-3fgl")
+    steep = True
 
     def evaluate(self, energy):
         return k.super_exp_cutoff_power_law_3fgl(
             energy, *_internal(self.amplitude, self.reference, self.ecut, self.index_1, self.index_2)
         )
-
-    def integrate_bins(self, edges, order):
-        return integrate_steep_bins(self.evaluate, edges, order)
 
 
 class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
@@ -182,14 +176,12 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
     index_1: Parameter = parameter(1.5)
     index_2: Parameter = parameter(2.0)
     tag = ("SuperExpCutoffPowerLaw4FGLSpectralModel", "secpl-4fgl")
+    steep = True
 
     def evaluate(self, energy):
         return k.super_exp_cutoff_power_law_4fgl(
             energy, *_internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
         )
-
-    def integrate_bins(self, edges, order):
-        return integrate_steep_bins(self.evaluate, edges, order)
 
 
 class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
@@ -201,14 +193,12 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
     index_1: Parameter = parameter(1.5)
     index_2: Parameter = parameter(2.0)
     tag = ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "secpl-4fgl-dr3")
+    steep = True
 
     def evaluate(self, energy):
         return k.super_exp_cutoff_power_law_4fgl_dr3(
             energy, *_internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
         )
-
-    def integrate_bins(self, edges, order):
-        return integrate_steep_bins(self.evaluate, edges, order)
 
 
 class LogParabolaSpectralModel(SpectralModel):

@@ -1,7 +1,7 @@
 """Norm models: dimensionless factors that multiply a flux or a background."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +12,6 @@ from astropy import units as u
 from ..kernels import spectral as k
 from ..kernels import spectral_integrals as integrals
 from ..kernels import tables
-from ..kernels.quadrature import integrate_steep_bins
 from .errors import InputError
 from .parameter import Parameter, frozen_array, parameter
 from .spectral_base import SpectralModel, energy_in_tev
@@ -78,6 +77,7 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
     lambda_: Parameter = parameter(0.1, "TeV-1")
     alpha: Parameter = parameter(1.0, frozen=True)
     tag = ("ExpCutoffPowerLawNormSpectralModel", "ecpl-norm")
+    steep = True
 
     @property
     def unit(self):
@@ -92,9 +92,6 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
             self.lambda_.internal,
             self.alpha.internal,
         )
-
-    def integrate_bins(self, edges, order):
-        return integrate_steep_bins(self.evaluate, edges, order)
 
 
 def table_energy(energy: Any, what: str) -> Any:
@@ -176,7 +173,7 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         return cls(energy, [parameters[name] for name in names], data.get("interp", "log"))
 
 
-def _as_list(norms: Any) -> Iterable[Any]:
+def _as_list(norms: Any) -> list[Any]:
     return list(norms.to_value("") if isinstance(norms, u.Quantity) else norms)
 
 

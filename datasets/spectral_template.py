@@ -229,7 +229,7 @@ def _grid(table: Any, bands: Any, path: Path) -> dict[str, Any]:
     data = table.data["DATA"] if is_table else table.data
     unit = table.columns["DATA"].unit if is_table else table.header.get("BUNIT", "")
     header = {**dict(bands.header), **dict(table.header)}
-    names = []
+    names: list[str] = []
     while (key := f"AXCOLS{len(names) + 1}") in header:
         names.append(header[key].split(",")[0].strip().removesuffix("_MIN"))
     rows, scales = [], []

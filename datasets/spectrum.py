@@ -1,7 +1,6 @@
 """Spectrum datasets: counts in energy bins of one region."""
 
 import dataclasses
-from abc import abstractmethod
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -23,20 +22,6 @@ from .parameter import frozen_array
 
 EDGE_TOLERANCE = 1e-6
 """Relative tolerance when asking whether an energy bin lies inside a range: files store edges in float32 or in keV."""
-
-LIKELIHOOD_AXES = {
-    "energy_edges": ("energy edges",),
-    "energy_true_edges": ("energy_true edges",),
-    "counts": ("energy",),
-    "counts_off": ("energy",),
-    "acceptance": ("energy",),
-    "acceptance_off": ("energy",),
-    "background": ("energy",),
-    "exposure": ("energy_true",),
-    "edisp": ("energy_true", "energy"),
-    "mask_safe": ("energy",),
-}
-"""Axes of the arrays that enter a likelihood: how joint fits pad them."""
 
 
 class SpectrumBase(eqx.Module):
@@ -117,7 +102,7 @@ class SpectrumBase(eqx.Module):
         """Counts per reconstructed bin from counts per true bin; the perfect response if there is no matrix."""
         if edisp and self.edisp is not None:
             return fold(jnp.asarray(self.edisp.matrix), npred_true)
-        return fold(self._matrix(), npred_true)
+        return fold(self.diagonal_matrix(), npred_true)
 
     def _check_common(self) -> None:
         name = type(self).__name__
@@ -145,7 +130,8 @@ class SpectrumBase(eqx.Module):
                 first = int(np.argmax(bad))
                 raise InputError(
                     f"{name}: {field} must be finite and not negative, found {array[first]} in bin {first} "
-                    f"({int(bad.sum())} bad of {n}). Repair the input, or set the bins to 0 and exclude them with mask_safe."
+                    f"({int(bad.sum())} bad of {n}). Repair the input, or set the bins to 0 and exclude them with "
+                    "mask_safe."
                 )
         if (
             self.edisp is not None
@@ -157,22 +143,8 @@ class SpectrumBase(eqx.Module):
                 "true-energy bins of the exposure by energy bins of the counts."
             )
 
-    def likelihood_arrays(self) -> dict[str, Any]:
-        """The arrays that enter the likelihood, by constructor argument; `LIKELIHOOD_AXES` names their axes."""
-        return {
-            "energy_edges": self.energy_edges,
-            "energy_true_edges": self.energy_true_edges,
-            "counts": self.counts,
-            "exposure": np.zeros(self.n_true) if self.exposure is None else self.exposure,
-            "edisp": self._matrix() if self.edisp is None else self.edisp.matrix,
-            "mask_safe": np.ones(self.n_reco, bool) if self.mask is None else self.mask,
-        } | self._background_arrays()
-
-    @abstractmethod
-    def _background_arrays(self) -> dict[str, Any]:
-        """What the background needs, one number per reconstructed bin each."""
-
-    def _matrix(self) -> Any:
+    def diagonal_matrix(self) -> Any:
+        """Response of a perfect detector on these axes, (n_true, n_reco)."""
         return diagonal_response(jnp.asarray(self.energy_true_edges), jnp.asarray(self.energy_edges))
 
 
@@ -282,9 +254,6 @@ class SpectrumDataset(SpectrumBase):
             return jnp.zeros(self.n_reco)
         return jnp.asarray(self.background) * norm
 
-    def _background_arrays(self):
-        return {"background": np.zeros(self.n_reco) if self.background is None else self.background}
-
     def stat_bins(self, prediction: Any) -> jax.Array:
         """Cash statistic per bin, masks not applied."""
         return cash(jnp.asarray(self.counts), prediction)
@@ -305,8 +274,8 @@ class SpectrumDataset(SpectrumBase):
 class SpectrumDatasetOnOff(SpectrumBase):
     """Counts of an on and an off region: profile likelihood statistic ``wstat``.
 
-    As `SpectrumDataset`, with ``counts_off``, ``acceptance`` and ``acceptance_off`` (numbers or one per bin) in place of
-    the background; ``alpha`` is acceptance / acceptance_off.
+    As `SpectrumDataset`, with ``counts_off``, ``acceptance`` and ``acceptance_off`` (numbers or one per bin) in place
+    of the background; ``alpha`` is acceptance / acceptance_off.
     """
 
     energy_edges: Any
@@ -395,9 +364,6 @@ class SpectrumDatasetOnOff(SpectrumBase):
         return alpha * profile_background(
             jnp.asarray(self.counts), jnp.asarray(self.counts_off), alpha, jnp.asarray(npred_signal)
         )
-
-    def _background_arrays(self):
-        return {"counts_off": self.counts_off, "acceptance": self.acceptance, "acceptance_off": self.acceptance_off}
 
     def stat_bins(self, prediction: Any) -> jax.Array:
         """W statistic per bin (with the data-only terms, so zero for a perfect model), masks not applied."""

@@ -47,7 +47,7 @@ class Structure:
             for kind in self.kinds
         ]
         spectral = jax.tree_util.tree_unflatten(self.treedef, leaves)
-        model = object.__new__(self.type)
+        model: Any = object.__new__(self.type)
         for field, value in (("spectral", spectral), ("name", ""), ("datasets_names", None), ("flags", self.flags)):
             if field != "flags" or self.flags:
                 object.__setattr__(model, field, value)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.container import Datasets
-from ..datasets.spectrum import LIKELIHOOD_AXES, SpectrumBase
+from ..datasets.likelihood import LIKELIHOOD_AXES, likelihood_arrays
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
 from .space import ParameterSpace
@@ -79,12 +79,18 @@ def build_groups(datasets: Datasets, space: ParameterSpace, global_position: np.
     identities: dict[Structure, int] = {}
     structure_id = [identities.setdefault(m.structure, len(identities)) for m in space.models]
     families: dict[tuple[Any, ...], dict[_Shape, list[int]]] = {}
+    # datasets on which the same models act have the same layout
+    of_acting: dict[tuple[int, ...], _Layout] = {}
     layouts: list[_Layout] = []
-    for index, dataset in enumerate(datasets):
-        layout = _layout(space, space.acting[index])
+    for index, (dataset, acting) in enumerate(zip(datasets, space.acting, strict=True)):
+        if acting not in of_acting:
+            of_acting[acting] = _layout(space, acting)
+        layout = of_acting[acting]
         layouts.append(layout)
-        program = (type(dataset), tuple(structure_id[m] for m in space.acting[index]), layout.kinds)
-        shape = _Shape(bins_rung(dataset.n_reco), bins_rung(dataset.n_true), dataset.nodes)
+        program = (type(dataset), tuple(structure_id[m] for m in acting), layout.kinds)
+        fields = vars(dataset)
+        n_reco, n_true = len(fields["energy_edges"]) - 1, len(fields["energy_true_edges"]) - 1
+        shape = _Shape(bins_rung(n_reco), bins_rung(n_true), fields["nodes"])
         families.setdefault(program, {}).setdefault(shape, []).append(index)
     return [
         _group(datasets, space, layouts, rows, shape, global_position)
@@ -215,12 +221,12 @@ def _sources(
     return tables, tables_own, tuple(sources)
 
 
-def _stack_data(members: list[SpectrumBase], n_rows: int, shape: _Shape) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _stack_data(members: list[Any], n_rows: int, shape: _Shape) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Arrays of the members by field: one array where all members hold the same, else stacked (rows first).
 
     Padding bins are masked and have neither exposure nor response, padding rows are masked: they contribute nothing.
     """
-    per_member = [m.likelihood_arrays() for m in members]
+    per_member = [likelihood_arrays(m) for m in members]
     data: dict[str, Any] = {}
     shared: list[str] = []
     for field in per_member[0]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..datasets.container import Datasets
 from ..datasets.errors import InputError
+from ..datasets.likelihood import check_ready
 from ..datasets.models import Models
-from ..datasets.npred import check_ready
 from .groups import Group, GroupSpec, build_groups
 from .objective import (
     Blocks,
@@ -81,8 +81,9 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
     if not len(datasets):
         raise InputError("There is no dataset to fit.")
     space = parameter_space(models, datasets.names)
-    for index, (name, dataset) in enumerate(datasets.items()):
-        check_ready(dataset, name, [models.models[i] for i in space.acting[index]])
+    members = models.models
+    for (name, dataset), acting in zip(datasets.items(), space.acting, strict=True):
+        check_ready(dataset, name, [members[i] for i in acting])
     if need_free and not space.free.any():
         raise InputError(
             f"All {len(space.names)} parameters are frozen, there is nothing to fit. "

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from ..datasets.errors import InputError
+from ..datasets.likelihood import fitted_bins
 from .covariance import Curvature, curvature
 from .methods import run_minuit, run_optax, run_scoring_method
 from .outcome import Outcome
@@ -90,14 +91,10 @@ def finish(problem: Problem, outcome: Outcome) -> FitResult:
         edm=outcome.edm,
         method=outcome.method,
         free_names=tuple(problem.free_names),
-        n_bins=sum(_n_bins(d) for d in problem.datasets),
+        n_bins=sum(int(np.sum(fitted_bins(d))) for d in problem.datasets),
         datasets_names=problem.datasets.names,
         curvature=errors,
     )
-
-
-def _n_bins(dataset: Any) -> int:
-    return dataset.n_reco if dataset.mask is None else int(np.sum(dataset.mask))
 
 
 def _message(outcome: Outcome, errors: Curvature) -> str:

@@ -124,11 +124,16 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
 def _owners(space: ParameterSpace) -> np.ndarray:
     """The dataset on which each parameter acts if it is one only, else -1."""
     owner = np.full(len(space.names), -2)
+    if len(space.acting) == 1:
+        # with a single dataset there is nothing to tell apart
+        return np.full_like(owner, -1)
+    single = np.full(len(space.models), -2)
     for dataset, chosen in enumerate(space.acting):
         for model in chosen:
-            for entries in space.models[model].entries:
-                if entries is not None:
-                    before = owner[entries]
-                    owner[entries] = np.where(before == -2, dataset, np.where(before == dataset, dataset, -1))
-    # with a single dataset there is nothing to tell apart
-    return np.full_like(owner, -1) if len(space.acting) == 1 else owner
+            single[model] = dataset if single[model] == -2 else -1
+    for model, entry in enumerate(space.models):
+        for entries in entry.entries:
+            if entries is not None:
+                same = (owner[entries] == -2) | (owner[entries] == single[model])
+                owner[entries] = np.where(same, single[model], -1)
+    return owner

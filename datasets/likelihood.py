@@ -1,0 +1,103 @@
+"""What a joint fit needs of a dataset: that it is fit for it, and its arrays.
+
+These functions read the fields of a dataset from its instance dictionary: attribute access on modules is slow, and
+joint fits of ten thousand runs do nothing else here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .convert import is_concrete
+from .errors import InputError
+from .npred import Spectrum
+from .sky_model import FoVBackgroundModel, SkyModel
+from .spectrum import SpectrumDatasetOnOff
+
+LIKELIHOOD_AXES = {
+    "energy_edges": ("energy edges",),
+    "energy_true_edges": ("energy_true edges",),
+    "counts": ("energy",),
+    "counts_off": ("energy",),
+    "acceptance": ("energy",),
+    "acceptance_off": ("energy",),
+    "background": ("energy",),
+    "exposure": ("energy_true",),
+    "edisp": ("energy_true", "energy"),
+    "mask_safe": ("energy",),
+}
+"""Axes of the arrays that enter a likelihood: how joint fits pad them."""
+
+
+def fitted_bins(dataset: Spectrum) -> Any:
+    """The mask as an array, all True where there is none; shape (n_reco,)."""
+    fields = vars(dataset)
+    safe, fit = fields["mask_safe"], fields["mask_fit"]
+    if safe is None and fit is None:
+        return np.ones(len(fields["energy_edges"]) - 1, bool)
+    if safe is None or fit is None:
+        return fit if safe is None else safe
+    return safe & fit
+
+
+def likelihood_arrays(dataset: Spectrum) -> dict[str, Any]:
+    """The arrays that enter the likelihood, by constructor argument; `LIKELIHOOD_AXES` names their axes."""
+    fields = vars(dataset)
+    arrays = {name: fields[name] for name in LIKELIHOOD_AXES if name in fields}
+    if arrays["exposure"] is None:
+        arrays["exposure"] = np.zeros(len(fields["energy_true_edges"]) - 1)
+    if arrays.get("background", arrays) is None:
+        arrays["background"] = np.zeros(len(fields["energy_edges"]) - 1)
+    edisp = fields["edisp"]
+    arrays["edisp"] = dataset.diagonal_matrix() if edisp is None else vars(edisp)["matrix"]
+    arrays["mask_safe"] = fitted_bins(dataset)
+    return arrays
+
+
+def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
+    """Raise an `InputError` if the dataset cannot enter a fit with these models."""
+    what = f"Dataset {name!r}"
+    if not isinstance(dataset, Spectrum):
+        raise InputError(f"{what}: found {type(dataset).__name__}, expected a dataset.")
+    fields = vars(dataset)
+    if fields["counts"] is None:
+        raise InputError(f"{what}: there are no counts. Read or simulate them first.")
+    on_off = isinstance(dataset, SpectrumDatasetOnOff)
+    _check_models(dataset, on_off, what, models)
+    if on_off and fields["counts_off"] is None:
+        raise InputError(f"{what}: there are no off counts. Read the background file, or fit a SpectrumDataset.")
+    mask = fitted_bins(dataset)
+    if not is_concrete(mask):
+        return
+    if not mask.any():
+        kept = {k: "all" if fields[k] is None else int(np.sum(fields[k])) for k in ("mask_safe", "mask_fit")}
+        raise InputError(
+            f"{what}: the mask excludes every bin (mask_safe keeps {kept['mask_safe']}, mask_fit {kept['mask_fit']} of "
+            f"{len(mask)}). Widen the fit range, or leave the dataset out."
+        )
+    if on_off and is_concrete(fields["acceptance"]) and is_concrete(fields["acceptance_off"]):
+        on, off = np.asarray(fields["acceptance"]), np.asarray(fields["acceptance_off"])
+        bad = np.asarray(mask) & ~((on > 0) & (off > 0))
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise InputError(
+                f"{what}: alpha must be positive in fitted bins, found acceptance {on[first]} and acceptance_off "
+                f"{off[first]} in bin {first} ({int(bad.sum())} such bins). Exclude them with mask_safe."
+            )
+
+
+def _check_models(dataset: Spectrum, on_off: bool, what: str, models: Sequence[Any]) -> None:
+    fields = vars(dataset)
+    backgrounds = [m.name for m in models if isinstance(m, FoVBackgroundModel)]
+    if len(backgrounds) > 1:
+        raise InputError(f"{what}: one background model per dataset, found {', '.join(map(repr, backgrounds))}.")
+    if backgrounds and on_off:
+        raise InputError(
+            f"{what}: the background model {backgrounds[0]!r} has no effect, because the W statistic profiles the "
+            "background from the off counts. Remove the model, or fit a SpectrumDataset."
+        )
+    if backgrounds and fields["background"] is None:
+        raise InputError(f"{what}: the model {backgrounds[0]!r} scales a background that is missing.")
+    if fields["exposure"] is None and any(isinstance(m, SkyModel) and m.flags[0] for m in models):
+        raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")
