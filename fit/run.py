@@ -79,8 +79,8 @@ def fit(
 def finish(problem: Problem, outcome: Outcome) -> FitResult:
     """Errors at the end point, and the models that carry them."""
     theta = from_free(problem.arrays, outcome.free)
-    exact = compiled_exact_normal(problem.spec, problem.arrays, theta)
-    errors = curvature(problem, theta, exact, outcome.expected)
+    exact = jax.device_get(compiled_exact_normal(problem.spec, problem.arrays, theta))
+    errors = curvature(problem, theta, exact, jax.device_get(outcome.expected))
     return FitResult(
         models=_fitted_models(problem, outcome.free, errors.errors),
         stat=outcome.stat,

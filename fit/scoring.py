@@ -45,24 +45,22 @@ class Scoring(NamedTuple):
 
 def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     """State before the first evaluation."""
-    theta = jax.tree.map(jnp.asarray, theta)
     dtype = theta.globals.dtype
     locals_: tuple[LocalBlocks | None, ...] = tuple(
         LocalBlocks(
-            jnp.zeros((g.n_members, g.n_local), dtype),
-            jnp.zeros((g.n_members, g.n_local, g.n_local), dtype),
-            jnp.zeros((g.n_members, g.n_shared + g.n_own, g.n_local), dtype),
-            jnp.zeros((g.n_members, g.n_shared + g.n_own), int),
+            np.zeros((g.n_members, g.n_local), dtype),
+            np.zeros((g.n_members, g.n_local, g.n_local), dtype),
+            np.zeros((g.n_members, g.n_shared + g.n_own, g.n_local), dtype),
+            np.zeros((g.n_members, g.n_shared + g.n_own), jnp.result_type(int)),
         )
         if g.n_local
         else None
         for g in spec.groups
     )
-    normal = Normal(jnp.zeros(spec.n_global, dtype), jnp.zeros((spec.n_global, spec.n_global), dtype), locals_)
-    infinite, zero = jnp.asarray(jnp.inf, dtype), jnp.asarray(0)
-    return Scoring(
-        theta, infinite, normal, jnp.asarray(START_DAMPING, dtype), theta, infinite, infinite, zero, zero, zero
-    )
+    normal = Normal(np.zeros(spec.n_global, dtype), np.zeros((spec.n_global, spec.n_global), dtype), locals_)
+    infinite, damping = np.asarray(np.inf, dtype), np.asarray(START_DAMPING, dtype)
+    zero = np.zeros((), jnp.result_type(int))
+    return Scoring(theta, infinite, normal, damping, theta, infinite, infinite, zero, zero, zero)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -123,13 +121,12 @@ def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:
     def free(x, slope, curvature, lo, hi):
         return ~(((x <= lo) & (slope > 0)) | ((x >= hi) & (slope < 0))) & (curvature > 0)
 
-    diagonal = jnp.diagonal
     return Theta(
-        free(theta.globals, normal.slope, diagonal(normal.matrix), low.globals, high.globals),
+        free(theta.globals, normal.slope, normal.matrix.diagonal(), low.globals, high.globals),
         tuple(
-            jnp.zeros(x.shape, bool)
+            np.zeros(x.shape, bool)
             if block is None
-            else free(x, block.slope, diagonal(block.matrix, axis1=1, axis2=2), lo, hi)
+            else free(x, block.slope, block.matrix.diagonal(axis1=1, axis2=2), lo, hi)
             for x, block, lo, hi in zip(theta.locals, normal.locals, low.locals, high.locals, strict=True)
         ),
     )
@@ -200,11 +197,11 @@ def minimise(
     tolerance_, most = np.asarray(tolerance, dtype), max_iterations + 1
     limit = most if progress is None else 1
     while True:
-        state, constant = run_scoring(spec, arrays, state, tolerance_, np.asarray(limit))
+        state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit)))
         if progress is None or int(state.status) != RUNNING or limit >= most:
             break
         progress(int(state.iterations), float(state.stat + constant), float(state.edm))
         limit += 1
     if int(state.status) == RUNNING:
-        state = state._replace(status=jnp.asarray(MAX_ITERATIONS))
+        state = state._replace(status=np.asarray(MAX_ITERATIONS))
     return state, float(constant)
