@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from ..kernels import tables
 from .errors import InputError
-from .parameter import Parameter, frozen_array, parameter
+from .parameter import Parameter, ParameterField, frozen_array, parameter
 from .spectral_base import SpectralModel
 from .spectral_norms import quantity_from, table_energy
 
@@ -30,8 +30,8 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
     energy: Any
     param: Any
     data: Any
-    redshift: Parameter = parameter(0.1, frozen=True)
-    alpha_norm: Parameter = parameter(1.0, frozen=True)
+    redshift: ParameterField = parameter(0.1, frozen=True)
+    alpha_norm: ParameterField = parameter(1.0, frozen=True)
     filename: str | None = eqx.field(static=True, default=None)
     tag = ("EBLAbsorptionNormSpectralModel", "ebl-norm")
 

@@ -215,5 +215,9 @@ def parameter(
     )
 
 
+# What a field made by `parameter` is to a type checker: a Parameter, given as a number, a Quantity or a Parameter.
+ParameterField = Parameter | Any
+
+
 def is_parameter(node: Any) -> TypeGuard[Parameter]:
     return isinstance(node, Parameter)

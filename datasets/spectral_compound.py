@@ -13,7 +13,7 @@ from ..kernels import spectral as k
 from ..kernels import spectral_integrals as integrals
 from ..kernels.quadrature import integrate_pieces
 from .errors import InputError
-from .parameter import Parameter, is_parameter, parameter
+from .parameter import Parameter, ParameterField, is_parameter, parameter
 from .spectral_base import DNDE, SpectralModel, kinks_of
 from .spectral_nested import NestedSpectralModel
 from .spectral_norms import PowerLawNormSpectralModel
@@ -24,7 +24,7 @@ OPERATORS = {"add": operators.add, "sub": operators.sub, "mul": operators.mul, "
 class ConstantSpectralModel(SpectralModel):
     """The same flux density ``const`` at all energies."""
 
-    const: Parameter = parameter(1e-12, DNDE)
+    const: ParameterField = parameter(1e-12, DNDE)
     tag = ("ConstantSpectralModel", "const")
 
     def evaluate(self, energy):
@@ -106,7 +106,7 @@ class CompoundSpectralModel(NestedSpectralModel):
 class ScaleSpectralModel(NestedSpectralModel):
     """``norm`` times a model whose own parameters are frozen."""
 
-    norm: Parameter = parameter(1.0)
+    norm: ParameterField = parameter(1.0)
     model: SpectralModel = eqx.field(default=None)
     tag = ("ScaleSpectralModel", "scale")
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from ..kernels import spectral as k
 from ..kernels import spectral_integrals as integrals
 from ..kernels.quadrature import STEEP_ORDER, integrate_bins
-from .parameter import Parameter, parameter
+from .parameter import Parameter, ParameterField, parameter
 from .spectral_base import DNDE, SpectralModel
 from .spectral_compound import CompoundSpectralModel, ConstantSpectralModel, ScaleSpectralModel
 from .spectral_norms import (
@@ -46,9 +46,9 @@ def _internal(*parameters: Parameter):
 class PowerLawSpectralModel(SpectralModel):
     """amplitude (E / reference)^-index."""
 
-    index: Parameter = parameter(2.0)
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
+    index: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
     tag = ("PowerLawSpectralModel", "pl")
 
     def evaluate(self, energy):
@@ -61,10 +61,10 @@ class PowerLawSpectralModel(SpectralModel):
 class PowerLaw2SpectralModel(SpectralModel):
     """Power law of integral flux ``amplitude`` between ``emin`` and ``emax``."""
 
-    amplitude: Parameter = parameter(1e-12, "s-1 cm-2")
-    index: Parameter = parameter(2.0)
-    emin: Parameter = parameter(0.1, "TeV", frozen=True)
-    emax: Parameter = parameter(100.0, "TeV", frozen=True)
+    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2")
+    index: ParameterField = parameter(2.0)
+    emin: ParameterField = parameter(0.1, "TeV", frozen=True)
+    emax: ParameterField = parameter(100.0, "TeV", frozen=True)
     tag = ("PowerLaw2SpectralModel", "pl-2")
 
     def evaluate(self, energy):
@@ -77,10 +77,10 @@ class PowerLaw2SpectralModel(SpectralModel):
 class BrokenPowerLawSpectralModel(SpectralModel):
     """amplitude (E / ebreak)^-index1 below ``ebreak``, amplitude (E / ebreak)^-index2 above."""
 
-    index1: Parameter = parameter(2.0)
-    index2: Parameter = parameter(2.0)
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    ebreak: Parameter = parameter(1.0, "TeV")
+    index1: ParameterField = parameter(2.0)
+    index2: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    ebreak: ParameterField = parameter(1.0, "TeV")
     tag = ("BrokenPowerLawSpectralModel", "bpl")
 
     @property
@@ -102,12 +102,12 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
     b = beta sign(index2 - index1).
     """
 
-    index1: Parameter = parameter(2.0)
-    index2: Parameter = parameter(2.0)
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    ebreak: Parameter = parameter(1.0, "TeV")
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
-    beta: Parameter = parameter(1.0, frozen=True)
+    index1: ParameterField = parameter(2.0)
+    index2: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    ebreak: ParameterField = parameter(1.0, "TeV")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    beta: ParameterField = parameter(1.0, frozen=True)
     tag = ("SmoothBrokenPowerLawSpectralModel", "sbpl")
 
     def evaluate(self, energy):
@@ -122,11 +122,11 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
 class ExpCutoffPowerLawSpectralModel(SpectralModel):
     """amplitude x^-index exp(-(lambda_ E)^alpha), x = E / reference."""
 
-    index: Parameter = parameter(1.5)
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
-    lambda_: Parameter = parameter(0.1, "TeV-1")
-    alpha: Parameter = parameter(1.0, frozen=True)
+    index: ParameterField = parameter(1.5)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    lambda_: ParameterField = parameter(0.1, "TeV-1")
+    alpha: ParameterField = parameter(1.0, frozen=True)
     tag = ("ExpCutoffPowerLawSpectralModel", "ecpl")
     steep = True
 
@@ -139,10 +139,10 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
 class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     """amplitude x^-index exp((reference - E) / ecut), x = E / reference."""
 
-    index: Parameter = parameter(1.5)
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
-    ecut: Parameter = parameter(10.0, "TeV")
+    index: ParameterField = parameter(1.5)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    ecut: ParameterField = parameter(10.0, "TeV")
     tag = ("ExpCutoffPowerLaw3FGLSpectralModel", "ecpl-3fgl")
     steep = True
 
@@ -153,11 +153,11 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
 class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     """amplitude x^-index_1 exp((reference / ecut)^index_2 - (E / ecut)^index_2), x = E / reference."""
 
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
-    ecut: Parameter = parameter(10.0, "TeV")
-    index_1: Parameter = parameter(1.5)
-    index_2: Parameter = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    ecut: ParameterField = parameter(10.0, "TeV")
+    index_1: ParameterField = parameter(1.5)
+    index_2: ParameterField = parameter(2.0)
     tag = ("SuperExpCutoffPowerLaw3FGLSpectralModel", "secpl-3fgl")
     steep = True
 
@@ -170,11 +170,11 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
 class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
     """amplitude x^-index_1 exp(expfactor (reference^index_2 - E^index_2)) with energies in MeV in the exponential."""
 
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
-    expfactor: Parameter = parameter(1e-14)
-    index_1: Parameter = parameter(1.5)
-    index_2: Parameter = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    expfactor: ParameterField = parameter(1e-14)
+    index_1: ParameterField = parameter(1.5)
+    index_2: ParameterField = parameter(2.0)
     tag = ("SuperExpCutoffPowerLaw4FGLSpectralModel", "secpl-4fgl")
     steep = True
 
@@ -187,11 +187,11 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
 class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
     """amplitude x^(-index_1 + expfactor / index_2) exp(expfactor / index_2^2 (1 - x^index_2)), x = E / reference."""
 
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
-    expfactor: Parameter = parameter(1e-2)
-    index_1: Parameter = parameter(1.5)
-    index_2: Parameter = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    expfactor: ParameterField = parameter(1e-2)
+    index_1: ParameterField = parameter(1.5)
+    index_2: ParameterField = parameter(2.0)
     tag = ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "secpl-4fgl-dr3")
     steep = True
 
@@ -204,10 +204,10 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
 class LogParabolaSpectralModel(SpectralModel):
     """amplitude (E / reference)^(-alpha - beta ln(E / reference))."""
 
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(10.0, "TeV", frozen=True)
-    alpha: Parameter = parameter(2.0)
-    beta: Parameter = parameter(1.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
+    alpha: ParameterField = parameter(2.0)
+    beta: ParameterField = parameter(1.0)
     tag = ("LogParabolaSpectralModel", "lp")
 
     @classmethod
@@ -222,11 +222,11 @@ class LogParabolaSpectralModel(SpectralModel):
 class LogParabola2SpectralModel(SpectralModel):
     """amplitude (E / reference)^(-alpha - beta ln(E / escale))."""
 
-    amplitude: Parameter = parameter(1e-12, DNDE)
-    reference: Parameter = parameter(10.0, "TeV", frozen=True)
-    alpha: Parameter = parameter(2.0)
-    beta: Parameter = parameter(1.0)
-    escale: Parameter = parameter(1.0, "TeV", frozen=True)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
+    alpha: ParameterField = parameter(2.0)
+    beta: ParameterField = parameter(1.0)
+    escale: ParameterField = parameter(1.0, "TeV", frozen=True)
     tag = ("LogParabola2SpectralModel", "lp2")
 
     def evaluate(self, energy):
@@ -236,9 +236,9 @@ class LogParabola2SpectralModel(SpectralModel):
 class GaussianSpectralModel(SpectralModel):
     """A line: total flux ``amplitude``, ``mean`` energy and width ``sigma``."""
 
-    amplitude: Parameter = parameter(1e-12, "s-1 cm-2")
-    mean: Parameter = parameter(1.0, "TeV")
-    sigma: Parameter = parameter(2.0, "TeV")
+    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2")
+    mean: ParameterField = parameter(1.0, "TeV")
+    sigma: ParameterField = parameter(2.0, "TeV")
     tag = ("GaussianSpectralModel", "gauss")
 
     @property

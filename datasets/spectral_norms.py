@@ -13,7 +13,7 @@ from ..kernels import spectral as k
 from ..kernels import spectral_integrals as integrals
 from ..kernels import tables
 from .errors import InputError
-from .parameter import Parameter, frozen_array, parameter
+from .parameter import Parameter, ParameterField, frozen_array, parameter
 from .spectral_base import SpectralModel, energy_in_tev
 from .spectral_nested import NestedSpectralModel
 
@@ -21,9 +21,9 @@ from .spectral_nested import NestedSpectralModel
 class PowerLawNormSpectralModel(SpectralModel):
     """norm (E / reference)^-tilt."""
 
-    tilt: Parameter = parameter(0.0, frozen=True)
-    norm: Parameter = parameter(1.0)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
+    tilt: ParameterField = parameter(0.0, frozen=True)
+    norm: ParameterField = parameter(1.0)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
     tag = ("PowerLawNormSpectralModel", "pl-norm")
 
     @property
@@ -40,10 +40,10 @@ class PowerLawNormSpectralModel(SpectralModel):
 class LogParabolaNormSpectralModel(SpectralModel):
     """norm (E / reference)^(-alpha - beta ln(E / reference))."""
 
-    norm: Parameter = parameter(1.0)
-    reference: Parameter = parameter(10.0, "TeV", frozen=True)
-    alpha: Parameter = parameter(0.0)
-    beta: Parameter = parameter(0.0)
+    norm: ParameterField = parameter(1.0)
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
+    alpha: ParameterField = parameter(0.0)
+    beta: ParameterField = parameter(0.0)
     tag = ("LogParabolaNormSpectralModel", "lp-norm")
 
     @property
@@ -71,11 +71,11 @@ def from_log10(beta: Any) -> Any:
 class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
     """norm (E / reference)^-index exp(-(lambda_ E)^alpha)."""
 
-    index: Parameter = parameter(0.0)
-    norm: Parameter = parameter(1.0)
-    reference: Parameter = parameter(1.0, "TeV", frozen=True)
-    lambda_: Parameter = parameter(0.1, "TeV-1")
-    alpha: Parameter = parameter(1.0, frozen=True)
+    index: ParameterField = parameter(0.0)
+    norm: ParameterField = parameter(1.0)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    lambda_: ParameterField = parameter(0.1, "TeV-1")
+    alpha: ParameterField = parameter(1.0, frozen=True)
     tag = ("ExpCutoffPowerLawNormSpectralModel", "ecpl-norm")
     steep = True
 

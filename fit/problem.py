@@ -102,6 +102,7 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
         "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
+        "scale_like": _scale_like(space, global_index, groups),
         "constant": _frozen_priors(space),
     }
     if priors:
@@ -110,6 +111,12 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
             tuple(_local_priors(space, g) for g in groups),
         )
     return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index)
+
+
+def _scale_like(space: ParameterSpace, global_index: np.ndarray, groups: list[Group]) -> Theta:
+    """Which free parameters multiply a whole component: amplitudes and norms."""
+    flags = np.array([name.rsplit(".", 1)[-1].startswith(("amplitude", "norm")) for name in space.names], bool)
+    return Theta(flags[global_index], tuple(flags[g.locals] for g in groups))
 
 
 def _on_device(leaf: Any) -> Any:

@@ -29,7 +29,10 @@ def least_damping(dtype: Any) -> float:
 
 
 class Scoring(NamedTuple):
-    """State of the loop. ``candidate`` is the point to evaluate next; the rest describes the best point so far."""
+    """State of the loop. ``candidate`` is the point to evaluate next; the rest describes the best point so far.
+
+    ``relative``: amplitudes move by factors, not by differences.
+    """
 
     theta: Theta
     stat: jax.Array
@@ -37,6 +40,7 @@ class Scoring(NamedTuple):
     damping: jax.Array
     candidate: Theta
     predicted: jax.Array
+    relative: jax.Array
     edm: jax.Array
     iterations: jax.Array
     evaluations: jax.Array
@@ -60,7 +64,7 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     normal = Normal(np.zeros(spec.n_global, dtype), np.zeros((spec.n_global, spec.n_global), dtype), locals_)
     infinite, damping = np.asarray(np.inf, dtype), np.asarray(START_DAMPING, dtype)
     zero = np.zeros((), jnp.result_type(int))
-    return Scoring(theta, infinite, normal, damping, theta, infinite, infinite, zero, zero, zero)
+    return Scoring(theta, infinite, normal, damping, theta, infinite, np.zeros((), bool), infinite, zero, zero, zero)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -97,16 +101,26 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s:
         jnp.stack([damping, jnp.asarray(least, dtype)])
     )
     edm = decreases[1]
-    candidate = jax.tree.map(lambda x, step, lo, hi: jnp.clip(x + step[0], lo, hi), theta, steps, low, high)
+    # after a poor step change between x + d and x exp(d / x) for amplitudes: the second follows the valley of a norm
+    # that fades while its tilt grows, the first goes straight to the answer from an amplitude far too low
+    relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)
+    candidate = jax.tree.map(partial(_move, relative), theta, steps, arrays["scale_like"], low, high)
     status = jnp.where(
         first & ~finite,
         BAD_START,
         jnp.where(edm <= tolerance, CONVERGED, jnp.where(damping > MOST_DAMPING, STALLED, RUNNING)),
     )
     return Scoring(
-        theta, kept_stat, kept_normal, damping, candidate, decreases[0], edm,
+        theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, edm,
         s.iterations + (better & ~first), s.evaluations + 1, status,
     )  # fmt: skip
+
+
+def _move(relative: jax.Array, x: jax.Array, steps: jax.Array, scale_like: Any, low: Any, high: Any) -> jax.Array:
+    """The point one step (the first of ``steps``) from ``x``, projected into the bounds."""
+    step = steps[0]
+    ratio = jnp.clip(step / jnp.where(x > 0, x, 1.0), -50.0, 5.0)
+    return jnp.clip(jnp.where(relative & scale_like & (x > 0), x * jnp.exp(ratio), x + step), low, high)
 
 
 def _all_finite(normal: Normal) -> jax.Array:

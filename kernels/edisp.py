@@ -1,8 +1,11 @@
 """Energy dispersion: from counts in true energy to counts in reconstructed energy."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import erf
 from jaxtyping import Array, Float
+
+AnyArray = Array | np.ndarray
 
 
 def fold(matrix: Float[Array, "true reco"], npred_true: Float[Array, "true ..."]) -> Float[Array, "reco ..."]:
@@ -10,7 +13,9 @@ def fold(matrix: Float[Array, "true reco"], npred_true: Float[Array, "true ..."]
     return jnp.tensordot(matrix, npred_true, axes=[[0], [0]])
 
 
-def diagonal_response(edges_true: Float[Array, " e"], edges_reco: Float[Array, " r"]) -> Float[Array, "true reco"]:
+def diagonal_response(
+    edges_true: Float[AnyArray, " e"], edges_reco: Float[AnyArray, " r"]
+) -> Float[Array, "true reco"]:
     """Response of a perfect detector: the share of each true bin that lies in each reco bin, linear in energy.
 
     R[e, r] = |[E_e] overlap [E_r]| / |[E_e]|. Where both axes are equal it is the unit matrix.
@@ -22,15 +27,15 @@ def diagonal_response(edges_true: Float[Array, " e"], edges_reco: Float[Array, "
 
 
 def gauss_response(
-    edges_true: Float[Array, " e"],
-    edges_reco: Float[Array, " r"],
-    sigma: Float[Array, "..."],
-    bias: Float[Array, "..."],
+    edges_true: Float[AnyArray, " e"],
+    edges_reco: Float[AnyArray, " r"],
+    sigma: Float[AnyArray, "..."],
+    bias: Float[AnyArray, "..."],
 ) -> Float[Array, "true reco"]:
     """Response of a detector whose E_reco / E_true is Gaussian around 1 + bias with relative width sigma.
 
-    Taken at the logarithmic centre of each true bin; ``sigma`` and ``bias`` are numbers or one per true bin. Rows sum to
-    the part that falls inside the reco axis.
+    Taken at the logarithmic centre of each true bin; ``sigma`` and ``bias`` are numbers or one per true bin. Rows sum
+    to the part that falls inside the reco axis.
     """
     centre = jnp.sqrt(edges_true[:-1] * edges_true[1:])
     migra = edges_reco[None, :] / centre[:, None]

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .tables import split_bins, sum_per_bin
+
 # Order against bin width. A bin a tenth of a decade wide (12 nodes) is integrated to 1e-8 relative for every smooth
 # built-in model; coarser bins get more nodes.
 LADDER = (8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -64,6 +66,16 @@ def integrate_steep_bins(
     energy = jnp.exp((high + low)[:, None] / 2 + half[:, None] * jnp.asarray(nodes, half.dtype))
     values = function(energy) * energy
     return half * (values @ jnp.asarray(weights, half.dtype))
+
+
+def integrate_pieces(
+    function: Callable[[Array], Array], edges: Float[Array, " n_edges"], kinks: Float[Array, " n_kinks"], order: int
+) -> Float[Array, " n_bins"]:
+    """`integrate_steep_bins` between the ``kinks`` of ``function`` (energies in any order), summed per bin."""
+    if not kinks.size:
+        return integrate_steep_bins(function, edges, order)
+    points, bins = split_bins(jnp.asarray(edges), kinks)
+    return sum_per_bin(integrate_steep_bins(function, points, order), bins, edges.shape[0] - 1)
 
 
 def _steep_part(function: Callable[[Array], Array], edges: Array) -> tuple[Array, Array]:

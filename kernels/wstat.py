@@ -85,8 +85,8 @@ def wstat(
 ) -> Bins:
     """W statistic per bin.
 
-    2 [s + (1 + alpha) b - n_on ln(s + alpha b) - n_off ln b] with b profiled, or fixed to ``mu_bkg`` (expectation in the
-    off region); with ``extra_terms`` the data-only constant is added that makes the value a deviance, zero for a
+    2 [s + (1 + alpha) b - n_on ln(s + alpha b) - n_off ln b] with b profiled, or fixed to ``mu_bkg`` (expectation in
+    the off region); with ``extra_terms`` the data-only constant is added that makes the value a deviance, zero for a
     perfect model.
 
     **Shapes**: any, broadcast. ``alpha`` is the ratio of on to off acceptance. At alpha = 0 the off counts say nothing

@@ -10,7 +10,7 @@ import gammajax as gj
 from gammajax import figures, plots
 from gammajax.demo import START, crab, simulate_night
 from gammajax.fit.problem import make_problem
-from gammajax.predictions import predictions
+from gammajax.predictions import Prediction, predictions
 
 
 @pytest.fixture(scope="module")
@@ -185,12 +185,15 @@ def test_sed_figure(result, night):
 def odd_prediction(**changes):
     """Edge cases: nothing counted, nothing predicted, everything or nothing fitted."""
     n = 5
-    fields = dict(
-        name="a [strange] $name$", edges=np.geomspace(0.01, 1000, n + 1), counts=np.zeros(n), signal=np.zeros(n),
-        background=np.zeros(n), background_error=np.zeros(n), measured_background=np.zeros(n),
-        mask=np.ones(n, bool), stat=0.0, stat_type="cash",
-    )  # fmt: skip
-    return plots.Prediction(**(fields | changes))
+    fields = {
+        "name": "a [strange] $name$",
+        "edges": np.geomspace(0.01, 1000, n + 1),
+        "mask": np.ones(n, bool),
+        "stat": 0.0,
+        "stat_type": "cash",
+    }
+    numbers = ("counts", "signal", "background", "background_error", "measured_background")
+    return Prediction(**(fields | dict.fromkeys(numbers, np.zeros(n)) | changes))
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_nothing_is_replaced_unless_asked_for(result, tmp_path, ending):
 
 def test_an_existing_covariance_file_stops_the_whole(result, tmp_path):
     (tmp_path / "r_covariance.dat").write_text("precious")
-    with pytest.raises(gj.InputError, match="r_covariance.dat: the file exists already"):
+    with pytest.raises(gj.InputError, match=r"r_covariance\.dat: the file exists already"):
         result.write(tmp_path / "r.yaml")
     assert not (tmp_path / "r.yaml").exists()
 
@@ -160,4 +160,10 @@ def test_gammapy_reads_models_and_covariance(result, night, tmp_path):
         np.testing.assert_allclose([p.error for p in models.parameters], [float(p.error) for p in ours.values()])
         assert [p.unit for p in models.parameters] == [u.Unit(p.unit) for p in ours.values()]
         free = [list(ours).index(n) for n in fitted.free_names]
-        np.testing.assert_array_equal(models.covariance.data[np.ix_(free, free)], fitted.covariance)
+        seen, expected = models.covariance.data[np.ix_(free, free)], fitted.covariance
+        if name == "linked":
+            # gammapy stacks the covariances of the models anew once it has linked them: terms between models are lost
+            source = [n.split(".")[0] for n in fitted.free_names]
+            expected = np.where(np.equal.outer(source, source), expected, 0.0)
+        # it takes the diagonal from the squared errors
+        np.testing.assert_allclose(seen, expected, rtol=1e-14)

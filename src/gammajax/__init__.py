@@ -42,7 +42,9 @@ from gammajax.datasets.spectral_models import (
 )
 from gammajax.datasets.spectral_template import TemplateNDSpectralModel, TemplateSpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.fit.contour import Contour, contour
 from gammajax.fit.density import LogDensity, log_density, stat_sum
+from gammajax.fit.profile import Interval, Profile, UpperLimit, confidence_interval, profile, upper_limit
 from gammajax.fit.result import FitResult
 from gammajax.fit.run import fit
 
@@ -53,6 +55,7 @@ __all__ = [
     "BrokenPowerLawSpectralModel",
     "CompoundSpectralModel",
     "ConstantSpectralModel",
+    "Contour",
     "Datasets",
     "EBLAbsorptionNormSpectralModel",
     "EDispKernel",
@@ -65,6 +68,7 @@ __all__ = [
     "GaussianSpectralModel",
     "GeneralizedGaussianPrior",
     "InputError",
+    "Interval",
     "LogDensity",
     "LogParabola2SpectralModel",
     "LogParabolaNormSpectralModel",
@@ -78,6 +82,7 @@ __all__ = [
     "PowerLaw2SpectralModel",
     "PowerLawNormSpectralModel",
     "PowerLawSpectralModel",
+    "Profile",
     "ScaleSpectralModel",
     "SkyModel",
     "SmoothBrokenPowerLawSpectralModel",
@@ -90,7 +95,10 @@ __all__ = [
     "TemplateNDSpectralModel",
     "TemplateSpectralModel",
     "UniformPrior",
+    "UpperLimit",
     "asimov",
+    "confidence_interval",
+    "contour",
     "fake",
     "fit",
     "info_dict",
@@ -99,6 +107,8 @@ __all__ = [
     "npred",
     "npred_background",
     "npred_signal",
+    "profile",
     "stat_array",
     "stat_sum",
+    "upper_limit",
 ]

@@ -79,7 +79,7 @@ def counts_figure(p: Prediction) -> Any:
     for ax in (top, bottom):
         ax.yaxis.set_label_coords(-0.085, 0.5)
     # a given height keeps matplotlib from measuring everything around the title
-    top.set_title(p.name, loc="left", fontsize=11, y=1.02)
+    top.set_title(p.name, loc="left", fontsize=11, y=1.02, parse_math=False)
     top.set_title(f"{p.stat_type} {p.stat:.1f} / {int(p.mask.sum())} bins", loc="right", fontsize=9, y=1.02)
     top.legend(loc="upper right", frameon=False, fontsize=9)
     return figure
@@ -103,7 +103,7 @@ def sed_figure(name: str, energy: np.ndarray, dnde: np.ndarray, error: np.ndarra
         centre = np.sqrt(edges[:-1] * edges[1:])
         model = np.interp(np.log(centre), np.log(energy), sed)
         # bins of hardly any sensitivity would only stretch the axes
-        good = (model > 0) & (ratio > 0) & (ratio_error < 1.5)
+        good = (model > 0) & np.isfinite(ratio) & (ratio > 0) & (ratio_error < 1.5)
         x, y, dy = centre[good], (ratio * model)[good], (ratio_error * model)[good]
         sides = [x - edges[:-1][good], edges[1:][good] - x]
         ax.errorbar(
@@ -119,7 +119,7 @@ def sed_figure(name: str, energy: np.ndarray, dnde: np.ndarray, error: np.ndarra
     ax.set_xlabel("Energy [TeV]")
     ax.set_ylabel("E² dN/dE [TeV cm⁻² s⁻¹]")
     ax.yaxis.set_label_coords(-0.1, 0.5)
-    ax.set_title(name, loc="left", fontsize=11, y=1.02)
+    ax.set_title(name, loc="left", fontsize=11, y=1.02, parse_math=False)
     ax.legend(loc="lower left", frameon=False, fontsize=9)
     return figure
 

@@ -160,7 +160,8 @@ def excess_points(found: Any, per_decade: int = 6) -> tuple[np.ndarray, ...]:
     n = max(int(np.ceil((high - low) * per_decade)), 1)
     edges = np.logspace(low, high, n + 1)
     sums = [np.histogram(centres, edges, weights=w)[0] for w in (excess, variance, signal)]
-    usable = sums[2] > 0
+    # where nothing was counted there is no error to give
+    usable = (sums[1] > 0) & (sums[2] > 0)
     ratio = np.where(usable, sums[0] / np.where(usable, sums[2], 1.0), np.nan)
     error = np.where(usable, np.sqrt(sums[1]) / np.where(usable, sums[2], 1.0), np.nan)
     return edges, ratio, error

@@ -1,0 +1,54 @@
+"""The examples run, and do what they say."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gammajax as gj
+from gammajax.demo import TRUTH, crab, pulls, simulate_night
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_is_tested():
+    tested = {"joint_fit", "gradients", "neural_spectrum"}
+    assert tested <= {path.stem for path in EXAMPLES.glob("*.py")}
+
+
+def test_joint_fit(tmp_path, capsys):
+    result = load("joint_fit").main(tmp_path / "sed.png")
+    assert result.success
+    assert max(abs(pull) for pull in pulls(result).values()) < 4
+    assert (tmp_path / "sed.png").read_bytes().startswith(b"\x89PNG")
+    assert "dN/dE at 10 TeV" in capsys.readouterr().out
+
+
+def test_gradients(capsys):
+    result, slopes, samples, accepted = load("gradients").main()
+    night = simulate_night(seed=1)[:3]
+    for name, step in (("crab.spectral.alpha", 1e-5), ("crab.spectral.amplitude", 1e-16)):
+        value = TRUTH[name.rsplit(".", 1)[-1]]
+        low, high = (float(gj.stat_sum(night, crab(TRUTH).with_values({name: value + d}))) for d in (-step, step))
+        np.testing.assert_allclose(slopes[name], (high - low) / (2 * step), rtol=1e-4)
+    assert accepted > 0.8
+    for i, name in enumerate(result.free_names):
+        p = result.parameters[name]
+        assert abs(samples[:, i].mean() - float(p.value)) < 0.5 * float(p.error)
+        assert 0.7 < samples[:, i].std() / float(p.error) < 1.4
+
+
+@pytest.mark.slow
+def test_neural_spectrum(capsys):
+    result, ratio = load("neural_spectrum").main()
+    night = simulate_night(seed=1)
+    assert result.stat < float(gj.stat_sum(night, crab(TRUTH))) + 3
+    np.testing.assert_allclose(ratio, 1.0, atol=0.3)
