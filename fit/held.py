@@ -199,19 +199,21 @@ def crossing(fit: HeldFit, direction: np.ndarray, delta: float) -> Crossing:
         s = np.sqrt(max(point.stat - fit.best.stat, 0.0))
         rise = float(point.slope @ step)
         newton = t + (target - s) * 2 * s / rise if finite and s > 0 and rise > 0 else np.nan
-        if abs(newton - t) <= CLOSE * t and newton <= most:
+        # a flat statistic has noise for a slope: only near the target is Newton's word final
+        if abs(newton - t) <= CLOSE * t and newton <= most and abs(s - target) <= 0.1 * target:
             return Crossing(held(newton), "reached", converged)
         if s < target:
             if t >= most:
                 return Crossing(held(most), "bound", converged)
-            flat = flat + 1 if t >= 2 * low and s - s_low < 1e-3 * target else 0
+            flat = flat + 1 if t >= 2 * low > 0 and s - s_low < 1e-3 * target else 0
             low, s_low = t, s
-            if not np.isfinite(high) and (flat > 3 or t > FARTHEST * max(first, 1.0)):
+            if not np.isfinite(high) and (flat > 5 or t > FARTHEST * max(first, 1.0)):
                 return Crossing(held(t), "open", converged)
         else:
             high, s_high = t, s
         if not np.isfinite(high):
-            t = min(max(newton, 1.001 * t) if newton < 4 * t else 4 * t, most)
+            least = 2 * t if s < target / 2 else 1.001 * t
+            t = min(4 * t if flat or not newton < 4 * t else max(newton, least), most)
             continue
         if high - low <= 1e-6 * high:
             # a jump, or the edge of where the statistic exists

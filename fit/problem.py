@@ -25,6 +25,7 @@ from .objective import (
     inputs,
 )
 from .priors import PriorArrays, prior_arrays, prior_curvature, prior_score, prior_value
+from .program import Program
 from .space import ParameterSpace, parameter_space
 
 
@@ -228,5 +229,5 @@ def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal:
 
 compiled_stat = jax.jit(stat_of_free, static_argnums=0)
 compiled_value_and_grad = jax.jit(jax.value_and_grad(stat_of_free, argnums=2), static_argnums=0)
-compiled_exact_normal = jax.jit(exact_normal, static_argnums=0)
-compiled_normal = jax.jit(stat_and_normal, static_argnums=0)
+compiled_exact_normal = Program(exact_normal)
+compiled_normal = Program(stat_and_normal)

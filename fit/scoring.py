@@ -16,6 +16,7 @@ from jax.scipy.linalg import cho_solve
 
 from .objective import LocalBlocks, Normal, Theta
 from .problem import ProblemSpec, offset, stat_and_normal
+from .program import Program
 
 RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START = range(5)
 STATUS = ("running", "converged", "max_iterations", "stalled", "bad_start")
@@ -67,7 +68,7 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     return Scoring(theta, infinite, normal, damping, theta, infinite, np.zeros((), bool), infinite, zero, zero, zero)
 
 
-@partial(jax.jit, static_argnums=0)
+@Program
 def run_scoring(
     spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tolerance: jax.Array, limit: jax.Array
 ) -> tuple[Scoring, jax.Array]:
