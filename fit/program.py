@@ -20,8 +20,8 @@ class Program:
 
     def __init__(self, function: Callable[..., Any]):
         self.__doc__ = function.__doc__
-        self._plain = jax.jit(function, static_argnums=0)
-        self._quick = jax.jit(function, static_argnums=0, compiler_options=QUICK)
+        self._plain: Any = jax.jit(function, static_argnums=0)
+        self._quick: Any = jax.jit(function, static_argnums=0, compiler_options=QUICK)
 
     def __call__(self, *args: Any) -> Any:
         return (self._quick if jax.default_backend() == "cpu" else self._plain)(*args)

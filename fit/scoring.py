@@ -36,16 +36,16 @@ class Scoring(NamedTuple):
     """
 
     theta: Theta
-    stat: jax.Array
+    stat: Any
     normal: Normal
-    damping: jax.Array
+    damping: Any
     candidate: Theta
-    predicted: jax.Array
-    relative: jax.Array
-    edm: jax.Array
-    iterations: jax.Array
-    evaluations: jax.Array
-    status: jax.Array
+    predicted: Any
+    relative: Any
+    edm: Any
+    iterations: Any
+    evaluations: Any
+    status: Any
 
 
 def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:

@@ -4,6 +4,7 @@ Importing gammajax changes no global JAX setting. Fits need float64: say ``jax.c
 """
 
 from importlib.metadata import version
+from typing import Any
 
 from gammajax.datasets.container import Datasets
 from gammajax.datasets.ebl import EBLAbsorptionNormSpectralModel
@@ -49,6 +50,17 @@ from gammajax.fit.result import FitResult
 from gammajax.fit.run import fit
 
 __version__ = version("gammajax")
+
+
+def __getattr__(name: str) -> Any:
+    """The bridge to gammapy is loaded when it is used."""
+    if name in ("from_gammapy", "to_gammapy"):
+        from gammajax import interop
+
+        return getattr(interop, name)
+    raise AttributeError(f"module 'gammajax' has no attribute {name!r}")
+
+
 
 __all__ = [
     "GTI",
@@ -101,6 +113,7 @@ __all__ = [
     "contour",
     "fake",
     "fit",
+    "from_gammapy",
     "info_dict",
     "info_table",
     "log_density",
@@ -110,5 +123,6 @@ __all__ = [
     "profile",
     "stat_array",
     "stat_sum",
+    "to_gammapy",
     "upper_limit",
 ]

@@ -171,7 +171,7 @@ def _log_ticks(axis: Any, low: float, high: float) -> None:
     factors = (1, 2, 5) if decades < 2.1 else (1,)
     major = np.array([f * 10.0**k for k in whole[::step] for f in factors])
     minor = np.array([f * 10.0**k for k in whole for f in range(2, 10)])
-    axis.set_major_locator(FixedLocator(major[(major >= low * 0.999) & (major <= high * 1.001)]))
+    axis.set_major_locator(FixedLocator(list(major[(major >= low * 0.999) & (major <= high * 1.001)])))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(_tick_label))
     if decades < 6:

@@ -66,7 +66,8 @@ def _plain(value: float) -> tuple[str, int]:
 
 def parameter_rows(result: Any, ascii_only: bool) -> list[tuple[str, str, str]]:
     """Name, value and remark of every parameter; linked ones name the first of them."""
-    rows, first_of_link = [], {}
+    rows: list[tuple[str, str, str]] = []
+    first_of_link: dict[str, str] = {}
     at_bound, unconstrained = set(result.at_bound), " & ".join(result.degenerate).split(" & ")
     for name, p in result.parameters.items():
         remark = ""

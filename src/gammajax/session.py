@@ -25,7 +25,7 @@ def set_up_jax(cache: bool = True) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    if not cache or jax.config.jax_compilation_cache_dir is not None:
+    if not cache or jax.config.read("jax_compilation_cache_dir") is not None:
         return
     folder = cache_folder(jaxlib)
     if folder is None:

@@ -43,7 +43,8 @@ class Progress:
         # a function, so that a fit that is over at once pays for no console
         self._console_of, self._quiet = console_of, quiet
         self._state: tuple[int, float, float] | None = None
-        self._stop, self._thread = threading.Event(), None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "Progress":
         if not self._quiet:

@@ -1,0 +1,307 @@
+"""Datasets and models to and from gammapy, in memory. gammapy is imported only when one of these is called."""
+
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.time import Time
+
+from gammajax.datasets.container import Datasets
+from gammajax.datasets.edisp import EDispKernel
+from gammajax.datasets.errors import InputError
+from gammajax.datasets.fits_table import FitsTable
+from gammajax.datasets.gadf_spectrum import META_KEYS
+from gammajax.datasets.gti import GTI
+from gammajax.datasets.meta import Meta
+from gammajax.datasets.models import Models
+from gammajax.datasets.models_yaml import models_from_dict, models_to_dict
+from gammajax.datasets.region_table import pack_region, plain, unpack_region
+from gammajax.datasets.sky_model import FoVBackgroundModel, ModelBase, SkyModel
+from gammajax.datasets.spectral_base import SpectralModel
+from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+
+SUPPORTED = (
+    "SpectrumDataset, SpectrumDatasetOnOff, Datasets of these, SkyModel and FoVBackgroundModel without spatial or "
+    "temporal part, Models of these, and spectral models"
+)
+REGION = "COUNTS_REGION"
+
+
+def from_gammapy(obj: Any) -> Any:
+    """The gammajax form of a gammapy object; nothing is shared with it.
+
+    Spectrum datasets keep counts, background or off counts and acceptances, exposure, energy dispersion (as a kernel),
+    masks, good time intervals, livetime, region and observation id. Models attached to them are not taken along:
+    convert ``datasets.models``. Of a covariance the errors are kept; correlations are those of the next fit. Anything
+    else raises `InputError`.
+    """
+    peer = _gammapy("from_gammapy")
+    if isinstance(obj, peer.datasets.SpectrumDatasetOnOff):
+        return _spectrum_from(obj, SpectrumDatasetOnOff)
+    if isinstance(obj, peer.datasets.SpectrumDataset):
+        return _spectrum_from(obj, SpectrumDataset)
+    if isinstance(obj, peer.datasets.Datasets):
+        return Datasets({dataset.name: from_gammapy(dataset) for dataset in obj})
+    if isinstance(obj, peer.models.DatasetModels):
+        return _models_from(obj, peer)
+    if isinstance(obj, peer.models.SkyModel | peer.models.FoVBackgroundModel):
+        return _models_from(peer.models.Models([obj]), peer)[0]
+    if isinstance(obj, peer.models.SpectralModel):
+        return _spectral_from(obj)
+    raise _unsupported("from_gammapy", obj)
+
+
+def to_gammapy(obj: Any, name: str | None = None) -> Any:
+    """The gammapy form of a gammajax object; nothing is shared with it.
+
+    ``name`` is that of a single dataset: in gammajax names are the keys of `Datasets`. Models are not attached to
+    datasets: set ``datasets.models = to_gammapy(models)``. What gammapy has no form for raises `InputError`.
+    """
+    peer = _gammapy("to_gammapy")
+    if isinstance(obj, SpectrumDataset | SpectrumDatasetOnOff):
+        return _spectrum_to(obj, name, peer)
+    if name is not None:
+        raise InputError("to_gammapy: name is for a single dataset; datasets and models have their own.")
+    if isinstance(obj, Datasets):
+        return peer.datasets.Datasets([to_gammapy(dataset, name=key) for key, dataset in obj.items()])
+    if isinstance(obj, Models):
+        return _models_to(obj, peer)
+    if isinstance(obj, ModelBase):
+        return _models_to(Models(obj), peer)[0]
+    if isinstance(obj, SpectralModel):
+        return _spectral_to(obj, peer)
+    raise _unsupported("to_gammapy", obj)
+
+
+class _Peer:
+    """The parts of gammapy that are needed."""
+
+    def __init__(self) -> None:
+        from gammapy import data, datasets, irf, maps
+        from gammapy.modeling import models
+
+        self.data, self.datasets, self.irf, self.maps, self.models = data, datasets, irf, maps, models
+
+
+def _gammapy(function: str) -> _Peer:
+    try:
+        return _Peer()
+    except ImportError as error:
+        raise InputError(f"{function} needs gammapy ({error}). Install it with: pip install gammapy") from error
+
+
+def _unsupported(function: str, obj: Any) -> InputError:
+    kind = type(obj)
+    return InputError(f"{function}: found {kind.__module__}.{kind.__name__}. Supported are {SUPPORTED}.")
+
+
+# Datasets
+
+
+def _spectrum_from(peer: Any, kind: type[SpectrumDataset] | type[SpectrumDatasetOnOff]) -> Any:
+    where = f"from_gammapy: {peer.tag} {peer.name!r}"
+    if peer.stat_type != kind.stat_type:
+        raise InputError(
+            f"{where}: its statistic is {peer.stat_type!r}, and {kind.__name__} has {kind.stat_type!r}. "
+            f"Set stat_type to {kind.stat_type!r}."
+        )
+    # the first map that is there; gammapy makes sure that they agree
+    geom = peer._geom
+    energy = geom.axes["energy"]
+    edges, true_edges, exposure, livetime = energy.edges, None, None, None
+    if peer.exposure is not None:
+        true_edges = peer.exposure.geom.axes["energy_true"].edges
+        exposure = peer.exposure.quantity[:, 0, 0]
+        livetime = (peer.exposure.meta or {}).get("livetime")
+    matrix = None
+    if peer.edisp is not None:
+        kernel = peer.edisp.get_edisp_kernel(position=None, energy_axis=energy)
+        matrix = EDispKernel(kernel.pdf_matrix)
+        own = kernel.axes["energy_true"].edges
+        true_edges = own if true_edges is None else true_edges
+        if len(own) != len(true_edges) or not u.allclose(own, true_edges, rtol=1e-5):
+            raise InputError(f"{where}: its exposure and its energy dispersion have different true energies.")
+    fields: dict[str, Any] = {
+        "energy_edges": edges,
+        "energy_true_edges": true_edges,
+        "counts": _values(peer.counts),
+        "exposure": exposure,
+        "edisp": matrix,
+        "mask_safe": _values(peer.mask_safe, bool),
+        "mask_fit": _values(peer.mask_fit, bool),
+        "livetime": livetime,
+        "gti": None if peer.gti is None else _gti_from(peer.gti),
+    }
+    meta = _meta_from(peer.meta_table) | _region_from(geom, "region")
+    if kind is SpectrumDataset:
+        fields["background"] = _values(peer.background)
+    else:
+        fields["counts_off"] = _values(peer.counts_off)
+        for key in ("acceptance", "acceptance_off"):
+            values = _values(getattr(peer, key))
+            # stacking leaves undefined acceptances in bins without off counts; gammapy takes alpha as 0 there
+            fields[key] = 0.0 if values is None else np.where(np.isfinite(values), values, 0.0)
+        if peer.counts_off is not None:
+            meta |= _region_from(peer.counts_off.geom, "region_off")
+    try:
+        return kind(**fields, meta=Meta(meta))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _values(peer_map: Any, dtype: Any = float) -> np.ndarray | None:
+    return None if peer_map is None else np.array(peer_map.data[..., 0, 0], dtype)
+
+
+def _meta_from(table: Any) -> dict[str, Any]:
+    # the table of a stacked dataset has one row per run: none of them describes the sum
+    if table is None or len(table) != 1:
+        return {}
+    return {key: plain(table[key][0]) for key in META_KEYS if key in table.colnames}
+
+
+def _region_from(geom: Any, key: str) -> dict[str, Any]:
+    """The region as files keep it; a region that FITS cannot express is left out."""
+    if geom.region is None:
+        return {}
+    try:
+        hdus = geom.to_hdulist(format="gadf", hdu_region=REGION)
+        return {key: pack_region(FitsTable(hdus[REGION], key))}
+    except (TypeError, ValueError, KeyError, AttributeError, InputError):
+        return {}
+
+
+def _gti_from(peer: Any) -> GTI:
+    reference = peer.time_ref.tt
+    start, stop = ((time.tt - reference).to_value("s") for time in (peer.time_start, peer.time_stop))
+    return GTI(np.atleast_1d(start), np.atleast_1d(stop), reference)
+
+
+def _spectrum_to(dataset: Any, name: str | None, peer: _Peer) -> Any:
+    from astropy.table import Table
+
+    axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
+    axis_true = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_true_edges) * u.TeV, name="energy_true")
+    region = _region_to(dataset.meta, "region", peer)
+
+    def to_map(values: Any, axes: Any = axis, place: Any = region, unit: str = "") -> Any:
+        if values is None:
+            return None
+        geom = peer.maps.RegionGeom(axes=[axes], **place)
+        return peer.maps.RegionNDMap(geom, data=np.array(values)[:, None, None], unit=unit)
+
+    exposure = to_map(dataset.exposure, axis_true, unit="cm2 s")
+    livetime = float(np.asarray(dataset.livetime))
+    if exposure is not None and np.isfinite(livetime):
+        exposure.meta["livetime"] = livetime * u.s
+    # gammapy takes a missing dispersion for equal axes
+    matrix = None if dataset.edisp is None else dataset.edisp.matrix
+    if matrix is None and not np.array_equal(dataset.energy_edges, dataset.energy_true_edges):
+        matrix = dataset.diagonal_matrix()
+    edisp = None
+    if matrix is not None:
+        kernel = peer.irf.EDispKernel(axes=[axis_true, axis], data=np.array(matrix))
+        geom = peer.maps.RegionGeom(axes=[axis_true], **region)
+        edisp = peer.irf.EDispKernelMap.from_edisp_kernel(kernel, geom=geom)
+        # it is made in float32
+        edisp.edisp_map.data = np.array(matrix)[..., None, None]
+    meta = {key: [dataset.meta[key]] for key in META_KEYS if key in dataset.meta}
+    fields: dict[str, Any] = {
+        "counts": to_map(dataset.counts),
+        "exposure": exposure,
+        "edisp": edisp,
+        "mask_safe": to_map(dataset.mask_safe),
+        "mask_fit": to_map(dataset.mask_fit),
+        "gti": None if dataset.gti is None else _gti_to(dataset.gti, peer),
+        "meta_table": Table(meta) if meta else None,
+        "name": name,
+    }
+    if isinstance(dataset, SpectrumDataset):
+        return peer.datasets.SpectrumDataset(**fields, background=to_map(dataset.background))
+    off = _region_to(dataset.meta, "region_off", peer)
+    fields |= {
+        "counts_off": to_map(dataset.counts_off, place=off),
+        "acceptance": to_map(dataset.acceptance),
+        "acceptance_off": to_map(dataset.acceptance_off, place=off),
+    }
+    return peer.datasets.SpectrumDatasetOnOff(**fields)
+
+
+def _region_to(meta: Meta, key: str, peer: _Peer) -> dict[str, Any]:
+    if key not in meta:
+        return {"region": None}
+    # the reader of regions wants an axis beside them
+    axes = peer.maps.MapAxes([peer.maps.MapAxis.from_energy_edges([1, 10] * u.TeV)])
+    bands = axes.to_table_hdu(format="gadf", hdu_bands="COUNTS_BANDS")
+    hdus = fits.HDUList([fits.PrimaryHDU(), bands, unpack_region(meta[key], REGION)])
+    geom = peer.maps.RegionGeom.from_hdulist(hdus, format="gadf", hdu="COUNTS")
+    return {"region": geom.region, "wcs": geom.wcs}
+
+
+def _gti_to(gti: GTI, peer: _Peer) -> Any:
+    reference = Time(float(gti.reference), format="mjd", scale="tt")
+    return peer.data.GTI.create(np.asarray(gti.start) * u.s, np.asarray(gti.stop) * u.s, reference)
+
+
+# Models
+
+
+def _models_from(models: Any, peer: _Peer) -> Models:
+    components = []
+    for model in models:
+        if not isinstance(model, peer.models.SkyModel | peer.models.FoVBackgroundModel):
+            raise _unsupported("from_gammapy", model)
+        for part in ("spatial_model", "temporal_model"):
+            if getattr(model, part, None) is not None:
+                raise InputError(
+                    f"from_gammapy: model {model.name!r} has a {type(getattr(model, part)).__name__}. Supported are "
+                    f"{SUPPORTED}. Make a SkyModel of its spectral_model alone."
+                )
+    if getattr(models, "_penalties", None):
+        raise InputError("from_gammapy: the models have penalties, which gammajax does not. Use priors instead.")
+    for model, entry in zip(models, models.to_dict()["components"], strict=True):
+        # the name of a background model is not in its dictionary
+        components.append({**entry, "name": model.name})
+    return models_from_dict({"components": components}, where="from_gammapy")
+
+
+def _spectral_from(model: Any) -> SpectralModel:
+    # without exposure a model may have any unit
+    entry = {"name": "model", "type": "SkyModel", "apply_irf": {"exposure": False}, **model.to_dict()}
+    return models_from_dict({"components": [entry]}, where="from_gammapy")[0].spectral
+
+
+def _models_to(models: Models, peer: _Peer) -> Any:
+    for model in models:
+        if isinstance(model, FoVBackgroundModel) and len(model.datasets_names or ()) != 1:
+            names = ", ".join(model.datasets_names or ()) or "all"
+            raise InputError(
+                f"to_gammapy: the background model {model.name!r} acts on {names} datasets, and one of gammapy on "
+                "exactly one. Give every dataset its own, and link their parameters."
+            )
+    built = _built(peer.models.Models.from_dict, models_to_dict(models))
+    components = [_renamed(theirs, ours, peer) for theirs, ours in zip(built, models, strict=True)]
+    return peer.models.Models(components)
+
+
+def _renamed(theirs: Any, ours: Any, peer: _Peer) -> Any:
+    """gammapy reads a background model under its default name; its parameters stay, and so do their links."""
+    if theirs.name == ours.name:
+        return theirs
+    (dataset_name,) = theirs.datasets_names
+    return peer.models.FoVBackgroundModel(dataset_name, spectral_model=theirs.spectral_model, name=ours.name)
+
+
+def _spectral_to(model: SpectralModel, peer: _Peer) -> Any:
+    holder = Models(SkyModel(model, name="model", apply_irf={"exposure": False}))
+    entry = models_to_dict(holder)["components"][0]["spectral"]
+    kind = _built(peer.models.SPECTRAL_MODEL_REGISTRY.get_cls, entry["type"])
+    return _built(kind.from_dict, {"spectral": entry})
+
+
+def _built(function: Any, entry: Any) -> Any:
+    try:
+        return function(entry)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"to_gammapy: gammapy cannot build these models ({type(error).__name__}: {error}).") from error
