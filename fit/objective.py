@@ -191,10 +191,12 @@ def _per_bin(spec: GroupSpec, arrays: dict[str, Any], function: Any, predicted: 
 
 def _blocks(along_shared: jax.Array, along_own: jax.Array, score: jax.Array, weight: jax.Array) -> Blocks:
     weighted = along_shared * weight
+    # members and bins as one axis: XLA turns these into plain products, which a contraction over two axes is not
+    flat = along_shared.reshape(along_shared.shape[0], score.size)
     return Blocks(
-        slope_shared=jnp.einsum("smb,mb->s", along_shared, score),
+        slope_shared=flat @ score.reshape(-1),
         slope_own=jnp.einsum("qmb,mb->mq", along_own, score),
-        shared=jnp.einsum("smb,tmb->st", weighted, along_shared),
+        shared=weighted.reshape(flat.shape) @ flat.T,
         mixed=jnp.einsum("smb,qmb->msq", weighted, along_own),
         own=jnp.einsum("pmb,mb,qmb->mpq", along_own, weight, along_own),
     )

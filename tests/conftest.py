@@ -1,10 +1,20 @@
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+
+# The time of this suite is the compilation of many small programs, and XLA's new emitters for fused loops double it on
+# CPUs. The command line compiles without them too; XLA_FLAGS=--xla_cpu_use_fusion_emitters=true tests with them. XLA
+# reads this when it compiles its first program, and knows the flag in the releases named here only.
+_flags = os.environ.get("XLA_FLAGS", "")
+if version("jaxlib").startswith("0.10.") and "xla_cpu_use_fusion_emitters" not in _flags:
+    os.environ["XLA_FLAGS"] = f"{_flags} --xla_cpu_use_fusion_emitters=false".strip()
+
+LOG10_BETA = 0.24 / np.log(10)  # of the published log parabola
 
 jax.config.update("jax_enable_x64", True)
 
@@ -40,7 +50,7 @@ def log_parabola():
     """Factory of the joint Crab model."""
     import gammajax as gj
 
-    def make(amplitude=3.8e-11, alpha=2.47, beta=0.24 / np.log(10)):
+    def make(amplitude=3.8e-11, alpha=2.47, beta=LOG10_BETA):
         spectrum = gj.LogParabolaSpectralModel(amplitude=amplitude, alpha=alpha, beta=beta, reference=1.0)
         return gj.Models([gj.SkyModel(spectrum, name="crab")])
 
@@ -59,10 +69,10 @@ def spectrum_factory():
         area = exposure * centre / (1 + centre / 3)
         background = background * (reco[:-1] / reco[0]) ** -1.5
         model = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=amplitude), name="source")])
-        common = dict(energy_true_edges=true, exposure=area, edisp=edisp, livetime=1500.0)
+        common = {"energy_true_edges": true, "exposure": area, "edisp": edisp, "livetime": 1500.0}
         if on_off:
             dataset = gj.SpectrumDatasetOnOff(reco, acceptance_off=8.0, **common)
-            draw = dict(npred_background=background)
+            draw = {"npred_background": background}
         else:
             dataset, draw = gj.SpectrumDataset(reco, background=background, **common), {}
         if noise:

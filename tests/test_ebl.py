@@ -13,6 +13,7 @@ REDSHIFT = np.array([0.1, 0.2, 0.5])
 # ln T = -z E / (1 + E), with rows that reach 1 and 0
 DATA = np.exp(-np.outer(REDSHIFT, [0.0, 0.5, 2.0, 30.0, 900.0])).astype(np.float32).astype(float)
 EDGES = np.geomspace(0.01, 100, 21)
+VALUE = jax.jit(lambda model, energy: model.evaluate(energy))
 
 
 def _model(**parameters):
@@ -27,11 +28,11 @@ def test_parameters_are_frozen_by_default_as_in_gammapy():
 
 
 def test_transmission_is_linear_in_redshift_and_log_energy():
-    np.testing.assert_allclose(_model(redshift=0.2).evaluate(ENERGY[:4]), DATA[1, :4], rtol=1e-12)
-    middle = _model(redshift=0.35).evaluate(ENERGY[:4])
+    np.testing.assert_allclose(VALUE(_model(redshift=0.2), ENERGY[:4]), DATA[1, :4], rtol=1e-12)
+    middle = VALUE(_model(redshift=0.35), ENERGY[:4])
     np.testing.assert_allclose(middle, np.sqrt(DATA[1, :4] * DATA[2, :4]), rtol=1e-12)
-    np.testing.assert_allclose(_model(redshift=0.2).evaluate(0.1), np.sqrt(DATA[1, 0] * DATA[1, 1]), rtol=1e-12)
-    np.testing.assert_allclose(_model(redshift=0.2, alpha_norm=2.0).evaluate(1.0), DATA[1, 2] ** 2, rtol=1e-12)
+    np.testing.assert_allclose(VALUE(_model(redshift=0.2), 0.1), np.sqrt(DATA[1, 0] * DATA[1, 1]), rtol=1e-12)
+    np.testing.assert_allclose(VALUE(_model(redshift=0.2, alpha_norm=2.0), 1.0), DATA[1, 2] ** 2, rtol=1e-12)
 
 
 def test_transmission_stays_between_0_and_1_with_finite_gradients():
@@ -61,7 +62,7 @@ def test_absorbed_power_law_is_integrated_exactly_between_nodes():
 
     integrate = jax.jit(lambda m, e: m.integrate_bins(e, 12))
     absorbed = PowerLawSpectralModel() * _model(redshift=0.35)
-    table = TemplateSpectralModel(ENERGY, absorbed.evaluate(ENERGY))
+    table = TemplateSpectralModel(ENERGY, VALUE(absorbed, ENERGY))
     inside = np.geomspace(0.05, 20, 21)
     np.testing.assert_allclose(integrate(absorbed, inside), integrate(table, inside), rtol=1e-8)
     slopes = jax.jit(jax.jacfwd(lambda m: m.integrate_bins(EDGES, 12)))(absorbed)
@@ -73,7 +74,7 @@ def test_extra_keys_round_trip():
     data = model.extra_dict()
     assert set(data) == {"energy", "param", "values"}
     again = EBLAbsorptionNormSpectralModel.from_extra(data, model.parameters, None)
-    np.testing.assert_allclose(again.evaluate(EDGES), model.evaluate(EDGES), rtol=1e-14)
+    np.testing.assert_allclose(VALUE(again, EDGES), VALUE(model, EDGES), rtol=1e-14)
     assert jax.tree_util.tree_structure(again) == jax.tree_util.tree_structure(model)
 
 

@@ -45,8 +45,10 @@ def test_one_parameter_fit_is_analytic(spectrum_factory, power_law):
     result = gj.fit(dataset, models)
     expected = float(jnp.sum(gj.npred(dataset, models)))
     amplitude = result.parameters["source.spectral.amplitude"]
-    assert float(amplitude.value) == pytest.approx(3e-11 * dataset.counts.sum() / expected, rel=1e-8)
-    assert float(amplitude.error) == pytest.approx(float(amplitude.value) / np.sqrt(dataset.counts.sum()), rel=1e-8)
+    assert float(amplitude.value) == pytest.approx(3e-11 * dataset.counts.sum() / expected, rel=1e-8, abs=0)
+    assert float(amplitude.error) == pytest.approx(
+        float(amplitude.value) / np.sqrt(dataset.counts.sum()), rel=1e-8, abs=0
+    )
     assert result.evaluations <= 5
 
 
@@ -56,7 +58,7 @@ def test_asimov_data_return_the_truth(spectrum_factory, power_law):
             spectrum_factory(on_off=on_off, noise=False), power_law(index=3.0, amplitude=1e-10), tolerance=1e-14
         )
         assert float(result.parameters["index"].value) == pytest.approx(2.5, abs=1e-7)
-        assert float(result.parameters["amplitude"].value) == pytest.approx(3e-11, rel=1e-7)
+        assert float(result.parameters["amplitude"].value) == pytest.approx(3e-11, rel=1e-7, abs=0)
 
 
 def test_result(runs, power_law):
@@ -145,7 +147,9 @@ def test_bounds_by_projection(runs, power_law):
     held = gj.fit(runs, power_law(index=2.6).freeze("source.spectral.index"))
     assert result.stat == pytest.approx(held.stat, abs=1e-6)
     amplitude = "source.spectral.amplitude"
-    assert float(result.parameters[amplitude].error) == pytest.approx(float(held.parameters[amplitude].error), rel=1e-4)
+    assert float(result.parameters[amplitude].error) == pytest.approx(
+        float(held.parameters[amplitude].error), rel=1e-4, abs=0
+    )
     # a start outside is moved in; a bound that does not bind changes nothing
     free = gj.fit(runs, power_law(index=5.0).with_parameter("source.spectral.index", max=4.0))
     assert free.stat == pytest.approx(gj.fit(runs, power_law()).stat, abs=1e-8) and not free.at_bound
@@ -179,7 +183,7 @@ def test_link_inside_one_dataset(spectrum_factory):
     )
     assert result.success
     assert float(result.parameters["x.spectral.amplitude"].value) == pytest.approx(
-        float(whole.parameters["w.spectral.amplitude"].value) / 2, rel=1e-6
+        float(whole.parameters["w.spectral.amplitude"].value) / 2, rel=1e-5, abs=0
     )
 
 
@@ -279,7 +283,7 @@ def test_units_of_parameters_do_not_matter(runs, power_law):
     best = gj.fit(runs, power_law())
     assert result.stat == pytest.approx(best.stat, abs=1e-7)
     at_1_tev = result.models["source"].spectral(1 * u.TeV).to("TeV-1 s-1 cm-2").value
-    assert at_1_tev == pytest.approx(float(best.parameters["amplitude"].value), rel=1e-4)
+    assert at_1_tev == pytest.approx(float(best.parameters["amplitude"].value), rel=1e-4, abs=0)
 
 
 def test_adding_runs_of_a_known_shape_compiles_nothing(spectrum_factory, power_law):
@@ -287,12 +291,12 @@ def test_adding_runs_of_a_known_shape_compiles_nothing(spectrum_factory, power_l
 
     runs = {f"r{i}": spectrum_factory(50 + i) for i in range(12)}
     gj.fit({k: runs[k] for k in list(runs)[:9]}, power_law())
-    before = run_scoring._cache_size()
+    before = run_scoring.count()
     for n in (10, 11, 12):
         gj.fit({k: runs[k] for k in list(runs)[:n]}, power_law(index=2.0 + 0.1 * n))
     renamed = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(), name="another name")])
     gj.fit({f"other {k}": run for k, run in list(runs.items())[:9]}, renamed)
-    assert run_scoring._cache_size() == before
+    assert run_scoring.count() == before
 
 
 def test_order_of_datasets_does_not_matter(background_runs):
@@ -301,7 +305,7 @@ def test_order_of_datasets_does_not_matter(background_runs):
     two = gj.fit(datasets.select(datasets.names[::-1]), models)
     assert one.stat == pytest.approx(two.stat, rel=1e-12)
     for name in one.free_names:
-        assert float(one.parameters[name].value) == pytest.approx(float(two.parameters[name].value), rel=1e-6)
+        assert float(one.parameters[name].value) == pytest.approx(float(two.parameters[name].value), rel=1e-6, abs=0)
 
 
 def test_mixed_datasets_and_shapes(spectrum_factory, power_law):
@@ -324,7 +328,7 @@ def test_float32_must_be_asked_for(runs, power_law):
     for name in double.free_names:
         a, b = double.parameters[name], single.parameters[name]
         assert abs(float(a.value) - float(b.value)) < 0.05 * float(a.error)
-        assert float(b.error) == pytest.approx(float(a.error), rel=0.02)
+        assert float(b.error) == pytest.approx(float(a.error), rel=0.02, abs=0)
     with pytest.raises(gj.InputError, match="float64"):
         gj.fit(runs, power_law(), precision="half")
 

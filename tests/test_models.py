@@ -101,7 +101,7 @@ def test_with_parameter_changes_one_and_no_other(models):
     p = new.parameters["crab.spectral.index"]
     assert (p.value, p.frozen, p.min, p.prior) == (2.7, True, 1.0, GaussianPrior(2, 1))
     new = models.with_parameter("crab.spectral.amplitude", value=2e-17 * u.Unit("cm-2 s-1 MeV-1"))
-    assert new.parameters["crab.spectral.amplitude"].value == pytest.approx(2e-11, rel=1e-14)
+    assert new.parameters["crab.spectral.amplitude"].value == pytest.approx(2e-11, rel=1e-14, abs=0)
     assert models.with_parameter("alpha", value=3.0).parameters["vela.spectral.alpha"].value == 3.0
     assert models.parameters["crab.spectral.index"].value == 2.0
 
@@ -239,7 +239,7 @@ def test_models_are_pytrees(models):
     for name in ("crab.spectral.index", "vela.spectral.beta"):
         value = models.parameters[name].value
         low, high = (float(total(models.with_values({name: value + s}), energy)) for s in (-step, step))
-        assert float(gradient.parameters[name].value) == pytest.approx((high - low) / (2 * step), rel=1e-6)
+        assert float(gradient.parameters[name].value) == pytest.approx((high - low) / (2 * step), rel=1e-6, abs=0)
         assert gradient.parameters[name].error == 0.0
 
 
@@ -283,11 +283,12 @@ def test_ten_thousand_background_models():
     assert len(names) == 10_002
 
     def seconds(action):
-        start = time.perf_counter()
+        # of this process: other jobs of the machine do not count
+        start = time.process_time()
         result = action()
-        return time.perf_counter() - start, result
+        return time.process_time() - start, result
 
-    # about 0.7 s and 0.9 s on a quiet core; the bounds only catch what grows with the square
+    # about 0.7 s and 0.9 s; the bounds only catch what grows with the square
     spent, new = seconds(lambda: models.with_values(dict.fromkeys(names, 1.5), dict.fromkeys(names, 0.1)))
     assert spent < 6
     assert new.parameters["run-9999-bkg.spectral.norm"] is not models.parameters["run-9999-bkg.spectral.norm"]

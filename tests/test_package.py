@@ -30,7 +30,7 @@ def imported_parts(path: Path, folder: str) -> set[str]:
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "gammajax":
-                    found.add((alias.name.split(".") + ["src/gammajax"])[1])
+                    found.add([*alias.name.split("."), "src/gammajax"][1])
     return {f for f in found if f in FOLDERS}
 
 

@@ -62,16 +62,17 @@ STEEP = {
 
 @pytest.mark.parametrize("name", STEEP)
 def test_energy_flux_far_beyond_a_cutoff(name):
-    """Falls by up to thousands of e-foldings, in bins of 2 per cent to a factor of 30."""
+    """In bins of a tenth of a decade (12 nodes), with falls by up to 130 e-foldings in a bin where there is a flux."""
     mp.mp.dps = 40
     model, exact = STEEP[name]
-    flux = model.energy_flux(LOW * u.TeV, HIGH * u.TeV)
+    low, high = LOW, LOW * 10**0.1
+    flux = model.energy_flux(low * u.TeV, high * u.TeV)
     assert flux.unit.is_equivalent("erg cm-2 s-1")
     found = flux.to_value("TeV cm-2 s-1") * 1e12
-    for i in range(0, 30, 3):
-        wanted = exact(1, LOW[i], HIGH[i])
+    for i in range(30):
+        wanted = exact(1, low[i], high[i])
         if wanted > 1e-260:
-            np.testing.assert_allclose(found[i], float(wanted), rtol=1e-8, err_msg=f"{LOW[i]} to {HIGH[i]} TeV")
+            np.testing.assert_allclose(found[i], float(wanted), rtol=1e-8, err_msg=f"{low[i]} to {high[i]} TeV")
         else:
             assert 0 <= found[i] < 1e-250
 

@@ -13,6 +13,8 @@ STAT = jax.jit(wstat)
 FIRST = jax.jit(jax.grad(wstat, argnums=3))
 SECOND = jax.jit(jax.grad(jax.grad(wstat, argnums=3), argnums=3))
 FIXED = jax.jit(lambda n_on, n_off, alpha, s, b: wstat(n_on, n_off, alpha, s, mu_bkg=b))
+BARE = jax.jit(lambda *bins: wstat(*bins, extra_terms=False))
+BACKGROUND, EXPECTATIONS = jax.jit(profile_background), jax.jit(profile_expectations)
 
 # n_on, n_off, alpha, mu_sig, mu_bkg, wstat, wstat without extra terms: made with gammapy 2.1
 CORNERS = [
@@ -27,9 +29,9 @@ CORNERS = [
 
 @pytest.mark.parametrize("n_on, n_off, alpha, mu_sig, mu_bkg, stat, bare", CORNERS)
 def test_corner_values(n_on, n_off, alpha, mu_sig, mu_bkg, stat, bare):
-    assert float(profile_background(n_on, n_off, alpha, mu_sig)) == pytest.approx(mu_bkg, abs=1e-6)
-    assert float(wstat(n_on, n_off, alpha, mu_sig)) == pytest.approx(stat, abs=2e-6)
-    assert float(wstat(n_on, n_off, alpha, mu_sig, extra_terms=False)) == pytest.approx(bare, abs=2e-6)
+    assert float(BACKGROUND(n_on, n_off, alpha, mu_sig)) == pytest.approx(mu_bkg, abs=1e-6)
+    assert float(STAT(n_on, n_off, alpha, mu_sig)) == pytest.approx(stat, abs=2e-6)
+    assert float(BARE(n_on, n_off, alpha, mu_sig)) == pytest.approx(bare, abs=2e-6)
 
 
 def reference(n_on, n_off, alpha, s, b=None):
@@ -59,21 +61,21 @@ def random_bins(size=400, seed=1):
 def test_random_values_against_mpmath():
     bins = random_bins()
     expected = np.array([reference(*row) for row in zip(*bins, strict=True)])
-    np.testing.assert_allclose(wstat(*bins), expected[:, 0], rtol=1e-11, atol=1e-10)
-    np.testing.assert_allclose(profile_background(*bins), expected[:, 1], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(STAT(*bins), expected[:, 0], rtol=1e-11, atol=1e-10)
+    np.testing.assert_allclose(BACKGROUND(*bins), expected[:, 1], rtol=1e-10, atol=1e-12)
 
 
 def test_fixed_background():
     n_on, n_off, alpha, mu_sig = random_bins(50)
     b = n_off + 0.5
     expected = [reference(*row)[0] for row in zip(n_on, n_off, alpha, mu_sig, b, strict=True)]
-    np.testing.assert_allclose(wstat(n_on, n_off, alpha, mu_sig, mu_bkg=b), expected, rtol=1e-11, atol=1e-10)
+    np.testing.assert_allclose(FIXED(n_on, n_off, alpha, mu_sig, b), expected, rtol=1e-11, atol=1e-10)
 
 
 def test_background_is_the_best_one():
     for n_on, n_off, alpha, s in [(7, 12, 0.2, 3.0), (7, 0, 0.2, 0.1), (0, 9, 0.2, 1.0), (3, 9, 0.2, -0.5)]:
         best = float(STAT(n_on, n_off, alpha, s))
-        b = float(profile_background(n_on, n_off, alpha, s))
+        b = float(BACKGROUND(n_on, n_off, alpha, s))
         for factor in (0.99, 1.01):
             if s + alpha * b * factor > 0:
                 assert float(FIXED(n_on, n_off, alpha, s, b * factor)) >= best - 1e-12
@@ -84,10 +86,10 @@ def test_jit_vmap_shapes_and_dtypes():
     eager = wstat(*bins)
     np.testing.assert_allclose(STAT(*bins), eager, rtol=1e-13, atol=1e-13)
     loop = [STAT(*row) for row in zip(*bins, strict=True)]
-    np.testing.assert_allclose(jax.vmap(wstat)(*bins), np.array(loop), rtol=1e-13, atol=1e-13)
-    assert wstat(bins[0][:, None], bins[1][:, None], 0.1, jnp.arange(3.0)).shape == (30, 3)
-    assert wstat(*(jnp.asarray(x, jnp.float32) for x in bins)).dtype == jnp.float32
-    assert wstat(5, 10, 0.5, 2).dtype == jnp.float64
+    np.testing.assert_allclose(jax.jit(jax.vmap(wstat))(*bins), np.array(loop), rtol=1e-13, atol=1e-13)
+    assert jax.eval_shape(wstat, bins[0][:, None], bins[1][:, None], 0.1, jnp.arange(3.0)).shape == (30, 3)
+    assert jax.eval_shape(wstat, *(x.astype(np.float32) for x in bins)).dtype == jnp.float32
+    assert jax.eval_shape(wstat, 5, 10, 0.5, 2).dtype == jnp.float64
 
 
 VALUES = {"n_on": (0.0, 1e-3, 5.0), "n_off": (0.0, 1e-3, 7.0), "alpha": (0.0, 1e-6, 0.1, 2.0)}
@@ -132,10 +134,10 @@ def test_derivatives_in_all_arguments():
 
 def test_negative_signal_is_a_model():
     # a dip below the background: expectations stay positive, the best s of n_on = 2, n_off = 60, alpha = 0.1 is -4
-    s = jnp.linspace(-30, 10, 401)
-    stat = wstat(2.0, 60.0, 0.1, s)
-    assert np.isfinite(stat).all() and float(s[jnp.argmin(stat)]) == pytest.approx(-4.0)
-    m, b = profile_expectations(2.0, 60.0, 0.1, s)
+    s = np.linspace(-30, 10, 401)
+    stat = np.asarray(STAT(2.0, 60.0, 0.1, s))
+    assert np.isfinite(stat).all() and s[np.argmin(stat)] == pytest.approx(-4.0)
+    m, b = map(np.asarray, EXPECTATIONS(2.0, 60.0, 0.1, s))
     assert (m > 0).all() and (b > 0).all()
     np.testing.assert_allclose(m, s + 0.1 * b, rtol=1e-9)
 
@@ -148,9 +150,9 @@ def test_alpha_zero_is_the_limit():
 
 def test_scoring_terms():
     bins = random_bins(100)
-    stat, slope, weight = wstat_terms(*bins)
-    np.testing.assert_allclose(stat, wstat(*bins), rtol=1e-12, atol=1e-12)
-    gradient = jax.vmap(FIRST)(*bins)
+    stat, slope, weight = jax.jit(wstat_terms)(*bins)
+    np.testing.assert_allclose(stat, STAT(*bins), rtol=1e-12, atol=1e-12)
+    gradient = jax.jit(jax.vmap(FIRST))(*bins)
     np.testing.assert_allclose(slope, gradient, rtol=1e-10, atol=1e-10)
     assert (np.asarray(weight) >= 0).all()
     assert (np.asarray(weight)[(bins[0] > 0) | (bins[3] > 0)] > 0).all()
@@ -161,5 +163,5 @@ def test_expected_curvature_is_the_mean_of_the_observed_one():
     alpha, s, b = 0.2, 300.0, 2000.0
     rng = np.random.default_rng(3)
     n_on, n_off = rng.poisson(s + alpha * b, 4000), rng.poisson(b, 4000)
-    observed = jax.vmap(lambda on, off: SECOND(on, off, alpha, s))(n_on * 1.0, n_off * 1.0)
+    observed = jax.jit(jax.vmap(lambda on, off: SECOND(on, off, alpha, s)))(n_on * 1.0, n_off * 1.0)
     assert float(observed.mean()) == pytest.approx(2 / (s + alpha * b + alpha**2 * b), rel=0.01)

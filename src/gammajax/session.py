@@ -25,7 +25,8 @@ def set_up_jax(cache: bool = True) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    if not cache or jax.config.read("jax_compilation_cache_dir") is not None:
+    # JAX declares its settings while it is imported, where type checkers do not see them
+    if not cache or jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         return
     folder = cache_folder(jaxlib)
     if folder is None:
