@@ -144,8 +144,8 @@ def report(sizes: list[int], responses: str, local: bool, gammapy_max: int) -> N
     )
     if not local:
         print(
-            "Pulls against the truth grow with N because the W statistic is biased where off counts are few, in any "
-            "program; with known backgrounds (--local) they stay.\n"
+            "Pulls against the truth grow with N: the W statistic is biased where off counts are few (gammapy ends in "
+            "the same minimum); with known backgrounds (--local) they stay.\n"
         )
     wrong = [n for n, f in ours.items() if not f["success"] or (not f["pull"] < TRUTH_WITHIN and (local or n <= 100))]
     assert not wrong, f"fits that failed or missed the truth: N = {wrong}"

@@ -24,7 +24,7 @@ FULL = [
     ["joint_crab.py"],
     ["many_spectra.py"],
     ["many_spectra.py", "--responses", "shared"],
-    ["many_spectra.py", "--local"],
+    ["many_spectra.py", "--local", "--sizes", "1", "10", "100", "1000", "--gammapy-max", "1"],
     ["cold_start.py"],
     ["fit_stages.py", "1000"],
     ["fit_stages.py", "10000"],
