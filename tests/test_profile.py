@@ -92,7 +92,9 @@ def test_joint_crab_is_nearly_gaussian(crab):
         interval = gj.confidence_interval(datasets, result, name, sigma=0.3)
         error = 0.3 * float(result.parameters[name].error)
         assert interval.value == float(result.parameters[name].value)
-        assert interval.errn == pytest.approx(error, rel=0.03, abs=0) and interval.errp == pytest.approx(error, rel=0.03, abs=0)
+        assert interval.errn == pytest.approx(error, rel=0.03, abs=0) and interval.errp == pytest.approx(
+            error, rel=0.03, abs=0
+        )
         # asymmetry is of first order in the distance
         assert (interval.errn + interval.errp) / 2 == pytest.approx(error, rel=2e-3, abs=0)
 

@@ -61,7 +61,6 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'gammajax' has no attribute {name!r}")
 
 
-
 __all__ = [
     "GTI",
     "BrokenPowerLawSpectralModel",
