@@ -19,6 +19,11 @@ class Datasets(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, datasets: Mapping[str, Any] | Iterable[Any] = (), names: Iterable[str] | None = None):
+        if isinstance(datasets, eqx.Module) and not isinstance(datasets, Datasets):
+            raise InputError(
+                f"Datasets: found a single {type(datasets).__name__}, expected a mapping of names to datasets: "
+                "Datasets({'name': dataset})."
+            )
         if isinstance(datasets, Mapping):
             if names is not None:
                 raise InputError("Datasets: names are the keys of the mapping; do not give them twice.")
@@ -66,7 +71,8 @@ class Datasets(eqx.Module):
         """The named datasets, in the given order."""
         return Datasets({n: self[n] for n in names})
 
-    def __add__(self, other: "Datasets") -> "Datasets":
+    def __add__(self, other: Any) -> "Datasets":
+        other = Datasets(other)
         return Datasets(self.datasets + other.datasets, self.names + other.names)
 
     def __repr__(self) -> str:

@@ -1,16 +1,16 @@
 """Absorption of gamma rays by the extragalactic background light."""
 
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
-from astropy.io import fits
 
 from ..kernels import tables
 from .errors import InputError
+from .files import as_path, beside
+from .fits_table import open_hdus
 from .parameter import Parameter, ParameterField, frozen_array, parameter
 from .spectral_base import SpectralModel
 from .spectral_norms import quantity_from, table_energy
@@ -88,19 +88,19 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
     @classmethod
     def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
         if "filename" in data:
-            return cls.read(Path(base_path or ".") / data["filename"], **parameters)
+            return cls.read(beside(data["filename"], base_path), **parameters)
         energy, param, values = (quantity_from(data, key, cls.__name__) for key in ("energy", "param", "values"))
         return cls(energy, param, values, **parameters)
 
     @classmethod
     def read(cls, filename: Any, redshift: Any = 0.1, alpha_norm: Any = 1.0) -> "EBLAbsorptionNormSpectralModel":
         """From a FITS file in XSPEC table form: extensions PARAMETERS, ENERGIES (keV) and SPECTRA."""
-        path = Path(filename)
+        path = as_path(filename)
         if not path.is_file():
             raise InputError(
                 f"{cls.__name__}: there is no file {path}. Tables of the usual models come with the gammapy data sets."
             )
-        with fits.open(path, memmap=False) as hdus:
+        with open_hdus(path) as hdus:
             try:
                 # files repeat redshifts; the first row of each counts
                 param, rows = np.unique(np.asarray(hdus["PARAMETERS"].data["VALUE"][0], float), return_index=True)

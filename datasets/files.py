@@ -20,6 +20,13 @@ def as_path(filename: Any) -> Path:
     return Path(os.path.expandvars(os.path.expanduser(filename)))
 
 
+def beside(filename: Any, folder: Any) -> Path:
+    """A file that another file names: in that file's ``folder`` if it is there, else as given."""
+    path = as_path(filename)
+    inside = Path(folder or ".") / path
+    return inside if existing(inside) is not None else path
+
+
 def existing(path: Path) -> Path | None:
     """The file itself or its ``.gz`` sibling; None where there is neither."""
     for candidate in (path, path.with_name(path.name + ".gz")):

@@ -178,6 +178,14 @@ def _open(data: bytes, path: Any) -> list[Any]:
     return hdus
 
 
+def open_hdus(path: Any) -> Any:
+    """The HDUs of a file that may be of any form, as a context manager; an `InputError` if it is not FITS."""
+    try:
+        return fits.open(path, memmap=False)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: the file is not FITS, or is damaged ({error}).") from error
+
+
 def bin_edges(table: FitsTable, low: str, high: str) -> np.ndarray:
     """Edges in TeV from columns of lower and upper energies, which must join."""
     lower, upper = table.column(low, "TeV"), table.column(high, "TeV")

@@ -20,7 +20,8 @@ def npred_signal(dataset: Spectrum, models: Any, name: str | None = None) -> jax
     Sum over the models of R^T (exposure x flux), with the flux integrated over each true-energy bin. ``name`` is the
     dataset's name; it selects among models with ``datasets_names``.
     """
-    return signal(dataset, _sky_models(models, name))
+    _check(dataset)
+    return signal(dataset, list(Models(models).acting_on(name)))
 
 
 def npred_background(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
@@ -29,8 +30,14 @@ def npred_background(dataset: Spectrum, models: Any = (), name: str | None = Non
     `SpectrumDataset`: the background times the norms of its `FoVBackgroundModel`. `SpectrumDatasetOnOff`: alpha times
     the off expectation, profiled for the signal of ``models``.
     """
+    _check(dataset)
     chosen = Models(models).acting_on(name)
     if isinstance(dataset, SpectrumDatasetOnOff):
+        if dataset.counts is None or dataset.counts_off is None:
+            raise InputError(
+                "npred_background: the background of an on/off dataset is profiled from counts and off "
+                "counts, and they are missing."
+            )
         return dataset.npred_background(signal(dataset, chosen))
     return background(dataset, chosen)
 
@@ -40,10 +47,11 @@ def npred(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.A
 
     Negative predictions (of a negative amplitude, say) are not clipped.
     """
+    _check(dataset)
     chosen = Models(models).acting_on(name)
     counts = signal(dataset, chosen)
     if isinstance(dataset, SpectrumDatasetOnOff):
-        if dataset.counts_off is None:
+        if dataset.counts is None or dataset.counts_off is None:
             return counts
         return counts + dataset.npred_background(counts)
     return counts + background(dataset, chosen)
@@ -51,9 +59,11 @@ def npred(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.A
 
 def stat_array(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
     """Fit statistic per bin (``cash`` or ``wstat``), shape (n_reco,); 0 outside the mask. Priors are not in it."""
+    _check(dataset)
     chosen = Models(models).acting_on(name)
-    if dataset.counts is None:
-        raise InputError(f"{type(dataset).__name__}: there are no counts to compare with; simulate them with fake().")
+    if dataset.counts is None or getattr(dataset, "counts_off", dataset.counts) is None:
+        missing = "counts" if dataset.counts is None else "off counts"
+        raise InputError(f"{type(dataset).__name__}: there are no {missing} to compare with; simulate with fake().")
     return masked(dataset, dataset.stat_bins, predict(dataset, chosen))
 
 
@@ -121,5 +131,9 @@ def background(dataset: SpectrumDataset, models: Models | Sequence[Any], *, fitt
     return dataset.npred_background(acting[0].evaluate(energy))
 
 
-def _sky_models(models: Any, name: str | None) -> list[SkyModel]:
-    return [m for m in Models(models).acting_on(name) if isinstance(m, SkyModel)]
+def _check(dataset: Any) -> None:
+    if not isinstance(dataset, Spectrum):
+        raise InputError(
+            f"Found {type(dataset).__name__}, expected one dataset. Predictions are made for one dataset at a time: "
+            "gj.npred(datasets['name'], models, name='name'); sums over Datasets come from gj.stat_sum and gj.fit."
+        )

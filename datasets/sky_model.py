@@ -65,9 +65,20 @@ class SkyModel(ModelBase):
         name: str = "source",
         datasets_names: Any = None,
         apply_irf: dict[str, bool] | None = None,
+        spatial: None = None,
+        temporal: None = None,
     ):
-        if not callable(spectral):
-            raise InputError(f"SkyModel {name!r}: spectral must be a spectral model, found {type(spectral).__name__}.")
+        for word, part in (("spatial", spatial), ("temporal", temporal)):
+            if part is not None:
+                raise InputError(
+                    f"SkyModel {name!r}: this version handles spectral models of spectra only. Leave {word} out: the "
+                    "exposure of a spectrum carries the containment."
+                )
+        if not (isinstance(spectral, eqx.Module) and callable(spectral)):
+            raise InputError(
+                f"SkyModel {name!r}: spectral must be a spectral model or an eqx.Module that maps energy to dN/dE, "
+                f"found {spectral!r}."
+            )
         unknown = set(apply_irf or {}) - set(APPLY_IRF)
         if unknown:
             raise InputError(

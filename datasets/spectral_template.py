@@ -13,6 +13,8 @@ from astropy.io import fits
 
 from ..kernels import tables
 from .errors import InputError
+from .files import as_path, beside
+from .fits_table import open_hdus
 from .parameter import Parameter, frozen_array
 from .spectral_base import DNDE, SpectralModel
 from .spectral_nested import NestedSpectralModel
@@ -179,15 +181,15 @@ class TemplateNDSpectralModel(NestedSpectralModel):
     def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
         if "filename" not in data:
             raise InputError(f"{cls.__name__}: expected the key 'filename'.")
-        return cls.read(Path(base_path or ".") / data["filename"], **parameters)
+        return cls.read(beside(data["filename"], base_path), **parameters)
 
     @classmethod
     def read(cls, filename: Any, **parameters: Any) -> "TemplateNDSpectralModel":
         """From a FITS map with one spatial pixel or region and non-spatial axes, one of them the energy."""
-        path = Path(filename)
+        path = as_path(filename)
         if not path.is_file():
             raise InputError(f"{cls.__name__}: there is no file {path}.")
-        with fits.open(path, memmap=False) as hdus:
+        with open_hdus(path) as hdus:
             bands = next((h for h in hdus if h.name.endswith("BANDS")), None)
             if bands is None:
                 raise InputError(f"{cls.__name__}: {path} has no BANDS table that says what the axes are.")

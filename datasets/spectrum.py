@@ -162,7 +162,7 @@ def _livetime(value: Any) -> Any:
 
 def _bins(value: Any) -> Any:
     if isinstance(value, u.Quantity):
-        value = value.to_value("")
+        value = value.value if value.unit == u.ct else to_unit(value, "", "counts")
     return frozen_array(value)
 
 

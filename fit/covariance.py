@@ -37,9 +37,13 @@ class Curvature:
     at_bound: list[str]
     response: tuple["LocalResponse | None", ...]
     places: Theta
+    free_errors: np.ndarray
 
     def dense(self) -> np.ndarray:
-        """Covariance of all free parameters in the order of their names, (n, n)."""
+        """Covariance of all free parameters in the order of their names, (n, n).
+
+        Parameters that the data do not constrain have infinite variance and no covariances.
+        """
         at = np.asarray(self.places.globals)
         rows, blocks = [np.eye(len(at))], []
         positions = [at]
@@ -58,10 +62,11 @@ class Curvature:
             blocks.append((np.asarray(place)[:n], 2 * part.inverse))
         response, where = np.concatenate(rows), np.concatenate(positions)
         full = np.zeros((len(where), len(where)))
-        full[np.ix_(where, where)] = response @ self.covariance @ response.T
+        finite = np.where(np.isfinite(self.covariance), self.covariance, 0.0)
+        full[np.ix_(where, where)] = response @ finite @ response.T
         for place, block in blocks:
             full[place[:, :, None], place[:, None, :]] += block
-        return full
+        return _opened(full, self.free_errors)
 
 
 @dataclass(frozen=True)
@@ -134,13 +139,24 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
     return Curvature(
         errors,
         [names[i] for i in problem.global_index],
-        covariance,
+        _opened(covariance, errors[problem.global_index]),
         local_covariance,
         degenerate,
         at_bound,
         tuple(None if part is None else part[1] for part in solved),
         problem.arrays["places"],
+        errors[problem.space.free],
     )
+
+
+def _opened(covariance: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """The covariance with infinite variance, and no covariances, for parameters without a finite error."""
+    unconstrained = np.isinf(errors)
+    if not unconstrained.any():
+        return covariance
+    opened = np.where(unconstrained[:, None] | unconstrained[None, :], 0.0, covariance)
+    opened[unconstrained, unconstrained] = np.inf
+    return opened
 
 
 def _to_numpy(normal: Normal) -> Normal:

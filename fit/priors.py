@@ -8,13 +8,14 @@ import numpy as np
 
 from ..datasets.errors import InputError
 from ..datasets.parameter import Parameter
-from ..datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, UniformPrior
+from ..datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, Prior, UniformPrior
 
 
 class PriorArrays(NamedTuple):
     """-2 ln pdf is weight |(x - mu) / width|^power + log_weight ln x^2 + constant, elementwise.
 
     Gaussian and generalised Gaussian priors have the first term, log-uniform priors the second, uniform priors neither.
+    Outside [low, high] it is infinite.
     """
 
     mu: Any
@@ -23,16 +24,22 @@ class PriorArrays(NamedTuple):
     weight: Any
     log_weight: Any
     constant: Any
+    low: Any
+    high: Any
 
 
 def prior_arrays(parameters: list[Parameter | None], shape: tuple[int, ...]) -> PriorArrays:
     """Arrays of ``shape`` for the priors of ``parameters`` (flattened)."""
-    columns = np.array([_row(p) for p in parameters], float).reshape(*shape, 6)
+    columns = np.array([_row(p) for p in parameters], float).reshape(*shape, 8)
     return PriorArrays(*np.moveaxis(columns, -1, 0))
 
 
 def _row(parameter: Parameter | None) -> tuple[float, ...]:
     prior = None if parameter is None else parameter.prior
+    return (*_shape(prior), *((-np.inf, np.inf) if prior is None else prior.bounds))
+
+
+def _shape(prior: Prior | None) -> tuple[float, ...]:
     if prior is None:
         return (0.0, 1.0, 2.0, 0.0, 0.0, 0.0)
     if isinstance(prior, GaussianPrior):
@@ -54,7 +61,8 @@ def prior_value(arrays: PriorArrays, x: jax.Array) -> jax.Array:
     power = jnp.where(at_mu, 0.0, jnp.where(at_mu, 1.0, z) ** arrays.power)
     positive = x > 0
     log = jnp.where(arrays.log_weight != 0, jnp.where(positive, 2 * jnp.log(jnp.where(positive, x, 1.0)), jnp.inf), 0.0)
-    return arrays.weight * power + arrays.log_weight * log + arrays.constant
+    value = arrays.weight * power + arrays.log_weight * log + arrays.constant
+    return jnp.where((x < arrays.low) | (x > arrays.high), jnp.inf, value)
 
 
 def prior_score(arrays: PriorArrays, x: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -140,9 +140,8 @@ def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:
     parameters = [space.parameters[i] for i in group.locals.ravel()]
     arrays = prior_arrays(parameters, group.locals.shape)
     padding = np.arange(len(group.locals)) >= len(group.members)
-    silent = {
-        name: np.where(padding[:, None], 0.0, getattr(arrays, name)) for name in ("weight", "log_weight", "constant")
-    }
+    quiet = {"weight": 0.0, "log_weight": 0.0, "constant": 0.0, "low": -np.inf, "high": np.inf}
+    silent = {name: np.where(padding[:, None], value, getattr(arrays, name)) for name, value in quiet.items()}
     return arrays._replace(**silent)
 
 

@@ -73,6 +73,8 @@ class FitResult:
         """Correlation matrix of the free parameters; 0 for parameters without an error."""
         covariance = self.covariance
         sigma = np.sqrt(np.diag(covariance))
+        sigma = np.where(np.isfinite(sigma), sigma, 0.0)
+        covariance = np.where(np.isfinite(covariance), covariance, 0.0)
         safe = np.where(sigma > 0, sigma, 1.0)
         return np.where(np.outer(sigma, sigma) > 0, covariance / np.outer(safe, safe), 0.0)
 

@@ -48,7 +48,7 @@ def fit(
     models : `Models`, or models
     method : "scoring" (damped Fisher scoring, the default), "minuit" (needs iminuit; fed with our gradient), or an
         optax gradient transformation such as ``optax.adam(1e-2)`` or ``optax.lbfgs()``, which runs for at most
-        ``steps`` steps on parameters divided by the size of their start values
+        ``steps`` steps (rounded up to 25) on parameters divided by the size of their start values
     tolerance : estimated distance to the minimum, in units of the statistic, at which the fit has converged
     max_iterations : limit of "scoring" (and of Minuit's calls, times 100)
     precision : "float64", or "float32" if asked for

@@ -85,6 +85,7 @@ def _register(space: ParameterSpace, values: list[Any], links: dict[str, int], i
         index = links[parameter.link]
         first = space.parameters[index]
         assert first is not None
+        _check_link(space.names[index], first, item.name, parameter)
         if (first.unit, first.scale) != (parameter.unit, parameter.scale):
             raise InputError(
                 f"Parameters {space.names[index]} ({first.unit!r}) and {item.name} ({parameter.unit!r}) are linked by "
@@ -98,6 +99,18 @@ def _register(space: ParameterSpace, values: list[Any], links: dict[str, int], i
     space.names.append(item.name)
     space.parameters.append(parameter)
     return np.array([index])
+
+
+def _check_link(first: str, lead: Parameter, name: str, parameter: Parameter) -> None:
+    """Parameters with one label have to be one, else it is unknown which of them is meant."""
+    for what in ("frozen", "min", "max", "prior", "value"):
+        one, two = getattr(lead, what), getattr(parameter, what)
+        concrete = isinstance(one, np.ndarray) and isinstance(two, np.ndarray)
+        if (concrete or what != "value") and one != two:
+            raise InputError(
+                f"Parameters {first} and {name} are linked by {parameter.link!r} but differ in {what}: {one} and "
+                f"{two}. Make them one with models.link({first!r}, {name!r})."
+            )
 
 
 def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, ...]]:

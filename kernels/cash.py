@@ -17,10 +17,7 @@ def cash(counts: Float[Array, "..."], npred: Float[Array, "..."]) -> Float[Array
     **Shapes**: any, broadcast. **Source**: Cash 1979, equation 5; without the constant 2 ln n!.
     """
     empty = counts == 0
-    seen = npred > TRUNCATION
-    floored = jnp.where(seen, npred, TRUNCATION)
-    # NaN expectations must stay NaN: a comparison with NaN is False
-    floored = jnp.where(jnp.isnan(npred), npred, floored)
+    floored = _floored(npred)
     return 2 * (jnp.where(empty, _positive_part(npred), floored) - counts * jnp.log(jnp.where(empty, 1.0, floored)))
 
 
@@ -30,7 +27,7 @@ def cash_deviance(counts: Float[Array, "..."], npred: Float[Array, "..."]) -> Fl
     A sum of deviances keeps digits that a sum of `cash` loses, which is what makes float32 fits possible.
     """
     n = jnp.where(counts > 0, counts, 1.0)
-    ratio = jnp.where(npred > TRUNCATION, npred, TRUNCATION) / n
+    ratio = _floored(npred) / n
     seen = 2 * n * _relative_deviance(ratio)
     # negative counts never pass a dataset's checks; a background-subtracted number here has no deviance
     return jnp.where(counts > 0, seen, cash(counts, npred))
@@ -49,10 +46,15 @@ def cash_terms(counts: Float[Array, "..."], npred: Float[Array, "..."]) -> tuple
     its slope is 2 at mu = 0 and 0 below.
     """
     above = npred > TRUNCATION
-    floored = jnp.where(above, npred, TRUNCATION)
+    floored = _floored(npred)
     seen = counts > 0
     slope = jnp.where(seen | (npred >= 0), 2 * (1 - counts / floored), 0.0)
     return cash_deviance(counts, npred), slope, jnp.where(seen | above, 2 / floored, 0.0)
+
+
+def _floored(npred: Array) -> Array:
+    """The expectation, at least `TRUNCATION`; NaN stays NaN."""
+    return jnp.where((npred > TRUNCATION) | jnp.isnan(npred), npred, TRUNCATION)
 
 
 def _positive_part(x: Array) -> Array:

@@ -80,6 +80,12 @@ def test_derivatives_at_the_corners(name):
     assert float(first(0.0, -1.0)) == 0.0 and float(first(3.0, -1.0)) == 0.0
 
 
+def test_undefined_predictions_stay_undefined():
+    for n in (0.0, 3.0):
+        assert np.isnan(cash(n, np.nan)) and np.isnan(cash_deviance(n, np.nan))
+        assert np.isnan(cash_terms(jnp.asarray(n), jnp.asarray(np.nan))[0])
+
+
 def test_scoring_terms():
     stat, slope, weight = cash_terms(COUNTS, NPRED)
     np.testing.assert_array_equal(stat, cash_deviance(COUNTS, NPRED))

@@ -436,3 +436,15 @@ def test_whole_process_in_an_ascii_log_with_a_cache_that_changes_nothing(folder,
     for text in texts:
         assert re.fullmatch(PLAIN, text)
         assert re.search(r"amplitude +\(3\.\d+ \+- 0\.\d+\) x 10\^-11 cm-2 s-1 TeV-1", text)
+
+
+def test_an_error_while_programs_compile_ends_as_an_error(folder, tmp_path):
+    """Threads that still compile must not take the process down: in-process tests cannot see that."""
+    models = gj.Models.read(folder / "models.yaml").with_parameter("amplitude", value=1e300)
+    models.write(tmp_path / "huge.yaml")
+    command = [sys.executable, "-m", "gammajax", "fit", str(folder / "datasets.yaml"), str(tmp_path / "huge.yaml")]
+    run = subprocess.run(
+        [*command, "-o", str(tmp_path / "out"), "--no-cache", "--no-plots"], capture_output=True, text=True
+    )
+    assert run.returncode == cli.BAD_INPUT
+    assert run.stderr.startswith("gammajax: error: ") and "terminate" not in run.stderr

@@ -187,6 +187,23 @@ def test_link_inside_one_dataset(spectrum_factory):
     )
 
 
+def test_outside_a_uniform_prior_the_statistic_is_infinite(runs, power_law):
+    for prior in (gj.UniformPrior(min=1, max=2), gj.LogUniformPrior(min=1, max=2)):
+        models = power_law(index=2.5).with_parameter("source.spectral.index", prior=prior)
+        assert float(gj.stat_sum(runs, models)) == np.inf
+        inside = power_law(index=1.5).with_parameter("source.spectral.index", prior=prior)
+        assert np.isfinite(float(gj.stat_sum(runs, inside)))
+
+
+def test_links_that_disagree_are_refused(runs):
+    one, two = (
+        gj.SkyModel(gj.PowerLawSpectralModel(index=gj.Parameter(value, link="i")), name=name)
+        for name, value in (("a", 2.0), ("b", 3.0))
+    )
+    with pytest.raises(gj.InputError, match="linked by 'i' but differ in value"):
+        gj.stat_sum(runs, gj.Models([one, two]))
+
+
 def test_priors(runs, background_runs, power_law):
     free = gj.fit(runs, power_law())
     index, sigma = (float(getattr(free.parameters["source.spectral.index"], k)) for k in ("value", "error"))
@@ -236,6 +253,12 @@ def test_degenerate_directions_are_named(runs):
     }  # fmt: skip
     assert np.isinf(float(result.parameters["a.spectral.amplitude"].error))
     assert "do not constrain" in result.message
+    np.testing.assert_array_equal(result.covariance, np.diag([np.inf, np.inf]))
+    np.testing.assert_array_equal(result.curvature.covariance, result.covariance)
+    assert np.isfinite(result.correlation).all()
+    from gammajax.plots import flux_band
+
+    assert np.isinf(flux_band(result, "a", [1.0])[1]).all()
 
 
 def test_degenerate_local_parameters_are_named(background_runs):

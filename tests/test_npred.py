@@ -130,6 +130,17 @@ def test_two_runs_share_one_program(spectrum_factory, power_law):
     assert traces == 1
 
 
+def test_one_dataset_at_a_time(spectrum_factory, power_law):
+    datasets = gj.Datasets({"a": spectrum_factory(0)})
+    for function in (gj.npred, gj.npred_signal, gj.npred_background, gj.stat_array):
+        with pytest.raises(gj.InputError, match="one dataset at a time"):
+            function(datasets, power_law())
+    without = spectrum_factory(0).replace(counts_off=None)
+    for function in (gj.npred_background, gj.stat_array):
+        with pytest.raises(gj.InputError, match="off counts"):
+            function(without, power_law())
+
+
 def test_missing_exposure_and_counts(spectrum_factory, power_law):
     with pytest.raises(gj.InputError, match="exposure is missing"):
         gj.npred(spectrum_factory(0).replace(exposure=None), power_law())

@@ -62,7 +62,10 @@ def test_norm_of_a_background_model():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: SkyModel(3.0, name="x"), "SkyModel 'x': spectral must be a spectral model, found float"),
+        (
+            lambda: SkyModel(3.0, name="x"),
+            "SkyModel 'x': spectral must be a spectral model or an eqx.Module",
+        ),
         (lambda: SkyModel(PowerLawNormSpectralModel(), name="x"), "expected a differential flux"),
         (lambda: SkyModel(PowerLawSpectralModel(), name="x", apply_irf={"gti": True}), "found 'gti'"),
         (lambda: FoVBackgroundModel(PowerLawSpectralModel(), "run"), "'run-bkg': a norm model is needed"),

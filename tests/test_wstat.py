@@ -142,6 +142,11 @@ def test_negative_signal_is_a_model():
     np.testing.assert_allclose(m, s + 0.1 * b, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_on, n_off", [(0.0, 0.0), (3.0, 0.0), (0.0, 4.0), (3.0, 4.0)])
+def test_undefined_signal_stays_undefined(n_on, n_off):
+    assert np.isnan(STAT(n_on, n_off, 0.1, np.nan))
+
+
 def test_alpha_zero_is_the_limit():
     for s in (0.5, 3.0, 20.0):
         assert float(STAT(5.0, 7.0, 0.0, s)) == pytest.approx(float(cash_deviance(5.0, s)), rel=1e-12)

@@ -53,7 +53,11 @@ __version__ = version("gammajax")
 
 
 def __getattr__(name: str) -> Any:
-    """The bridge to gammapy is loaded when it is used."""
+    """The bridge to gammapy and the pictures are loaded when they are used."""
+    if name == "plots":
+        from importlib import import_module
+
+        return import_module("gammajax.plots")
     if name in ("from_gammapy", "to_gammapy"):
         from gammajax import interop
 

@@ -234,13 +234,14 @@ def prepare(problem: Any, options: FitOptions) -> threading.Event:
         import astropy.table  # noqa: F401
 
         if options.plots:
-            pass
+            import gammajax.figures  # noqa: F401
         if not options.quiet:
             import rich.box
             import rich.table  # noqa: F401
 
     for work in (compile_rest, import_rest):
-        threading.Thread(target=work, daemon=True).start()
+        # not daemons: a thread that is inside XLA while the interpreter ends takes the whole process down with it
+        threading.Thread(target=work).start()
     return ready
 
 

@@ -72,8 +72,11 @@ def flux_band(result: FitResult, model_name: str | None, energy: Any) -> tuple[A
     rows, covariance = _covariance_of(result, [space.names[i] for i in index], space.free[index])
     # a parameter that is linked within the model stands in several columns of the slopes, whose sum this takes
     jacobian = slopes[:, rows]
-    variance = np.einsum("ei,ij,ej->e", jacobian, covariance, jacobian)
+    unconstrained = np.isinf(np.diag(covariance))
+    finite = np.where(np.isfinite(covariance), covariance, 0.0)
+    variance = np.einsum("ei,ij,ej->e", jacobian, finite, jacobian)
     error = np.sqrt(np.maximum(variance, 0.0))
+    error = np.where(np.any(jacobian[:, unconstrained] != 0, axis=1), np.inf, error)
     if isinstance(energy, u.Quantity):
         return u.Quantity(dnde, DNDE), u.Quantity(error, DNDE)
     return dnde, error
