@@ -74,7 +74,7 @@ class SkyModel(ModelBase):
                     f"SkyModel {name!r}: this version handles spectral models of spectra only. Leave {word} out: the "
                     "exposure of a spectrum carries the containment."
                 )
-        if not (isinstance(spectral, eqx.Module) and callable(spectral)):
+        if not callable(spectral) or isinstance(spectral, type):
             raise InputError(
                 f"SkyModel {name!r}: spectral must be a spectral model or an eqx.Module that maps energy to dN/dE, "
                 f"found {spectral!r}."
