@@ -6,16 +6,18 @@ from typing import Any
 import equinox as eqx
 
 from .errors import InputError
+from .lazy import LazyDataset
 
 
 class Datasets(eqx.Module):
     """Datasets by name, in order. Immutable; adding and removing return new containers.
 
     Names live here and not in the datasets, so that runs that differ only in data share one compiled program.
-    Iteration yields the datasets; ``items()``, ``names`` and ``[name]`` or ``[index]`` are there too.
+    Iteration yields the datasets; ``items()``, ``names`` and ``[name]`` or ``[index]`` are there too. Datasets of an
+    index that was read with ``lazy=True`` are read when they are handed out, each once; ``load()`` reads the rest.
     """
 
-    datasets: tuple[Any, ...]
+    entries: tuple[Any, ...]
     names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, datasets: Mapping[str, Any] | Iterable[Any] = (), names: Iterable[str] | None = None):
@@ -29,7 +31,7 @@ class Datasets(eqx.Module):
                 raise InputError("Datasets: names are the keys of the mapping; do not give them twice.")
             names, datasets = tuple(str(n) for n in datasets), tuple(datasets.values())
         elif isinstance(datasets, Datasets) and names is None:
-            names, datasets = datasets.names, datasets.datasets
+            names, datasets = datasets.names, datasets.entries
         else:
             datasets = tuple(datasets)
             names = tuple(f"dataset-{i}" for i in range(len(datasets))) if names is None else tuple(names)
@@ -38,10 +40,19 @@ class Datasets(eqx.Module):
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise InputError(f"Datasets: the name {twice!r} is there twice; names must be unique.")
-        self.names, self.datasets = names, datasets
+        self.names, self.entries = names, datasets
+
+    @property
+    def datasets(self) -> tuple[Any, ...]:
+        """The datasets, all of them read."""
+        return tuple(_loaded(entry) for entry in self.entries)
+
+    def load(self) -> "Datasets":
+        """The same datasets, all of them read: what JAX can take apart after `read` with ``lazy=True``."""
+        return Datasets(self.datasets, self.names)
 
     def items(self) -> Iterator[tuple[str, Any]]:
-        return zip(self.names, self.datasets, strict=True)
+        return zip(self.names, iter(self), strict=True)
 
     def keys(self) -> tuple[str, ...]:
         return self.names
@@ -50,10 +61,10 @@ class Datasets(eqx.Module):
         return self.datasets
 
     def __len__(self) -> int:
-        return len(self.datasets)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.datasets)
+        return map(_loaded, self.entries)
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -62,36 +73,48 @@ class Datasets(eqx.Module):
         if isinstance(key, str):
             if key not in self.names:
                 raise InputError(f"Datasets: there is no dataset {key!r}; names are {_listed(self.names)}.")
-            return self.datasets[self.names.index(key)]
+            return _loaded(self.entries[self.names.index(key)])
         if isinstance(key, slice):
-            return Datasets(self.datasets[key], self.names[key])
-        return self.datasets[key]
+            return Datasets(self.entries[key], self.names[key])
+        return _loaded(self.entries[key])
 
     def select(self, names: Iterable[str]) -> "Datasets":
         """The named datasets, in the given order."""
-        return Datasets({n: self[n] for n in names})
+        names = list(names)
+        for name in names:
+            if name not in self.names:
+                raise InputError(f"Datasets: there is no dataset {name!r}; names are {_listed(self.names)}.")
+        return Datasets([self.entries[self.names.index(name)] for name in names], names)
 
     def __add__(self, other: Any) -> "Datasets":
         other = Datasets(other)
-        return Datasets(self.datasets + other.datasets, self.names + other.names)
+        return Datasets(self.entries + other.entries, self.names + other.names)
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {type(d).__name__}" for name, d in list(self.items())[:20]]
+        shown = list(zip(self.names, self.entries, strict=True))[:20]
+        lines = [f"  {name}: {d if isinstance(d, LazyDataset) else type(d).__name__}" for name, d in shown]
         more = [f"  ... {len(self) - 20} more"] if len(self) > 20 else []
         return "\n".join(["Datasets(", *lines, *more, ")"])
 
     @classmethod
-    def read(cls, filename: Any) -> "Datasets":
-        """Read a YAML index and the files it names; see `read_datasets`."""
+    def read(cls, filename: Any, lazy: bool = False) -> "Datasets":
+        """Read a YAML index and the files it names, now or (``lazy``) each when it is needed; see `read_datasets`.
+
+        Pass ``datasets.load()`` to JAX transformations of your own if the datasets were read lazily.
+        """
         from .index import read_datasets
 
-        return read_datasets(filename)
+        return read_datasets(filename, lazy)
 
     def write(self, filename: Any, overwrite: bool = False) -> None:
         """Write a YAML index and one set of files per dataset beside it; see `write_datasets`."""
         from .index import write_datasets
 
         write_datasets(self, filename, overwrite=overwrite)
+
+
+def _loaded(entry: Any) -> Any:
+    return entry.load() if isinstance(entry, LazyDataset) else entry
 
 
 def _listed(names: Iterable[str], limit: int = 10) -> str:

@@ -1,6 +1,6 @@
 """The YAML index of datasets, as gammapy writes it: names, types and files.
 
-An entry may have ``mask_fit``, which gammapy ignores::
+An entry may have ``mask_fit``, which gammapy ignores, and which replaces the fit mask in the file::
 
     datasets:
     -   name: hess-23523
@@ -8,12 +8,14 @@ An entry may have ``mask_fit``, which gammapy ignores::
         filename: pha_obshess-23523.fits
         mask_fit: {energy_min: 0.66 TeV, energy_max: 30 TeV}
 
-Bins wholly inside the range are fitted. A mask that is no range is written as ``mask_fit: {bins: [false, true, ...]}``.
+Bins wholly inside the range are fitted. A mask that is no range is written as ``mask_fit: {bins: [false, true, ...]}``,
+one per energy; fit masks of maps that differ from pixel to pixel are in the files only.
 """
 
 import hashlib
 import re
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +25,33 @@ from astropy import units as u
 
 from .container import Datasets
 from .errors import InputError
-from .files import as_path, write_files
+from .files import as_path, existing, write_files
 from .fits_table import naming
+from .gadf_map_write import gadf_map_contents
+from .lazy import LazyDataset
+from .map import MapDataset, MapDatasetOnOff
+from .map_files import read_map, read_map_on_off
 from .ogip_write import sibling_paths
 from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from .spectrum_files import contents, read_counts, read_on_off
 from .yaml_files import load_yaml
 
-READERS = {"SpectrumDatasetOnOff": read_on_off, "SpectrumDataset": read_counts}
+READERS = {
+    "SpectrumDatasetOnOff": read_on_off,
+    "SpectrumDataset": read_counts,
+    "MapDataset": read_map,
+    "MapDatasetOnOff": read_map_on_off,
+}
+SPECTRA, MAPS = (SpectrumDataset, SpectrumDatasetOnOff), (MapDataset, MapDatasetOnOff)
 # gammapy's layout: its checksum is over the text, so the same layout gives the same checksum
 LAYOUT: dict[str, Any] = {"sort_keys": False, "indent": 4, "width": 80, "default_flow_style": False}
 
 
-def read_datasets(filename: Any) -> Datasets:
+def read_datasets(filename: Any, lazy: bool = False) -> Datasets:
     """Read a YAML index and the files it names, which are looked for beside it, then as given.
 
-    A checksum that does not match gives a warning: the index may have been edited on purpose.
+    With ``lazy`` a file is read when its dataset is first asked for; the index is checked, and that the files are
+    there, at once. A checksum that does not match gives a warning: the index may have been edited on purpose.
     """
     path = as_path(filename)
     data = load_yaml(path)
@@ -50,9 +63,9 @@ def read_datasets(filename: Any) -> Datasets:
     datasets, names = [], []
     for i, entry in enumerate(data["datasets"]):
         with naming(path):
-            name, dataset = _read_entry(entry, i, path.parent)
-        names.append(name)
-        datasets.append(dataset)
+            dataset = _entry(entry, i, path)
+            names.append(dataset.name)
+            datasets.append(dataset if lazy else dataset.load())
     with naming(path):
         return Datasets(datasets, names)
 
@@ -72,7 +85,7 @@ def _checksum(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _read_entry(entry: Any, i: int, folder: Path) -> tuple[str, Any]:
+def _entry(entry: Any, i: int, index: Path) -> LazyDataset:
     if not isinstance(entry, dict):
         raise InputError(f"datasets[{i}]: found {entry!r}, expected a mapping with name, type and filename.")
     missing = [key for key in ("name", "type", "filename") if key not in entry]
@@ -83,17 +96,24 @@ def _read_entry(entry: Any, i: int, folder: Path) -> tuple[str, Any]:
     name, kind, file = str(entry["name"]), entry["type"], entry["filename"]
     if not isinstance(kind, str) or kind not in READERS:
         raise InputError(
-            f"dataset {name!r}: the type {kind!r} cannot be read; this version reads spectra: {', '.join(READERS)}. "
-            "Remove the entry, or extract a spectrum first."
+            f"dataset {name!r}: the type {kind!r} cannot be read; this version reads {', '.join(READERS)}. "
+            "Remove the entry."
         )
     given = as_path(file)
-    beside = folder / given
-    path = beside if beside.exists() or not given.exists() else given
-    dataset = READERS[kind](path)
-    if entry.get("mask_fit") is not None:
+    beside = index.parent / given
+    path = beside if existing(beside) is not None or existing(given) is None else given
+    if existing(path) is None:
+        raise InputError(f"dataset {name!r}: {path}: the file was not found. Correct filename in the index.")
+    return LazyDataset(name, kind, partial(_read, kind, path, entry.get("mask_fit"), name, index))
+
+
+def _read(kind: str, path: Path, mask_fit: Any, name: str, index: Path) -> Any:
+    with naming(index):
+        dataset = READERS[kind](path)
+        if mask_fit is None:
+            return dataset
         with naming(f"dataset {name!r}"):
-            dataset = dataset.replace(mask_fit=_read_mask(entry["mask_fit"], dataset))
-    return name, dataset
+            return dataset.replace(mask_fit=_read_mask(mask_fit, dataset))
 
 
 def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
@@ -108,7 +128,7 @@ def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
             raise InputError(
                 f"mask_fit: found {len(bins)} bins, expected {dataset.n_reco}, one per energy bin of the file."
             )
-        return np.array(bins)
+        return _for_pixels(np.array(bins), dataset)
     limits = {}
     for key, text in entry.items():
         try:
@@ -120,17 +140,23 @@ def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
     return dataset.energy_mask(**limits)
 
 
+def _for_pixels(bins: np.ndarray, dataset: Any) -> np.ndarray:
+    """A mask in energy, of the shape of the counts."""
+    return np.broadcast_to(bins.reshape(-1, *(1 for _ in dataset.pixels)), dataset.data_shape)
+
+
 def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -> None:
     """Write a YAML index and the files of every dataset beside it; all of them or none.
 
     On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they lack what OGIP needs (a
-    livetime); spectra with known background in the GADF region form. gammapy reads the result with `Datasets.read`.
+    livetime); spectra with known background in the GADF region form; maps in the GADF form. gammapy reads the result
+    with `Datasets.read`.
     """
     path = as_path(filename)
     files: dict[Path, bytes] = {}
     entries = []
     for name, dataset in datasets.items():
-        if not isinstance(dataset, SpectrumDataset | SpectrumDatasetOnOff):
+        if not isinstance(dataset, SPECTRA + MAPS):
             raise InputError(
                 f"dataset {name!r}: {type(dataset).__name__} cannot be written; this version writes "
                 f"{', '.join(READERS)}."
@@ -138,10 +164,13 @@ def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -
         ogip = isinstance(dataset, SpectrumDatasetOnOff) and _fits_ogip(dataset)
         target = _target(path.parent, name, dataset.tag, {path, *files})
         with naming(f"dataset {name!r}"):
-            files |= contents(dataset, target, name, "ogip" if ogip else "gadf")
+            if isinstance(dataset, MAPS):
+                files[target] = gadf_map_contents(dataset, name)
+            else:
+                files |= contents(dataset, target, name, "ogip" if ogip else "gadf")
         entry: dict[str, Any] = {"name": name, "type": dataset.tag, "filename": target.name}
         if dataset.mask_fit is not None:
-            entry["mask_fit"] = _mask_entry(np.asarray(dataset.mask_fit), dataset)
+            entry |= _mask_entry(np.asarray(dataset.mask_fit), dataset)
         entries.append(entry)
     text = yaml.safe_dump({"datasets": entries, "metadata": {"creator": "gammajax"}}, **LAYOUT)
     # the index comes last: once it is there, all it names is there
@@ -170,9 +199,13 @@ def _target(folder: Path, name: str, tag: str, taken: set[Path]) -> Path:
 
 
 def _mask_entry(mask: np.ndarray, dataset: Any) -> dict[str, Any]:
-    inside = np.flatnonzero(mask)
+    """The fit mask as an entry of the index, where it is one of energies."""
+    bins = mask.reshape(dataset.n_reco, -1)[:, 0]
+    if not np.array_equal(_for_pixels(bins, dataset), mask):
+        return {}
+    inside = np.flatnonzero(bins)
     if inside.size:
         low, high = (float(dataset.energy_edges[i]) for i in (inside[0], inside[-1] + 1))
         if np.array_equal(dataset.energy_mask(low, high), mask):
-            return {"energy_min": f"{low!r} TeV", "energy_max": f"{high!r} TeV"}
-    return {"bins": [bool(b) for b in mask]}
+            return {"mask_fit": {"energy_min": f"{low!r} TeV", "energy_max": f"{high!r} TeV"}}
+    return {"mask_fit": {"bins": [bool(b) for b in bins]}}

@@ -5,15 +5,18 @@ joint fits of ten thousand runs do nothing else here.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .convert import is_concrete
 from .errors import InputError
-from .npred import Spectrum
+from .gti import GTI
+from .map import MapBase
+from .npred import Counts
 from .sky_model import FoVBackgroundModel, SkyModel
-from .spectrum import SpectrumDatasetOnOff
+from .statistic import WStatistic
 
 LIKELIHOOD_AXES = {
     "energy_edges": ("energy edges",),
@@ -26,23 +29,43 @@ LIKELIHOOD_AXES = {
     "exposure": ("energy_true",),
     "edisp": ("energy_true", "energy"),
     "mask_safe": ("energy",),
+    "gti_start": ("intervals",),
+    "gti_stop": ("intervals",),
+    "gti_reference": (),
 }
-"""Axes of the arrays that enter a likelihood: how joint fits pad them."""
+"""Axes of the arrays of spectra that enter a likelihood: how joint fits pad them."""
 
 
-def fitted_bins(dataset: Spectrum) -> Any:
-    """The mask as an array, all True where there is none; shape (n_reco,)."""
+@dataclass(frozen=True)
+class SpectrumProgram:
+    """Static side of a spectrum inside a fit; calling it with arrays gives the dataset."""
+
+    type: type
+    nodes: int
+
+    def __call__(self, **arrays: Any) -> Any:
+        times = {field: arrays.pop(f"gti_{field}", None) for field in ("start", "stop", "reference")}
+        if times["start"] is None:
+            return self.type(**arrays, nodes=self.nodes)
+        gti = object.__new__(GTI)
+        for field, value in times.items():
+            object.__setattr__(gti, field, value)
+        return self.type(**arrays, gti=gti, nodes=self.nodes)
+
+
+def fitted_bins(dataset: Counts) -> Any:
+    """The mask as an array, all True where there is none; of the shape of the counts."""
     fields = vars(dataset)
     safe, fit = fields["mask_safe"], fields["mask_fit"]
     if safe is None and fit is None:
-        return np.ones(len(fields["energy_edges"]) - 1, bool)
+        return np.ones(dataset.data_shape, bool)
     if safe is None or fit is None:
         return fit if safe is None else safe
     return safe & fit
 
 
-def likelihood_arrays(dataset: Spectrum) -> dict[str, Any]:
-    """The arrays that enter the likelihood, by constructor argument; `LIKELIHOOD_AXES` names their axes."""
+def likelihood_arrays(dataset: Any) -> dict[str, Any]:
+    """The arrays of a spectrum that enter the likelihood, by constructor argument; `LIKELIHOOD_AXES` has their axes."""
     fields = vars(dataset)
     arrays = {name: fields[name] for name in LIKELIHOOD_AXES if name in fields}
     if arrays["exposure"] is None:
@@ -58,12 +81,12 @@ def likelihood_arrays(dataset: Spectrum) -> dict[str, Any]:
 def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
     """Raise an `InputError` if the dataset cannot enter a fit with these models."""
     what = f"Dataset {name!r}"
-    if not isinstance(dataset, Spectrum):
+    if not isinstance(dataset, Counts):
         raise InputError(f"{what}: found {type(dataset).__name__}, expected a dataset.")
     fields = vars(dataset)
     if fields["counts"] is None:
         raise InputError(f"{what}: there are no counts. Read or simulate them first.")
-    on_off = isinstance(dataset, SpectrumDatasetOnOff)
+    on_off = isinstance(dataset, WStatistic)
     _check_models(dataset, on_off, what, models)
     if on_off and fields["counts_off"] is None:
         raise InputError(f"{what}: there are no off counts. Read the background file, or fit a SpectrumDataset.")
@@ -74,20 +97,20 @@ def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
         kept = {k: "all" if fields[k] is None else int(np.sum(fields[k])) for k in ("mask_safe", "mask_fit")}
         raise InputError(
             f"{what}: the mask excludes every bin (mask_safe keeps {kept['mask_safe']}, mask_fit {kept['mask_fit']} of "
-            f"{len(mask)}). Widen the fit range, or leave the dataset out."
+            f"{np.size(mask)}). Widen the fit range, or leave the dataset out."
         )
     if on_off and is_concrete(fields["acceptance"]) and is_concrete(fields["acceptance_off"]):
         on, off = np.asarray(fields["acceptance"]), np.asarray(fields["acceptance_off"])
         bad = np.asarray(mask) & ~((on > 0) & (off > 0))
         if bad.any():
-            first = int(np.argmax(bad))
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(
                 f"{what}: alpha must be positive in fitted bins, found acceptance {on[first]} and acceptance_off "
-                f"{off[first]} in bin {first} ({int(bad.sum())} such bins). Exclude them with mask_safe."
+                f"{off[first]} in bin {', '.join(map(str, first))} ({int(bad.sum())} such bins). Exclude them with mask_safe."
             )
 
 
-def _check_models(dataset: Spectrum, on_off: bool, what: str, models: Sequence[Any]) -> None:
+def _check_models(dataset: Any, on_off: bool, what: str, models: Sequence[Any]) -> None:
     fields = vars(dataset)
     backgrounds = [m.name for m in models if isinstance(m, FoVBackgroundModel)]
     if len(backgrounds) > 1:
@@ -99,5 +122,13 @@ def _check_models(dataset: Spectrum, on_off: bool, what: str, models: Sequence[A
         )
     if backgrounds and fields["background"] is None:
         raise InputError(f"{what}: the model {backgrounds[0]!r} scales a background that is missing.")
+    for model in models:
+        if isinstance(model, SkyModel) and model.temporal is not None:
+            model.check_times(fields["gti"], what)
+        if isinstance(model, SkyModel) and model.spatial is None and isinstance(dataset, MapBase):
+            raise InputError(
+                f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
+                "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
+            )
     if fields["exposure"] is None and any(isinstance(m, SkyModel) and m.flags[0] for m in models):
         raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")

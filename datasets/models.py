@@ -332,7 +332,7 @@ def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
         leaves, treedef = jax.tree_util.tree_flatten(model, is_leaf=is_parameter)
         ordered = iter(names)
         leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
-        new.append(jax.tree_util.tree_unflatten(treedef, leaves))
+        new.append(type(model).settled(jax.tree_util.tree_unflatten(treedef, leaves)))
     # names and types are as before, and the checks of a constructor cost as much as the change itself
     container = object.__new__(Models)
     object.__setattr__(container, "models", tuple(new))

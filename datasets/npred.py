@@ -6,16 +6,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .counts_base import CountsBase
 from .errors import InputError
+from .footprint import Response, place, plan, stage
+from .map import MapBase, MapDataset, MapDatasetOnOff
 from .models import Models
-from .sky_model import FoVBackgroundModel, SkyModel
-from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from .spectrum import SpectrumBase, SpectrumDataset, SpectrumDatasetOnOff
+from .statistic import WStatistic
 
 Spectrum = SpectrumDataset | SpectrumDatasetOnOff
+Counts = Spectrum | MapDataset | MapDatasetOnOff
 
 
-def npred_signal(dataset: Spectrum, models: Any, name: str | None = None) -> jax.Array:
-    """Counts predicted from the sky models, shape (n_reco,).
+def npred_signal(dataset: Any, models: Any, name: str | None = None) -> jax.Array:
+    """Counts predicted from the sky models, of the shape of the counts.
 
     Sum over the models of R^T (exposure x flux), with the flux integrated over each true-energy bin. ``name`` is the
     dataset's name; it selects among models with ``datasets_names``.
@@ -24,15 +29,15 @@ def npred_signal(dataset: Spectrum, models: Any, name: str | None = None) -> jax
     return signal(dataset, list(Models(models).acting_on(name)))
 
 
-def npred_background(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
-    """Predicted background counts in the on region, shape (n_reco,).
+def npred_background(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
+    """Predicted background counts in the on region, of the shape of the counts.
 
     `SpectrumDataset`: the background times the norms of its `FoVBackgroundModel`. `SpectrumDatasetOnOff`: alpha times
     the off expectation, profiled for the signal of ``models``.
     """
     _check(dataset)
     chosen = Models(models).acting_on(name)
-    if isinstance(dataset, SpectrumDatasetOnOff):
+    if isinstance(dataset, WStatistic):
         if dataset.counts is None or dataset.counts_off is None:
             raise InputError(
                 "npred_background: the background of an on/off dataset is profiled from counts and off "
@@ -42,23 +47,23 @@ def npred_background(dataset: Spectrum, models: Any = (), name: str | None = Non
     return background(dataset, chosen)
 
 
-def npred(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
-    """Predicted counts, signal plus background, shape (n_reco,). Pure: jit, vmap and grad work on dataset and models.
+def npred(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
+    """Predicted counts, signal plus background, of the shape of the counts.
 
-    Negative predictions (of a negative amplitude, say) are not clipped.
+    Pure: jit, vmap and grad work on dataset and models. Negative predictions (of a negative amplitude, say) are not clipped.
     """
     _check(dataset)
     chosen = Models(models).acting_on(name)
     counts = signal(dataset, chosen)
-    if isinstance(dataset, SpectrumDatasetOnOff):
+    if isinstance(dataset, WStatistic):
         if dataset.counts is None or dataset.counts_off is None:
             return counts
         return counts + dataset.npred_background(counts)
     return counts + background(dataset, chosen)
 
 
-def stat_array(dataset: Spectrum, models: Any = (), name: str | None = None) -> jax.Array:
-    """Fit statistic per bin (``cash`` or ``wstat``), shape (n_reco,); 0 outside the mask. Priors are not in it."""
+def stat_array(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
+    """Fit statistic per bin (``cash`` or ``wstat``), of the shape of the counts; 0 outside the mask. Priors are not in it."""
     _check(dataset)
     chosen = Models(models).acting_on(name)
     if dataset.counts is None or getattr(dataset, "counts_off", dataset.counts) is None:
@@ -67,15 +72,15 @@ def stat_array(dataset: Spectrum, models: Any = (), name: str | None = None) -> 
     return masked(dataset, dataset.stat_bins, predict(dataset, chosen))
 
 
-def predict(dataset: Spectrum, models: Models | Sequence[Any]) -> jax.Array:
+def predict(dataset: Any, models: Models | Sequence[Any]) -> jax.Array:
     """The prediction that enters the dataset's statistic: npred for cash, npred_signal for wstat."""
+    if not isinstance(dataset, CountsBase):
+        return dataset.predict(models)
     counts = signal(dataset, models)
-    return (
-        counts if isinstance(dataset, SpectrumDatasetOnOff) else counts + background(dataset, models, fitted_only=True)
-    )
+    return counts if isinstance(dataset, WStatistic) else counts + background(dataset, models, fitted_only=True)
 
 
-def masked(dataset: Spectrum, function: Any, prediction: jax.Array) -> jax.Array:
+def masked(dataset: Any, function: Any, prediction: jax.Array) -> jax.Array:
     """``function(prediction)`` inside the mask, 0 with zero slope outside."""
     if dataset.mask is None:
         return function(prediction)
@@ -84,15 +89,59 @@ def masked(dataset: Spectrum, function: Any, prediction: jax.Array) -> jax.Array
     return jnp.where(mask, function(jnp.where(mask, prediction, 1.0)), 0.0)
 
 
-def signal(dataset: Spectrum, models: Models | Sequence[Any]) -> jax.Array:
-    """Counts of the sky models among ``models``; models that share the response are folded together."""
-    edges = jnp.asarray(dataset.energy_true_edges)
-    dispersed, direct = None, None
+def signal(dataset: Any, models: Models | Sequence[Any]) -> jax.Array:
+    """Counts of the sky models and templates among ``models``."""
+    sources = [m for m in models if isinstance(m, SkyModel)]
+    total = (_of_map if isinstance(dataset, MapBase) else _of_spectrum)(dataset, sources)
     for model in models:
-        if not isinstance(model, SkyModel):
-            continue
-        apply_exposure, _, apply_edisp = model.flags
-        counts = model.integrate_bins(edges, dataset.nodes)
+        if isinstance(model, TemplateNPredModel):
+            total = total + template(dataset, model)
+    return total
+
+
+def template(dataset: Any, model: TemplateNPredModel) -> jax.Array:
+    """Counts of a template times its norm at the centres of the energy bins."""
+    if jnp.shape(model.counts) != dataset.data_shape:
+        raise InputError(
+            f"Model {model.name!r}: its counts have shape {jnp.shape(model.counts)}, expected {dataset.data_shape} as "
+            "the dataset has. Make the template on the same axes and pixels."
+        )
+    return jnp.asarray(model.counts) * per_energy(dataset, model.evaluate(_centres(dataset)))
+
+
+def per_energy(dataset: Any, values: Any) -> Any:
+    """Values (n_reco,) in a shape that broadcasts to the counts."""
+    return values.reshape(-1, *(1 for _ in dataset.pixels))
+
+
+def _centres(dataset: Any) -> Any:
+    edges = jnp.asarray(dataset.energy_edges)
+    return jnp.sqrt(edges[:-1] * edges[1:])
+
+
+def flux(dataset: Any, model: SkyModel) -> Any:
+    """Flux in each true-energy bin, mean over the good time intervals: (n_true,) s-1 cm-2."""
+    counts = model.integrate_bins(jnp.asarray(dataset.energy_true_edges), dataset.nodes)
+    return counts if model.temporal is None else counts * model.mean_over(dataset.gti, type(dataset).__name__)
+
+
+def _of_map(dataset: Any, sources: list[SkyModel]) -> jax.Array:
+    edges = jnp.asarray(dataset.energy_true_edges)
+    response, energy = Response.of(dataset), jnp.sqrt(edges[:-1] * edges[1:])
+    total = jnp.zeros(dataset.data_shape, edges.dtype)
+    for model in sources:
+        footprint = stage(response, model, plan(dataset, model))
+        counts = footprint.counts(model.spatial, flux(dataset, model), energy)
+        total = place(total, counts, footprint.x, footprint.y)
+    return total
+
+
+def _of_spectrum(dataset: SpectrumBase, sources: list[SkyModel]) -> jax.Array:
+    """Models that share the response are folded together."""
+    dispersed, direct = None, None
+    for model in sources:
+        apply_exposure, _, apply_edisp, _ = model.flags
+        counts = flux(dataset, model)
         if apply_exposure:
             if dataset.exposure is None:
                 raise InputError(
@@ -104,7 +153,7 @@ def signal(dataset: Spectrum, models: Models | Sequence[Any]) -> jax.Array:
             dispersed = counts if dispersed is None else dispersed + counts
         else:
             direct = counts if direct is None else direct + counts
-    npred = jnp.zeros(dataset.n_reco, edges.dtype)
+    npred = jnp.zeros(dataset.n_reco, jnp.asarray(dataset.energy_true_edges).dtype)
     if dispersed is not None:
         npred = dataset.apply_response(dispersed)
     if direct is not None:
@@ -112,7 +161,7 @@ def signal(dataset: Spectrum, models: Models | Sequence[Any]) -> jax.Array:
     return npred
 
 
-def background(dataset: SpectrumDataset, models: Models | Sequence[Any], *, fitted_only: bool = False) -> jax.Array:
+def background(dataset: Any, models: Models | Sequence[Any], *, fitted_only: bool = False) -> jax.Array:
     """The dataset's background times the norm of its background model.
 
     With ``fitted_only`` the values outside the mask mean nothing, and are such that a norm which overflows there only
@@ -123,16 +172,32 @@ def background(dataset: SpectrumDataset, models: Models | Sequence[Any], *, fitt
         raise InputError(f"One background model per dataset: found {', '.join(repr(m.name) for m in acting)}.")
     if not acting:
         return dataset.npred_background()
-    edges = jnp.asarray(dataset.energy_edges)
-    energy = jnp.sqrt(edges[:-1] * edges[1:])
+    kept = None
     if fitted_only and dataset.mask is not None:
         mask = jnp.asarray(dataset.mask)
-        energy = jnp.where(mask, energy, energy[jnp.argmax(mask)])
-    return dataset.npred_background(acting[0].evaluate(energy))
+        kept = mask.reshape(mask.shape[0], -1).any(axis=1)
+    norm = per_energy(dataset, background_norm(dataset, acting[0], kept))
+    if acting[0].spatial is not None:
+        norm = norm * on_sky(dataset, acting[0])
+    return dataset.npred_background(norm)
+
+
+def background_norm(dataset: Any, model: FoVBackgroundModel, kept: Any = None) -> Any:
+    """Norm at the centres of the energy bins, (n_reco,); at those not ``kept`` that of the first one which is."""
+    energy = _centres(dataset)
+    return model.evaluate(energy if kept is None else jnp.where(kept, energy, energy[jnp.argmax(kept)]))
+
+
+def on_sky(dataset: Any, model: FoVBackgroundModel) -> Any:
+    """The spatial norm of a background model at the pixel centres: (ny, nx), or (n_reco, ny, nx)."""
+    if not isinstance(dataset, MapBase):
+        raise InputError(f"Model {model.name!r} has a spatial norm, and the dataset is a spectrum. Remove it.")
+    x, y = dataset.geom.pixel_grid
+    return model.spatial.evaluate(dataset.geom.pixel_to_vector(jnp.asarray(x), jnp.asarray(y)), _centres(dataset))
 
 
 def _check(dataset: Any) -> None:
-    if not isinstance(dataset, Spectrum):
+    if not isinstance(dataset, Counts):
         raise InputError(
             f"Found {type(dataset).__name__}, expected one dataset. Predictions are made for one dataset at a time: "
             "gj.npred(datasets['name'], models, name='name'); sums over Datasets come from gj.stat_sum and gj.fit."

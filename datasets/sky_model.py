@@ -1,4 +1,4 @@
-"""Source and background models: a spectrum with a name and the datasets it acts on."""
+"""Source and background models: a spectrum, and perhaps a shape and a light curve, with a name and datasets."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -6,12 +6,17 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from astropy import units as u
 
 from ..kernels.quadrature import integrate_bins
 from .errors import InputError
+from .parameter import frozen_array
+from .spatial_base import SpatialModel
+from .spatial_sizes import Sizes, sizes_of
 from .spectral_base import DNDE, SpectralModel
 from .spectral_models import PowerLawNormSpectralModel
+from .temporal_base import TemporalModel
 
 APPLY_IRF = {"exposure": True, "psf": True, "edisp": True}
 
@@ -26,6 +31,8 @@ class ModelBase(eqx.Module):
     """A named model that acts on some datasets."""
 
     tag: ClassVar[tuple[str, ...]] = ()
+    # fields that hold parameters or tables, by the word that stands for them in full parameter names
+    parts: ClassVar[tuple[str, ...]] = ("spectral",)
     spectral: eqx.AbstractVar[Any]
     name: eqx.AbstractVar[str]
     datasets_names: eqx.AbstractVar[tuple[str, ...] | None]
@@ -38,7 +45,11 @@ class ModelBase(eqx.Module):
     @property
     def components(self) -> dict[str, Any]:
         """Model components by the word that stands for them in full parameter names."""
-        return {"spectral": self.spectral}
+        return {part: getattr(self, part) for part in self.parts if getattr(self, part) is not None}
+
+    def settled(self) -> Any:
+        """The model itself, or a copy whose static choices follow its present numbers."""
+        return self
 
     def replace(self, **changes: Any) -> Any:
         """A copy with changed fields."""
@@ -46,18 +57,25 @@ class ModelBase(eqx.Module):
 
 
 class SkyModel(ModelBase):
-    """A source: spectral model, name, and the datasets it acts on (all when ``datasets_names`` is None).
+    """A source: spectrum, shape, light curve, name, and the datasets it acts on (all when ``datasets_names`` is None).
 
-    ``spectral`` is a `SpectralModel` or any ``eqx.Module`` that maps energies in TeV (any shape) to dN/dE in
-    TeV-1 s-1 cm-2; the inexact arrays of such a module are its free parameters. ``apply_irf`` switches parts of the
-    response off: ``{"exposure": True, "psf": True, "edisp": True}``.
+    Parameters
+    ----------
+    spectral : a `SpectralModel`, or any ``eqx.Module`` that maps energies in TeV (any shape) to dN/dE in
+        TeV-1 s-1 cm-2; the inexact arrays of such a module are its free parameters
+    spatial : a `SpatialModel`; maps need one. A spectrum, whose exposure carries the containment, takes no notice of it
+    temporal : a `TemporalModel`; its mean over the good time intervals of a dataset multiplies the flux
+    apply_irf : switches parts of the response off: ``{"exposure": True, "psf": True, "edisp": True}``
     """
 
     spectral: Any
+    spatial: SpatialModel | None
+    temporal: TemporalModel | None
     name: str = eqx.field(static=True)
     datasets_names: tuple[str, ...] | None = eqx.field(static=True)
     flags: tuple[Any, ...] = eqx.field(static=True)
     tag = ("SkyModel", "sky-model")
+    parts = ("spectral", "spatial", "temporal")
 
     def __init__(
         self,
@@ -65,15 +83,12 @@ class SkyModel(ModelBase):
         name: str = "source",
         datasets_names: Any = None,
         apply_irf: dict[str, bool] | None = None,
-        spatial: None = None,
-        temporal: None = None,
+        spatial: SpatialModel | None = None,
+        temporal: TemporalModel | None = None,
     ):
-        for word, part in (("spatial", spatial), ("temporal", temporal)):
-            if part is not None:
-                raise InputError(
-                    f"SkyModel {name!r}: this version handles spectral models of spectra only. Leave {word} out: the "
-                    "exposure of a spectrum carries the containment."
-                )
+        for word, part, kind in (("spatial", spatial, SpatialModel), ("temporal", temporal, TemporalModel)):
+            if not isinstance(part, kind | None):
+                raise InputError(f"SkyModel {name!r}: {word} must be a {kind.__name__}, found {part!r}.")
         if not callable(spectral) or isinstance(spectral, type):
             raise InputError(
                 f"SkyModel {name!r}: spectral must be a spectral model or an eqx.Module that maps energy to dN/dE, "
@@ -95,11 +110,29 @@ class SkyModel(ModelBase):
                 f"{DNDE!r}. Multiply a norm model by a flux model."
             )
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
-        self.flags = tuple(bool(switches[key]) for key in APPLY_IRF)
+        self.spatial, self.temporal = spatial, temporal
+        self.flags = (*(bool(switches[key]) for key in APPLY_IRF), sizes_of(spatial))
 
     @property
     def apply_irf(self) -> dict[str, bool]:
-        return dict(zip(APPLY_IRF, self.flags, strict=True))
+        return dict(zip(APPLY_IRF, self.flags[:3], strict=True))
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """What sets the size of the image of the source, fixed when the model is made."""
+        return self.flags[3]
+
+    def bare(self) -> "SkyModel":
+        """A copy without names: programs are shared by models that differ in nothing else."""
+        copy = object.__new__(SkyModel)
+        for field, value in (vars(self) | {"name": "", "datasets_names": None}).items():
+            object.__setattr__(copy, field, value)
+        return copy
+
+    def settled(self) -> "SkyModel":
+        if self.spatial is None or sizes_of(self.spatial) == self.flags[3]:
+            return self
+        return self.replace()
 
     def replace(self, **changes):
         fields = {
@@ -107,6 +140,8 @@ class SkyModel(ModelBase):
             "name": self.name,
             "datasets_names": self.datasets_names,
             "apply_irf": self.apply_irf,
+            "spatial": self.spatial,
+            "temporal": self.temporal,
         }
         return SkyModel(**(fields | changes))
 
@@ -116,6 +151,21 @@ class SkyModel(ModelBase):
             return self.spectral.integrate_bins(edges, order)
         return integrate_bins(self.spectral, edges, order)
 
+    def mean_over(self, gti: Any, where: str) -> Any:
+        """Mean of the light curve over good time intervals (`GTI`); 1 without a temporal model."""
+        if self.temporal is None:
+            return 1.0
+        self.check_times(gti, where)
+        return self.temporal.mean(gti)
+
+    def check_times(self, gti: Any, where: str) -> None:
+        """Raise an `InputError` where a light curve has no good time intervals to be averaged over."""
+        if gti is None or np.size(gti.start) == 0:
+            raise InputError(
+                f"{where}: model {self.name!r} has a light curve, and the dataset has no good time intervals to "
+                "average it over. Give gti=GTI(...)."
+            )
+
 
 def background_name(datasets_names: tuple[str, ...] | None) -> str:
     """Name of a background model that was given none."""
@@ -123,15 +173,26 @@ def background_name(datasets_names: tuple[str, ...] | None) -> str:
 
 
 class FoVBackgroundModel(ModelBase):
-    """A norm spectrum that multiplies the background of its dataset, evaluated at bin centres."""
+    """A norm spectrum, and perhaps a norm on the sky, that multiply the background of a dataset.
+
+    Both are evaluated at the centres of energy bins and pixels; the numbers of ``spatial`` are taken without unit.
+    """
 
     spectral: Any
+    spatial: SpatialModel | None
     name: str = eqx.field(static=True)
     datasets_names: tuple[str, ...] | None = eqx.field(static=True)
     tag = ("FoVBackgroundModel", "fov-bkg")
+    parts = ("spectral", "spatial")
     flags = ()
 
-    def __init__(self, spectral: Any = None, datasets_names: Any = None, name: str | None = None):
+    def __init__(
+        self,
+        spectral: Any = None,
+        datasets_names: Any = None,
+        name: str | None = None,
+        spatial: SpatialModel | None = None,
+    ):
         names = _names(datasets_names)
         if spectral is None:
             spectral = PowerLawNormSpectralModel()
@@ -142,9 +203,61 @@ class FoVBackgroundModel(ModelBase):
                 f"FoVBackgroundModel {name!r}: a norm model is needed (PowerLawNormSpectralModel, say), "
                 f"found {type(spectral).__name__} with unit {spectral.unit!r}."
             )
-        self.spectral, self.name, self.datasets_names = spectral, str(name), names
+        if not isinstance(spatial, SpatialModel | None) or (spatial is not None and spatial.scheme == "point"):
+            raise InputError(
+                f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {spatial!r}."
+            )
+        self.spectral, self.spatial, self.name, self.datasets_names = spectral, spatial, str(name), names
 
     def evaluate(self, energy: Any) -> jax.Array:
         """Norm at ``energy`` (TeV)."""
         model = self.spectral
         return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
+
+
+class TemplateNPredModel(ModelBase):
+    """Counts given as a map, times a norm spectrum: signal that no response acts on.
+
+    ``counts`` has the shape of the counts of its datasets, (n_reco, ny, nx) or (n_reco,); the norm is evaluated at bin
+    centres. By default it is a `PowerLawNormSpectralModel` with frozen tilt.
+    """
+
+    spectral: Any
+    counts: Any
+    name: str = eqx.field(static=True)
+    datasets_names: tuple[str, ...] | None = eqx.field(static=True)
+    filename: str | None = eqx.field(static=True)
+    tag = ("TemplateNPredModel", "template-npred")
+    parts = ("spectral", "counts")
+    flags = ()
+
+    def __init__(
+        self,
+        counts: Any,
+        spectral: Any = None,
+        name: str = "template",
+        datasets_names: Any = None,
+        filename: str | None = None,
+    ):
+        spectral = PowerLawNormSpectralModel() if spectral is None else spectral
+        if isinstance(spectral, SpectralModel) and spectral.unit != "":
+            raise InputError(
+                f"TemplateNPredModel {name!r}: a norm model is needed (PowerLawNormSpectralModel, say), "
+                f"found {type(spectral).__name__} with unit {spectral.unit!r}."
+            )
+        self.counts = as_counts(counts, f"TemplateNPredModel {name!r}")
+        self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
+        self.filename = None if filename is None else str(filename)
+
+    def evaluate(self, energy: Any) -> jax.Array:
+        """Norm at ``energy`` (TeV)."""
+        model = self.spectral
+        return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
+
+
+def as_counts(counts: Any, what: str) -> Any:
+    """Finite numbers, one per bin."""
+    counts = frozen_array(counts)
+    if isinstance(counts, np.ndarray) and not np.all(np.isfinite(counts)):
+        raise InputError(f"{what}: counts must be finite, found {int(np.sum(~np.isfinite(counts)))} NaN or infinite.")
+    return counts

@@ -30,11 +30,14 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Structure:
-    """What chooses the program of one model: enough to rebuild it from its numbers."""
+    """What chooses the program of one model: enough to rebuild it from its numbers.
+
+    ``treedefs``: the tree of each part (spectrum, shape, ...), None for one that is not there.
+    """
 
     type: type
     flags: tuple[Any, ...]
-    treedef: Any
+    treedefs: tuple[Any, ...]
     kinds: tuple[tuple[Any, ...], ...]
 
     def build(self, numbers: list[Any]) -> ModelBase:
@@ -46,36 +49,52 @@ class Structure:
             else (kind[1] if kind[0] == "static" else next(values))
             for kind in self.kinds
         ]
-        spectral = jax.tree_util.tree_unflatten(self.treedef, leaves)
         model: Any = object.__new__(self.type)
-        for field, value in (("spectral", spectral), ("name", ""), ("datasets_names", None), ("flags", self.flags)):
-            if field != "flags" or self.flags:
+        start = 0
+        for part, treedef in zip(self.type.parts, self.treedefs, strict=True):
+            stop = start if treedef is None else start + treedef.num_leaves
+            value = None if treedef is None else jax.tree_util.tree_unflatten(treedef, leaves[start:stop])
+            object.__setattr__(model, part, value)
+            start = stop
+        for field, value in (("name", ""), ("datasets_names", None), ("flags", self.flags), ("filename", None)):
+            if field in self.type.__dataclass_fields__:
                 object.__setattr__(model, field, value)
         return model
 
 
 def take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
     """Structure of a model and its items; item names are full parameter names."""
-    spectral = model.spectral
-    foreign = not isinstance(spectral, SpectralModel)
-    leaves, treedef = jax.tree_util.tree_flatten(spectral, is_leaf=is_parameter)
-    names = _item_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
     kinds: list[tuple[Any, ...]] = []
     items: list[Item] = []
-    for name, leaf in zip(names, leaves, strict=True):
-        full = f"{model.name}.spectral.{name}"
-        if is_parameter(leaf):
-            kinds.append(("parameter", leaf.scale))
-            items.append(Item("parameter", full, leaf))
-        elif foreign and eqx.is_inexact_array(leaf):
-            kinds.append(("weights", np.shape(leaf)))
-            items.append(Item("weights", full, leaf))
-        elif eqx.is_array(leaf):
-            kinds.append(("data", np.shape(leaf)))
-            items.append(Item("data", full, leaf))
-        else:
-            kinds.append(("static", leaf))
-    return Structure(type(model), model.flags, treedef, tuple(kinds)), items
+    treedefs: list[Any] = []
+    for part, content, foreign in _parts(model):
+        if content is None:
+            treedefs.append(None)
+            continue
+        leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
+        treedefs.append(treedef)
+        names = _item_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
+        for name, leaf in zip(names, leaves, strict=True):
+            full = f"{model.name}.{part}.{name}" if name else f"{model.name}.{part}"
+            if is_parameter(leaf):
+                kinds.append(("parameter", leaf.scale))
+                items.append(Item("parameter", full, leaf))
+            elif foreign and eqx.is_inexact_array(leaf):
+                kinds.append(("weights", np.shape(leaf)))
+                items.append(Item("weights", full, leaf))
+            elif eqx.is_array(leaf):
+                kinds.append(("data", np.shape(leaf)))
+                items.append(Item("data", full, leaf))
+            else:
+                kinds.append(("static", leaf))
+    return Structure(type(model), model.flags, tuple(treedefs), tuple(kinds)), items
+
+
+def _parts(model: ModelBase) -> Iterator[tuple[str, Any, bool]]:
+    """Name and content of each part, and whether it is a spectrum from elsewhere (whose arrays are weights)."""
+    for part in type(model).parts:
+        content = vars(model)[part]
+        yield part, content, part == "spectral" and not isinstance(content, SpectralModel)
 
 
 def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
@@ -84,7 +103,14 @@ def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
         item.name
         for model in models
         for item, free in zip(
-            (i for i in take_apart(model)[1] if i.kind == "parameter"), _declared_free(model.spectral), strict=True
+            (i for i in take_apart(model)[1] if i.kind == "parameter"),
+            (
+                free
+                for part in model.components.values()
+                if eqx.is_array(part) is False
+                for free in _declared_free(part)
+            ),
+            strict=True,
         )
         if free
     )
@@ -131,19 +157,21 @@ def _part(key: Any) -> str:
 def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
     """The model with new (value, error) of its parameters and new weights, in the order of its items less tables."""
     given = iter(numbers)
-    foreign = not isinstance(model.spectral, SpectralModel)
-    leaves, treedef = jax.tree_util.tree_flatten(model.spectral, is_leaf=is_parameter)
-    new = []
-    for leaf in leaves:
-        if is_parameter(leaf):
-            value, error = next(given)
-            leaf_treedef = jax.tree_util.tree_structure(leaf)
-            values = [frozen_array(np.reshape(value, ())), frozen_array(np.reshape(error, ()))]
-            new.append(jax.tree_util.tree_unflatten(leaf_treedef, values))
-        elif foreign and eqx.is_inexact_array(leaf):
-            new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
-        else:
-            new.append(leaf)
-    spectral = jax.tree_util.tree_unflatten(treedef, new)
-    outer, outer_treedef = jax.tree_util.tree_flatten(model, is_leaf=lambda node: node is model.spectral)
-    return jax.tree_util.tree_unflatten(outer_treedef, [spectral if leaf is model.spectral else leaf for leaf in outer])
+    copy: Any = object.__new__(type(model))
+    for field, content in vars(model).items():
+        object.__setattr__(copy, field, content)
+    for part, content, foreign in _parts(model):
+        leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
+        new = []
+        for leaf in leaves:
+            if is_parameter(leaf):
+                value, error = next(given)
+                leaf_treedef = jax.tree_util.tree_structure(leaf)
+                values = [frozen_array(np.reshape(value, ())), frozen_array(np.reshape(error, ()))]
+                new.append(jax.tree_util.tree_unflatten(leaf_treedef, values))
+            elif foreign and eqx.is_inexact_array(leaf):
+                new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
+            else:
+                new.append(leaf)
+        object.__setattr__(copy, part, jax.tree_util.tree_unflatten(treedef, new))
+    return type(model).settled(copy)

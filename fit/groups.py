@@ -8,7 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.container import Datasets
-from ..datasets.likelihood import LIKELIHOOD_AXES, likelihood_arrays
+from ..datasets.likelihood import LIKELIHOOD_AXES, SpectrumProgram, likelihood_arrays
+from ..datasets.map import MapBase
+from ..datasets.models import Models
+from ..datasets.sky_model import SkyModel, TemplateNPredModel
+from ..datasets.staging import MapProgram, stage_map
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
 from .space import ParameterSpace
@@ -33,10 +37,9 @@ class Source:
 
 @dataclass(frozen=True)
 class GroupSpec:
-    """The static side of a group: everything that chooses its program."""
+    """The static side of a group: everything that chooses its program. ``make`` builds a dataset from its arrays."""
 
-    type: type
-    nodes: int
+    make: SpectrumProgram | MapProgram
     structures: tuple[Structure, ...]
     sources: tuple[tuple[Source, ...], ...]
     shared_fields: tuple[str, ...]
@@ -64,18 +67,24 @@ class _Shape(NamedTuple):
     n_reco: int
     n_true: int
     nodes: int
+    intervals: int = 0
 
     def size(self, axis: str) -> int:
         """Length of an axis by its name in `LIKELIHOOD_AXES`."""
+        if axis == "intervals":
+            return self.intervals
         n = self.n_true if axis.startswith("energy_true") else self.n_reco
         return n + 1 if axis.endswith("edges") else n
 
 
-def build_groups(datasets: Datasets, space: ParameterSpace, global_position: np.ndarray) -> list[Group]:
+def build_groups(datasets: Datasets, models: Models, space: ParameterSpace, global_position: np.ndarray) -> list[Group]:
     """Sort datasets into groups of one program each.
 
     ``global_position`` maps an index in the vector of all parameters to its place among the global free ones.
     """
+    members = list(models)
+    frozen = [_frozen(space, m) for m in range(len(members))]
+    staged: dict[int, tuple[MapProgram, dict[str, Any]]] = {}
     identities: dict[Structure, int] = {}
     structure_id = [identities.setdefault(m.structure, len(identities)) for m in space.models]
     families: dict[tuple[Any, ...], dict[_Shape, list[int]]] = {}
@@ -87,16 +96,35 @@ def build_groups(datasets: Datasets, space: ParameterSpace, global_position: np.
             of_acting[acting] = _layout(space, acting)
         layout = of_acting[acting]
         layouts.append(layout)
-        program = (type(dataset), tuple(structure_id[m] for m in acting), layout.kinds)
+        kind: Any = type(dataset)
+        if isinstance(dataset, MapBase):
+            chosen = [members[m] for m in acting]
+            staged[index] = stage_map(dataset, chosen, [frozen[m] for m in acting], datasets.names[index])
+            kind = staged[index][0]
+        program = (kind, tuple(structure_id[m] for m in acting), layout.kinds)
         fields = vars(dataset)
         n_reco, n_true = len(fields["energy_edges"]) - 1, len(fields["energy_true_edges"]) - 1
-        shape = _Shape(bins_rung(n_reco), bins_rung(n_true), fields["nodes"])
+        # templates have as many bins as their dataset, not more
+        exact = any(isinstance(members[m], TemplateNPredModel) for m in acting)
+        shape = _Shape(*((n_reco, n_true) if exact else (bins_rung(n_reco), bins_rung(n_true))), fields["nodes"])
+        if index in staged:
+            shape = _Shape(n_reco, n_true, fields["nodes"])
+        elif any(isinstance(members[m], SkyModel) and members[m].temporal is not None for m in acting):
+            shape = shape._replace(intervals=np.size(dataset.gti.start))
         families.setdefault(program, {}).setdefault(shape, []).append(index)
     return [
-        _group(datasets, space, layouts, rows, shape, global_position)
+        _group(datasets, space, layouts, rows, shape, global_position, staged)
         for shapes in families.values()
         for shape, rows in _merged(shapes).items()
     ]
+
+
+def _frozen(space: ParameterSpace, model: int) -> tuple[bool, bool]:
+    """Whether a model is frozen as a whole, and whether its spatial part is."""
+    entry = space.models[model]
+    free = [e is not None and bool(np.any(space.free[e])) for e in entry.entries]
+    spatial = [".spatial." in item.name[len(entry.name) :] for item in entry.items]
+    return not any(free), not any(f and s for f, s in zip(free, spatial, strict=True))
 
 
 def _merged(shapes: dict[_Shape, list[int]]) -> dict[_Shape, list[int]]:
@@ -150,6 +178,7 @@ def _group(
     rows: list[int],
     shape: _Shape,
     global_position: np.ndarray,
+    staged: dict[int, tuple[MapProgram, dict[str, Any]]],
 ) -> Group:
     first, layout = datasets[rows[0]], layouts[rows[0]]
     n_rows = batch_rung(len(rows))
@@ -170,12 +199,16 @@ def _group(
     }
     tables, tables_own, sources = _sources(space, padded, layout, fixed_same, global_same)
     arrays["table"], arrays["table_own"] = tables, tables_own
-    data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, shape)
+    if rows[0] in staged:
+        make: Any = staged[rows[0]][0]
+        data, shared_fields = _stack_equal([staged[r][1] for r in rows], n_rows)
+    else:
+        make = SpectrumProgram(type(first), shape.nodes)
+        data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, shape)
     arrays["data"] = {k: v for k, v in data.items() if k in shared_fields}
     arrays["data_own"] = {k: v for k, v in data.items() if k not in shared_fields}
     spec = GroupSpec(
-        type=type(first),
-        nodes=shape.nodes,
+        make=make,
         structures=tuple(space.models[m].structure for m in space.acting[rows[0]]),
         sources=sources,
         shared_fields=shared_fields,
@@ -227,6 +260,9 @@ def _stack_data(members: list[Any], n_rows: int, shape: _Shape) -> tuple[dict[st
     Padding bins are masked and have neither exposure nor response, padding rows are masked: they contribute nothing.
     """
     per_member = [likelihood_arrays(m) for m in members]
+    if shape.intervals:
+        for arrays, member in zip(per_member, members, strict=True):
+            arrays |= {f"gti_{field}": getattr(member.gti, field) for field in ("start", "stop", "reference")}
     data: dict[str, Any] = {}
     shared: list[str] = []
     for field in per_member[0]:
@@ -241,6 +277,22 @@ def _stack_data(members: list[Any], n_rows: int, shape: _Shape) -> tuple[dict[st
             data[field] = _fill_traced(values, n_rows, size, axes)
         else:
             data[field] = _fill(values, n_rows, size, axes)
+    return data, tuple(shared)
+
+
+def _stack_equal(members: list[dict[str, Any]], n_rows: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """`_stack_data` for arrays that have the same shapes already."""
+    data: dict[str, Any] = {}
+    shared: list[str] = []
+    for field in members[0]:
+        values = [m[field] for m in members]
+        if field != "mask_safe" and all(v is values[0] for v in values):
+            shared.append(field)
+            data[field] = values[0]
+            continue
+        blank = values[0] & False if field == "mask_safe" else values[0]
+        rows = values + [blank] * (n_rows - len(values))
+        data[field] = (jnp if any(isinstance(v, jax.Array) for v in values) else np).stack(rows)
     return data, tuple(shared)
 
 

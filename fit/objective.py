@@ -86,7 +86,7 @@ def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any
                 size = int(np.prod(source.shape))
                 numbers.append(vectors[source.vector][source.offset : source.offset + size].reshape(source.shape))
             models.append(structure.build(numbers))
-        dataset = spec.type(**common["data"], **batched["data_own"], nodes=spec.nodes)
+        dataset = spec.make(**common["data"], **batched["data_own"])
         return function(dataset, models)
 
     return jax.vmap(member, in_axes=(None, 0, 0, None), axis_size=spec.n_members)(shared, own, batched, common)
@@ -105,7 +105,10 @@ def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any)
     """What turns each member's deviance into its fit statistic, (m,)."""
 
     def offset(dataset, models):
-        return jnp.sum(jnp.where(jnp.asarray(dataset.mask), dataset.offset_bins(), 0.0))
+        mask = jnp.asarray(dataset.mask)
+        # rows of padding have empty masks
+        extra = jnp.where(jnp.any(mask), getattr(dataset, "extra", 0.0), 0.0)
+        return jnp.sum(jnp.where(mask, dataset.offset_bins(), 0.0)) + extra
 
     return evaluate(spec, arrays, offset, shared, own)
 
@@ -182,7 +185,7 @@ def _per_bin(spec: GroupSpec, arrays: dict[str, Any], function: Any, predicted: 
     """``function(dataset, mask, prediction)`` for every member: arrays per bin, zero outside the masks."""
 
     def member(data_own, data, prediction):
-        dataset = spec.type(**data, **data_own, nodes=spec.nodes)
+        dataset = spec.make(**data, **data_own)
         mask = jnp.asarray(dataset.mask)
         return jax.tree.map(lambda x: jnp.where(mask, x, 0.0), function(dataset, mask, prediction))
 

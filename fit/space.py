@@ -16,6 +16,7 @@ from ..datasets.structure import Item, Structure, take_apart
 class ModelEntry:
     """One model taken apart; ``entries[i]`` are the indices of item i in the vector of all parameters."""
 
+    name: str
     structure: Structure
     items: list[Item]
     entries: list[np.ndarray | None]
@@ -55,7 +56,9 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     links: dict[str, int] = {}
     for model in models:
         structure, items = take_apart(model)
-        space.models.append(ModelEntry(structure, items, [_register(space, values, links, item) for item in items]))
+        space.models.append(
+            ModelEntry(model.name, structure, items, [_register(space, values, links, item) for item in items])
+        )
     traced = any(isinstance(v, jax.Array) for v in values)
     space.values = jax.numpy.stack([jax.numpy.asarray(v) for v in values]) if traced else np.array(values, float)
     space.free = np.array([p is None or not p.frozen for p in space.parameters], bool)

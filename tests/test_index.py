@@ -1,5 +1,6 @@
 """The YAML index of datasets, and the GADF region form of spectra that it may name."""
 
+import importlib.util
 from pathlib import Path
 
 import astropy.units as u
@@ -14,7 +15,7 @@ from gammajax.datasets.container import Datasets
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.gti import GTI
-from gammajax.datasets.index import read_datasets, write_datasets
+from gammajax.datasets.index import READERS, read_datasets, write_datasets
 from gammajax.datasets.meta import Meta
 from gammajax.datasets.migra import kernel_from_migration
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
@@ -187,8 +188,12 @@ def test_checksum_that_does_not_match_warns(tmp_path):
         ("datasets: [3]", r"datasets\[0\]: found 3, expected a mapping"),
         ("datasets: [{type: SpectrumDataset}]", r"datasets\[0\]: name, filename missing, found type"),
         (
-            "datasets: [{name: a, type: MapDataset, filename: a.fits}]",
-            r"'MapDataset' cannot be read; this version reads",
+            "datasets: [{name: a, type: FluxPointsDataset, filename: a.fits}]",
+            r"'FluxPointsDataset' cannot be read; this version reads .*MapDatasetOnOff",
+        ),
+        (
+            "datasets: [{name: a, type: MapDataset, filename: no.fits}]",
+            r"dataset 'a': .*no\.fits: the file was not found",
         ),
         ("datasets: [{name: a, type: [x], filename: a.fits}]", r"the type \['x'\] cannot be read"),
         ("datasets: [{name: a, type: SpectrumDataset, filename: 3}]", r"file name is needed, found 3"),
@@ -243,6 +248,118 @@ def test_bad_mask_fit(tmp_path, entry, mask_fit):
 def test_other_types_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match=r"dataset 'x': dict cannot be written; this version writes SpectrumDataset"):
         write_datasets(Datasets({"x": {}}), tmp_path / "index.yaml")
+
+
+# --- maps ---------------------------------------------------------------------------------------------------------
+
+
+_spec = importlib.util.spec_from_file_location("gadf_map_cases", Path(__file__).with_name("gadf_map_cases.py"))
+cases = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(cases)
+
+
+def test_round_trip_of_maps_and_spectra(tmp_path):
+    datasets = Datasets({"a map": cases.known(), "off": cases.on_off(mask_fit=None), "spectrum": on_off()})
+    datasets.write(tmp_path / "index.yaml")
+    entries = yaml.safe_load((tmp_path / "index.yaml").read_text())["datasets"]
+    assert [(e["type"], e["filename"]) for e in entries[:2]] == [
+        ("MapDataset", "a_map.fits"),
+        ("MapDatasetOnOff", "off.fits"),
+    ]
+    # a fit mask that differs from pixel to pixel is in the file
+    assert all("mask_fit" not in e for e in entries)
+    back = Datasets.read(tmp_path / "index.yaml")
+    assert back.names == datasets.names and back["a map"].meta["name"] == "a map"
+    cases.assert_equal(back["a map"], datasets["a map"])
+    cases.assert_equal(back["off"], datasets["off"])
+    assert_equal(back["spectrum"], datasets["spectrum"])
+
+
+@pytest.mark.parametrize("bins", [[0, 1, 1], [1, 0, 1], [0, 0, 0]], ids=["range", "holes", "none"])
+@pytest.mark.parametrize("make", [cases.known, cases.on_off])
+def test_fit_masks_of_maps_in_energy(tmp_path, bins, make):
+    """They are in the index, where they can be edited, and in the file, where gammapy reads them."""
+    bins = np.array(bins, bool)
+    mask = np.broadcast_to(bins[:, None, None], cases.SHAPE)
+    write_datasets(Datasets({"a": make(mask_fit=mask)}), tmp_path / "index.yaml")
+    entry = yaml.safe_load((tmp_path / "index.yaml").read_text())["datasets"][0]
+    low, high = float(cases.EDGES[1]), float(cases.EDGES[3])
+    bounds = {"energy_min": f"{low!r} TeV", "energy_max": f"{high!r} TeV"}
+    assert entry["mask_fit"] == (bounds if list(bins) == [False, True, True] else {"bins": bins.tolist()})
+    np.testing.assert_array_equal(read_datasets(tmp_path / "index.yaml")["a"].mask_fit, mask)
+    assert np.array_equal(fits.getdata(tmp_path / "a.fits", "MASK_FIT"), mask)
+
+
+def test_the_mask_of_the_index_replaces_that_of_the_file(tmp_path):
+    cases.known().write(tmp_path / "a.fits.gz")
+    entry = {"name": "a", "type": "MapDataset", "filename": "a.fits", "mask_fit": {"bins": [True, False, True]}}
+    dataset = read_datasets(write_index(tmp_path, entry))["a"]
+    np.testing.assert_array_equal(dataset.mask_fit, np.array([1, 0, 1])[:, None, None] * np.ones(cases.SHAPE))
+    entry["mask_fit"] = {"energy_max": f"{cases.EDGES[1]} TeV"}
+    dataset = read_datasets(write_index(tmp_path, entry))["a"]
+    assert dataset.mask_fit[0].all() and not dataset.mask_fit[1:].any()
+
+
+def test_a_map_entry_of_one_region_is_a_spectrum(tmp_path):
+    known_background().write(tmp_path / "a.fits")
+    path = write_index(tmp_path, {"name": "a", "type": "MapDataset", "filename": "a.fits"})
+    assert_equal(read_datasets(path)["a"], known_background())
+
+
+def test_fermi_index(data_path):
+    datasets = read_datasets(data_path / "fermi-3fhl-crab" / "Fermi-LAT-3FHL_datasets.yaml")
+    assert datasets.names == ("Fermi-LAT",) and datasets[0].counts.shape == (5, 40, 50)
+
+
+# --- reading when needed --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lazy_index(tmp_path):
+    datasets = Datasets({"a": cases.known(), "b": cases.on_off(), "c": on_off(mask_fit=np.arange(N) > 1)})
+    datasets.write(tmp_path / "index.yaml")
+    return tmp_path / "index.yaml"
+
+
+def test_lazy_datasets_are_read_once_and_when_asked_for(lazy_index, monkeypatch):
+    reads = []
+    for kind in list(READERS):
+        monkeypatch.setitem(READERS, kind, lambda path, old=READERS[kind]: reads.append(path.name) or old(path))
+    datasets = Datasets.read(lazy_index, lazy=True)
+    assert datasets.names == ("a", "b", "c") and len(datasets) == 3 and "a" in datasets
+    assert repr(datasets) == (
+        "Datasets(\n  a: MapDataset (not read yet)\n  b: MapDatasetOnOff (not read yet)\n"
+        "  c: SpectrumDatasetOnOff (not read yet)\n)"
+    )
+    part = (datasets.select(["c", "b"]) + Datasets({"d": known_background()}))[1:]
+    assert part.names == ("b", "d") and not reads
+    cases.assert_equal(datasets["b"], cases.on_off())
+    assert part["b"] is datasets[1] is datasets.values()[1] is list(datasets)[1]
+    assert sorted(reads) == ["a.fits", "b.fits", "pha_obsc.fits"]
+    np.testing.assert_array_equal(datasets["c"].mask_fit, np.arange(N) > 1)
+    assert "  b: MapDatasetOnOff\n" in repr(datasets)
+
+
+def test_jax_takes_lazy_datasets_once_they_are_loaded(lazy_index):
+    lazy, eager = Datasets.read(lazy_index, lazy=True), Datasets.read(lazy_index)
+    with pytest.raises(TypeError, match=r"LazyDataset"):
+        jax.jit(lambda datasets: datasets["a"].counts.sum())(lazy)
+    loaded = lazy.load()
+    assert jax.tree.structure(loaded) == jax.tree.structure(eager) and loaded["a"] is lazy["a"]
+    for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(eager), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_lazy_errors(lazy_index):
+    with open(lazy_index.parent / "a.fits", "r+b") as stream:
+        stream.truncate(2880 * 4)
+    datasets = Datasets.read(lazy_index, lazy=True)
+    assert datasets["b"].tag == "MapDatasetOnOff"
+    with pytest.raises(InputError, match=r"index\.yaml: .*a\.fits"):
+        datasets["a"]
+    (lazy_index.parent / "a.fits").unlink()
+    with pytest.raises(InputError, match=r"index\.yaml: dataset 'a': .*a\.fits: the file was not found"):
+        Datasets.read(lazy_index, lazy=True)
 
 
 # --- GADF region form ----------------------------------------------------------------------------------------------

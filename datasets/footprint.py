@@ -1,0 +1,377 @@
+"""Where and how a source appears on a map: its window of pixels, the kernels there, and its image.
+
+Work is in three steps, so that each is done as seldom as it can be. `plan` finds sizes (static numbers that choose a
+program), `stage` the kernels and responses at the position of the source, `Footprint.image` the image for given
+parameters. Fits stage once, images of frozen shapes are made once, and predictions use the rest.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..kernels import footprint as kernels
+from ..kernels import psf as psf_kernels
+from ..kernels.edisp import fold
+from ..kernels.sphere import local_offsets, offset_vectors, vector_to_lonlat
+from .errors import InputError
+from .edisp_map import EDisp, matrix_at
+from .map import MapBase
+from .psf import PSFKernel, PSFMap, RecoPSFMap
+from .sky_geometry import SkyGeom
+from .sky_model import SkyModel
+from .spatial_base import ExtendedModel
+from .spatial_sizes import representative
+
+MARGIN = 2
+"""Pixels that a source can move from where it was staged before its image runs off its window."""
+RESOLUTION = 2.2
+"""Lattice steps in the radius that holds 68 % of the PSF: Gaussian PSFs are then resolved to 1e-6 of their peak."""
+MOST_STEPS = 8
+NO_PSF_STEPS = 4
+"""Lattice steps a pixel without a PSF: a source is blurred by a Gaussian of a quarter of a pixel."""
+PIXEL_OVERSAMPLING = 10
+"""Points a pixel and dimension at which extended sources are averaged for ``source_grid="pixel"``."""
+NODE_SPACING = 1.2
+"""Distance of the nodes of extended sources in lattice steps: their blurred sum is smooth to exp(-2 pi^2 / 1.2^2)."""
+PADDING = 16
+"""Lattice steps around a kernel for the tails of its sharpening."""
+
+
+class Plan(NamedTuple):
+    """Sizes of the image of a source, and how it is made.
+
+    ``scheme``: "point", "gauss", "nodes" or "direct"; "pixel" averages over pixels. ``s``: lattice steps a pixel.
+    ``shape``: the window, (ny, nx); it starts ``half`` pixels before the source, or at pixel ``start`` where given.
+    ``width``: pixels of the widest kernel. ``nodes``: counts of nodes. ``psf``: "none", "true", "reco" or "kernel".
+    """
+
+    scheme: str
+    s: int
+    shape: tuple[int, int]
+    half: tuple[int, int]
+    start: tuple[int, int] | None
+    width: int
+    nodes: tuple[Any, ...]
+    psf: str
+    grid: str
+
+
+class Response(eqx.Module):
+    """What a map dataset does to a source: everything but its counts and background."""
+
+    geom: SkyGeom
+    energy_edges: Any
+    energy_true_edges: Any
+    exposure: Any
+    psf: Any
+    edisp: EDisp | None
+
+    @classmethod
+    def of(cls, dataset: MapBase) -> "Response":
+        return cls(
+            dataset.geom, dataset.energy_edges, dataset.energy_true_edges, dataset.exposure, dataset.psf, dataset.edisp
+        )
+
+
+def fast_size(n: int) -> int:
+    """Smallest even number not below ``n`` without prime factors above 5: Fourier transforms of it are fast."""
+    size = n + n % 2
+    while True:
+        rest = size
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return size
+        size += 2
+
+
+def plan(dataset: MapBase, model: SkyModel) -> Plan:
+    """Sizes for one source on one dataset, from what is static in both."""
+    spatial, pixel = model.spatial, dataset.geom.pixel_size
+    if spatial is None:
+        raise InputError(
+            f"Model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
+            "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
+        )
+    psf = dataset.psf if model.flags[1] else None
+    grid = dataset.source_grid
+    kind = "none" if psf is None else "kernel" if isinstance(psf, PSFKernel) else "true"
+    kind = "reco" if isinstance(psf, RecoPSFMap) else kind
+    scheme = spatial.scheme
+    if grid == "pixel":
+        s = 1
+    elif kind == "none":
+        s = NO_PSF_STEPS
+    elif kind == "kernel":
+        s = 1
+    else:
+        wanted = RESOLUTION * pixel / psf.core
+        s = next((n for n in (2, 4) if n >= wanted), MOST_STEPS)
+    width = 1
+    if isinstance(psf, PSFKernel):
+        width = int(np.shape(psf.values)[-1])
+    elif psf is not None:
+        width = 2 * int(np.ceil(2 * psf.reach / pixel) // 2) + 1
+    if grid == "pixel" and scheme in ("gauss", "nodes"):
+        scheme = "pixel"
+    reach = (width + 1) // 2 + MARGIN
+    ny, nx = dataset.geom.shape
+    sizes = model.sizes
+    whole = fast_size(ny + 2 * reach), fast_size(nx + 2 * reach)
+    if scheme == "direct" or sizes is None or sizes.extent is None:
+        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, _nodes(spatial, sizes, pixel, s), kind, grid)
+    half = reach + int(np.ceil(sizes.extent / pixel))
+    size = 2 * half + 1 if scheme == "point" and kind != "reco" else fast_size(2 * half + 1)
+    if size >= max(whole) and scheme != "point":
+        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, _nodes(spatial, sizes, pixel, s), kind, grid)
+    return Plan(scheme, s, (size, size), (half, half), None, width, _nodes(spatial, sizes, pixel, s), kind, grid)
+
+
+def _nodes(spatial: Any, sizes: Any, pixel: float, s: int) -> tuple[Any, ...]:
+    if not isinstance(spatial, ExtendedModel):
+        return ()
+    if sizes is None or sizes.extent is None:
+        raise InputError(
+            f"{type(spatial).__name__}: made inside a JAX transformation, so that its size is unknown. Make the model "
+            "outside, and change its parameters inside with equinox.tree_at."
+        )
+    return tuple(representative(spatial, sizes).node_counts(NODE_SPACING * pixel / s))
+
+
+class Footprint(eqx.Module):
+    """A source staged on a dataset: kernel, response and exposure at its position, and the pixels of its window.
+
+    ``x``, ``y``: first pixel of the window. ``kernel``: a lattice kernel for points, spectra for the rest, None without
+    a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco). ``vectors``, ``omega``:
+    directions and solid angles of the lattice nodes, where the scheme needs them.
+    """
+
+    geom: SkyGeom
+    x: Any
+    y: Any
+    kernel: Any
+    exposure: Any
+    matrix: Any
+    vectors: Any
+    omega: Any
+    plan: Plan = eqx.field(static=True)
+
+    def image(self, spatial: Any, energy: Any) -> Any:
+        """Share of the flux in each pixel of the window after the PSF, (n_true or 1, ny, nx).
+
+        ``energy``: centres of the true bins, TeV.
+        """
+        if self.plan.scheme == "point" and self.plan.psf != "reco":
+            x, y = self._pixel_of(spatial)
+            make = kernels.bilinear_point_image if self.plan.grid == "pixel" else kernels.point_image
+            args = (x, y, self.plan.shape)
+            return make(self.kernel, *args) if self.plan.grid == "pixel" else make(self.kernel, self.plan.s, *args)
+        return self._convolved(self.lattice(spatial, energy))
+
+    def _convolved(self, image: Any) -> Any:
+        if self.kernel is None:
+            return image if image.ndim == 3 else image[None]
+        return kernels.convolved(image, self.kernel, self.plan.shape, 1 if self._by_pixel else self.plan.s)
+
+    @property
+    def _by_pixel(self) -> bool:
+        return self.plan.scheme in ("direct", "pixel") or self.plan.grid == "pixel"
+
+    def _pixel_of(self, spatial: Any) -> tuple[Any, Any]:
+        """Position of a source in pixels of the window; far outside where the projection does not show it."""
+        x, y = self.geom.vector_to_pixel(spatial.center_vector)
+        return _shown(x) - self.x, _shown(y) - self.y
+
+    def lattice(self, spatial: Any, energy: Any) -> Any:
+        """Share of the flux at each lattice node (or pixel) of the window, (ny s, nx s), with energies in front if the
+        shape depends on it."""
+        plan = self.plan
+        if plan.scheme == "point" and plan.grid == "pixel":
+            x, y = self._pixel_of(spatial)
+            ny, nx = plan.shape
+            return kernels.hat(jnp.arange(ny) - y)[:, None] * kernels.hat(jnp.arange(nx) - x)[None, :]
+        if plan.scheme == "nodes":
+            east, north, weight = spatial.nodes(*plan.nodes)
+            x, y = self.geom.vector_to_pixel(offset_vectors(east, north, *spatial.position, spatial.frame))
+            return kernels.particle_image(_shown(x) - self.x, _shown(y) - self.y, weight, plan.shape, plan.s)
+        if plan.scheme in ("point", "gauss"):
+            blur = kernels.BLUR * self.geom.pixel_size / plan.s
+            offsets = local_offsets(self.vectors, *spatial.position, spatial.frame)
+            return spatial.blurred_profile(*offsets, blur) * self.omega
+        if plan.scheme == "pixel":
+            ny, nx = plan.shape
+            fine = spatial.evaluate(self.vectors).reshape(ny, PIXEL_OVERSAMPLING, nx, PIXEL_OVERSAMPLING)
+            return jnp.mean(fine, axis=(1, 3)) * self.omega
+        values = spatial.evaluate(self.vectors, energy)
+        return values if spatial.per_pixel else values * self.omega
+
+    def counts(self, spatial: Any, flux: Any, energy: Any) -> Any:
+        """Counts (n_reco, ny, nx) in the pixels of the window for ``flux`` (n_true,) in s-1 cm-2."""
+        if self.plan.psf != "reco":
+            return self.counts_of(self.exposed(self.image(spatial, energy)), flux)
+        lattice = self.lattice(spatial, energy)
+        s = 1 if self._by_pixel else self.plan.s
+        true = flux[:, None, None] * (lattice if lattice.ndim == 3 else lattice[None])
+        if self.exposure is not None:
+            true = true * kernels.upsampled(self.exposure, s)
+        return self._convolved(fold(self.matrix, true))
+
+    def exposed(self, image: Any) -> Any:
+        """``image`` times the exposure: what a frozen shape comes down to."""
+        return image if self.exposure is None else image * self.exposure
+
+    def counts_of(self, exposed: Any, flux: Any) -> Any:
+        """Counts (n_reco, ny, nx) of an exposed image: the sum over true energies, which are the first axis."""
+        matrix = self.matrix * flux[:, None]
+        if exposed.shape[0] == 1:
+            return jnp.sum(matrix, axis=0)[:, None, None] * exposed
+        return fold(matrix, exposed)
+
+
+def _shown(coordinate: Any) -> Any:
+    return jnp.where(jnp.isfinite(coordinate), coordinate, -1e6)
+
+
+def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
+    """Kernel and response at the position of a source (the middle of the map if it has none)."""
+    geom, spatial = response.geom, model.spatial
+    apply_exposure, _, apply_edisp, _ = model.flags
+    vector = spatial.center_vector
+    if vector is None or spatial.scheme == "direct":
+        vector = geom.pixel_to_vector(*(jnp.asarray(c) for c in geom.middle))
+    x, y = (_shown(c) for c in geom.vector_to_pixel(vector))
+    ny, nx = plan.shape
+    if plan.start is not None:
+        first_y, first_x = (jnp.asarray(c) for c in plan.start)
+    else:
+        # a window that misses the map stays beside it
+        first_x = jnp.clip(jnp.round(jax.lax.stop_gradient(x)) - plan.half[1], -nx, geom.shape[1]).astype(int)
+        first_y = jnp.clip(jnp.round(jax.lax.stop_gradient(y)) - plan.half[0], -ny, geom.shape[0]).astype(int)
+    exposure = None
+    if apply_exposure:
+        if response.exposure is None:
+            raise InputError(
+                f"Map: the exposure is missing, so model {model.name!r} predicts nothing. Give exposure=..., or switch "
+                "it off with apply_irf={'exposure': False}."
+            )
+        exposure = cut(jnp.asarray(response.exposure), first_x, first_y, plan.shape, plan.psf == "reco")
+    vectors = omega = None
+    if plan.scheme in ("gauss", "pixel", "direct") or (plan.scheme == "point" and plan.psf == "reco"):
+        vectors, omega = _nodes_of(geom, first_x, first_y, plan)
+    return Footprint(
+        geom=geom,
+        x=first_x,
+        y=first_y,
+        kernel=_kernel(response, plan, vector, x, y),
+        exposure=exposure,
+        matrix=matrix_at(
+            response.edisp if apply_edisp else None, vector, response.energy_true_edges, response.energy_edges
+        ),
+        vectors=vectors,
+        omega=omega,
+        plan=plan,
+    )
+
+
+def _nodes_of(geom: SkyGeom, first_x: Any, first_y: Any, plan: Plan) -> tuple[Any, Any]:
+    if plan.scheme == "pixel":
+        ny, nx = plan.shape
+        n = PIXEL_OVERSAMPLING
+        x, y = np.meshgrid(*((np.arange(size * n) + 0.5) / n - 0.5 for size in (nx, ny)))
+        px, py = kernels.lattice_nodes(plan.shape, 1)
+        return geom.pixel_to_vector(x + first_x, y + first_y), geom.cell_solid_angle(px + first_x, py + first_y)
+    s = 1 if plan.scheme == "direct" else plan.s
+    x, y = kernels.lattice_nodes(plan.shape, s)
+    omega = geom.cell_solid_angle(x + first_x, y + first_y, 1 / s)
+    vectors = geom.pixel_to_vector(x + first_x, y + first_y)
+    # off an all-sky projection there is no sky
+    shown = jnp.isfinite(omega) & jnp.all(jnp.isfinite(vectors), axis=-1)
+    return jnp.where(shown[..., None], vectors, jnp.asarray([0.0, 0.0, 1.0])), jnp.where(shown, omega, 0.0)
+
+
+def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = False) -> Any:
+    """The window of ``maps`` (n, my, mx) from pixel (x, y) on; beyond the map zeros, or the pixels at its edge."""
+    ny, nx = shape
+    widths = ((0, 0), (ny, ny), (nx, nx))
+    padded = jnp.pad(maps, widths, mode="edge") if repeat_edges else jnp.pad(maps, widths)
+    return jax.lax.dynamic_slice(padded, (0, y + ny, x + nx), (maps.shape[0], ny, nx))
+
+
+def place(total: Any, window: Any, x: Any, y: Any) -> Any:
+    """``total`` (n, my, mx) plus ``window`` (n, ny, nx) at first pixel (x, y); what lies beyond the map is dropped."""
+    ny, nx = window.shape[-2:]
+    padded = jnp.pad(total, ((0, 0), (ny, ny), (nx, nx)))
+    start = (0, y + ny, x + nx)
+    here = jax.lax.dynamic_slice(padded, start, window.shape)
+    return jax.lax.dynamic_update_slice(padded, here + window, start)[:, ny:-ny, nx:-nx]
+
+
+def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
+    by_pixel = plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
+    as_point = plan.scheme == "point" and plan.psf != "reco"
+    if plan.psf == "none":
+        if by_pixel:
+            return jnp.ones((1, 1, 1)) if as_point else None
+        kernel = jnp.asarray(kernels.pixel_box(plan.s, 2 * plan.s + 2 * PADDING))
+        return kernel if as_point else kernels.kernel_spectra(kernel, plan.shape, plan.s)
+    if plan.psf == "kernel":
+        kernel = jnp.asarray(response.psf.values)
+        if not by_pixel:
+            kernel = jnp.pad(kernel, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
+            kernel = kernels.integrated(kernels.transform(kernel), kernel.shape[-1], 0, _spread(plan, None))
+    else:
+        psf: PSFMap = response.psf
+        edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
+        edges = jnp.asarray(edges)
+        profile = psf.profile_at(vector, jnp.sqrt(edges[:-1] * edges[1:]))
+        kernel = _from_profile(response.geom, psf, plan, profile, x, y, by_pixel)
+    if as_point:
+        return kernel
+    return kernels.kernel_spectra(kernel, plan.shape, 1 if by_pixel else plan.s)
+
+
+def _from_profile(geom: SkyGeom, psf: PSFMap, plan: Plan, profile: Any, x: Any, y: Any, by_pixel: bool) -> Any:
+    rad, edges, pixel = jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges), geom.pixel_size
+    radius = psf_kernels.containment_radius(profile, rad, edges, psf_kernels.CONTAINMENT)
+    if plan.grid == "pixel":
+        widths = jnp.minimum(psf_kernels.odd_width(2 * radius / pixel), plan.width)
+        half = psf_kernels.containment_radius(profile, rad, edges, 0.68)
+        factors = jnp.minimum(jnp.ceil(12 / (2 * half / pixel)), 4)
+        return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width)
+    size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
+    jacobian = _jacobian(geom, x, y)
+    spectrum = psf_kernels.spectrum_on_lattice(profile, rad, edges[-1], radius, jacobian, plan.s, size)
+    if not by_pixel:
+        return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom))
+    kernel = kernels.integrated(spectrum, size, plan.s)
+    # the pixel-spaced part, with offset 0 in the middle
+    half = plan.width // 2 + 1
+    index = size // 2 + plan.s * np.arange(-half, half + 1)
+    return kernel[:, index][:, :, index]
+
+
+def _spread(plan: Plan, jacobian: Any, geom: Any = None) -> Any:
+    """Covariance of the spreading Gaussian in lattice steps: round there for points and nodes, round on the sky for
+    shapes in closed form."""
+    spread_in_pixels = plan.scheme == "nodes" or (plan.scheme == "point" and plan.psf != "reco")
+    if spread_in_pixels or jacobian is None:
+        return kernels.BLUR**2 * jnp.eye(2)
+    inverse = jnp.linalg.inv(jacobian)
+    return (kernels.BLUR * geom.pixel_size) ** 2 * inverse @ inverse.T
+
+
+def _jacobian(geom: SkyGeom, x: Any, y: Any) -> Any:
+    """Offsets to the east and north (deg) per pixel in x and y around a pixel position, (2, 2)."""
+    shown = (jnp.abs(x) < 1e5) & (jnp.abs(y) < 1e5)
+    middle_x, middle_y = geom.middle
+    x, y = jnp.where(shown, x, middle_x), jnp.where(shown, y, middle_y)
+    lon, lat = vector_to_lonlat(geom.pixel_to_vector(x, y))
+    ends = geom.pixel_to_vector(x + jnp.asarray([0.5, -0.5, 0.0, 0.0]), y + jnp.asarray([0.0, 0.0, 0.5, -0.5]))
+    east, north = local_offsets(ends, lon, lat)
+    return jnp.stack(
+        [jnp.stack([east[0] - east[1], east[2] - east[3]]), jnp.stack([north[0] - north[1], north[2] - north[3]])]
+    )

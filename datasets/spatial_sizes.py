@@ -1,0 +1,57 @@
+"""What sets the size of the image of a source: numbers that choose a program, and so must not be traced."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .convert import is_concrete
+from .parameter import Parameter, is_parameter
+from .spatial_base import ExtendedModel, SpatialModel
+
+
+class Sizes(NamedTuple):
+    """``extent``: half-width (deg) of the part of the sky on which a source is evaluated, from the ladder of powers of
+    sqrt 2; None for the whole sky. ``numbers``: its parameters, rounded, from which counts of nodes are found."""
+
+    extent: float | None
+    numbers: tuple[float, ...] = ()
+
+
+def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
+    """Sizes of a spatial model with concrete parameters; those of the whole sky while JAX traces it."""
+    if spatial is None:
+        return None
+    parameters = spatial.parameters
+    if not all(is_concrete(p.value) for p in parameters.values()):
+        return Sizes(None)
+    radius = spatial.evaluation_radius
+    if radius is None:
+        return Sizes(None)
+    extent = 0.0 if spatial.scheme == "point" else rung(max(float(radius), 1e-3))
+    if not isinstance(spatial, ExtendedModel):
+        return Sizes(extent)
+    # where a source lies and points has nothing to do with its size
+    return Sizes(extent, tuple(0.0 if n in ("lon_0", "lat_0", "phi") else _rounded(p) for n, p in parameters.items()))
+
+
+def rung(value: float) -> float:
+    """``value`` rounded up to a power of sqrt 2."""
+    return 2.0 ** (math.ceil(2 * math.log2(value) - 1e-9) / 2)
+
+
+def _rounded(parameter: Parameter) -> float:
+    """Sizes rounded up to the ladder; numbers without unit to two digits."""
+    value = float(parameter.value)
+    if parameter.unit == "" or value <= 0:
+        return float(f"{value:.2g}")
+    return rung(value)
+
+
+def representative(spatial: Any, sizes: Sizes) -> Any:
+    """The model with the rounded parameters of its ``sizes``: concrete also where the model itself is traced."""
+    leaves, treedef = jax.tree_util.tree_flatten(spatial, is_leaf=is_parameter)
+    numbers = iter(sizes.numbers)
+    new = [Parameter(np.asarray(next(numbers)), scale=leaf.scale) if is_parameter(leaf) else leaf for leaf in leaves]
+    return jax.tree_util.tree_unflatten(treedef, new)

@@ -1,0 +1,171 @@
+"""From pixels to directions and back: the projections of FITS WCS paper II (Calabretta & Greisen 2002, A&A 395, 1077).
+
+Intermediate world coordinates are in deg; native unit vectors are (cos t cos p, cos t sin p, sin t) of native longitude
+p and latitude t. All functions are smooth where the projection is, and take numpy or JAX arrays.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .sphere import angle_over_sine, namespace
+
+DEG = 180 / np.pi
+
+
+def _sqrt(value: Any) -> Any:
+    """Square root, 0 with slope 0 at and below 0 (directions that a projection does not show are NaN elsewhere)."""
+    xp = namespace(value)
+    return xp.where(value > 0, xp.sqrt(xp.where(value > 0, value, 1.0)), 0.0)
+
+
+def _inverse_root(value: Any) -> Any:
+    return 1 / namespace(value).sqrt(value)
+
+
+# Zenithal projections: x = f Y, y = -f X with f a function of Z = sin t; inverse: (X, Y) = (-y, x) / f.
+ZENITHAL: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], tuple[Any, Any]]]] = {
+    "TAN": (lambda z, s: 1 / z, lambda r: (_inverse_root(1 + r), _inverse_root(1 + r))),
+    "SIN": (lambda z, s: 1 + 0 * z, lambda r: (_sqrt(1 - r), 1 + 0 * r)),
+    "STG": (lambda z, s: 2 / (1 + z), lambda r: ((4 - r) / (4 + r), 4 / (4 + r))),
+    "ZEA": (lambda z, s: _sqrt(2 / (1 + z)), lambda r: (1 - r / 2, _sqrt(1 - r / 4))),
+    "ARC": (lambda z, s: angle_over_sine(s, z), lambda r: _cos_and_sinc(r)),
+}
+VISIBLE = {"TAN": 0.0, "SIN": 0.0, "STG": -1.0, "ZEA": -1.0, "ARC": -1.0}
+"""Least Z that a zenithal projection shows."""
+
+
+def _cos_and_sinc(square: Any) -> tuple[Any, Any]:
+    xp = namespace(square)
+    small = square < 1e-6
+    radius = xp.sqrt(xp.where(small, 1.0, square))
+    return (
+        xp.where(small, 1 - square / 2 * (1 - square / 12), xp.cos(radius)),
+        xp.where(small, 1 - square / 6 * (1 - square / 20), xp.sin(radius) / radius),
+    )
+
+
+def _zenithal_to_native(name: str, x: Any, y: Any) -> Any:
+    xp = namespace(x, y)
+    x, y = x / DEG, y / DEG
+    square = x * x + y * y
+    z, inverse = ZENITHAL[name][1](square)
+    return xp.stack([-y * inverse, x * inverse, z], axis=-1)
+
+
+def _native_to_zenithal(name: str, n: Any) -> tuple[Any, Any]:
+    xp = namespace(n)
+    z = n[..., 2]
+    shown = z > VISIBLE[name]
+    f = ZENITHAL[name][0](xp.where(shown, z, 1.0), n[..., 0] ** 2 + n[..., 1] ** 2)
+    f = xp.where(shown, f, np.nan) * DEG
+    return f * n[..., 1], -f * n[..., 0]
+
+
+def _lonlat(n: Any) -> tuple[Any, Any]:
+    xp = namespace(n)
+    return xp.arctan2(n[..., 1], n[..., 0]), xp.arctan2(n[..., 2], xp.hypot(n[..., 0], n[..., 1]))
+
+
+def _from_lonlat(lon: Any, lat: Any) -> Any:
+    xp = namespace(lon, lat)
+    return xp.stack([xp.cos(lat) * xp.cos(lon), xp.cos(lat) * xp.sin(lon), xp.sin(lat)], axis=-1)
+
+
+def _car(n):
+    lon, lat = _lonlat(n)
+    return lon, lat
+
+
+def _cea(n):
+    return _lonlat(n)[0], n[..., 2]
+
+
+def _mer(n):
+    lon, lat = _lonlat(n)
+    xp = namespace(n)
+    return lon, xp.arcsinh(xp.tan(lat))
+
+
+def _sfl(n):
+    lon, lat = _lonlat(n)
+    return lon * namespace(n).cos(lat), lat
+
+
+def _ait(n):
+    xp = namespace(n)
+    lon, lat = _lonlat(n)
+    gamma = xp.sqrt(2 / (1 + xp.cos(lat) * xp.cos(lon / 2)))
+    return 2 * gamma * xp.cos(lat) * xp.sin(lon / 2), gamma * xp.sin(lat)
+
+
+def _car_inverse(x, y):
+    return _from_lonlat(x, y)
+
+
+def _cea_inverse(x, y):
+    xp = namespace(x, y)
+    cos = _sqrt(1 - y * y)
+    return xp.stack([cos * xp.cos(x), cos * xp.sin(x), y], axis=-1)
+
+
+def _mer_inverse(x, y):
+    return _from_lonlat(x, namespace(y).arctan(namespace(y).sinh(y)))
+
+
+def _sfl_inverse(x, y):
+    return _from_lonlat(x / namespace(y).cos(y), y)
+
+
+def _ait_inverse(x, y):
+    xp = namespace(x, y)
+    z = _sqrt(1 - (x / 4) ** 2 - (y / 2) ** 2)
+    lon = 2 * xp.arctan2(z * x / 2, 2 * z * z - 1)
+    sin = y * z
+    cos = _sqrt(1 - sin * sin)
+    return xp.stack([cos * xp.cos(lon), cos * xp.sin(lon), sin], axis=-1)
+
+
+# native vectors to (x, y), and back, all in radians
+CYLINDRICAL: dict[str, tuple[Callable[[Any], tuple[Any, Any]], Callable[[Any, Any], Any]]] = {
+    "CAR": (_car, _car_inverse),
+    "CEA": (_cea, _cea_inverse),
+    "MER": (_mer, _mer_inverse),
+    "SFL": (_sfl, _sfl_inverse),
+    "GLS": (_sfl, _sfl_inverse),
+    "AIT": (_ait, _ait_inverse),
+}
+ANALYTIC = (*ZENITHAL, *CYLINDRICAL)
+"""Projections with formulas here; others are fitted by polynomials over the map."""
+
+
+def plane_to_native(name: str, x: Any, y: Any) -> Any:
+    """Native unit vectors (..., 3) at intermediate world coordinates (deg)."""
+    if name in ZENITHAL:
+        return _zenithal_to_native(name, x, y)
+    return CYLINDRICAL[name][1](x / DEG, y / DEG)
+
+
+def native_to_plane(name: str, native: Any) -> tuple[Any, Any]:
+    """Intermediate world coordinates (deg) of native unit vectors; NaN where the projection does not show them."""
+    if name in ZENITHAL:
+        return _native_to_zenithal(name, native)
+    x, y = CYLINDRICAL[name][0](native)
+    return x * DEG, y * DEG
+
+
+def polynomial_terms(x: Any, y: Any, degree: int) -> Any:
+    """Products T_i(x) T_j(y) of Chebyshev polynomials with i + j <= degree, last axis."""
+    xp = namespace(x, y)
+    columns = []
+    powers = []
+    for value in (x, y):
+        terms = [xp.ones_like(value), value]
+        for _ in range(degree - 1):
+            terms.append(2 * value * terms[-1] - terms[-2])
+        powers.append(terms)
+    for i in range(degree + 1):
+        for j in range(degree + 1 - i):
+            columns.append(powers[0][i] * powers[1][j])
+    return xp.stack(columns, axis=-1)

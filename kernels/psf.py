@@ -1,0 +1,158 @@
+"""Point spread functions given as tables of radial profiles: profiles at a position, containment, kernels on pixels.
+
+Radii and offsets are in deg. The normalisation of a profile is the flat one, 2 pi int P(r) r dr = 1 with r in rad.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .hankel import interpolate_uniform, radial_quadrature, radial_spectrum
+
+CONTAINMENT = 0.999
+"""Share of the events within the radius at which kernels end."""
+FREQUENCIES = 512
+"""Nodes in frequency between which the transforms of profiles are interpolated."""
+FINE = 20
+"""Divisions of a bin in radius on which a containment radius is searched."""
+
+
+def linear_weights(nodes: Float[Array, " n"], at: Float[Array, "*shape"], extrapolate: bool) -> tuple[Array, Array]:
+    """Index of the lower node and weight of the upper one, for linear interpolation on increasing ``nodes``.
+
+    Beyond the ends the line through the last two nodes goes on, or the end value holds (``extrapolate`` False).
+    """
+    index = jnp.clip(jnp.searchsorted(nodes, at, side="right") - 1, 0, nodes.shape[0] - 2)
+    weight = (at - nodes[index]) / (nodes[index + 1] - nodes[index])
+    return index, weight if extrapolate else jnp.clip(weight, 0.0, 1.0)
+
+
+def interpolate_axis(values: Array, nodes: Array, at: Array, axis: int, extrapolate: bool = False) -> Array:
+    """``values`` at other coordinates of one axis, linearly; an axis of one node is constant."""
+    if values.shape[axis] == 1:
+        return jnp.repeat(values, at.shape[0], axis=axis)
+    index, weight = linear_weights(nodes, at, extrapolate)
+    shape = [1] * values.ndim
+    shape[axis] = -1
+    weight = weight.reshape(shape)
+    return jnp.take(values, index, axis=axis) * (1 - weight) + jnp.take(values, index + 1, axis=axis) * weight
+
+
+def at_position(maps: Float[Array, "*axes y x"], x: Any, y: Any) -> Float[Array, " *axes"]:
+    """Bilinear interpolation of images at pixel coordinates; up to half a pixel beyond the outermost centres the line
+    goes on, farther out the value there holds. An axis of one pixel is constant."""
+    for size, coordinate in ((maps.shape[-2], y), (maps.shape[-1], x)):
+        axis = -2 if coordinate is y else -1
+        if size == 1:
+            maps = jax.lax.index_in_dim(maps, 0, maps.ndim + axis, keepdims=True)
+            continue
+        inside = jnp.clip(coordinate, -0.5, size - 0.5)
+        index = jnp.clip(jnp.floor(jax.lax.stop_gradient(inside)).astype(int), 0, size - 2)
+        weight = inside - index
+        low = jax.lax.dynamic_slice_in_dim(maps, index, 1, axis=maps.ndim + axis)
+        high = jax.lax.dynamic_slice_in_dim(maps, index + 1, 1, axis=maps.ndim + axis)
+        maps = low * (1 - weight) + high * weight
+    return maps[..., 0, 0]
+
+
+def nearest_valid(valid: Array, x: Any, y: Any) -> tuple[Array, Array, Array]:
+    """Pixel (x, y) nearest to a position, and whether it had to be another than the one it lies in because that one is
+    not ``valid`` (y, x)."""
+    ny, nx = valid.shape
+    ix = jnp.clip(jnp.round(x), 0, nx - 1).astype(int)
+    iy = jnp.clip(jnp.round(y), 0, ny - 1).astype(int)
+    gy, gx = jnp.meshgrid(jnp.arange(ny), jnp.arange(nx), indexing="ij")
+    distance = jnp.where(valid, (gx - x) ** 2 + (gy - y) ** 2, jnp.inf)
+    best = jnp.argmin(distance)
+    moved = ~valid[iy, ix] & jnp.any(valid)
+    return jnp.where(moved, best % nx, ix), jnp.where(moved, best // nx, iy), moved
+
+
+def containment(profile: Float[Array, "*e r"], rad: Array, rad_edges: Array) -> Float[Array, "*e r_edges"]:
+    """Share of events within each edge: C(edge_k) = sum_(j<k) 2 pi r_j dr_j P_j (midpoint rule)."""
+    weights = 2 * np.pi * jnp.deg2rad(rad) * jnp.deg2rad(jnp.diff(rad_edges))
+    total = jnp.cumsum(profile * weights, axis=-1)
+    return jnp.concatenate([jnp.zeros_like(total[..., :1]), total], axis=-1)
+
+
+def containment_radius(profile: Float[Array, "e r"], rad: Array, rad_edges: Array, share: float) -> Float[Array, " e"]:
+    """Radius (deg) that holds ``share`` of the events, found to a twentieth of a bin in radius."""
+    steps = (np.arange(FINE) + 0.5) / FINE
+    fine = (rad_edges[:-1, None] + jnp.diff(rad_edges)[:, None] * steps).reshape(-1)
+    inside = containment(profile, rad, rad_edges)
+    at_fine = interpolate_axis(inside, rad_edges, fine, axis=-1)
+    return fine[jnp.argmin(jnp.abs(at_fine - share), axis=-1)]
+
+
+def odd_width(extent: Any) -> Any:
+    """Odd number of pixels that spans ``extent`` pixels: 2 floor(ceil(x) / 2) + 1."""
+    return 2 * jnp.floor(jnp.ceil(extent) / 2) + 1
+
+
+def radial_values(profile: Float[Array, "e r"], rad: Array, radius: Float[Array, "*shape"]) -> Float[Array, "*shape e"]:
+    """Profiles at radii, linear between the nodes and beyond them, not negative."""
+    index, weight = linear_weights(rad, radius, extrapolate=True)
+    table = profile.T
+    return jnp.maximum(table[index] * (1 - weight[..., None]) + table[index + 1] * weight[..., None], 0.0)
+
+
+def pixel_kernel(
+    profile: Float[Array, "e r"],
+    rad: Array,
+    widths: Float[Array, " e"],
+    factors: Float[Array, " e"],
+    scale: Any,
+    size: int,
+) -> Float[Array, "e n n"]:
+    """Kernel on square pixels of side ``scale`` for a source at the middle of one; each plane of sum 1.
+
+    The profile is averaged over ``factors`` (1 to 4) squared points a pixel, inside a square of ``widths`` pixels.
+    """
+    grid = jnp.arange(size) - (size - 1) / 2
+    total = jnp.zeros((size, size, profile.shape[0]), profile.dtype)
+    for factor in (1, 2, 3, 4):
+        fine = (grid[:, None] + ((np.arange(factor) + 0.5) / factor - 0.5)).reshape(-1)
+        values = radial_values(profile, rad, scale * jnp.hypot(fine[:, None], fine[None, :]))
+        values = values.reshape(size, factor, size, factor, -1).sum((1, 3)) / factor**2
+        total = jnp.where(factors == factor, values, total)
+    inside = jnp.abs(grid)[:, None] < widths / 2
+    total = total * inside[:, None, :] * inside[None, :, :]
+    return normalised(jnp.moveaxis(total, -1, 0))
+
+
+def spectrum_on_lattice(
+    profile: Float[Array, "e r"],
+    rad: Array,
+    last: Array,
+    reach: Float[Array, " e"],
+    jacobian: Float[Array, "2 2"],
+    s: int,
+    size: int,
+) -> Float[Array, "e l h"]:
+    """Fourier transforms of profiles cut at ``reach`` (deg) and normalised, at the frequencies of a real transform of
+    ``size`` squared lattice nodes, ``s`` a pixel: (e, size, size // 2 + 1).
+
+    ``jacobian``: offsets to the east and north (deg) per pixel in x and y. ``last`` (deg): where the profiles end. The
+    profiles, linear between their radii, are transformed exactly, so that cusps in their middle need no fine lattice.
+    """
+    radius, weight = radial_quadrature(rad, last)
+    values = jnp.where(radius[:, None] <= reach, radial_values(profile, rad, radius), 0.0)
+    f = jnp.asarray(np.fft.fftfreq(size) * s, profile.dtype)
+    fy, fx = f[:, None], f[None, : size // 2 + 1]
+    # frequencies transform with the inverse transpose of the offsets
+    inverse = jnp.linalg.inv(jacobian)
+    k = jnp.hypot(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)
+    step = jnp.max(k) / (FREQUENCIES - 4)
+    table = radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * step)
+    total = table[0]
+    table = jnp.where(total > 0, table / jnp.where(total > 0, total, 1.0), 0.0)
+    return jnp.moveaxis(interpolate_uniform(table, k / step), -1, 0)
+
+
+def normalised(planes: Float[Array, "e n m"]) -> Float[Array, "e n m"]:
+    """Planes divided by their sums; a plane without anything stays 0."""
+    total = jnp.sum(planes, axis=(-2, -1), keepdims=True)
+    return jnp.where(total > 0, planes / jnp.where(total > 0, total, 1.0), 0.0)

@@ -1,0 +1,123 @@
+"""Weighted points that stand for extended sources: quadratures on the source, smooth in its shape.
+
+A rule sum w f(x, y) = int S f dOmega, with S the surface brightness of `spatial` (the same arguments and units), is a
+Gauss-Legendre rule in radius, split where the profile is not smooth, times evenly spaced angles. Weights carry the
+Jacobian of the sphere and sum to 1. Counts are static; `steps_for` finds them from the largest distance of neighbours.
+"""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .quadrature import legendre
+from .spatial import (
+    RAD,
+    SMALLEST,
+    Number,
+    disk_profile,
+    edge_spread,
+    falloff_nodes,
+    minor_axis,
+    panel_nodes,
+    sine_ratio,
+)
+
+Nodes = tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]
+
+LEAST_RADIAL, LEAST_ANGULAR = 8, 16
+FALLOFF_POWERS = (0.003, 4.6, 14.0)
+"""Values of u^(1 / eta) that part the radial rule of a generalised Gaussian: the brightness has fallen to 1 % at the second
+and to 1e-6 at the third, where the rule ends (1e-5 of the flux is beyond for eta = 1, less for others)."""
+EDGE_REACH = 4.0
+
+
+def steps_for(length: float, spacing: float, least: int) -> int:
+    """Number of Gauss-Legendre nodes on ``length`` that are nowhere farther apart than ``spacing``: a multiple of 4."""
+    # the widest step of n nodes is just below pi / (2 n) of the length
+    wanted = max(least, math.pi / 2 * length / spacing)
+    return 4 * math.ceil(wanted / 4 - 1e-9)
+
+
+def angles_for(radius: float, spacing: float) -> int:
+    """Number of angles that are nowhere farther apart than ``spacing`` on a circle of ``radius``: a multiple of 8."""
+    wanted = max(LEAST_ANGULAR, 2 * math.pi * radius / spacing)
+    return 8 * math.ceil(wanted / 8 - 1e-9)
+
+
+def on_ellipses(u: Array, weight: Array, n_angular: int, major: Number, minor: Number, phi: Number) -> Nodes:
+    """Nodes at the scaled radii ``u`` (of weight f(u) u du), at evenly spaced eccentric anomalies.
+
+    Every second circle is turned by half a step.
+    """
+    steps = np.arange(n_angular) + 0.5 * (np.arange(u.shape[0]) % 2)[:, None]
+    anomaly = 2 * np.pi / n_angular * steps
+    p, q = major * u[:, None] * np.cos(anomaly), minor * u[:, None] * np.sin(anomaly)
+    sin, cos = jnp.sin(phi * RAD), jnp.cos(phi * RAD)
+    weights = weight[:, None] * sine_ratio((p * p + q * q) * RAD**2)
+    return (p * sin + q * cos).ravel(), (p * cos - q * sin).ravel(), (weights / jnp.sum(weights)).ravel()
+
+
+def disk_nodes(
+    n_radial: tuple[int, int], n_angular: int, r_0: Number, e: Number, phi: Number, edge_width: Number
+) -> Nodes:
+    """Rule for `spatial.disk`: one part inside, one across the edge (which for edge_width = 0 is no part at all)."""
+    reach = EDGE_REACH * edge_spread(edge_width)
+    # 1 - reach for a narrow edge, and smoothly away from 0 for a wide one
+    edges = jnp.stack([jnp.zeros_like(reach), 1 / (1 + reach), 1 + reach])
+    u, weight = panel_nodes(edges, n_radial)
+    return on_ellipses(u, weight * u * disk_profile(u, edge_width), n_angular, r_0, minor_axis(r_0, e), phi)
+
+
+def disk_counts(spacing: float, r_0: float, edge_width: float) -> tuple[tuple[int, int], int]:
+    reach = EDGE_REACH * float(edge_spread(edge_width))
+    inside = 1 / (1 + reach)
+    counts = (
+        steps_for(r_0 * inside, spacing, LEAST_RADIAL),
+        steps_for(r_0 * (1 + reach - inside), spacing, 4 if edge_width < 0.1 else 12),
+    )
+    return counts, angles_for(r_0 * (1 + reach), spacing)
+
+
+def generalized_gaussian_nodes(
+    n_radial: tuple[int, int, int], n_angular: int, r_0: Number, eta: Number, e: Number, phi: Number
+) -> Nodes:
+    """Rule for `spatial.generalized_gaussian`, in three parts up to `FALLOFF_POWERS`."""
+    u, weight = falloff_nodes(n_radial, FALLOFF_POWERS, eta)
+    return on_ellipses(u, weight, n_angular, r_0, minor_axis(r_0, e), phi)
+
+
+def generalized_gaussian_counts(spacing: float, r_0: float, eta: float) -> tuple[tuple[int, int, int], int]:
+    """Beyond the radius where the brightness has fallen to 1 %, nodes may be twice as far apart as ``spacing``."""
+    radii = [0.0, *(r_0 * power**eta for power in FALLOFF_POWERS)]
+    steps = [high - low for low, high in zip(radii[:-1], radii[1:], strict=True)]
+    counts = (
+        # for small eta nearly all of the flux is in the first part
+        steps_for(steps[0], spacing, LEAST_RADIAL if eta < 0.3 else 4),
+        steps_for(steps[1], spacing, 12),
+        steps_for(steps[2], 2 * spacing, 8),
+    )
+    return counts, max(angles_for(radii[2], spacing), angles_for(radii[3], 2 * spacing))
+
+
+def shell_nodes(n_radial: tuple[int, int], n_angular: int, radius: Number, width: Number) -> Nodes:
+    """Rule for `spatial.shell`: (depths, heights) nodes on thin shells of radius q, seen at d = q sqrt(1 - c^2).
+
+    A thin shell shines evenly in the height c along the line of sight, so that no node meets a cusp, and shells of any
+    thickness, also none, are smooth mixtures of thin ones.
+    """
+    depths, heights = n_radial
+    at, weight = legendre(depths)
+    q = jnp.maximum(radius, 0.0) + jnp.maximum(width, 0.0) * (1 + at) / 2
+    # q = 0 for a shell of no size
+    volume = weight * (q**2 + SMALLEST**2)
+    # half of a rule on [-1, 1]: what is projected is even in c
+    height, share = (half[heights:] for half in legendre(2 * heights))
+    u = (q[:, None] * np.sqrt(1 - height**2)).ravel()
+    return on_ellipses(u, (volume[:, None] * share).ravel(), n_angular, 1.0, 1.0, 0.0)
+
+
+def shell_counts(spacing: float, radius: float, width: float) -> tuple[tuple[int, int], int]:
+    outer = max(radius, 0.0) + max(width, 0.0)
+    return (steps_for(max(width, 0.0), spacing, 4), steps_for(outer, spacing, LEAST_RADIAL)), angles_for(outer, spacing)
