@@ -77,6 +77,11 @@ class EDispMap(eqx.Module):
 
     def __check_init__(self):
         _check_values(self, "(n_true, n_migra, y, x)")
+        migra = self.migra_edges
+        if is_concrete(migra) and not (
+            np.all(np.isfinite(migra)) and np.min(migra) >= 0 and np.all(np.diff(migra) > 0)
+        ):
+            raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {migra}.")
         expected = (np.size(self.energy_true_edges) - 1, np.size(self.migra_edges) - 1)
         if np.shape(self.values)[:2] != expected:
             raise InputError(
@@ -89,6 +94,10 @@ class EDispMap(eqx.Module):
         """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
         true = edges_tev(energy_true_edges, "energy_true_edges")
         migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
+        if not np.all(np.asarray(sigma) > 0):
+            raise InputError(
+                f"EDispMap: sigma must be positive, found {np.min(sigma)}. Use edisp=None for a perfect one."
+            )
         shares = gauss_shares(migra, np.broadcast_to(sigma, true.size - 1), np.broadcast_to(bias, true.size - 1))
         return cls(None, true, migra, (np.asarray(shares) / np.diff(migra))[..., None, None])
 
@@ -138,6 +147,11 @@ def _check_values(edisp: Any, axes: str) -> None:
     pixels = (1, 1) if edisp.geom is None else edisp.geom.shape
     if len(shape) != 4 or shape[2:] != pixels:
         raise InputError(f"{name}: values have shape {shape}, expected {axes} with (y, x) = {pixels}.")
+    wanted = (shape[0], *pixels)
+    if edisp.exposure is not None and np.shape(edisp.exposure) != wanted:
+        raise InputError(
+            f"{name}: the exposure has shape {np.shape(edisp.exposure)}, expected {wanted}: (n_true, y, x)."
+        )
     if is_concrete(edisp.values):
         bad = ~np.isfinite(edisp.values) | (np.asarray(edisp.values) < 0)
         if bad.any():

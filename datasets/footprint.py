@@ -16,8 +16,8 @@ from ..kernels import footprint as kernels
 from ..kernels import psf as psf_kernels
 from ..kernels.edisp import fold
 from ..kernels.sphere import local_offsets, offset_vectors, vector_to_lonlat
-from .errors import InputError
 from .edisp_map import EDisp, matrix_at
+from .errors import InputError
 from .map import MapBase
 from .psf import PSFKernel, PSFMap, RecoPSFMap
 from .sky_geometry import SkyGeom
@@ -36,7 +36,7 @@ PIXEL_OVERSAMPLING = 10
 """Points a pixel and dimension at which extended sources are averaged for ``source_grid="pixel"``."""
 NODE_SPACING = 1.2
 """Distance of the nodes of extended sources in lattice steps: their blurred sum is smooth to exp(-2 pi^2 / 1.2^2)."""
-PADDING = 16
+PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
 
 

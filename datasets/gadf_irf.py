@@ -35,7 +35,7 @@ def read_psf(filename: Any, geoms: dict[str, SkyGeom] | None = None, name: str =
     exposure = _exposure(file, name, geoms, stored)
     # an offset has no bins below zero, but centres that start at 0 have an edge there
     edges = np.maximum(axis_edges(stored, 0), 0.0)
-    kind = RecoPSFMap if reco else PSFMap
+    kind: Any = RecoPSFMap if reco else PSFMap
     with naming(stored.where):
         return kind(
             stored.geom,

@@ -25,8 +25,11 @@ SAME_CENTRE = 1e-6
 def gadf_map_contents(dataset: Any, name: str) -> bytes:
     """Content of the file of a `MapDataset` or `MapDatasetOnOff`; gammapy calls the dataset ``name``.
 
-    HDUs, their order and keywords are gammapy's. Numbers take 4 bytes where these hold them exactly, else 8.
+    HDUs, their order and keywords are gammapy's. Numbers take 4 bytes where these hold them exactly, else 8. A dataset
+    without counts, background and masks gets a safe mask that is True everywhere: something has to show its bins.
     """
+    if all(getattr(dataset, name) is None for name in ("counts", "background", "mask_safe", "mask_fit")):
+        dataset = dataset.replace(mask_safe=np.ones(dataset.data_shape, bool))
     primary = fits.PrimaryHDU()
     for keyword, value in dataset.meta.get("primary", {}).items():
         primary.header[keyword] = value

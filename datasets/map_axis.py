@@ -1,5 +1,6 @@
 """Axes of maps other than the two of the sky: energy, offset from a source, energy migration."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from astropy import units as u
 from .errors import InputError
 from .parameter import frozen_array, parse_unit
 
-SCALES = {
+SCALES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "lin": (lambda x: x, lambda x: x),
     "log": (np.log, np.exp),
     "sqrt": (np.sqrt, np.square),

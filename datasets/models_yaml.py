@@ -10,43 +10,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .components_yaml import part_to_dict, read_part
 from .errors import InputError
-from .files import as_path, write_files
+from .files import as_path, beside, existing, write_files
 from .models import Models
+from .npred_template_files import read_template_counts
 from .parameter import Parameter
-from .parameters_yaml import (
-    Links,
-    declared_parameters,
-    flag_of,
-    list_of,
-    mapping_of,
-    parameter_to_dict,
-    read_parameters,
-    text_of,
-)
-from .sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel, background_name
-from .spectral_base import SpectralModel
-from .spectral_registry import SPECTRAL_MODELS
+from .parameters_yaml import Links, flag_of, list_of, mapping_of, text_of
+from .sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel, background_name
 from .suggestions import closest
 from .yaml_files import dump_yaml, load_yaml
 
-MODELS: dict[str, type[ModelBase]] = {tag: cls for cls in (SkyModel, FoVBackgroundModel) for tag in cls.tag}
+_COMMON = ("name", "type", "datasets_names", "spectral")
+# what a model of each type may have
+_KEYS: dict[type[ModelBase], tuple[str, ...]] = {
+    SkyModel: (*_COMMON, "apply_irf", "spatial", "temporal"),
+    FoVBackgroundModel: (*_COMMON, "spatial"),
+    TemplateNPredModel: (*_COMMON, "filename"),
+}
+_ALL_KEYS = tuple(dict.fromkeys(key for keys in _KEYS.values() for key in keys))
+MODELS: dict[str, type[ModelBase]] = {tag: cls for cls in _KEYS for tag in cls.tag}
 
+OLD_TEMPLATE = "BackgroundModel"
 # "optimize_result" and "covariance_result" stand in files of gammapy's FitResult
 _FILE_KEYS = ("components", "covariance", "metadata", "checksum", "optimize_result", "covariance_result")
-_COMPONENT_KEYS = ("name", "type", "apply_irf", "datasets_names", "spectral")
-# models inside models: of sums and products, and of scaled models
-_INNER = ("model1", "model2", "model")
-_EXTRA_KEYS = (*_INNER, "operator", "energy", "values", "param", "unit", "interp", "filename")
-_SECTIONS = {"spatial": " (spectra carry the containment of the source in their exposure)", "temporal": ""}
-_MAPS_ONLY = ("TemplateNPredModel", "template-npred", "BackgroundModel")
 
 
 def read_models(filename: Any) -> Models:
     """Read models from a YAML file as gammapy 2.1 writes it.
 
-    Missing parameters and fields take the defaults of the model class. Whatever cannot be used ends in an `InputError`
-    that names file, model and parameter.
+    Missing parameters and fields take the defaults of the model class; only parameters of spatial and temporal models
+    that are free by default have to be there. Templates are read from the files that are named, beside the YAML file or
+    as given. Whatever cannot be used ends in an `InputError` that names file, model and parameter.
     """
     path = as_path(filename)
     return models_from_dict(load_yaml(path), str(path), path.parent)
@@ -72,11 +67,12 @@ def models_from_dict(data: Mapping[str, Any], where: str = "models", base_path: 
 def write_models(models: Any, filename: Any, overwrite: bool = False) -> None:
     """Write models to a YAML file, completely or not at all; gammapy 2.1 reads it.
 
-    gammapy has no form for a background model of several datasets or one with a name of its own, nor for the model
-    inside a ``ScaleSpectralModel``; these are written in the same manner, for gammajax to read.
+    Of templates only the file names are written, relative to the YAML file where they are beside it or below. gammapy
+    has no form for a background model of several datasets or one with a name of its own, nor for the model inside a
+    ``ScaleSpectralModel``; these are written in the same manner, for gammajax to read.
     """
     path = as_path(filename)
-    write_files({path: dump_yaml(models_to_dict(models)).encode()}, overwrite=overwrite)
+    write_files({path: dump_yaml(_located(models_to_dict(models), path.parent)).encode()}, overwrite=overwrite)
 
 
 def models_to_dict(models: Any) -> dict[str, Any]:
@@ -98,38 +94,49 @@ def _component(entry: Any, index: int, where: str, links: Links, base: Path) -> 
 
     if "type" not in entry:
         raise InputError(f"{where}: the key 'type' is missing. Types: {', '.join(MODELS)}.")
-    if entry["type"] in _MAPS_ONLY:
-        raise InputError(
-            f"{where}: a {entry['type']} is a model of maps. This version handles spectral models of spectra only. "
-            "Remove the model from the file."
-        )
-    kind = MODELS.get(text_of(entry["type"], f"{where}, type"))
+    tag = text_of(entry["type"], f"{where}, type")
+    kind = MODELS.get(tag)
     if kind is None:
-        raise InputError(f"{where}: unknown model type {entry['type']!r}. {closest(entry['type'], MODELS, 'types')}")
-    for section, reason in _SECTIONS.items():
-        if section in entry:
-            raise InputError(
-                f"{where}: it has a section {section!r}. This version handles spectral models of spectra only{reason}. "
-                f"Remove the section {section!r} from the file."
-            )
-    mapping_of(entry, _COMPONENT_KEYS, where)
-
-    spectral = None
-    if "spectral" in entry:
-        spectral = _spectral(entry["spectral"], f"{where}, spectral", links, base)
-    elif kind is SkyModel:
-        raise InputError(f"{where}: the section 'spectral' is missing.")
+        old = " Before version 1.0 gammapy gave this name to a TemplateNPredModel." if tag == OLD_TEMPLATE else ""
+        raise InputError(f"{where}: unknown model type {tag!r}.{old} {closest(tag, MODELS, 'types')}")
+    _check_keys(entry, kind, where)
     apply_irf = _apply_irf(entry.get("apply_irf"), where)
+    if kind is SkyModel and "spectral" not in entry:
+        raise InputError(f"{where}: the section 'spectral' is missing.")
+    parts = {
+        word: read_part(word, entry[word], f"{where}, {word}", links, base)
+        for word in ("spectral", "spatial", "temporal")
+        if word in entry
+    }
+    if kind is not FoVBackgroundModel and name is None:
+        raise InputError(f"{where}: the key 'name' is missing. Give every model its own name.")
+    common: dict[str, Any] = {"datasets_names": datasets_names, **parts}
     try:
         if kind is FoVBackgroundModel:
-            if apply_irf is not None:
-                raise InputError("a background model has no 'apply_irf'. Remove the key.")
-            return FoVBackgroundModel(spectral, datasets_names, name)
-        if name is None:
-            raise InputError("the key 'name' is missing. Give every source its own name.")
-        return SkyModel(spectral, name, datasets_names, apply_irf)
+            return FoVBackgroundModel(**common, name=name)
+        if kind is TemplateNPredModel:
+            return _template(entry, name, common, base)
+        return SkyModel(**common, name=name, apply_irf=apply_irf)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _check_keys(entry: dict[str, Any], kind: type[ModelBase], where: str) -> None:
+    mapping_of(entry, _ALL_KEYS, where)
+    for key in entry:
+        if key in _KEYS[kind]:
+            continue
+        cure = "Remove the key."
+        if kind is TemplateNPredModel and key == "spatial":
+            cure = "Multiply the counts in the file by it."
+        raise InputError(f"{where}: a {kind.__name__} has no {key!r}. {cure}")
+
+
+def _template(entry: dict[str, Any], name: str | None, common: dict[str, Any], base: Path) -> TemplateNPredModel:
+    if "filename" not in entry:
+        raise InputError("the key 'filename' (the FITS map of the counts) is missing.")
+    path = beside(entry["filename"], base)
+    return TemplateNPredModel(read_template_counts(path), name=str(name), filename=path, **common)
 
 
 def _datasets_names(data: Any, where: str) -> tuple[str, ...] | None:
@@ -144,40 +151,6 @@ def _apply_irf(data: Any, where: str) -> dict[str, bool] | None:
         return None
     data = mapping_of(data, APPLY_IRF, f"{where}, apply_irf")
     return {key: flag_of(flag, f"{where}, apply_irf, {key}") for key, flag in data.items()}
-
-
-def _spectral(entry: Any, where: str, links: Links, base: Path) -> SpectralModel:
-    entry = mapping_of(entry, None, where)
-    if "type" not in entry:
-        raise InputError(f"{where}: the key 'type' is missing. Write for example 'type: PowerLawSpectralModel'.")
-    tag = text_of(entry["type"], f"{where}, type")
-    kind: Any = SPECTRAL_MODELS.get(tag)
-    if kind is None:
-        raise InputError(f"{where}: unknown spectral model type {tag!r}. {closest(tag, SPECTRAL_MODELS, 'types')}")
-    has_extra = hasattr(kind, "from_extra")
-    mapping_of(entry, ("type", "parameters", *(_EXTRA_KEYS if has_extra else ())), where)
-    fields = {f.name for f in dataclasses.fields(kind)}
-    inner = [key for key in _INNER if key in fields]
-    for key in inner:
-        if key not in entry:
-            hint = " gammapy does not write the model inside a ScaleSpectralModel: add it." if key == "model" else ""
-            raise InputError(f"{where}: the section {key!r} is missing.{hint}")
-    parts = {key: _spectral(entry[key], f"{where}.{key}", links, base) for key in inner}
-    declared = declared_parameters(kind)
-    parameters = read_parameters(entry.get("parameters", []), where, links, declared, others=has_extra)
-    try:
-        model = kind.from_extra({**entry, **parts}, parameters, base) if has_extra else kind(**parameters)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-    except KeyError as error:
-        raise InputError(f"{where}: the key {error} is missing.") from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{where}: no {tag} can be built from what the file says ({error}).") from error
-    for name in parameters:
-        if name not in model.parameters:
-            known = closest(name, model.parameters)
-            raise InputError(f"{where}, parameter {name!r}: the model has no parameter of this name. {known}")
-    return model
 
 
 def _check_links(models: Models) -> None:
@@ -208,30 +181,30 @@ def _component_to_dict(model: ModelBase) -> dict[str, Any]:
         data["apply_irf"] = model.apply_irf
     if names is not None:
         data["datasets_names"] = list(names)
-    data["spectral"] = _spectral_to_dict(model.spectral, f"{where}, spectral")
+    for word, part in model.components.items():
+        if word != "counts":
+            data[word] = part_to_dict(word, part, f"{where}, {word}")
+    if isinstance(model, TemplateNPredModel):
+        if model.filename is None:
+            raise InputError(
+                f"{where}: a YAML file refers to the counts by the name of a FITS map. Write the map, and name it: "
+                "model.replace(filename='template.fits')."
+            )
+        data["filename"] = model.filename
     return data
 
 
-def _spectral_to_dict(model: Any, where: str) -> dict[str, Any]:
-    kind = type(model)
-    if not isinstance(model, SpectralModel):
-        raise InputError(
-            f"{where}: a {kind.__name__} has no YAML form. Keep its arrays with equinox.tree_serialise_leaves, "
-            "or leave this model out."
-        )
-    if not kind.tag or SPECTRAL_MODELS.get(kind.tag[0]) is not kind:
-        raise InputError(
-            f"{where}: {kind.__name__} is not a registered model, so that it could not be read again. "
-            f"Give it a tag and enter it in gammajax.datasets.spectral_registry.SPECTRAL_MODELS."
-        )
-    data: dict[str, Any] = {"type": kind.tag[0]}
-    extra = model.extra_dict() if hasattr(model, "extra_dict") else {}
-    declared = declared_parameters(kind)
-    nested = any(key in extra for key in _INNER)
-    # models inside list their parameters themselves
-    own = {name: getattr(model, name) for name in declared} if nested else model.parameters
-    if own or not nested:
-        data["parameters"] = [parameter_to_dict(n, p, declared.get(n), where) for n, p in own.items()]
-    for key, content in extra.items():
-        data[key] = _spectral_to_dict(content, f"{where}.{key}") if key in _INNER else content
-    return data
+def _located(data: Any, folder: Path) -> Any:
+    """The same content, with names of existing files relative to ``folder`` if they are inside it, else absolute.
+
+    Names are relative to the working folder in memory, and to the folder of the YAML file in the file.
+    """
+    if isinstance(data, list):
+        return [_located(item, folder) for item in data]
+    if not isinstance(data, dict):
+        return data
+    new = {key: _located(content, folder) for key, content in data.items()}
+    if isinstance(new.get("filename"), str) and existing(Path(new["filename"])) is not None:
+        path, inside = Path(new["filename"]).absolute(), folder.absolute()
+        new["filename"] = (path.relative_to(inside) if path.is_relative_to(inside) else path).as_posix()
+    return new

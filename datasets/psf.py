@@ -60,6 +60,8 @@ class PSFMap(eqx.Module):
     def _check(self) -> None:
         name = type(self).__name__
         n_energy, n_rad = np.size(self.energy), np.size(self.rad)
+        if n_rad < 2:
+            raise InputError(f"{name}: profiles need at least two radii, found {n_rad}.")
         shape = (1, 1) if self.geom is None else self.geom.shape
         if np.shape(self.values) != (n_energy, n_rad, *shape):
             raise InputError(
@@ -68,8 +70,14 @@ class PSFMap(eqx.Module):
             )
         if np.shape(self.rad_edges) != (n_rad + 1,):
             raise InputError(f"{name}: found {np.size(self.rad_edges)} rad_edges for {n_rad} radii, expected one more.")
-        if n_rad < 2:
-            raise InputError(f"{name}: profiles need at least two radii, found {n_rad}.")
+        if self.exposure is not None and np.shape(self.exposure) != (n_energy, *shape):
+            raise InputError(
+                f"{name}: the exposure has shape {np.shape(self.exposure)}, expected {(n_energy, *shape)}: energies, "
+                "and the pixels of its geometry."
+            )
+        _check_axis(f"{name}: energy", self.energy, True)
+        _check_axis(f"{name}: rad", self.rad)
+        _check_axis(f"{name}: rad_edges", self.rad_edges)
         if is_concrete(self.values):
             bad = ~np.isfinite(self.values)
             if bad.any():
@@ -167,16 +175,19 @@ class PSFKernel(eqx.Module):
 
         ``sigma``: one width, or one per true bin (Quantity or deg).
         """
-        from scipy.special import erf
-
         n_true = np.size(energy_true_edges) - 1
         width = np.broadcast_to(np.asarray(to_unit(sigma, "deg", "sigma")), (n_true,)) / geom.pixel_size
+        if not np.all(width > 0):
+            raise InputError(
+                f"PSFKernel: sigma must be positive, found {np.min(width) * geom.pixel_size} deg. Use psf=None for a "
+                "perfect one."
+            )
         radius = (
             5 * width.max() if max_radius is None else float(to_unit(max_radius, "deg", "max_radius")) / geom.pixel_size
         )
         n = int(kernels.odd_width(2 * radius))
         edges = np.arange(n + 1) - n / 2
-        line = np.diff(erf(edges / (np.sqrt(2) * width[:, None])), axis=1) / 2
+        line = np.diff(np.vectorize(math.erf)(edges / (np.sqrt(2) * width[:, None])), axis=1) / 2
         return cls(line[:, :, None] * line[:, None, :])
 
 
@@ -195,6 +206,15 @@ def _radius(psf: PSFMap, vector: Any, energy: Any, share: float) -> Any:
 
 def _energies(energy: Any) -> Any:
     return jnp.atleast_1d(jnp.asarray(to_unit(energy, "TeV", "energy")))
+
+
+def _check_axis(what: str, axis: Any, positive: bool = False) -> None:
+    if is_concrete(axis):
+        nodes = np.ravel(axis)
+        low = nodes.min(initial=np.inf)
+        if not (np.all(np.isfinite(nodes)) and np.all(np.diff(nodes) > 0) and (low > 0 if positive else low >= 0)):
+            wanted = "positive" if positive else "at least 0"
+            raise InputError(f"{what} must be {wanted}, finite and increasing, found {nodes}.")
 
 
 def _edges_around(rad: Any) -> Any:

@@ -1,12 +1,14 @@
 """Geometry of an image of the sky: pixels and directions."""
 
 import warnings
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import Galactic, SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning, WcsError
 from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
@@ -20,6 +22,8 @@ from .parameter import frozen_array
 DEGREE = 9
 TOLERANCE_PIXELS = 1e-6
 """How well pixel positions have to come back, in pixels, from a projection that is fitted by polynomials."""
+FITTED = 1.5
+"""Coordinates up to which polynomials hold, in units of the range in which they were fitted."""
 
 
 class SkyGeom(eqx.Module):
@@ -42,6 +46,7 @@ class SkyGeom(eqx.Module):
     @classmethod
     def from_header(cls, header: Any, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
         """Geometry from FITS header cards; InputError for headers without two celestial axes, longitude first."""
+        _check_cards(header, where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
             try:
@@ -58,10 +63,10 @@ class SkyGeom(eqx.Module):
     @classmethod
     def from_wcs(cls, wcs: WCS, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
         """Geometry from an astropy ``WCS`` of two celestial axes."""
-        if wcs.naxis != 2 or wcs.wcs.lng != 0 or wcs.wcs.lat != 1:
+        if wcs.naxis != 2 or wcs.wcs.lng != 0 or wcs.wcs.lat != 1 or wcs.wcs.ctype[0][:4] not in ("RA--", "GLON"):
             raise InputError(
-                f"{where}: found axes {tuple(wcs.wcs.ctype)}, expected longitude first and latitude second, such as "
-                "RA---TAN and DEC--TAN. Reproject the image."
+                f"{where}: found axes {tuple(wcs.wcs.ctype)}, expected longitude first and latitude second, equatorial "
+                "or galactic, such as RA---TAN and DEC--TAN or GLON-CAR and GLAT-CAR. Reproject the image."
             )
         ny, nx = (int(n) for n in shape)
         if ny < 1 or nx < 1:
@@ -101,17 +106,22 @@ class SkyGeom(eqx.Module):
         if isinstance(skydir, SkyCoord):
             sky = skydir.transform_to(frame)
             skydir = (sky.data.lon.deg, sky.data.lat.deg)
-        step = np.broadcast_to(u.Quantity(binsz, u.deg).value, 2)
+        lon, lat = _pair(skydir, "skydir")
+        if not abs(lat) <= 90:
+            raise InputError(f"SkyGeom: the latitude of skydir must be from -90 to 90 deg, found {lat}.")
+        step = _pair(binsz, "binsz")
+        if not np.all(step > 0):
+            raise InputError(f"SkyGeom: binsz must be positive, found {binsz}.")
         if npix is None:
             if width is None:
                 raise InputError("SkyGeom: give width (deg) or npix.")
-            npix = np.rint(np.broadcast_to(u.Quantity(width, u.deg).value, 2) / step)
+            npix = np.rint(_pair(width, "width") / step)
         nx, ny = (int(n) for n in np.broadcast_to(npix, 2))
         wcs = WCS(naxis=2)
         axes = ("RA", "DEC") if frame == "icrs" else ("GLON", "GLAT")
         wcs.wcs.ctype = [f"{axis}{'-' * (5 - len(axis))}{proj}" for axis in axes]
         wcs.wcs.cunit = ["deg", "deg"]
-        wcs.wcs.crval = [float(c) for c in skydir]
+        wcs.wcs.crval = [lon, lat]
         wcs.wcs.cdelt = [-step[0], step[1]]
         wcs.wcs.crpix = [(nx + 1) / 2, (ny + 1) / 2]
         if frame == "icrs":
@@ -139,7 +149,7 @@ class SkyGeom(eqx.Module):
     @property
     def frame(self) -> str:
         """Frame of the image: "icrs", "galactic", "fk5", ..."""
-        return wcs_to_celestial_frame(self.wcs).name
+        return _frame_of(self.wcs).name
 
     @property
     def center(self) -> SkyCoord:
@@ -154,7 +164,7 @@ class SkyGeom(eqx.Module):
         return np.asarray((nx - 1) / 2), np.asarray((ny - 1) / 2)
 
     def pixel_to_vector(self, x: Any, y: Any) -> Any:
-        """ICRS unit vectors (..., 3) at pixel coordinates (0-based, centres at integers)."""
+        """ICRS unit vectors (..., 3) at pixel coordinates (0-based, centres at integers); NaN off the sky."""
         if self.projection == "poly":
             return self._poly_to_vector(x, y)
         return plane_to_native(self.projection, *_to_plane(x, y, self.crpix, self.cd)) @ self.rotation.T
@@ -174,14 +184,18 @@ class SkyGeom(eqx.Module):
 
     def _poly_to_vector(self, x: Any, y: Any) -> Any:
         xp = namespace(x, y, self.crpix)
-        u_, v_ = (x - self.crpix[0]) / self.cd[0, 0], (y - self.crpix[1]) / self.cd[1, 1]
-        plane = polynomial_terms(xp.asarray(u_), xp.asarray(v_), DEGREE) @ self.coefficients[0]
+        u_, v_ = (xp.asarray(x) - self.crpix[0]) / self.cd[0, 0], (xp.asarray(y) - self.crpix[1]) / self.cd[1, 1]
+        plane = _polynomial(u_, v_, self.coefficients[0])
         return plane_to_native("TAN", plane[..., 0], plane[..., 1]) @ self.rotation.T
 
     def _poly_to_pixel(self, native: Any) -> tuple[Any, Any]:
         px, py = native_to_plane("TAN", native)
-        terms = polynomial_terms(px / self.cd[0, 1], py / self.cd[1, 0], DEGREE) @ self.coefficients[1]
-        return terms[..., 0] * self.cd[0, 0] + self.crpix[0], terms[..., 1] * self.cd[1, 1] + self.crpix[1]
+        xp = namespace(px, py)
+        shown = xp.isfinite(px) & xp.isfinite(py)
+        u_, v_ = xp.where(shown, px, 0.0) / self.cd[0, 1], xp.where(shown, py, 0.0) / self.cd[1, 0]
+        terms = _polynomial(u_, v_, self.coefficients[1])
+        x, y = terms[..., 0] * self.cd[0, 0] + self.crpix[0], terms[..., 1] * self.cd[1, 1] + self.crpix[1]
+        return xp.where(shown, x, np.nan), xp.where(shown, y, np.nan)
 
     def cell_solid_angle(self, x: Any, y: Any, size: float = 1.0) -> Any:
         """Solid angle (sr) of cells of ``size`` pixels around pixel coordinates, from their corner directions.
@@ -207,9 +221,17 @@ class SkyGeom(eqx.Module):
         return x, y
 
     def region_mask(self, region: Any) -> np.ndarray:
-        """True for the pixels whose centre is inside a sky region of the ``regions`` package, (ny, nx)."""
-        from regions import PixCoord
-
+        """True for the pixels whose centre is inside a region (of the sky, or in pixels) of the ``regions`` package,
+        (ny, nx). Raises InputError without that package, and for anything that is not such a region."""
+        try:
+            from regions import PixCoord
+        except ImportError as error:
+            raise InputError("SkyGeom.region_mask needs the package regions: pip install regions.") from error
+        if not hasattr(region, "contains"):
+            raise InputError(
+                f"SkyGeom.region_mask: found {type(region).__name__}, expected a region such as "
+                "regions.CircleSkyRegion(center, radius)."
+            )
         pixel = region.to_pixel(self.wcs) if hasattr(region, "to_pixel") else region
         x, y = self.pixel_grid
         return np.asarray(pixel.contains(PixCoord(x, y)), bool)
@@ -218,9 +240,51 @@ class SkyGeom(eqx.Module):
         """Whether two images have the same pixels, to a ten-thousandth of one."""
         if self.shape != other.shape:
             return False
-        x, y = self.pixel_grid
-        ox, oy = other.vector_to_pixel(np.asarray(self.pixel_to_vector(x[::7, ::7], y[::7, ::7])))
-        return bool(np.nanmax(np.hypot(ox - x[::7, ::7], oy - y[::7, ::7])) < 1e-4)
+        x, y = (grid[::7, ::7] for grid in self.pixel_grid)
+        vectors = np.asarray(self.pixel_to_vector(x, y))
+        ox, oy = other.vector_to_pixel(vectors)
+        shown = np.isfinite(vectors[..., 0])
+        return bool(np.all(np.hypot(ox - x, oy - y)[shown] < 1e-4))
+
+
+def _check_cards(header: Any, where: str) -> None:
+    """wcslib skips cards of the wrong type, as if they were not there."""
+    wrong: list[Any] = []
+    for name, kinds in {"CTYPE": str, "CUNIT": str, "CRVAL": Real, "CRPIX": Real, "CDELT": Real}.items():
+        for axis in (1, 2) if isinstance(header, Mapping | fits.Header) else ():
+            card = header.get(f"{name}{axis}", "" if kinds is str else 0.0)
+            if not isinstance(card, kinds) or (kinds is Real and not np.isfinite(card)):
+                wrong.append(f"{name}{axis} = {card!r}")
+    if wrong:
+        raise InputError(
+            f"{where}: found {', '.join(wrong)} in the header, expected texts in CTYPE and CUNIT, and "
+            "finite numbers in CRVAL, CRPIX and CDELT. Correct the header."
+        )
+
+
+def _pair(value: Any, what: str) -> np.ndarray:
+    """Two finite numbers in deg, from one or two, with or without units."""
+    try:
+        pair = np.broadcast_to(u.Quantity(value, u.deg).value, 2)
+    except (TypeError, ValueError, u.UnitsError) as error:
+        raise InputError(f"SkyGeom: {what} must be one or two angles (deg), found {value!r}.") from error
+    if not np.all(np.isfinite(pair)):
+        raise InputError(f"SkyGeom: {what} must be finite, found {value!r}.")
+    return pair
+
+
+def _frame_of(wcs: WCS) -> Any:
+    # a RADESYS card, which says nothing about galactic axes, must not make them equatorial
+    return Galactic() if wcs.wcs.ctype[0].startswith("GLON") else wcs_to_celestial_frame(wcs)
+
+
+def _polynomial(u_: Any, v_: Any, coefficients: Any) -> Any:
+    """Fitted polynomials at scaled coordinates; straight on where these are beyond `FITTED`."""
+    xp = namespace(u_, v_)
+    beyond = xp.maximum(xp.maximum(abs(u_), abs(v_)) / FITTED, 1.0)
+    middle = polynomial_terms(np.zeros(()), np.zeros(()), DEGREE).astype(coefficients.dtype) @ coefficients
+    inside = polynomial_terms(u_ / beyond, v_ / beyond, DEGREE) @ coefficients
+    return middle + (inside - middle) * beyond[..., None]
 
 
 def _to_plane(x: Any, y: Any, crpix: Any, cd: Any) -> tuple[Any, Any]:
@@ -244,8 +308,9 @@ def _sample(wcs: WCS, shape: tuple[int, int], where: str) -> tuple[np.ndarray, n
 
 
 def _directions(wcs: WCS, x: Any, y: Any) -> np.ndarray:
-    lon, lat = wcs.wcs_pix2world(x, y, 0)
-    sky = SkyCoord(lon, lat, unit="deg", frame=wcs_to_celestial_frame(wcs)).icrs
+    # with the distortions that a header may have; other functions of astropy leave them out
+    lon, lat = wcs.all_pix2world(x, y, 0)
+    sky = SkyCoord(lon, lat, unit="deg", frame=_frame_of(wcs)).icrs
     return lonlat_to_vector(sky.ra.deg, sky.dec.deg)
 
 

@@ -93,7 +93,8 @@ class TemplateSpatialModel(SpatialModel):
         self.lon_0, self.lat_0 = _angle(lon_0, lon, "lon_0"), _angle(lat_0, lat, "lat_0")
         scales = proj_plane_pixel_scales(geom.wcs)
         self.radius = frozen_array(np.max(scales * np.array(geom.shape[::-1])) / 2)
-        self.period = geom.projection == "CAR" and abs(scales[0] * geom.shape[1] - 360) < 1e-6 * scales[0]
+        around = abs(float(scales[0]) * geom.shape[1] - 360) < 1e-6 * float(scales[0])
+        self.period = geom.projection == "CAR" and around
         self.filename = None if filename is None else str(filename)
 
     @property

@@ -78,12 +78,13 @@ def _energies(table: FitsTable) -> MapAxis:
 
 
 def _unit(header: fits.Header) -> u.UnitBase:
-    text = str(header.get("BUNIT", "") or "").strip()
-    # photons are counted, and no unit of astropy's FITS names is spelled so
-    for photon in ("photon/", "photons/", "ph/"):
-        if text.lower().startswith(photon):
-            text = f"1/{text[len(photon) :]}"
-    return parse_unit(text or None, "BUNIT")
+    first, *rest = str(header.get("BUNIT", "") or "").strip().split("/")
+    # one by one: several slashes, as in photon/cm2/s/MeV/sr, are not standard
+    unit = parse_unit(first.strip() or None, "BUNIT")
+    for text in rest:
+        unit = unit / parse_unit(text.strip(), "BUNIT")
+    counted = unit.decompose().bases
+    return unit / u.photon if u.photon in counted else unit
 
 
 def write_template(

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +19,7 @@ from .footprint import Footprint, Plan, Response, place, plan, stage
 from .gti import GTI
 from .map import MapBase
 from .npred import background_norm, flux, template
+from .program import Program
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .statistic import CashStatistic, WStatistic
 
@@ -40,7 +40,10 @@ class Part:
 
 @dataclass(frozen=True)
 class MapProgram:
-    """Static side of a staged map; calling it with arrays gives the `StagedMap`."""
+    """Static side of a staged map; calling it with arrays gives the `StagedMap`.
+
+    ``box``: pixels (y, x) of its box. ``origin``: its first pixel (y, x), where templates need it.
+    """
 
     on_off: bool
     n_reco: int
@@ -49,13 +52,14 @@ class MapProgram:
     box: tuple[int, int]
     rest: bool
     parts: tuple[Part, ...]
+    origin: tuple[int, int] | None
 
     def __call__(self, **arrays: Any) -> "StagedMap":
         return (StagedOnOff if self.on_off else StagedCash)(self, arrays)
 
 
 class StagedMap:
-    """A map dataset inside a fit. Bins are flat: energies times the pixels of the box and one for the rest of the map."""
+    """A map dataset inside a fit, with flat bins: energies by the pixels of the box and one for the rest of the map."""
 
     def __init__(self, program: MapProgram, arrays: dict[str, Any]):
         self.program, self.arrays = program, arrays
@@ -78,7 +82,7 @@ class StagedMap:
             if part.kind == "template":
                 centres = jnp.asarray(self.energy_edges)
                 norm = model.evaluate(jnp.sqrt(centres[:-1] * centres[1:]))
-                total = total + jnp.asarray(model.counts) * norm[:, None, None]
+                total = total + _cut(jnp.asarray(model.counts), program.box, program.origin) * norm[:, None, None]
             if part.kind not in ("source", "shape"):
                 continue
             leaves = [arrays[f"part_{i}_{k}"] for k in range(part.n_leaves)]
@@ -88,8 +92,10 @@ class StagedMap:
                 counts = footprint.counts_of(exposed, of_bins)
             else:
                 counts = footprint.counts(model.spatial, of_bins, energy)
-            origin = arrays["origin"]
-            total = place(total, counts, footprint.x - origin[0], footprint.y - origin[1])
+            # boxes hold their windows wholly, so that nothing has to be cut off
+            start = (0, *(arrays[f"place_{i}"][k] for k in (0, 1)))
+            here = jax.lax.dynamic_slice(total, start, counts.shape)
+            total = jax.lax.dynamic_update_slice(total, here + counts, start)
         flat = total.reshape(program.n_reco, -1)
         if program.rest:
             flat = jnp.concatenate([flat, jnp.zeros((program.n_reco, 1), flat.dtype)], axis=1)
@@ -167,46 +173,55 @@ def stage_map(
             sizes = plan(dataset, model)
             bare = model.bare()
             if all_frozen:
-                constant = constant + _constant_counts(response, dataset.nodes, dataset.gti, bare, sizes)
+                constant = constant + _constant_counts((sizes, dataset.nodes), response, dataset.gti, bare)
                 parts.append(Part("constant"))
                 continue
             made = shape_frozen and sizes.psf != "reco"
-            pair = (_stage_shape if made else _stage_source)(response, bare, sizes)
+            pair = (_stage_shape if made else _stage_source)(sizes, response, bare)
             leaves, treedef = jax.tree_util.tree_flatten(pair)
             parts.append(Part("shape" if made else "source", sizes, treedef, len(leaves)))
             staged.append((len(parts) - 1, leaves, pair[0]))
     whole = any(p.kind in ("template", "constant") for p in parts) or any(
         isinstance(m, FoVBackgroundModel) and m.spatial is not None for m in models
     )
-    fields = [dataset.counts, dataset.mask, dataset.background, *(x for f in staged for x in (f[2].x, f[2].y))]
-    box, origin = dataset.pixels, (0, 0)
-    if not whole and all(is_concrete(f) for f in fields):
-        box, origin = _box(dataset.pixels, [f[2] for f in staged])
+    footprints = [f[2] for f in staged]
+    known = all(is_concrete(x) for f in footprints for x in (f.x, f.y))
+    whole = whole or not all(is_concrete(f) for f in (dataset.counts, dataset.mask, dataset.background))
+    box, origin = _box(dataset.pixels, footprints, whole or not known, known)
     arrays, rest = _bins(dataset, constant, box, origin)
-    arrays["origin"] = np.array(origin[::-1])
-    for i, leaves, _ in staged:
+    for i, leaves, footprint in staged:
+        # where all members of a group have it at the same place, adding a window is a copy and not a scatter
+        xp = np if known else jnp
+        arrays[f"place_{i}"] = xp.stack([xp.asarray(footprint.y) - origin[0], xp.asarray(footprint.x) - origin[1]])
         for k, leaf in enumerate(leaves):
             arrays[f"part_{i}_{k}"] = leaf
     if any(isinstance(m, FoVBackgroundModel) and m.spatial is not None for m in models):
-        x, y = dataset.geom.pixel_grid
+        x, y = np.meshgrid(np.arange(box[1]) + float(origin[1]), np.arange(box[0]) + float(origin[0]))
         arrays["vectors"] = dataset.geom.pixel_to_vector(x, y)
     timed = [m for m in models if isinstance(m, SkyModel) and m.temporal is not None]
     if timed:
         timed[0].mean_over(dataset.gti, f"Dataset {name!r}")
         arrays |= {f"gti_{field}": getattr(dataset.gti, field) for field in ("start", "stop", "reference")}
     program = MapProgram(
-        isinstance(dataset, WStatistic), dataset.n_reco, dataset.n_true, dataset.nodes, box, rest, tuple(parts)
+        isinstance(dataset, WStatistic),
+        dataset.n_reco,
+        dataset.n_true,
+        dataset.nodes,
+        box,
+        rest,
+        tuple(parts),
+        origin if any(p.kind == "template" for p in parts) else None,
     )
     return program, arrays
 
 
-@eqx.filter_jit
-def _stage_source(response: Response, model: SkyModel, sizes: Plan) -> tuple[Footprint, None]:
+@Program
+def _stage_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[Footprint, None]:
     return stage(response, model, sizes), None
 
 
-@eqx.filter_jit
-def _stage_shape(response: Response, model: SkyModel, sizes: Plan) -> tuple[Footprint, Any]:
+@Program
+def _stage_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[Footprint, Any]:
     """The image of a frozen shape, and a footprint without what made it."""
     footprint = stage(response, model, sizes)
     edges = jnp.asarray(response.energy_true_edges)
@@ -215,10 +230,11 @@ def _stage_shape(response: Response, model: SkyModel, sizes: Plan) -> tuple[Foot
     return small, exposed
 
 
-@eqx.filter_jit
-def _constant_counts(response: Response, nodes: int, gti: Any, model: SkyModel, sizes: Plan) -> jax.Array:
+@Program
+def _constant_counts(sizes: tuple[Plan, int], response: Response, gti: Any, model: SkyModel) -> jax.Array:
+    plan_, nodes = sizes
     edges = jnp.asarray(response.energy_true_edges)
-    footprint = stage(response, model, sizes)
+    footprint = stage(response, model, plan_)
     of_bins = model.integrate_bins(edges, nodes)
     if model.temporal is not None:
         of_bins = of_bins * model.mean_over(gti, "Map")
@@ -227,16 +243,27 @@ def _constant_counts(response: Response, nodes: int, gti: Any, model: SkyModel, 
     return place(jnp.zeros((n_reco, *response.geom.shape)), counts, footprint.x, footprint.y)
 
 
-def _box(pixels: tuple[int, ...], footprints: list[Footprint]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Size (y, x) and first pixel (y, x) of a box on the map around all windows."""
+def _box(
+    pixels: tuple[int, ...], footprints: list[Footprint], whole: bool, known: bool
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Size (y, x) and first pixel (y, x) of a box around all windows, and around the ``whole`` map if need be.
+
+    Where the windows run off the map, so does the box. Windows whose places are not ``known`` may lie beside the map.
+    """
     sizes, starts = [], []
     for axis, n in enumerate(pixels):
-        first = [int(f.y if axis == 0 else f.x) for f in footprints]
-        last = [a + f.plan.shape[axis] for a, f in zip(first, footprints, strict=True)]
-        low, high = (min(first), max(last)) if first else (0, 0)
-        size = min(n, max(BOX_STEP, -(-(high - low) // BOX_STEP) * BOX_STEP))
-        sizes.append(size)
-        starts.append(min(max(low, 0), n - size))
+        windows = [f.plan.shape[axis] for f in footprints]
+        if known:
+            first = [int(f.y if axis == 0 else f.x) for f in footprints]
+        else:
+            reach = max(windows)
+            first, windows = [-reach, n], [reach, reach]
+        ends = [a + w for a, w in zip(first, windows, strict=True)]
+        if whole or not first:
+            first, ends = [*first, 0], [*ends, n]
+        low, size = min(first), max(ends) - min(first)
+        sizes.append(-(-size // BOX_STEP) * BOX_STEP if size != n else n)
+        starts.append(low)
     return (sizes[0], sizes[1]), (starts[0], starts[1])
 
 
@@ -245,9 +272,9 @@ def _bins(
 ) -> tuple[dict[str, Any], bool]:
     """Flat arrays of the bins of the box, and whether one for the rest of the map follows them at each energy.
 
-    ``extra`` is what the rest of the map adds to the statistic whatever the parameters are.
+    ``extra`` is what the rest of the map adds to the statistic whatever the parameters are. Pixels of the box beyond
+    the map are masked.
     """
-    window = (slice(None), *(slice(a, a + n) for a, n in zip(origin, box, strict=True)))
     mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else dataset.mask
     fields = {"counts": dataset.counts, "mask_safe": mask}
     on_off = isinstance(dataset, WStatistic)
@@ -255,11 +282,11 @@ def _bins(
         fields |= {k: getattr(dataset, k) for k in ("counts_off", "acceptance", "acceptance_off")}
     else:
         fields["background"] = np.zeros(dataset.data_shape) if dataset.background is None else dataset.background
-    arrays = {k: v[window].reshape(dataset.n_reco, -1) for k, v in fields.items()}
+    arrays = {k: _cut(v, box, origin).reshape(dataset.n_reco, -1) for k, v in fields.items()}
+    outside = _beyond(dataset.pixels, box, origin)
     extra, rest = np.zeros(()), False
-    if box != dataset.pixels:
-        outside = np.array(mask)
-        outside[window] = False
+    if outside.any():
+        outside = outside & np.asarray(mask)
         if on_off:
             extra = _unreached(outside, fields["counts"], fields["counts_off"], dataset.alpha)
         else:
@@ -268,7 +295,25 @@ def _bins(
             rest = True
     flat = {k: v.reshape(-1) for k, v in arrays.items()}
     edges = {k: getattr(dataset, k) for k in ("energy_edges", "energy_true_edges")}
-    return flat | edges | {"constant": constant[window], "extra": extra}, rest
+    return flat | edges | {"constant": _cut(constant, box, origin), "extra": extra}, rest
+
+
+def _beyond(pixels: tuple[int, ...], box: tuple[int, int], origin: tuple[int, int]) -> np.ndarray:
+    """True for the pixels of the map that are not in the box."""
+    beyond = np.ones(pixels, bool)
+    beyond[tuple(slice(max(a, 0), max(a + n, 0)) for a, n in zip(origin, box, strict=True))] = False
+    return beyond
+
+
+def _cut(values: Any, box: tuple[int, int], origin: tuple[int, int]) -> Any:
+    """The box of ``values`` (n, ny, nx); zeros beyond the map."""
+    xp = np if isinstance(values, np.ndarray) else jnp
+    pads, slices = [(0, 0)], [slice(None)]
+    for n, size, start in zip(values.shape[1:], box, origin, strict=True):
+        before, after = max(-start, 0), max(start + size - n, 0)
+        pads.append((before, after))
+        slices.append(slice(start + before, start + before + size))
+    return xp.pad(values, pads)[tuple(slices)]
 
 
 def _unreached(outside: np.ndarray, counts: Any, counts_off: Any, alpha: Any) -> np.ndarray:

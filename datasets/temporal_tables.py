@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
-from astropy.time import Time
+from astropy.time import ScaleValueError, Time
 
 from ..kernels import tables
 from ..kernels import temporal as k
@@ -48,7 +48,8 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         if isinstance(time, u.Quantity):
             time = _days(time.value, time.unit, type(self).__name__)
         self.time, self.norm = frozen_array(time), frozen_array(getattr(norm, "value", norm))
-        self.energy = None if energy is None else frozen_array(energy_in_tev(energy))
+        energy = energy_in_tev(energy) if isinstance(energy, u.Quantity) else energy
+        self.energy = frozen_array(energy)
         self.t_ref = _reference(type(self), t_ref, scale)
         self.filename, self.scale = None if filename is None else str(filename), scale
 
@@ -339,7 +340,7 @@ def _reference_in(cls: type, path: Path, header: dict[str, Any]) -> Time:
     day, fraction = cards.get("MJDREFI", cards.get("MJDREF")), cards.get("MJDREFF", 0.0)
     try:
         return Time(float(day), float(fraction), format="mjd", scale=scale)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ScaleValueError) as error:
         raise InputError(f"{cls.__name__}: {path}: the reference time cannot be used ({error}).") from error
 
 

@@ -37,7 +37,11 @@ class Source:
 
 @dataclass(frozen=True)
 class GroupSpec:
-    """The static side of a group: everything that chooses its program. ``make`` builds a dataset from its arrays."""
+    """The static side of a group: everything that chooses its program.
+
+    ``make`` builds a dataset from its arrays. ``shapes_shared`` and ``shapes_own`` are the places of the parameters of
+    spatial models among the shared and the own ones.
+    """
 
     make: SpectrumProgram | MapProgram
     structures: tuple[Structure, ...]
@@ -47,6 +51,8 @@ class GroupSpec:
     n_shared: int
     n_own: int
     n_local: int
+    shapes_shared: tuple[int, ...] = ()
+    shapes_own: tuple[int, ...] = ()
 
 
 @dataclass
@@ -123,8 +129,7 @@ def _frozen(space: ParameterSpace, model: int) -> tuple[bool, bool]:
     """Whether a model is frozen as a whole, and whether its spatial part is."""
     entry = space.models[model]
     free = [e is not None and bool(np.any(space.free[e])) for e in entry.entries]
-    spatial = [".spatial." in item.name[len(entry.name) :] for item in entry.items]
-    return not any(free), not any(f and s for f, s in zip(free, spatial, strict=True))
+    return not any(free), not any(f and s for f, s in zip(free, _of_shape(space, model), strict=True))
 
 
 def _merged(shapes: dict[_Shape, list[int]]) -> dict[_Shape, list[int]]:
@@ -207,6 +212,7 @@ def _group(
         data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, shape)
     arrays["data"] = {k: v for k, v in data.items() if k in shared_fields}
     arrays["data_own"] = {k: v for k, v in data.items() if k not in shared_fields}
+    shapes = _shapes(space, space.acting[rows[0]], sources, int((~global_same).sum()))
     spec = GroupSpec(
         make=make,
         structures=tuple(space.models[m].structure for m in space.acting[rows[0]]),
@@ -216,8 +222,31 @@ def _group(
         n_shared=int(global_same.sum()),
         n_own=int((~global_same).sum()),
         n_local=locals_.shape[1],
+        shapes_shared=shapes[0],
+        shapes_own=shapes[1],
     )
     return Group(spec, arrays, np.array(rows), locals_)
+
+
+def _shapes(
+    space: ParameterSpace, acting: tuple[int, ...], sources: tuple[tuple[Source, ...], ...], n_own: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Places of the parameters of spatial models among the shared, and among the own and local ones."""
+    shared: set[int] = set()
+    own: set[int] = set()
+    for model, of_model in zip(acting, sources, strict=True):
+        for spatial, source in zip(_of_shape(space, model), of_model, strict=True):
+            if spatial and source.vector in ("shared", "own", "local"):
+                start = source.offset + (n_own if source.vector == "local" else 0)
+                places = range(start, start + int(np.prod(source.shape)))
+                (shared if source.vector == "shared" else own).update(places)
+    return tuple(sorted(shared)), tuple(sorted(own))
+
+
+def _of_shape(space: ParameterSpace, model: int) -> list[bool]:
+    """Which items of a model belong to its spatial part."""
+    entry = space.models[model]
+    return [item.name.startswith(f"{entry.name}.spatial.") for item in entry.items]
 
 
 def _sources(
@@ -286,14 +315,23 @@ def _stack_equal(members: list[dict[str, Any]], n_rows: int) -> tuple[dict[str, 
     shared: list[str] = []
     for field in members[0]:
         values = [m[field] for m in members]
-        if field != "mask_safe" and all(v is values[0] for v in values):
+        if field != "mask_safe" and _all_same(values, most=64):
             shared.append(field)
             data[field] = values[0]
             continue
         blank = values[0] & False if field == "mask_safe" else values[0]
         rows = values + [blank] * (n_rows - len(values))
-        data[field] = (jnp if any(isinstance(v, jax.Array) for v in values) else np).stack(rows)
+        data[field] = _stack_rows(rows)
     return data, tuple(shared)
+
+
+def _stack_rows(rows: list[Any]) -> Any:
+    """One array of equal ones. On CPUs NumPy does it, without compiling anything."""
+    if any(isinstance(v, jax.core.Tracer) for v in rows):
+        return jnp.stack(rows)
+    if any(isinstance(v, jax.Array) for v in rows) and jax.default_backend() != "cpu":
+        return jnp.stack(rows)
+    return np.stack([np.asarray(v) for v in rows])
 
 
 def _fill(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> Any:
@@ -327,10 +365,11 @@ def _fill_traced(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tu
     return jnp.stack(rows + [blank] * (n_rows - len(rows)))
 
 
-def _all_same(values: list[Any]) -> bool:
+def _all_same(values: list[Any], most: int | None = None) -> bool:
+    """Whether arrays are equal; those of more than ``most`` elements only if they are one object."""
     first = values[0]
     if all(v is first for v in values):
         return True
-    if any(isinstance(v, jax.Array) for v in values):
+    if any(isinstance(v, jax.Array) for v in values) or (most is not None and np.size(first) > most):
         return False
     return all(np.array_equal(first, v) for v in values[1:])

@@ -84,12 +84,25 @@ def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any
                     numbers.append(jnp.asarray(tables[source.vector][source.offset]))
                     continue
                 size = int(np.prod(source.shape))
-                numbers.append(vectors[source.vector][source.offset : source.offset + size].reshape(source.shape))
+                numbers.append(_shaped(vectors[source.vector][source.offset : source.offset + size], source.shape))
             models.append(structure.build(numbers))
         dataset = spec.make(**common["data"], **batched["data_own"])
         return function(dataset, models)
 
+    # parameter by parameter: what a derivative is not taken along then has no tangent, not a tangent of zeros
+    shared, own = (x if isinstance(x, list) else _columns(x) for x in (shared, own))
     return jax.vmap(member, in_axes=(None, 0, 0, None), axis_size=spec.n_members)(shared, own, batched, common)
+
+
+def _columns(vector: jax.Array) -> list[jax.Array]:
+    return [vector[..., i] for i in range(vector.shape[-1])]
+
+
+def _shaped(numbers: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Some numbers of a vector, or of a list of scalars, as an array."""
+    if not isinstance(numbers, list):
+        return numbers.reshape(shape)
+    return numbers[0] if shape == () else jnp.stack(numbers).reshape(shape)
 
 
 def _deviance(dataset: Any, models: Any) -> jax.Array:
@@ -140,30 +153,93 @@ def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any
     score, weight = _per_bin(spec, arrays, terms, predicted)
     first = _blocks(along_shared, along_own, score, weight)
 
-    def gradient(shared, own):
-        return jax.grad(lambda s, o: jnp.vdot(score, evaluate(spec, arrays, predict, s, o)), argnums=(0, 1))(
-            shared, own
-        )
-
     n_shared, n_own = shared.shape[0], own.shape[1]
     of_shared, mixed, of_own = first.shared, first.mixed, first.own
     if n_shared:
-        by_shared, by_own = _along(lambda s: gradient(s, own), shared, _unit_steps(shared))[1]
+        by_shared, by_own = _second_derivatives(spec, arrays, score, shared, own)
         of_shared, mixed = of_shared + by_shared, mixed + jnp.moveaxis(by_own, 0, 1)
     if n_own:
-        of_own = of_own + jnp.moveaxis(_along(lambda o: gradient(shared, o)[1], own, _unit_steps(own))[1], 0, 2)
+        gradient = jax.grad(lambda o: jnp.vdot(score, evaluate(spec, arrays, predict, shared, o)))
+        of_own = of_own + jnp.moveaxis(_along(gradient, own, _unit_steps(own))[1], 0, 2)
     return Blocks(first.slope_shared, first.slope_own, of_shared, mixed, of_own)
+
+
+def _second_derivatives(
+    spec: GroupSpec, arrays: dict[str, Any], score: jax.Array, shared: Any, own: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Sum of score times the second derivatives of the prediction: shared by shared (s, s), and by own (s, m, q).
+
+    Along spectra the slopes in shapes are not wanted: the rows of the shapes have them, and no image is made for them.
+    """
+    shapes = spec.shapes_shared
+    others = tuple(i for i in range(shared.shape[0]) if i not in shapes)
+
+    def along(directions, wanted):
+        """Rows for the ``directions`` among the shared parameters, columns for the ``wanted`` ones."""
+
+        def gradient(p):
+            moved = _inserted(_columns(shared), directions, p)
+
+            def value(w, o):
+                return jnp.vdot(score, evaluate(spec, arrays, predict, _inserted(moved, wanted, w), o))
+
+            return jax.grad(value, argnums=(0, 1))(jnp.stack([moved[i] for i in wanted]), own)
+
+        part = shared[np.array(directions)]
+        return _along(gradient, part, _unit_steps(part))[1]
+
+    if not shapes or not others:
+        everything = tuple(range(shared.shape[0]))
+        return along(everything, everything)
+    rows, own_rows = along(shapes, (*shapes, *others))
+    corner, own_corner = along(others, others)
+    n = len(shapes)
+    lower = jnp.concatenate([rows[:, n:].T, corner], axis=1)
+    back = np.argsort(np.array(shapes + others))
+    matrix = jnp.concatenate([rows, lower])[back][:, back]
+    return matrix, jnp.concatenate([own_rows, own_corner])[back]
+
+
+def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: jax.Array) -> list[jax.Array]:
+    """The columns with those at ``places`` exchanged for those of ``values``."""
+    new = list(columns)
+    for place, column in zip(places, _columns(values), strict=True):
+        new[place] = column
+    return new
 
 
 def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters."""
     predicted, along_shared, along_own = None, None, None
     if shared.shape[0]:
-        predicted, along_shared = _along(lambda s: evaluate(spec, arrays, predict, s, own), shared, _unit_steps(shared))
+        predicted, along_shared = _by_parts(
+            lambda s: evaluate(spec, arrays, predict, s, own), shared, spec.shapes_shared
+        )
     if own.shape[1] or predicted is None:
-        predicted, along_own = _along(lambda o: evaluate(spec, arrays, predict, shared, o), own, _unit_steps(own))
+        predicted, along_own = _by_parts(lambda o: evaluate(spec, arrays, predict, shared, o), own, spec.shapes_own)
     empty = jnp.zeros((0, *predicted.shape), predicted.dtype)
     return predicted, empty if along_shared is None else along_shared, empty if along_own is None else along_own
+
+
+def _by_parts(function: Any, at: jax.Array, shapes: tuple[int, ...]) -> tuple[Any, Any]:
+    """`_along` unit steps, those in the parameters of shapes (places ``shapes`` of the last axis) apart from the rest.
+
+    Images of sources do not take part in steps along spectra, and to batch all steps would make them anew for each.
+    """
+    n = at.shape[-1]
+    others = tuple(i for i in range(n) if i not in shapes)
+    if not shapes or not others:
+        return _along(function, at, _unit_steps(at))
+    value, slopes = None, []
+    for places in (shapes, others):
+        part = at[..., np.array(places)]
+
+        value, slope = _along(
+            lambda p, places=places: function(_inserted(_columns(at), places, p)), part, _unit_steps(part)
+        )
+        slopes.append(slope)
+    back = np.argsort(np.array(shapes + others))
+    return value, jnp.concatenate(slopes)[back]
 
 
 def _unit_steps(at: jax.Array) -> jax.Array:

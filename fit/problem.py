@@ -11,6 +11,7 @@ from ..datasets.container import Datasets
 from ..datasets.errors import InputError
 from ..datasets.likelihood import check_ready
 from ..datasets.models import Models
+from ..datasets.program import Program
 from .groups import Group, GroupSpec, build_groups
 from .objective import (
     Blocks,
@@ -25,7 +26,6 @@ from .objective import (
     inputs,
 )
 from .priors import PriorArrays, prior_arrays, prior_curvature, prior_score, prior_value
-from .program import Program
 from .space import ParameterSpace, parameter_space
 
 

@@ -1,5 +1,6 @@
 """The fit: choose a method, run it, attach errors."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -7,6 +8,9 @@ import numpy as np
 
 from ..datasets.errors import InputError
 from ..datasets.likelihood import fitted_bins
+from ..datasets.map import MapBase
+from ..datasets.sky_model import SkyModel
+from ..kernels.sphere import lonlat_to_vector
 from .covariance import Curvature, curvature
 from .methods import run_minuit, run_optax, run_scoring_method
 from .outcome import Outcome
@@ -27,6 +31,11 @@ MESSAGES = {
         "Give it more steps."
     ),
 }
+
+
+SETTLED = 1e-3
+"""Move of a source, in pixels, below which the responses at its old position stand for those at the new one."""
+MOST_REFRESHES = 4
 
 
 def fit(
@@ -61,19 +70,56 @@ def fit(
         ``message`` and ``success`` say so.
     """
     _check_precision(precision)
-    problem = make_problem(datasets, models)
-    if precision == "float32":
-        problem.arrays = jax.tree.map(_single, problem.arrays)
-        tolerance = max(tolerance, 1e-4)
-    if method == "scoring":
-        outcome = run_scoring_method(problem, tolerance, max_iterations, precision, progress)
-    elif method == "minuit":
-        outcome = run_minuit(problem, tolerance, max_iterations, progress)
-    elif hasattr(method, "init") and hasattr(method, "update"):
-        outcome = run_optax(problem, method, steps, tolerance, progress)
-    else:
+    is_optax = hasattr(method, "init") and hasattr(method, "update")
+    if method not in ("scoring", "minuit") and not is_optax:
         raise InputError(f"fit: method must be 'scoring', 'minuit' or an optax optimiser, found {method!r}.")
-    return finish(problem, outcome)
+    if precision == "float32":
+        tolerance = max(tolerance, 1e-4)
+
+    def run(problem: Problem) -> Outcome:
+        if precision == "float32":
+            problem.arrays = jax.tree.map(_single, problem.arrays)
+        ahead = compiled_exact_normal.prepare(
+            problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(problem.start(), precision))
+        )
+        try:
+            if is_optax:
+                return run_optax(problem, method, steps, tolerance, progress)
+            if method == "minuit":
+                return run_minuit(problem, tolerance, max_iterations, progress)
+            return run_scoring_method(problem, tolerance, max_iterations, precision, progress)
+        finally:
+            if ahead is not None:
+                ahead.join()
+
+    problem = make_problem(datasets, models)
+    outcome = run(problem)
+    iterations, evaluations = outcome.iterations, outcome.evaluations
+    for _ in range(MOST_REFRESHES):
+        fitted = _with_values(problem, outcome.free)
+        if not moved(problem.datasets, problem.models, fitted):
+            break
+        problem = make_problem(datasets, fitted)
+        outcome = run(problem)
+        iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
+    return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
+
+
+def moved(datasets: Any, before: Any, after: Any) -> bool:
+    """Whether a source on a map has moved, or grown, so far that its responses have to be looked up again."""
+    pixels = [d.geom.pixel_size for d in datasets if isinstance(d, MapBase)]
+    if not pixels:
+        return False
+    for old, new in zip(before, after, strict=True):
+        if not isinstance(old, SkyModel) or old.spatial is None:
+            continue
+        if old.sizes != new.sizes:
+            return True
+        if old.spatial.position is not None:
+            ends = [lonlat_to_vector(*(np.asarray(c, float) for c in m.spatial.position)) for m in (old, new)]
+            if np.degrees(np.linalg.norm(ends[0] - ends[1])) > SETTLED * min(pixels):
+                return True
+    return False
 
 
 def finish(problem: Problem, outcome: Outcome) -> FitResult:
@@ -109,6 +155,11 @@ def _message(outcome: Outcome, errors: Curvature) -> str:
         shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")
         parts.append(f"At a bound: {shown}.")
     return " ".join(parts)
+
+
+def _with_values(problem: Problem, free: np.ndarray) -> Any:
+    """The models at other values of the free parameters."""
+    return _fitted_models(problem, free, np.full(len(problem.space.values), np.nan))
 
 
 def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Any:

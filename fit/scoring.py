@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_solve
 
+from ..datasets.program import Program
 from .objective import LocalBlocks, Normal, Theta
 from .problem import ProblemSpec, offset, stat_and_normal
-from .program import Program
 
 RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START = range(5)
 STATUS = ("running", "converged", "max_iterations", "stalled", "bad_start")

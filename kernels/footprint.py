@@ -23,8 +23,8 @@ cycles a step, 3e-9 at low ones."""
 def integrated(spectrum: Array, size: int, s: int, spread: Any = None) -> Float[Array, "e l l"]:
     """Kernel on ``size`` squared lattice nodes from its Fourier transform (e, size, size // 2 + 1), which is real.
 
-    It is integrated over a pixel, sinc(f s), unless ``s`` is 0, and sharpened: divided by the transform of the spreading
-    Gaussian, whose covariance ``spread`` (2, 2) is in lattice steps squared, ordered (x, y).
+    It is integrated over a pixel, sinc(f s), unless ``s`` is 0, and sharpened: divided by the transform of the
+    spreading Gaussian, whose covariance ``spread`` (2, 2) is in lattice steps squared, ordered (x, y).
     """
     f = jnp.asarray(np.fft.fftfreq(size), spectrum.dtype)
     fy, fx = f[:, None], f[None, : size // 2 + 1]
@@ -48,10 +48,10 @@ def pixel_box(s: int, size: int) -> np.ndarray:
     return (line[:, None] * line[None, :])[None]
 
 
-def spread_matrix(offsets: Float[Array, "n"], size: int, s: int) -> Float[Array, "n l"]:
-    """Gaussian weights of lattice nodes -size//2 ... around each of ``offsets`` (pixels)."""
+def spread_matrix(at: Any, n: int, size: int, s: int) -> Float[Array, "n l"]:
+    """Gaussian weights with which the ``size`` nodes of a lattice kernel enter pixels 0 ... n - 1 for a point ``at``."""
     nodes = jnp.arange(size) - size // 2
-    t = (offsets[:, None] * s - nodes) / BLUR
+    t = ((jnp.arange(n) - at)[:, None] * s - nodes) / BLUR
     return jnp.exp(-t * t / 2) / (np.sqrt(2 * np.pi) * BLUR)
 
 
@@ -60,10 +60,10 @@ def point_image(
 ) -> Float[Array, "e ny nx"]:
     """Image of a point at (x, y), pixels from the first of the window; the kernel is a sharpened one."""
     ny, nx = shape
-    size = kernel.shape[-1]
-    rows = spread_matrix(jnp.arange(ny) - y, size, s)
-    columns = spread_matrix(jnp.arange(nx) - x, size, s)
-    return jnp.einsum("yl,elm,xm->eyx", rows, kernel, columns, optimize=[(0, 1), (0, 1)])
+    planes, size, _ = kernel.shape
+    # all planes at once in one matrix product: several times faster than batches of small ones
+    columns = (kernel.reshape(planes * size, size) @ spread_matrix(x, nx, size, s).T).reshape(planes, size, nx)
+    return jnp.einsum("yl,elx->eyx", spread_matrix(y, ny, size, s), columns)
 
 
 def bilinear_point_image(

@@ -15,7 +15,7 @@ DEG = 180 / np.pi
 
 
 def _sqrt(value: Any) -> Any:
-    """Square root, 0 with slope 0 at and below 0 (directions that a projection does not show are NaN elsewhere)."""
+    """Square root, 0 with slope 0 at and below 0."""
     xp = namespace(value)
     return xp.where(value > 0, xp.sqrt(xp.where(value > 0, value, 1.0)), 0.0)
 
@@ -32,8 +32,14 @@ ZENITHAL: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], tuple[Any, 
     "ZEA": (lambda z, s: _sqrt(2 / (1 + z)), lambda r: (1 - r / 2, _sqrt(1 - r / 4))),
     "ARC": (lambda z, s: angle_over_sine(s, z), lambda r: _cos_and_sinc(r)),
 }
-VISIBLE = {"TAN": 0.0, "SIN": 0.0, "STG": -1.0, "ZEA": -1.0, "ARC": -1.0}
-"""Least Z that a zenithal projection shows."""
+VISIBLE = {
+    "TAN": (0.0, np.inf),
+    "SIN": (0.0, 1.0),
+    "STG": (-1.0, np.inf),
+    "ZEA": (-1.0, 4.0),
+    "ARC": (-1.0, np.pi**2),
+}
+"""Least Z that a zenithal projection shows (without it), and the largest x^2 + y^2 (rad^2) that shows any sky."""
 
 
 def _cos_and_sinc(square: Any) -> tuple[Any, Any]:
@@ -41,26 +47,23 @@ def _cos_and_sinc(square: Any) -> tuple[Any, Any]:
     small = square < 1e-6
     radius = xp.sqrt(xp.where(small, 1.0, square))
     return (
-        xp.where(small, 1 - square / 2 * (1 - square / 12), xp.cos(radius)),
-        xp.where(small, 1 - square / 6 * (1 - square / 20), xp.sin(radius) / radius),
+        xp.where(small, 1 - square / 2 * (1 - square / 12 * (1 - square / 30)), xp.cos(radius)),
+        xp.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), xp.sin(radius) / radius),
     )
 
 
 def _zenithal_to_native(name: str, x: Any, y: Any) -> Any:
-    xp = namespace(x, y)
-    x, y = x / DEG, y / DEG
-    square = x * x + y * y
-    z, inverse = ZENITHAL[name][1](square)
-    return xp.stack([-y * inverse, x * inverse, z], axis=-1)
+    z, inverse = ZENITHAL[name][1](x * x + y * y)
+    return namespace(x, y).stack([-y * inverse, x * inverse, z], axis=-1)
 
 
 def _native_to_zenithal(name: str, n: Any) -> tuple[Any, Any]:
     xp = namespace(n)
     z = n[..., 2]
-    shown = z > VISIBLE[name]
+    shown = z > VISIBLE[name][0]
     f = ZENITHAL[name][0](xp.where(shown, z, 1.0), n[..., 0] ** 2 + n[..., 1] ** 2)
-    f = xp.where(shown, f, np.nan) * DEG
-    return f * n[..., 1], -f * n[..., 0]
+    # NaN last: derivatives of what is hidden are 0
+    return xp.where(shown, f * n[..., 1], np.nan), xp.where(shown, -f * n[..., 0], np.nan)
 
 
 def _lonlat(n: Any) -> tuple[Any, Any]:
@@ -133,25 +136,44 @@ CYLINDRICAL: dict[str, tuple[Callable[[Any], tuple[Any, Any]], Callable[[Any, An
     "CEA": (_cea, _cea_inverse),
     "MER": (_mer, _mer_inverse),
     "SFL": (_sfl, _sfl_inverse),
-    "GLS": (_sfl, _sfl_inverse),
     "AIT": (_ait, _ait_inverse),
 }
 ANALYTIC = (*ZENITHAL, *CYLINDRICAL)
 """Projections with formulas here; others are fitted by polynomials over the map."""
 
 
+def _on_sky(name: str, x: Any, y: Any) -> Any:
+    """Whether the projection shows sky at (x, y) in rad; at its rim up to rounding."""
+    xp = namespace(x, y)
+    room = 1e3 * xp.finfo(xp.result_type(x, y, xp.float32)).eps
+    if name in VISIBLE:
+        return x * x + y * y <= VISIBLE[name][1] * (1 + room)
+    if name == "CEA":
+        return abs(y) <= 1 + room
+    if name == "AIT":
+        return (x / 4) ** 2 + (y / 2) ** 2 <= 0.5 + room
+    low = abs(y) <= np.pi / 2 + room
+    return low & (abs(x) <= np.pi * xp.cos(y) + room) if name == "SFL" else low
+
+
 def plane_to_native(name: str, x: Any, y: Any) -> Any:
-    """Native unit vectors (..., 3) at intermediate world coordinates (deg)."""
-    if name in ZENITHAL:
-        return _zenithal_to_native(name, x, y)
-    return CYLINDRICAL[name][1](x / DEG, y / DEG)
+    """Native unit vectors (..., 3) at intermediate world coordinates (deg); NaN where the projection shows no sky.
+
+    CAR, CEA and MER repeat the sky beyond 180 deg of native longitude, so that windows across that seam are whole.
+    """
+    xp = namespace(x, y)
+    x, y = xp.asarray(x) / DEG, xp.asarray(y) / DEG
+    inverse = CYLINDRICAL[name][1] if name in CYLINDRICAL else lambda x, y: _zenithal_to_native(name, x, y)
+    if name in ("TAN", "STG", "MER"):
+        return inverse(x, y)
+    shown = _on_sky(name, x, y)
+    native = inverse(xp.where(shown, x, 0.0), xp.where(shown, y, 0.0))
+    return xp.where(shown[..., None], native, np.nan)
 
 
 def native_to_plane(name: str, native: Any) -> tuple[Any, Any]:
     """Intermediate world coordinates (deg) of native unit vectors; NaN where the projection does not show them."""
-    if name in ZENITHAL:
-        return _native_to_zenithal(name, native)
-    x, y = CYLINDRICAL[name][0](native)
+    x, y = CYLINDRICAL[name][0](native) if name in CYLINDRICAL else _native_to_zenithal(name, native)
     return x * DEG, y * DEG
 
 

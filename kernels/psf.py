@@ -44,10 +44,9 @@ def interpolate_axis(values: Array, nodes: Array, at: Array, axis: int, extrapol
 def at_position(maps: Float[Array, "*axes y x"], x: Any, y: Any) -> Float[Array, " *axes"]:
     """Bilinear interpolation of images at pixel coordinates; up to half a pixel beyond the outermost centres the line
     goes on, farther out the value there holds. An axis of one pixel is constant."""
-    for size, coordinate in ((maps.shape[-2], y), (maps.shape[-1], x)):
-        axis = -2 if coordinate is y else -1
+    for axis, coordinate in ((-2, y), (-1, x)):
+        size = maps.shape[axis]
         if size == 1:
-            maps = jax.lax.index_in_dim(maps, 0, maps.ndim + axis, keepdims=True)
             continue
         inside = jnp.clip(coordinate, -0.5, size - 0.5)
         index = jnp.clip(jnp.floor(jax.lax.stop_gradient(inside)).astype(int), 0, size - 2)
@@ -60,14 +59,16 @@ def at_position(maps: Float[Array, "*axes y x"], x: Any, y: Any) -> Float[Array,
 
 def nearest_valid(valid: Array, x: Any, y: Any) -> tuple[Array, Array, Array]:
     """Pixel (x, y) nearest to a position, and whether it had to be another than the one it lies in because that one is
-    not ``valid`` (y, x)."""
+    not ``valid`` (y, x). A position that is not finite (off the projection) counts as the middle of the grid."""
     ny, nx = valid.shape
+    shown = jnp.isfinite(x) & jnp.isfinite(y)
+    x, y = jnp.where(shown, x, (nx - 1) / 2), jnp.where(shown, y, (ny - 1) / 2)
     ix = jnp.clip(jnp.round(x), 0, nx - 1).astype(int)
     iy = jnp.clip(jnp.round(y), 0, ny - 1).astype(int)
     gy, gx = jnp.meshgrid(jnp.arange(ny), jnp.arange(nx), indexing="ij")
     distance = jnp.where(valid, (gx - x) ** 2 + (gy - y) ** 2, jnp.inf)
     best = jnp.argmin(distance)
-    moved = ~valid[iy, ix] & jnp.any(valid)
+    moved = ~shown | (~valid[iy, ix] & jnp.any(valid))
     return jnp.where(moved, best % nx, ix), jnp.where(moved, best // nx, iy), moved
 
 

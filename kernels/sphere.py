@@ -35,7 +35,7 @@ def lonlat_to_vector(lon: Any, lat: Any) -> Any:
 
 
 def vector_to_lonlat(vectors: Any) -> tuple[Any, Any]:
-    """Longitude in [0, 360) and latitude of vectors (..., 3), in deg."""
+    """Longitude in [0, 360] and latitude of vectors (..., 3), in deg."""
     xp = namespace(vectors)
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     return xp.rad2deg(xp.arctan2(y, x)) % 360, xp.rad2deg(xp.arctan2(z, xp.hypot(x, y)))
@@ -70,21 +70,21 @@ def angle_over_sine(sine_squared: Any, cosine: Any) -> Any:
     """theta / sin(theta) for theta in [0, pi), smooth (with finite derivatives of any order used here) at 0.
 
     Near zero, where arctan2 of a square root has no derivative, the series 1 + s^2 / 6 + 3 s^4 / 40 + 5 s^6 / 112
-    in s = sin(theta) stands for it (its error is below 1e-17 at the switch, s = 1e-3 and 2e-17 at 4e-3).
+    in s = sin(theta) stands for it (its error is below 1e-24 at the switch, s = 1e-3). At pi, where it is infinite, 0.
     """
     xp = namespace(sine_squared, cosine)
     small = (sine_squared < 1e-6) & (cosine > 0)
-    safe = xp.where(small, 0.25, sine_squared)
-    sine = xp.sqrt(safe)
+    opposite = (sine_squared == 0) & (cosine <= 0)
+    sine = xp.sqrt(xp.where(small | opposite, 0.25, sine_squared))
     series = 1 + sine_squared * (1 / 6 + sine_squared * (3 / 40 + sine_squared * (5 / 112)))
-    return xp.where(small, series, xp.arctan2(sine, cosine) / sine)
+    return xp.where(small, series, xp.where(opposite, 0.0, xp.arctan2(sine, cosine) / sine))
 
 
 def local_offsets(vectors: Float[Array, "*shape 3"], lon_0: Any, lat_0: Any, frame: str = "icrs") -> tuple[Any, Any]:
     """Offsets (deg) to the east and to the north of (lon_0, lat_0), azimuthal equidistant.
 
     Their hypotenuse is the angular separation, arctan2(east, north) the position angle in ``frame``. Smooth in all
-    arguments, also at the centre.
+    arguments, also at the centre; the point opposite to it counts as 180 deg to the north.
     """
     basis = tangent_basis(lon_0, lat_0, frame)
     # the difference to the centre keeps small offsets exact in single precision
@@ -92,8 +92,9 @@ def local_offsets(vectors: Float[Array, "*shape 3"], lon_0: Any, lat_0: Any, fra
     difference = xp.asarray(vectors) - basis[2]
     east, north = difference @ basis[0], difference @ basis[1]
     cosine = 1 - xp.sum(difference * difference, axis=-1) / 2
-    scale = 180 / np.pi * angle_over_sine(east * east + north * north, cosine)
-    return east * scale, north * scale
+    square = east * east + north * north
+    scale = 180 / np.pi * angle_over_sine(square, cosine)
+    return east * scale, xp.where((square == 0) & (cosine < 0), 180.0, north * scale)
 
 
 def offset_vectors(east: Any, north: Any, lon_0: Any, lat_0: Any, frame: str = "icrs") -> Any:

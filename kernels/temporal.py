@@ -85,19 +85,29 @@ def generalized_gaussian(time: Times, t_rise: Number, t_decay: Number, eta: Numb
     return jnp.where(time < 0, _pulse(-time / t_rise, eta), _pulse(time / t_decay, eta))
 
 
-# Values of x^(1 / eta) / 2 between which the pulse is smooth in x; beyond the last it is 4e-18.
-_PULSE_EDGES = np.array([1e-6, 1e-3, 0.03, 0.3, 1.5, 5.0, 15.0, 40.0])
+# Values of x^(1 / eta) / 2 that part the integral of a pulse; beyond the last it is 4e-18.
+_PULSE_EDGES = np.array([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 2.0, 6.0, 15.0, 40.0])
 
 
 def _pulse_integral(low: Times, high: Times, eta: Number) -> Times:
-    """int exp(-x^(1 / eta) / 2) dx between 0 <= low <= high, by 12-node Gauss rules."""
-    edges = jnp.concatenate([jnp.zeros(1), capped_exp(eta * np.log(2 * _PULSE_EDGES))])
-    start = jnp.clip(edges[:-1], low[:, None], high[:, None])
-    stop = jnp.clip(edges[1:], low[:, None], high[:, None])
+    """int exp(-x^(1 / eta) / 2) dx between 0 <= low <= high, by Gauss rules of 12 nodes in ln x.
+
+    Up to the first of the edges by a series.
+    """
+    log_edges = eta * np.log(2 * _PULSE_EDGES)
+    first = capped_exp(log_edges[0])
+    ends = [jnp.log(jnp.maximum(end, first))[:, None] for end in (low, high)]
+    start, stop = (jnp.clip(edges, *ends) for edges in (log_edges[:-1], log_edges[1:]))
     nodes, weights = legendre(12)
     half = (stop - start) / 2
-    values = _pulse(((stop + start) / 2)[..., None] + half[..., None] * nodes, eta)
-    return jnp.sum(half * (values @ weights), axis=-1)
+    at = capped_exp(((stop + start) / 2)[..., None] + half[..., None] * nodes)
+
+    def start_of(x):
+        # int (1 - p) dx with p = x^(1 / eta) / 2 = 1e-7 at the most
+        return x * (1 + jnp.log(_pulse(x, eta)) / (1 + 1 / eta))
+
+    near = jnp.where(low < first, start_of(jnp.minimum(high, first)) - start_of(jnp.minimum(low, first)), 0.0)
+    return near + jnp.sum(half * ((_pulse(at, eta) * at) @ weights), axis=-1)
 
 
 def generalized_gaussian_mean(low: Times, high: Times, t_rise: Number, t_decay: Number, eta: Number) -> Times:
@@ -193,6 +203,7 @@ def phase_mean(low: Times, high: Times, nodes: Array, values: Array, timing: tup
     int N dt = m L + [P / f], with m the mean of N over a phase, P the periodic integral of N - m whose own mean is 0, and f
     the frequency. What is left out is of second order in the change of f over one phase.
     """
+    nodes, values = jnp.asarray(nodes), jnp.asarray(values)
     step = nodes[1:] - nodes[:-1]
     mean = jnp.sum(step * (values[1:] + values[:-1])) / 2
     excess = values - mean

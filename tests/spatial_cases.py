@@ -32,7 +32,7 @@ def breaks_of(tag, parameters):
     """Radii between which the profile of a model is smooth (nearly, for elongated ones), out to where it has ended."""
     if tag == "gauss":
         sigma = parameters["sigma"]
-        return [0.0, sigma, 4 * sigma, min(180.0, 11 * sigma)]
+        return sorted({0.0, *(min(180.0, step * sigma) for step in (1, 4, 11))})
     if tag == "disk":
         width = parameters["edge_width"]
         marks = [r * s for r in axes_of(parameters, "r_0") for s in (max(1 - 5 * width, 0.3), 1.0, 1 + 5 * width)]

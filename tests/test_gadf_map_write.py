@@ -79,6 +79,13 @@ def test_round_trip_without_optional_parts(tmp_path):
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "COUNTS", "COUNTS_BANDS"]
 
 
+def test_a_dataset_that_waits_for_its_counts(tmp_path):
+    plan = known(counts=None, background=None, mask_safe=None, mask_fit=None)
+    back = round_trip(plan, tmp_path / "a.fits")
+    assert back.counts is None and back.background is None and back.mask_safe.all()
+    assert_equal(plan.replace(mask_safe=np.ones(SHAPE, bool)), back)
+
+
 def test_a_matrix_for_all_positions_is_written_as_a_map(tmp_path):
     kernel = EDispKernel.from_gauss(TRUE, EDGES, 0.2)
     back = round_trip(known(edisp=kernel), tmp_path / "a.fits")

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ RAD = np.pi / 180
 
 
 def test_series_are_exact_over_the_sphere():
-    mp.mp.dps = 30
+    mp.mp.dps = 50
     for r in (0.0, 1e-9, 1e-3, 0.5, 2.0, 3.0, np.pi):
         q = mp.mpf(r) ** 2
         sine = mp.sin(mp.mpf(r)) / mp.mpf(r) if r else mp.mpf(1)
@@ -36,8 +37,8 @@ def test_profiles_integrate_to_one_on_the_sphere(tag, parameters):
     model = SPATIAL_MODELS[tag](**parameters)
     x, y, omega = cases.polar_rule(cases.breaks_of(tag, parameters), 80, 512 if parameters.get("e") else 4)
     total = np.sum(np.asarray(jax.jit(lambda m: m.profile(x, y))(model)) * omega)
-    # the quadrature itself is only good to 1e-9 across the edges of elongated disks
-    assert abs(total - 1) < (3e-9 if parameters.get("e") else 1e-11)
+    # the quadrature itself is only good to 1e-9 across the edges of elongated disks, and in rings of 1e-4 of the radius
+    assert abs(total - 1) < (3e-9 if parameters.get("e") or parameters.get("width", 1) < 1e-3 else 1e-11)
 
 
 def _mp_axes(r, angle, size, e, phi):
@@ -63,13 +64,11 @@ def test_values_are_the_formulas():
         def gauss(rho, s):
             return mp.exp(-(1 - mp.cos(rho)) / (2 * (1 - mp.cos(s))))
 
-        total = mp.quad(
-            lambda t, e=e: mp.quad(
-                lambda rho, t=t: mp.sin(rho) * gauss(rho, _mp_axes(0, t, 0.5, e, 20.0)[1]), [0, 0.05, 0.2]
-            ),
-            [20, 110],
-        )
-        total *= 4 * mp.pi / 180
+        def ring(t, e=e):
+            scale = 2 * (1 - mp.cos(_mp_axes(0, t, 0.5, e, 20.0)[1]))
+            return scale * (1 - mp.exp(-2 / scale))
+
+        total = 4 * mp.quad(ring, [20, 110]) * mp.pi / 180
         assert abs(_ours(k.gaussian, r, angle, 0.5, e, 20.0) / (gauss(radius, width) / total) - 1) < 1e-12
         # what the plane has, to the square of the size
         planar = gauss(radius, width) / (2 * mp.pi * (0.5 * RAD) ** 2 * mp.sqrt(1 - e**2))
@@ -102,7 +101,7 @@ def test_uniform_sharp_disk_and_thin_shell():
     np.testing.assert_allclose(
         k.disk(np.array([0.0, 0.3, 0.6]), np.zeros(3), 0.5, 0.0, 0.0, 0.0),
         np.array([1, 1, 0]) / (2 * np.pi * (1 - np.cos(0.5 * RAD))),
-        rtol=1e-12,
+        rtol=1e-11,
     )
     # a thin shell: 1 / (2 pi R sqrt(R^2 - d^2)) in the plane
     d, radius = np.array([0.0, 0.3, 0.49]), 0.5
@@ -165,7 +164,7 @@ def test_first_and_second_derivatives_are_finite(tag, parameters):
             return jax.jacfwd(values, argnums=(0, 1, 2))(model, X, Y)
 
         # second derivatives with one partner, the sum of all parameters
-        return jax.jvp(first, (model,), (jax.tree_util.tree_map(np.ones_like, model),))
+        return jax.jvp(first, (model,), (jax.tree_util.tree_map(jnp.ones_like, model),))
 
     for leaf in jax.tree_util.tree_leaves(derivatives(model)):
         assert np.all(np.isfinite(leaf))

@@ -1,0 +1,44 @@
+"""Compiling programs."""
+
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+# XLA's new emitters for fused loops double the compile time of our programs on CPUs without making them faster.
+# Releases of jaxlib that have not been tried may not know the option, and would refuse to compile.
+TRIED_RELEASES = ("0.10.",)
+QUICK = {"xla_cpu_use_fusion_emitters": False} if version("jaxlib").startswith(TRIED_RELEASES) else None
+
+
+class Program:
+    """A jitted function with one static argument, the first by default, compiled quickly on CPUs."""
+
+    def __init__(self, function: Callable[..., Any], static: int = 0):
+        self.__doc__ = function.__doc__
+        self._plain: Any = jax.jit(function, static_argnums=static)
+        self._quick: Any = jax.jit(function, static_argnums=static, compiler_options=QUICK)
+        self._prepared: set[Any] = set()
+
+    def __call__(self, *args: Any) -> Any:
+        # JAX takes compiler options for outermost programs only
+        inside = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
+        return (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
+
+    def prepare(self, *args: Any) -> threading.Thread | None:
+        """Compile for these arguments in the background, if that has not been asked for before; the running thread."""
+        leaves, treedef = jax.tree.flatten(args[1:])
+        key = (args[0], treedef, tuple((jax.numpy.shape(x), jax.numpy.result_type(x)) for x in leaves))
+        if key in self._prepared:
+            return None
+        self._prepared.add(key)
+        # not a daemon: ending the interpreter while XLA compiles is a crash
+        thread = threading.Thread(target=self, args=args)
+        thread.start()
+        return thread
+
+    def count(self) -> int:
+        """Number of variants compiled so far in this process."""
+        return self._quick._cache_size() + self._plain._cache_size()
