@@ -138,7 +138,7 @@ class ExtendedModel(PositionedModel):
 
     @abstractmethod
     def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> tuple[Any, Any, Any]:
-        """Offsets x (east), y (north) in deg and weights, each (sum or product of n_radial times n_angular,); sum w = 1.
+        """Offsets x (east) and y (north) in deg, and weights, each of shape (n,); the weights sum to 1.
 
         The counts are those of `node_counts`; ``n_radial`` is one number for each part of the radial rule.
         """

@@ -67,8 +67,8 @@ class GaussianSpatialModel(PositionedModel):
     def blurred_profile(self, x, y, blur):
         """The Gaussian blurred by a round one of width ``blur`` (deg): sr-1 at offsets (deg), also for sigma = 0.
 
-        Widths add in quadrature along both axes. That is exact in the plane; on the sphere it holds to the square of the
-        smaller width in rad (3e-6 for 0.1 deg).
+        Widths add in quadrature along both axes. That is exact in the plane; on the sphere it holds to a sixth of the
+        square of the smaller width in rad (5e-7 of the peak for 0.1 deg).
         """
         return k.gaussian(x, y, *_internal(self.sigma, self.e, self.phi), blur)
 
@@ -97,7 +97,7 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
         return rules.generalized_gaussian_nodes(n_radial, n_angular, *_internal(self.r_0, self.eta, self.e, self.phi))
 
     def node_counts(self, spacing):
-        """As for every extended model; where the brightness is below 1 % of the centre's, twice ``spacing`` is allowed."""
+        """As for every extended model; twice ``spacing`` where the brightness is below 1 % of the centre's."""
         return rules.generalized_gaussian_counts(check_spacing(spacing), *concrete(self, self.r_0, self.eta))
 
 

@@ -9,4 +9,5 @@ CLASSES: tuple[type[SpatialModel], ...] = (
 )
 
 SPATIAL_MODELS: dict[str, type[SpatialModel]] = {tag: cls for cls in CLASSES for tag in cls.tag}
-"""As for spectra (`spectral_registry.ExtraData`), classes with keys besides parameters have ``from_extra``, ``extra_dict``."""
+"""As for spectra (`spectral_registry.ExtraData`), classes with keys besides parameters have ``from_extra`` and
+``extra_dict``."""

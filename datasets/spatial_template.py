@@ -36,12 +36,12 @@ class TemplateSpatialModel(SpatialModel):
     energy : `MapAxis` of true energies for a cube, by edges or centres
     normalize : divide each image by its sum and by the solid angle of the pixels: it then shares a flux of 1 out as the
         entries say. Else the values are surface brightness, or a diffuse flux in TeV-1 s-1 cm-2 sr-1.
-    lon_0, lat_0 : position of the middle of the map; other values shift the image in longitude and latitude of the map's
-        frame (icrs or galactic). Frozen, at the middle, by default.
+    lon_0, lat_0 : position of the middle of the map; other values shift the image in longitude and latitude of the
+        map's frame (icrs or galactic). Frozen, at the middle, by default.
     filename : what YAML files refer to
 
-    Outside the map, and outside the edges of the energy axis, the value is 0; an all-sky map of a cylindrical projection
-    goes round. A cube without ``energy`` given is evaluated at the centres of its bins.
+    Outside the map, and outside the edges of the energy axis, the value is 0; an all-sky map of the projection CAR goes
+    round. A cube without ``energy`` given is evaluated at the centres of its bins.
     """
 
     values: Any
@@ -235,5 +235,5 @@ def _processed(values: Any, geom: SkyGeom, energy: MapAxis | None, normalize: bo
 
 def _angle(given: Any, default: float, field: str) -> Parameter:
     """Position parameter, frozen at the middle of the map unless given."""
-    declared: Parameter = next(f.default for f in dataclasses.fields(TemplateSpatialModel) if f.name == field)
+    declared: Any = next(f.default for f in dataclasses.fields(TemplateSpatialModel) if f.name == field)
     return given if isinstance(given, Parameter) else declared.replace(value=default if given is None else given)

@@ -13,7 +13,7 @@ from ..kernels.time_scales import SCALES, SECONDS_PER_DAY, offset_from_tt
 from .errors import InputError
 from .gti import GTI
 from .model_component import ModelComponent
-from .parameter import Parameter, frozen_array, parameter
+from .parameter import frozen_array, parameter
 from .spectral_base import energy_in_tev
 
 REFERENCE_MJD = 51544.0
@@ -44,13 +44,12 @@ class TemporalModel(ModelComponent):
 
     A subclass declares its parameters as fields, the YAML tags in ``tag``, the light curve as `value` and its mean over
     intervals as `value_mean`, both as functions of the days after ``t_ref`` (a field of all models but the constant).
-    ``scale`` is the time scale of ``t_ref`` and of the days: "utc", "tai", "tt" or "tdb". Days with a leap second are as
-    long as others in UTC, as in astropy; before 1972 UTC counts as TAI - 10 s.
+    ``scale`` is the time scale of ``t_ref`` and of the days: "utc", "tai", "tt" or "tdb". Days with a leap second are
+    as long as others in UTC, as in astropy; before 1972 UTC counts as TAI - 10 s.
     """
 
     scale: str = eqx.field(static=True, default="utc", kw_only=True)
     tag: ClassVar[tuple[str, ...]] = ()
-    t_ref: eqx.AbstractVar[Parameter]
 
     def __check_init__(self):
         if self.scale not in SCALES:
@@ -69,8 +68,14 @@ class TemporalModel(ModelComponent):
         return False
 
     @property
+    def reference_mjd(self) -> Any:
+        """MJD from which days count, in the scale of the model."""
+        found = self.parameters.get("t_ref")
+        return REFERENCE_MJD if found is None else found.internal
+
+    @property
     def reference_time(self) -> Time:
-        return Time(float(self.t_ref.internal), format="mjd", scale=self.scale)
+        return Time(float(self.reference_mjd), format="mjd", scale=self.scale)
 
     def evaluate(self, time: Any, energy: Any = None) -> Any:
         """Value at ``time``: an astropy Time, or MJD in the scale of the model; ``energy`` in TeV, or a Quantity.
@@ -81,9 +86,9 @@ class TemporalModel(ModelComponent):
             if time.scale == "local":
                 raise InputError(f"{type(self).__name__}: a time in the scale 'local' is at no known instant.")
             own = getattr(time, self.scale)
-            days = (own.jd1 - 2400000.5 - self.t_ref.internal) + own.jd2
+            days = (own.jd1 - 2400000.5 - self.reference_mjd) + own.jd2
         else:
-            days = jnp.asarray(time) - self.t_ref.internal
+            days = jnp.asarray(time) - self.reference_mjd
         return self.value(days, None if energy is None else energy_in_tev(energy))
 
     __call__ = evaluate
@@ -93,13 +98,13 @@ class TemporalModel(ModelComponent):
         days = jnp.asarray(seconds) / SECONDS_PER_DAY
         offset = offset_from_tt(reference + days, self.scale, LEAP_KNOTS, LEAP_OFFSETS)
         # large numbers first: the rest keeps its digits
-        return (reference - self.t_ref.internal) + days + offset / SECONDS_PER_DAY
+        return (reference - self.reference_mjd) + days + offset / SECONDS_PER_DAY
 
     def mean(self, gti: GTI, energy: Any = None) -> Any:
         """Mean over good time intervals, sum_i int_i f dt / sum_i dt: a number, or (n_energy,) if energy-dependent.
 
-        Differentiable in the parameters and the intervals. Intervals of no length count nothing. Raises InputError for an
-        empty list of intervals.
+        Differentiable in the parameters and the intervals. Intervals of no length count nothing. Raises InputError for
+        an empty list of intervals.
         """
         start, stop = jnp.asarray(gti.start), jnp.asarray(gti.stop)
         if start.shape[0] == 0:

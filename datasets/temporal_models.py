@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from ..kernels import temporal as k
 from .gti import GTI
 from .parameter import Parameter, ParameterField, parameter
-from .temporal_base import REFERENCE_MJD, TemporalModel, t_ref
+from .temporal_base import TemporalModel, t_ref
 
 __all__ = [
     "ConstantTemporalModel",
@@ -26,11 +26,6 @@ class ConstantTemporalModel(TemporalModel):
     """1 at all times."""
 
     tag = ("ConstantTemporalModel", "const")
-
-    @property
-    def t_ref(self):
-        """Where days count from; it has no effect."""
-        return Parameter(REFERENCE_MJD, "d", frozen=True)
 
     def value(self, days, energy=None):
         return jnp.ones_like(days)

@@ -35,8 +35,8 @@ class LightCurveTemplateTemporalModel(TemporalModel):
     time and in ln E. ``filename`` is what YAML files refer to.
     """
 
-    time: Any
-    norm: Any
+    time: Any = None
+    norm: Any = None
     t_ref: ParameterField = t_ref()
     energy: Any = None
     filename: str | None = eqx.field(static=True, default=None)
@@ -58,8 +58,9 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         wanted = np.shape(self.time) if self.energy is None else (*np.shape(self.time), *np.shape(self.energy))
         if np.ndim(self.time) != 1 or np.shape(self.norm) != wanted or np.shape(self.time)[0] < 2:
             raise InputError(
-                f"{name}: found times of shape {np.shape(self.time)} and norms of shape {np.shape(self.norm)}, expected "
-                f"(n_time,) and {'(n_time,)' if self.energy is None else '(n_time, n_energy)'} with two times or more."
+                f"{name}: found times of shape {np.shape(self.time)} and norms of shape {np.shape(self.norm)}, "
+                f"expected (n_time,) and {'(n_time,)' if self.energy is None else '(n_time, n_energy)'} with two times "
+                "or more."
             )
         if self.energy is not None:
             _check_nodes(self.energy, f"{name}: energies", positive=True)
@@ -158,13 +159,14 @@ class LightCurveTemplateTemporalModel(TemporalModel):
 class TemplatePhaseCurveTemporalModel(TemporalModel):
     """A table of norms against phase, repeated with the timing solution of a pulsar or a binary.
 
-    The phase at dt after ``t_ref`` is phi_ref + dt (f0 + dt / 2 (f1 + dt / 3 f2)). ``phase`` are increasing numbers from 0
-    to 1, ``norm`` is linear between them (and on to 0 and 1), and is divided by its mean over a phase if ``normalize``.
+    The phase at dt after ``t_ref`` is phi_ref + dt (f0 + dt / 2 (f1 + dt / 3 f2)). ``phase`` are increasing numbers
+    from 0 to 1, ``norm`` is linear between them (and on to 0 and 1), and divided by its mean over a phase if
+    ``normalize``.
     The mean over intervals follows the frequency exactly to first order of its change within a phase.
     """
 
-    phase: Any
-    norm: Any
+    phase: Any = None
+    norm: Any = None
     t_ref: ParameterField = t_ref(48442.5)
     phi_ref: ParameterField = parameter(0.0, frozen=True)
     f0: ParameterField = parameter(29.946923, "s-1", frozen=True)
@@ -247,7 +249,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
 
 def _reference(cls: type[TemporalModel], given: Any, scale: str) -> Parameter:
     """Parameter of a reference time: an astropy Time, MJD in ``scale``, a Quantity, a `Parameter`, or the default."""
-    default: Parameter = next(f.default for f in dataclasses.fields(cls) if f.name == "t_ref")
+    default: Any = next(f.default for f in dataclasses.fields(cls) if f.name == "t_ref")
     if given is None:
         return default
     if isinstance(given, Time):
@@ -267,8 +269,8 @@ def _whole_phase(phase: Any, norm: Any) -> tuple[Any, Any]:
         return phase, norm
     if phase.ndim != 1 or phase.shape != norm.shape or phase.size < 2:
         raise InputError(
-            f"TemplatePhaseCurveTemporalModel: phases of shape {phase.shape} and norms of shape {norm.shape} must be two "
-            "lists of one length, of two entries or more."
+            f"TemplatePhaseCurveTemporalModel: phases of shape {phase.shape} and norms of shape {norm.shape} must be "
+            "two lists of one length, of two entries or more."
         )
     _check_nodes(phase, "TemplatePhaseCurveTemporalModel: phases")
     if phase[0] > 0:
@@ -337,7 +339,7 @@ def _reference_in(cls: type, path: Path, header: dict[str, Any]) -> Time:
             "header, or give t_ref."
         )
     scale = str(cards.get("TIMESYS", "utc")).strip().lower()
-    day, fraction = cards.get("MJDREFI", cards.get("MJDREF")), cards.get("MJDREFF", 0.0)
+    day, fraction = cards["MJDREFI" if "MJDREFI" in cards else "MJDREF"], cards.get("MJDREFF", 0.0)
     try:
         return Time(float(day), float(fraction), format="mjd", scale=scale)
     except (ValueError, TypeError, ScaleValueError) as error:
@@ -358,7 +360,7 @@ def _named(cls: type, data: dict) -> Any:
 def _filename(model: Any) -> str:
     if model.filename is None:
         raise InputError(
-            f"{type(model).__name__}: a YAML file refers to the table by file name. Write the table (model.to_table()), "
-            "and name the file: dataclasses.replace(model, filename='curve.fits')."
+            f"{type(model).__name__}: a YAML file refers to the table by file name. Write the table "
+            "(model.to_table()), and name the file: dataclasses.replace(model, filename='curve.fits')."
         )
     return model.filename

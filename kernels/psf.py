@@ -25,6 +25,7 @@ def linear_weights(nodes: Float[Array, " n"], at: Float[Array, "*shape"], extrap
 
     Beyond the ends the line through the last two nodes goes on, or the end value holds (``extrapolate`` False).
     """
+    nodes = jnp.asarray(nodes)
     index = jnp.clip(jnp.searchsorted(nodes, at, side="right") - 1, 0, nodes.shape[0] - 2)
     weight = (at - nodes[index]) / (nodes[index + 1] - nodes[index])
     return index, weight if extrapolate else jnp.clip(weight, 0.0, 1.0)
@@ -107,16 +108,19 @@ def pixel_kernel(
     factors: Float[Array, " e"],
     scale: Any,
     size: int,
+    tangent: bool = False,
 ) -> Float[Array, "e n n"]:
     """Kernel on square pixels of side ``scale`` for a source at the middle of one; each plane of sum 1.
 
     The profile is averaged over ``factors`` (1 to 4) squared points a pixel, inside a square of ``widths`` pixels.
+    ``tangent``: pixels are of the gnomonic projection, so that separations are a little shorter than offsets.
     """
     grid = jnp.arange(size) - (size - 1) / 2
     total = jnp.zeros((size, size, profile.shape[0]), profile.dtype)
     for factor in (1, 2, 3, 4):
         fine = (grid[:, None] + ((np.arange(factor) + 0.5) / factor - 0.5)).reshape(-1)
-        values = radial_values(profile, rad, scale * jnp.hypot(fine[:, None], fine[None, :]))
+        offset = scale * jnp.hypot(fine[:, None], fine[None, :])
+        values = radial_values(profile, rad, jnp.rad2deg(jnp.arctan(jnp.deg2rad(offset))) if tangent else offset)
         values = values.reshape(size, factor, size, factor, -1).sum((1, 3)) / factor**2
         total = jnp.where(factors == factor, values, total)
     inside = jnp.abs(grid)[:, None] < widths / 2
@@ -133,14 +137,16 @@ def spectrum_on_lattice(
     s: int,
     size: int,
 ) -> Float[Array, "e l h"]:
-    """Fourier transforms of profiles cut at ``reach`` (deg) and normalised, at the frequencies of a real transform of
-    ``size`` squared lattice nodes, ``s`` a pixel: (e, size, size // 2 + 1).
+    """Fourier transforms of profiles normalised to 1 and then cut at ``reach`` (deg), at the frequencies of a real
+    transform of ``size`` squared lattice nodes, ``s`` a pixel: (e, size, size // 2 + 1).
 
     ``jacobian``: offsets to the east and north (deg) per pixel in x and y. ``last`` (deg): where the profiles end. The
     profiles, linear between their radii, are transformed exactly, so that cusps in their middle need no fine lattice.
     """
     radius, weight = radial_quadrature(rad, last)
-    values = jnp.where(radius[:, None] <= reach, radial_values(profile, rad, radius), 0.0)
+    whole = radial_values(profile, rad, radius)
+    total = weight @ whole
+    values = jnp.where(radius[:, None] <= reach, whole, 0.0) / jnp.where(total > 0, total, 1.0)
     f = jnp.asarray(np.fft.fftfreq(size) * s, profile.dtype)
     fy, fx = f[:, None], f[None, : size // 2 + 1]
     # frequencies transform with the inverse transpose of the offsets
@@ -148,8 +154,6 @@ def spectrum_on_lattice(
     k = jnp.hypot(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)
     step = jnp.max(k) / (FREQUENCIES - 4)
     table = radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * step)
-    total = table[0]
-    table = jnp.where(total > 0, table / jnp.where(total > 0, total, 1.0), 0.0)
     return jnp.moveaxis(interpolate_uniform(table, k / step), -1, 0)
 
 

@@ -1,13 +1,13 @@
 """Surface brightness of sources: formulas in offsets from their centre, all normalised to 1 on the sphere.
 
-Offsets ``x`` (east), ``y`` (north), sizes and the position angle ``phi`` (of the major axis, from north over east) are in
-deg, results in sr-1. Offsets are azimuthal equidistant (`sphere.local_offsets`), so that r = hypot(x, y) is the
+Offsets ``x`` (east), ``y`` (north), sizes and the position angle ``phi`` (of the major axis, from north over east) are
+in deg, results in sr-1. Offsets are azimuthal equidistant (`sphere.local_offsets`), so that r = hypot(x, y) is the
 separation on the sphere and dOmega = (sin r / r) dx dy.
 
-An elongated shape of half axes a and b = a sqrt(1 - e^2) is a function of u = r / r_eff = hypot(p / a, q / b), with p and q
-along the axes. Its integral over the sphere is a b int int (sin r / r) f(u) u du dt in the eccentric anomaly t, with
-r = u s and s^2 = a^2 cos^2 t + b^2 sin^2 t: a polynomial in cos 2t at every order in s^2, so that `ANOMALIES` points in t are
-exact to rounding.
+An elongated shape of half axes a and b = a sqrt(1 - e^2) is a function of u = r / r_eff = hypot(p / a, q / b), with p
+and q along the axes. Its integral over the sphere is a b int int (sin r / r) f(u) u du dt in the eccentric anomaly t,
+with r = u s and s^2 = a^2 cos^2 t + b^2 sin^2 t: a polynomial in cos 2t at every order in s^2, so that `ANOMALIES`
+points in t are exact to rounding.
 """
 
 import math
@@ -82,12 +82,13 @@ def squared_axes(major: Number, minor: Number) -> tuple[Number, Array]:
     return major * minor, major**2 * _COS2 + minor**2 * (1 - _COS2)
 
 
-def gaussian(x: Offset, y: Offset, sigma: Number, e: Number, phi: Number, blur: Number = 0.0) -> Offset:
+def gaussian(x: Offset, y: Offset, sigma: Number, e: Number, phi: Number, blur: Any = 0.0) -> Offset:
     """N exp(-(1 - cos r) / (2 (1 - cos s))) with s the width in the direction of the point.
 
-    For e = 0 this is the Gaussian of the sphere (Fisher 1953, Proc. R. Soc. A 217, 295, with kappa = 1 / (2 (1 - cos s))), and
-    N = 1 / (2 pi A (1 - exp(-2 / A))), A = 2 (1 - cos s), is exact; for e > 0 N is the exact integral too. ``blur``
-    adds in quadrature to both axes: the convolution with a round Gaussian, exact in the plane.
+    For e = 0 this is the Gaussian of the sphere (Fisher 1953, Proc. R. Soc. A 217, 295, with
+    kappa = 1 / (2 (1 - cos s))), and N = 1 / (2 pi A (1 - exp(-2 / A))), A = 2 (1 - cos s), is exact; for e > 0 N is
+    the exact integral too. ``blur`` adds in quadrature to both axes: the convolution with a round Gaussian, exact in
+    the plane.
     """
     major = safe_sqrt(sigma**2 + blur**2)
     minor = safe_sqrt(sigma**2 * (1 - e) * (1 + e) + blur**2)
@@ -154,7 +155,7 @@ def generalized_gaussian(x: Offset, y: Offset, r_0: Number, eta: Number, e: Numb
 
 
 def falloff_nodes(counts: tuple[int, ...], powers: tuple[float, ...], eta: Number) -> tuple[Array, Array]:
-    """Nodes u and weights for int f(u) exp(-u^(1 / eta)) u du: Gauss-Legendre between u^(1 / eta) = 0 and ``powers``."""
+    """Nodes u and weights of int f(u) exp(-u^(1 / eta)) u du: Gauss-Legendre between u^(1 / eta) = 0 and ``powers``."""
     edges = jnp.concatenate([jnp.zeros(1), jnp.exp(eta * np.log(np.asarray(powers)))])
     u, weight = panel_nodes(edges, counts)
     return u, weight * u * falloff(u**2, eta)
@@ -174,8 +175,8 @@ def shell(x: Offset, y: Offset, radius: Number, width: Number) -> Offset:
     """Projection of a shell that shines evenly between r = radius and R = radius + width.
 
     [sqrt(R^2 - d^2) - sqrt(r^2 - d^2) (d < r)] / (R - r) / Z, flat as in the plane, with Z its integral over the sphere
-    (in the plane (R^2 + R r + r^2) 2 pi / 3). Written without the difference of roots: finite for width = 0, where it is a
-    thin shell. Infinitely steep at the rims, where the gradient is given as 0.
+    (in the plane (R^2 + R r + r^2) 2 pi / 3). Written without the difference of roots: finite for width = 0, where it
+    is a thin shell. Infinitely steep at the rims, where the gradient is given as 0.
     """
     inner, thickness = jnp.maximum(radius, 0.0) * RAD, jnp.maximum(width, SMALLEST) * RAD
     outer = inner + thickness

@@ -5,7 +5,9 @@ Gauss-Legendre rule in radius, split where the profile is not smooth, times even
 Jacobian of the sphere and sum to 1. Counts are static; `steps_for` finds them from the largest distance of neighbours.
 """
 
+import itertools
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,8 +30,8 @@ Nodes = tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]
 
 LEAST_RADIAL, LEAST_ANGULAR = 8, 16
 FALLOFF_POWERS = (0.003, 4.6, 14.0)
-"""Values of u^(1 / eta) that part the radial rule of a generalised Gaussian: the brightness has fallen to 1 % at the second
-and to 1e-6 at the third, where the rule ends (1e-5 of the flux is beyond for eta = 1, less for others)."""
+"""Values of u^(1 / eta) that part the radial rule of a generalised Gaussian: the brightness has fallen to 1 % at the
+second and to 1e-6 at the third, where the rule ends (1e-5 of the flux is beyond for eta = 1, less for others)."""
 EDGE_REACH = 4.0
 
 
@@ -46,7 +48,7 @@ def angles_for(radius: float, spacing: float) -> int:
     return 8 * math.ceil(wanted / 8 - 1e-9)
 
 
-def on_ellipses(u: Array, weight: Array, n_angular: int, major: Number, minor: Number, phi: Number) -> Nodes:
+def on_ellipses(u: Array, weight: Array, n_angular: int, major: Any, minor: Any, phi: Any) -> Nodes:
     """Nodes at the scaled radii ``u`` (of weight f(u) u du), at evenly spaced eccentric anomalies.
 
     Every second circle is turned by half a step.
@@ -93,7 +95,7 @@ def generalized_gaussian_nodes(
 def generalized_gaussian_counts(spacing: float, r_0: float, eta: float) -> tuple[tuple[int, int, int], int]:
     """Beyond the radius where the brightness has fallen to 1 %, nodes may be twice as far apart as ``spacing``."""
     radii = [0.0, *(r_0 * power**eta for power in FALLOFF_POWERS)]
-    steps = [high - low for low, high in zip(radii[:-1], radii[1:], strict=True)]
+    steps = [high - low for low, high in itertools.pairwise(radii)]
     counts = (
         # for small eta nearly all of the flux is in the first part
         steps_for(steps[0], spacing, LEAST_RADIAL if eta < 0.3 else 4),

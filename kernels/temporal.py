@@ -200,8 +200,8 @@ def phase_at(time: Times, phi_ref: Number, f0: Number, f1: Number, f2: Number) -
 def phase_mean(low: Times, high: Times, nodes: Array, values: Array, timing: tuple[Any, ...]) -> Times:
     """Mean of a phase curve, linear between ``nodes`` from 0 to 1, with the phase of `phase_at` (of ``timing``).
 
-    int N dt = m L + [P / f], with m the mean of N over a phase, P the periodic integral of N - m whose own mean is 0, and f
-    the frequency. What is left out is of second order in the change of f over one phase.
+    int N dt = m L + [P / f], with m the mean of N over a phase, P the periodic integral of N - m whose own mean is 0,
+    and f the frequency. What is left out is of second order in the change of f over one phase.
     """
     nodes, values = jnp.asarray(nodes), jnp.asarray(values)
     step = nodes[1:] - nodes[:-1]

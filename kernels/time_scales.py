@@ -9,8 +9,8 @@ SECONDS_PER_DAY = 86400.0
 TT_MINUS_TAI = 32.184
 """Seconds, by definition."""
 
-# Amplitude (s), rate (rad per Julian century) and phase (rad) of the largest terms of TDB - TT; the last is multiplied by
-# the time in centuries. Source: Kaplan 2005, USNO Circular 179, eq. 2.6 (good to 10 microseconds from 1600 to 2200).
+# Amplitude (s), rate (rad per Julian century) and phase (rad) of the largest terms of TDB - TT; the secular one is
+# multiplied by the time in centuries. Source: Kaplan 2005, USNO Circular 179, eq. 2.6: to 1e-5 s from 1600 to 2200.
 _TDB = (
     (1.657e-3, 628.3076, 6.2401),
     (2.2e-5, 575.3385, 4.2970),
@@ -33,7 +33,8 @@ def tdb_minus_tt(mjd: Array) -> Array:
 def utc_minus_tai(mjd_tai: Array, knots: Float[Array, " n"], offsets: Float[Array, " n"]) -> Array:
     """Seconds of an MJD in UTC less one in TAI; linear between ``knots`` (MJD, TAI), constant beyond them.
 
-    The knots are starts and ends of days with a leap second, over which the fraction of the day runs slower by 1 / 86401.
+    The knots are starts and ends of days with a leap second, over which the fraction of the day runs slower by
+    1 / 86401.
     """
     return jnp.interp(mjd_tai, knots, offsets)
 

@@ -1,5 +1,7 @@
 """Brute-force integrals over the sphere, and the shapes they are used on: the independent side of the spatial tests."""
 
+import itertools
+
 import numpy as np
 
 RAD = np.pi / 180
@@ -13,7 +15,7 @@ def polar_rule(breaks, n_radial, n_angular):
     radii, weights = [], []
     nodes, weight = np.polynomial.legendre.leggauss(n_radial)
     s = (nodes + 1) / 2
-    for low, high in zip(breaks[:-1], breaks[1:], strict=True):
+    for low, high in itertools.pairwise(breaks):
         radii.append(low + (high - low) * s * s * (3 - 2 * s))
         weights.append(weight / 2 * (high - low) * 6 * s * (1 - s))
     radius, weight = np.concatenate(radii), np.concatenate(weights)

@@ -8,7 +8,6 @@ from astropy.wcs import WCS
 
 from gammajax.kernels import projection as k
 
-REFERENCE = jnp.asarray
 inverse = jax.jit(k.plane_to_native, static_argnums=0)
 forward = jax.jit(k.native_to_plane, static_argnums=0)
 derivatives = jax.jit(jax.jacfwd(k.plane_to_native, argnums=(1, 2)), static_argnums=0)
@@ -34,7 +33,7 @@ def plane(code):
         return (r * np.cos(angle)).ravel(), (r * np.sin(angle)).ravel()
     x, y = np.meshgrid([-179.0, -60.0, -1e-4, 0.0, 3.0, 120.0], [-80.0, -30.0, 0.0, 1e-7, 5.0, 56.0])
     if code == "AIT":
-        x, y = 0.9 * x * np.sqrt(1 - (y / 85) ** 2), y
+        x, y = 0.9 * x * np.sqrt(1 - (y / 81) ** 2), y
     if code == "SFL":
         x = x * np.cos(np.radians(y))
     if code == "CEA":
@@ -84,10 +83,7 @@ RIM = {
 def test_there_is_no_sky_beyond_the_rim(code):
     """NaN there, with derivatives of 0, and sky on the rim itself."""
     x, y = np.array(OFF_SKY[code]).T
-    prj = wcslib(code)
-    prj.bounds = 7
     assert np.all(np.isnan(inverse(code, x, y)))
-    assert np.all(np.asarray(jnp.isfinite(jnp.asarray(prj.prjx2s(x, y)[0]))) == False) or code != "CAR"  # noqa: E712
     slope = np.asarray(jax.grad(lambda x: jnp.nansum(k.plane_to_native(code, x, y)))(x))
     np.testing.assert_array_equal(slope, 0)
     x, y = np.array(RIM[code]).T
@@ -123,7 +119,7 @@ def test_derivatives(code):
     slopes = [np.asarray(jnp.einsum("iji->ij", s)) for s in derivatives(code, x, y)]
     for slope, (dx, dy) in zip(slopes, ((h, 0), (0, h)), strict=True):
         wanted = (k.plane_to_native(code, x + dx, y + dy) - k.plane_to_native(code, x - dx, y - dy)) / (2 * h)
-        np.testing.assert_allclose(slope, wanted, atol=3e-12 / h * 1e-3, rtol=1e-6)
+        np.testing.assert_allclose(slope, wanted, atol=3e-11, rtol=1e-6)
     native = unit_vectors(25.0, 50.0)
     ours = np.array(jax.jacfwd(lambda v: jnp.stack(k.native_to_plane(code, v)))(jnp.asarray(native)))
     for axis in range(3):

@@ -104,7 +104,7 @@ def test_neighbours_are_no_farther_apart_than_asked(tag, parameters):
     model = SPATIAL_MODELS[tag](**parameters)
     for spacing in (0.13, 0.04):
         n_radial, n_angular = model.node_counts(spacing)
-        x, y, weight = (np.asarray(a).reshape(-1, n_angular) for a in _nodes(model, n_radial, n_angular))
+        x, y, _ = (np.asarray(a).reshape(-1, n_angular) for a in _nodes(model, n_radial, n_angular))
         bright = np.ones(len(x), bool)
         if tag == "gauss-general":
             # the rule ends at 1e-6 of the brightness, and is twice as coarse below 1 %

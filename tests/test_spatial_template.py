@@ -20,13 +20,17 @@ ENERGY = MapAxis.from_energy_bounds("0.1 TeV", "100 TeV", nbin=3, name="energy_t
 CUBE = RNG.uniform(0.2, 3.0, (3, *GEOM.shape))
 
 
+# without a compilation for every operation
+_evaluate = jax.jit(lambda model, vectors, energy=None: model.evaluate(vectors, energy))
+
+
 def _centres(geom):
     return np.asarray(geom.pixel_to_vector(*geom.pixel_grid))
 
 
 def test_image_shares_out_a_flux_of_one():
     model = TemplateSpatialModel(10 * IMAGE, GEOM)
-    values = np.asarray(model.evaluate(_centres(GEOM)))
+    values = np.asarray(_evaluate(model, _centres(GEOM)))
     np.testing.assert_allclose(np.sum(values * GEOM.solid_angle), 1, rtol=1e-9)
     np.testing.assert_allclose(values * GEOM.solid_angle, IMAGE / IMAGE.sum(), rtol=1e-9)
     assert model.unit == "sr-1" and not model.is_energy_dependent and model.scheme == "direct"
@@ -39,19 +43,19 @@ def test_image_shares_out_a_flux_of_one():
 def test_brightness_is_kept_without_normalize():
     vectors = _centres(GEOM)[3:5, 4:7]
     plain = TemplateSpatialModel(IMAGE, GEOM, normalize=False)
-    np.testing.assert_allclose(plain.evaluate(vectors), IMAGE[3:5, 4:7], rtol=1e-9)
+    np.testing.assert_allclose(_evaluate(plain, vectors), IMAGE[3:5, 4:7], rtol=1e-9)
     per_degree = TemplateSpatialModel(IMAGE / u.deg**2, GEOM, normalize=False)
-    np.testing.assert_allclose(per_degree.evaluate(vectors), IMAGE[3:5, 4:7] * (180 / np.pi) ** 2, rtol=1e-9)
+    np.testing.assert_allclose(_evaluate(per_degree, vectors), IMAGE[3:5, 4:7] * (180 / np.pi) ** 2, rtol=1e-9)
     diffuse = TemplateSpatialModel(IMAGE * u.Unit("MeV-1 s-1 cm-2 sr-1"), GEOM, normalize=False)
     assert diffuse.unit == DNDE_SURFACE
-    np.testing.assert_allclose(diffuse.evaluate(vectors), 1e6 * IMAGE[3:5, 4:7], rtol=1e-9)
-    between = np.asarray(plain.evaluate(np.asarray(GEOM.pixel_to_vector(np.array([4.5]), np.array([3.0])))))
+    np.testing.assert_allclose(_evaluate(diffuse, vectors), 1e6 * IMAGE[3:5, 4:7], rtol=1e-9)
+    between = np.asarray(_evaluate(plain, np.asarray(GEOM.pixel_to_vector(np.array([4.5]), np.array([3.0])))))
     np.testing.assert_allclose(between, np.sqrt(IMAGE[3, 4] * IMAGE[3, 5]), rtol=1e-8)
     # zeros, NaN and negative entries count as 0
     spoilt = IMAGE.copy()
     spoilt[3, 4:7] = 0, np.nan, -1
     spoilt = TemplateSpatialModel(spoilt, GEOM, normalize=False)
-    np.testing.assert_array_less(spoilt.evaluate(_centres(GEOM)[3, 4:7]), 1e-250)
+    np.testing.assert_array_less(_evaluate(spoilt, _centres(GEOM)[3, 4:7]), 1e-250)
     far = np.asarray(plain(np.array([83.6 + 5, 83.6 - 180]), np.array([22.0, -22.0])))
     np.testing.assert_array_equal(far, 0)
 
@@ -61,10 +65,10 @@ def test_cube_is_normalised_at_each_energy_and_ends_with_its_axis():
     assert model.is_energy_dependent
     np.testing.assert_allclose(model.energy_center, ENERGY.center.to_value("TeV"), rtol=1e-12)
     vectors = _centres(GEOM)
-    values = np.asarray(model.evaluate(vectors))
+    values = np.asarray(_evaluate(model, vectors))
     assert values.shape == CUBE.shape
     np.testing.assert_allclose(np.sum(values * GEOM.solid_angle, axis=(1, 2)), 1, rtol=1e-9)
-    middle = np.asarray(model.evaluate(vectors[3, 4:6], np.array([1.0, 0.09, 0.11, 101.0])))
+    middle = np.asarray(_evaluate(model, vectors[3, 4:6], np.array([1.0, 0.09, 0.11, 101.0])))
     np.testing.assert_allclose(middle[0], np.sqrt(values[0, 3, 4:6] * values[1, 3, 4:6]), rtol=1e-9)
     assert np.all(middle[[1, 3]] == 0) and np.all(middle[2] > 0)
     value = model(83.6 * u.deg, 22 * u.deg, 500 * u.GeV)
@@ -148,7 +152,7 @@ def test_fermi_diffuse_form(tmp_path):
     fits.HDUList([primary, table]).writeto(path)
     model = TemplateSpatialModel.read(path, normalize=False)
     np.testing.assert_allclose(model.energy_center, [0.1, 1, 10], rtol=1e-12)
-    np.testing.assert_allclose(model.evaluate(_centres(GEOM)), 1e6 * CUBE, rtol=1e-8)
+    np.testing.assert_allclose(_evaluate(model, _centres(GEOM)), 1e6 * CUBE, rtol=1e-8)
 
 
 def test_bad_input(tmp_path):

@@ -9,16 +9,32 @@ from typing import Any
 from gammajax.datasets.container import Datasets
 from gammajax.datasets.ebl import EBLAbsorptionNormSpectralModel
 from gammajax.datasets.edisp import EDispKernel
+from gammajax.datasets.edisp_map import EDispKernelMap, EDispMap
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.info import info_dict, info_table
+from gammajax.datasets.map import MapDataset, MapDatasetOnOff
+from gammajax.datasets.map_axis import MapAxis
 from gammajax.datasets.meta import Meta
 from gammajax.datasets.models import Models, Parameters
 from gammajax.datasets.npred import npred, npred_background, npred_signal, stat_array
 from gammajax.datasets.parameter import Parameter
 from gammajax.datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, UniformPrior
+from gammajax.datasets.psf import PSFKernel, PSFMap, RecoPSFMap
 from gammajax.datasets.simulate import asimov, fake
-from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel
+from gammajax.datasets.sky_geometry import SkyGeom
+from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from gammajax.datasets.spatial_models import (
+    ConstantFluxSpatialModel,
+    ConstantSpatialModel,
+    DiskSpatialModel,
+    GaussianSpatialModel,
+    GeneralizedGaussianSpatialModel,
+    PointSpatialModel,
+    Shell2SpatialModel,
+    ShellSpatialModel,
+)
+from gammajax.datasets.spatial_template import TemplateSpatialModel
 from gammajax.datasets.spectral_base import SpectralModel
 from gammajax.datasets.spectral_models import (
     BrokenPowerLawSpectralModel,
@@ -43,6 +59,16 @@ from gammajax.datasets.spectral_models import (
 )
 from gammajax.datasets.spectral_template import TemplateNDSpectralModel, TemplateSpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets.temporal_models import (
+    ConstantTemporalModel,
+    ExpDecayTemporalModel,
+    GaussianTemporalModel,
+    GeneralizedGaussianTemporalModel,
+    LinearTemporalModel,
+    PowerLawTemporalModel,
+    SineTemporalModel,
+)
+from gammajax.datasets.temporal_tables import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
 from gammajax.fit.contour import Contour, contour
 from gammajax.fit.density import LogDensity, log_density, stat_sum
 from gammajax.fit.profile import Interval, Profile, UpperLimit, confidence_interval, profile, upper_limit
@@ -69,36 +95,61 @@ __all__ = [
     "GTI",
     "BrokenPowerLawSpectralModel",
     "CompoundSpectralModel",
+    "ConstantFluxSpatialModel",
+    "ConstantSpatialModel",
     "ConstantSpectralModel",
+    "ConstantTemporalModel",
     "Contour",
     "Datasets",
+    "DiskSpatialModel",
     "EBLAbsorptionNormSpectralModel",
     "EDispKernel",
+    "EDispKernelMap",
+    "EDispMap",
     "ExpCutoffPowerLaw3FGLSpectralModel",
     "ExpCutoffPowerLawNormSpectralModel",
     "ExpCutoffPowerLawSpectralModel",
+    "ExpDecayTemporalModel",
     "FitResult",
     "FoVBackgroundModel",
     "GaussianPrior",
+    "GaussianSpatialModel",
     "GaussianSpectralModel",
+    "GaussianTemporalModel",
     "GeneralizedGaussianPrior",
+    "GeneralizedGaussianSpatialModel",
+    "GeneralizedGaussianTemporalModel",
     "InputError",
     "Interval",
+    "LightCurveTemplateTemporalModel",
+    "LinearTemporalModel",
     "LogDensity",
     "LogParabola2SpectralModel",
     "LogParabolaNormSpectralModel",
     "LogParabolaSpectralModel",
     "LogUniformPrior",
+    "MapAxis",
+    "MapDataset",
+    "MapDatasetOnOff",
     "Meta",
     "Models",
+    "PSFKernel",
+    "PSFMap",
     "Parameter",
     "Parameters",
     "PiecewiseNormSpectralModel",
+    "PointSpatialModel",
     "PowerLaw2SpectralModel",
     "PowerLawNormSpectralModel",
     "PowerLawSpectralModel",
+    "PowerLawTemporalModel",
     "Profile",
+    "RecoPSFMap",
     "ScaleSpectralModel",
+    "Shell2SpatialModel",
+    "ShellSpatialModel",
+    "SineTemporalModel",
+    "SkyGeom",
     "SkyModel",
     "SmoothBrokenPowerLawSpectralModel",
     "SpectralModel",
@@ -108,6 +159,9 @@ __all__ = [
     "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
     "SuperExpCutoffPowerLaw4FGLSpectralModel",
     "TemplateNDSpectralModel",
+    "TemplateNPredModel",
+    "TemplatePhaseCurveTemporalModel",
+    "TemplateSpatialModel",
     "TemplateSpectralModel",
     "UniformPrior",
     "UpperLimit",

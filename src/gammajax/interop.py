@@ -13,17 +13,21 @@ from gammajax.datasets.errors import InputError
 from gammajax.datasets.fits_table import FitsTable
 from gammajax.datasets.gadf_spectrum import META_KEYS
 from gammajax.datasets.gti import GTI
+from gammajax.datasets.map import MapDataset, MapDatasetOnOff
 from gammajax.datasets.meta import Meta
 from gammajax.datasets.models import Models
-from gammajax.datasets.models_yaml import models_from_dict, models_to_dict
 from gammajax.datasets.region_table import pack_region, plain, unpack_region
-from gammajax.datasets.sky_model import FoVBackgroundModel, ModelBase, SkyModel
+from gammajax.datasets.sky_model import ModelBase
+from gammajax.datasets.spatial_base import SpatialModel
 from gammajax.datasets.spectral_base import SpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets.temporal_base import TemporalModel
+from gammajax.interop_maps import is_region, map_from, map_to
+from gammajax.interop_models import models_from, models_to, part_from, part_to
 
 SUPPORTED = (
-    "SpectrumDataset, SpectrumDatasetOnOff, Datasets of these, SkyModel and FoVBackgroundModel without spatial or "
-    "temporal part, Models of these, and spectral models"
+    "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, Datasets of these, SkyModel, "
+    "FoVBackgroundModel, TemplateNPredModel, Models of these, and spectral, spatial and temporal models"
 )
 REGION = "COUNTS_REGION"
 
@@ -32,45 +36,56 @@ def from_gammapy(obj: Any) -> Any:
     """The gammajax form of a gammapy object; nothing is shared with it.
 
     Spectrum datasets keep counts, background or off counts and acceptances, exposure, energy dispersion (as a kernel),
-    masks, good time intervals, livetime, region and observation id. Models attached to them are not taken along:
-    convert ``datasets.models``. Of a covariance the errors are kept; correlations are those of the next fit. Anything
-    else raises `InputError`.
+    masks, good time intervals, livetime, region and observation id; map datasets what their FITS files keep, which is
+    all of that and the PSF. Models attached to datasets are not taken along: convert ``datasets.models``. Templates are
+    taken from memory; no file is written or read. Of a covariance the errors are kept; correlations are those of the
+    next fit. Anything else raises `InputError`.
     """
     peer = _gammapy("from_gammapy")
-    if isinstance(obj, peer.datasets.SpectrumDatasetOnOff):
+    datasets, models = peer.datasets, peer.models
+    if isinstance(obj, datasets.SpectrumDatasetOnOff):
         return _spectrum_from(obj, SpectrumDatasetOnOff)
-    if isinstance(obj, peer.datasets.SpectrumDataset):
+    if isinstance(obj, datasets.SpectrumDataset):
         return _spectrum_from(obj, SpectrumDataset)
-    if isinstance(obj, peer.datasets.Datasets):
+    if isinstance(obj, datasets.MapDataset):
+        return _map_from(obj, peer)
+    if isinstance(obj, datasets.Datasets):
         return Datasets({dataset.name: from_gammapy(dataset) for dataset in obj})
-    if isinstance(obj, peer.models.DatasetModels):
-        return _models_from(obj, peer)
-    if isinstance(obj, peer.models.SkyModel | peer.models.FoVBackgroundModel):
-        return _models_from(peer.models.Models([obj]), peer)[0]
-    if isinstance(obj, peer.models.SpectralModel):
-        return _spectral_from(obj)
+    if isinstance(obj, models.DatasetModels):
+        for model in obj:
+            if not isinstance(model, models.SkyModel | models.FoVBackgroundModel | models.TemplateNPredModel):
+                raise _unsupported("from_gammapy", model)
+        return models_from(obj, peer)
+    if isinstance(obj, models.SkyModel | models.FoVBackgroundModel | models.TemplateNPredModel):
+        return models_from(models.Models([obj]), peer)[0]
+    if isinstance(obj, models.SpectralModel | models.SpatialModel | models.TemporalModel):
+        return part_from(obj, peer)
     raise _unsupported("from_gammapy", obj)
 
 
-def to_gammapy(obj: Any, name: str | None = None) -> Any:
+def to_gammapy(obj: Any, name: str | None = None, dataset: Any = None) -> Any:
     """The gammapy form of a gammajax object; nothing is shared with it.
 
     ``name`` is that of a single dataset: in gammajax names are the keys of `Datasets`. Models are not attached to
-    datasets: set ``datasets.models = to_gammapy(models)``. What gammapy has no form for raises `InputError`.
+    datasets: set ``datasets.models = to_gammapy(models)``. ``dataset`` is one whose energies and pixels the counts of
+    `TemplateNPredModel`s have; those that name a file get them from there. What gammapy has no form for raises
+    `InputError`.
     """
     peer = _gammapy("to_gammapy")
     if isinstance(obj, SpectrumDataset | SpectrumDatasetOnOff):
         return _spectrum_to(obj, name, peer)
+    if isinstance(obj, MapDataset | MapDatasetOnOff):
+        return map_to(obj, name, peer)
     if name is not None:
         raise InputError("to_gammapy: name is for a single dataset; datasets and models have their own.")
     if isinstance(obj, Datasets):
         return peer.datasets.Datasets([to_gammapy(dataset, name=key) for key, dataset in obj.items()])
-    if isinstance(obj, Models):
-        return _models_to(obj, peer)
-    if isinstance(obj, ModelBase):
-        return _models_to(Models(obj), peer)[0]
-    if isinstance(obj, SpectralModel):
-        return _spectral_to(obj, peer)
+    if isinstance(obj, Models | ModelBase):
+        geom = None if dataset is None else _counts_geom(dataset, peer)
+        found = models_to(Models(obj), peer, geom)
+        return found if isinstance(obj, Models) else found[0]
+    if isinstance(obj, SpectralModel | SpatialModel | TemporalModel):
+        return part_to(obj, peer)
     raise _unsupported("to_gammapy", obj)
 
 
@@ -79,9 +94,10 @@ class _Peer:
 
     def __init__(self) -> None:
         from gammapy import data, datasets, irf, maps
-        from gammapy.modeling import models
+        from gammapy.modeling import Parameters, models
 
         self.data, self.datasets, self.irf, self.maps, self.models = data, datasets, irf, maps, models
+        self.parameters = Parameters
 
 
 def _gammapy(function: str) -> _Peer:
@@ -96,16 +112,25 @@ def _unsupported(function: str, obj: Any) -> InputError:
     return InputError(f"{function}: found {kind.__module__}.{kind.__name__}. Supported are {SUPPORTED}.")
 
 
-# Datasets
+def _map_from(peer: Any, api: _Peer) -> Any:
+    on_off = isinstance(peer, api.datasets.MapDatasetOnOff)
+    if is_region(peer):
+        return _spectrum_from(peer, SpectrumDatasetOnOff if on_off else SpectrumDataset)
+    _check_statistic(peer, MapDatasetOnOff if on_off else MapDataset)
+    return map_from(peer, api)
+
+
+def _check_statistic(peer: Any, kind: Any) -> None:
+    if peer.stat_type != kind.stat_type:
+        raise InputError(
+            f"from_gammapy: {peer.tag} {peer.name!r}: its statistic is {peer.stat_type!r}, and {kind.__name__} has "
+            f"{kind.stat_type!r}. Set stat_type to {kind.stat_type!r}."
+        )
 
 
 def _spectrum_from(peer: Any, kind: type[SpectrumDataset] | type[SpectrumDatasetOnOff]) -> Any:
     where = f"from_gammapy: {peer.tag} {peer.name!r}"
-    if peer.stat_type != kind.stat_type:
-        raise InputError(
-            f"{where}: its statistic is {peer.stat_type!r}, and {kind.__name__} has {kind.stat_type!r}. "
-            f"Set stat_type to {kind.stat_type!r}."
-        )
+    _check_statistic(peer, kind)
     # the first map that is there; gammapy makes sure that they agree
     geom = peer._geom
     energy = geom.axes["energy"]
@@ -244,64 +269,11 @@ def _gti_to(gti: GTI, peer: _Peer) -> Any:
     return peer.data.GTI.create(np.asarray(gti.start) * u.s, np.asarray(gti.stop) * u.s, reference)
 
 
-# Models
-
-
-def _models_from(models: Any, peer: _Peer) -> Models:
-    components = []
-    for model in models:
-        if not isinstance(model, peer.models.SkyModel | peer.models.FoVBackgroundModel):
-            raise _unsupported("from_gammapy", model)
-        for part in ("spatial_model", "temporal_model"):
-            if getattr(model, part, None) is not None:
-                raise InputError(
-                    f"from_gammapy: model {model.name!r} has a {type(getattr(model, part)).__name__}. Supported are "
-                    f"{SUPPORTED}. Make a SkyModel of its spectral_model alone."
-                )
-    if getattr(models, "_penalties", None):
-        raise InputError("from_gammapy: the models have penalties, which gammajax does not. Use priors instead.")
-    for model, entry in zip(models, models.to_dict()["components"], strict=True):
-        # the name of a background model is not in its dictionary
-        components.append({**entry, "name": model.name})
-    return models_from_dict({"components": components}, where="from_gammapy")
-
-
-def _spectral_from(model: Any) -> SpectralModel:
-    # without exposure a model may have any unit
-    entry = {"name": "model", "type": "SkyModel", "apply_irf": {"exposure": False}, **model.to_dict()}
-    return models_from_dict({"components": [entry]}, where="from_gammapy")[0].spectral
-
-
-def _models_to(models: Models, peer: _Peer) -> Any:
-    for model in models:
-        if isinstance(model, FoVBackgroundModel) and len(model.datasets_names or ()) != 1:
-            names = ", ".join(model.datasets_names or ()) or "all"
-            raise InputError(
-                f"to_gammapy: the background model {model.name!r} acts on {names} datasets, and one of gammapy on "
-                "exactly one. Give every dataset its own, and link their parameters."
-            )
-    built = _built(peer.models.Models.from_dict, models_to_dict(models))
-    components = [_renamed(theirs, ours, peer) for theirs, ours in zip(built, models, strict=True)]
-    return peer.models.Models(components)
-
-
-def _renamed(theirs: Any, ours: Any, peer: _Peer) -> Any:
-    """gammapy reads a background model under its default name; its parameters stay, and so do their links."""
-    if theirs.name == ours.name:
-        return theirs
-    (dataset_name,) = theirs.datasets_names
-    return peer.models.FoVBackgroundModel(dataset_name, spectral_model=theirs.spectral_model, name=ours.name)
-
-
-def _spectral_to(model: SpectralModel, peer: _Peer) -> Any:
-    holder = Models(SkyModel(model, name="model", apply_irf={"exposure": False}))
-    entry = models_to_dict(holder)["components"][0]["spectral"]
-    kind = _built(peer.models.SPECTRAL_MODEL_REGISTRY.get_cls, entry["type"])
-    return _built(kind.from_dict, {"spectral": entry})
-
-
-def _built(function: Any, entry: Any) -> Any:
-    try:
-        return function(entry)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"to_gammapy: gammapy cannot build these models ({type(error).__name__}: {error}).") from error
+def _counts_geom(dataset: Any, peer: _Peer) -> Any:
+    """Geometry of the counts of a dataset, in gammapy."""
+    if not isinstance(dataset, SpectrumDataset | SpectrumDatasetOnOff | MapDataset | MapDatasetOnOff):
+        raise InputError(f"to_gammapy: dataset must be one dataset, found {type(dataset).__name__}.")
+    axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
+    if isinstance(dataset, MapDataset | MapDatasetOnOff):
+        return peer.maps.WcsGeom(dataset.geom.wcs, npix=dataset.geom.shape[::-1], axes=[axis])
+    return peer.maps.RegionGeom(axes=[axis], **_region_to(dataset.meta, "region", peer))

@@ -1,0 +1,76 @@
+"""Map datasets to and from gammapy, by way of the FITS form of both, in memory."""
+
+import io
+from typing import Any
+
+from astropy.io import fits
+
+from gammajax.datasets.errors import InputError
+from gammajax.datasets.fits_table import FitsFile, naming
+from gammajax.datasets.gadf_map_read import read_gadf_map, read_gadf_map_on_off
+from gammajax.datasets.gadf_map_write import gadf_map_contents
+from gammajax.datasets.map import MapDataset, MapDatasetOnOff
+
+MAPS = ("counts", "background", "mask_safe", "mask_fit", "exposure")
+OFF_MAPS = ("counts_off", "acceptance", "acceptance_off")
+
+
+class _InMemory(FitsFile):
+    """HDUs that are in no file; ``where`` stands for its name in messages."""
+
+    def __init__(self, hdus: fits.HDUList, where: str):
+        stream = io.BytesIO()
+        hdus.writeto(stream)
+        self.path: Any = where
+        self.hdus = _opened(stream.getvalue())
+
+
+def _opened(content: bytes) -> Any:
+    return list(fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False))
+
+
+def is_region(peer: Any) -> bool:
+    """Whether a map dataset of gammapy is of one region; InputError where that region has a point spread function."""
+    first = next((m for name in MAPS if (m := getattr(peer, name)) is not None), None)
+    if first is None or not first.geom.is_region:
+        return False
+    if peer.psf is not None:
+        raise InputError(
+            f"from_gammapy: {peer.tag} {peer.name!r} is of one region, and has a point spread function, which says how "
+            "much of a source the region contains. Containment in regions is not applied: use to_spectrum_dataset(..., "
+            "containment_correction=True) of the map dataset."
+        )
+    return True
+
+
+def map_from(peer: Any, api: Any) -> MapDataset | MapDatasetOnOff:
+    """A dataset from one of gammapy with image geometry."""
+    where = f"from_gammapy: {peer.tag} {peer.name!r}"
+    on_off = isinstance(peer, api.datasets.MapDatasetOnOff)
+    try:
+        # its own to_hdulist asks for a background, which a dataset without off counts has not
+        hdus = api.datasets.MapDataset.to_hdulist(peer)
+        for name in OFF_MAPS if on_off else ():
+            off = getattr(peer, name)
+            if off is not None:
+                hdus += off.to_hdulist(hdu=name)[1:]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{where}: gammapy gives no FITS form of it ({type(error).__name__}: {error}). Give it maps of counts, "
+            "exposure, PSF and energy dispersion."
+        ) from error
+    file = _InMemory(hdus, where)
+    return read_gadf_map_on_off(file) if on_off else read_gadf_map(file)
+
+
+def map_to(dataset: MapDataset | MapDatasetOnOff, name: str | None, api: Any) -> Any:
+    """A dataset of gammapy; its name is that in ``dataset.meta`` by default."""
+    name = dataset.meta.get("name") if name is None else name
+    with naming("to_gammapy"):
+        hdus = fits.HDUList(_opened(gadf_map_contents(dataset, str(name or ""))))
+    # the base class reads masks and PSFs in reconstructed energy as such also for on/off data
+    base = api.datasets.MapDataset.from_hdulist(hdus, name=name)
+    if isinstance(dataset, MapDataset):
+        return base
+    off = {key: api.maps.Map.from_hdulist(hdus, hdu=key.upper()) for key in OFF_MAPS if key.upper() in hdus}
+    return api.datasets.MapDatasetOnOff.from_map_dataset(base, **off, name=name)
