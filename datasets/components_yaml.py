@@ -35,7 +35,7 @@ class Part(NamedTuple):
     default have to be given: a source at longitude 0 because the file forgot its position is not what anyone means.
     """
 
-    base: type
+    base: Any
     models: Mapping[str, Any]
     registry: str
     example: str
@@ -147,13 +147,14 @@ def _check_frame(model: Any, entry: dict[str, Any]) -> None:
 
 def part_to_dict(word: str, model: Any, where: str) -> dict[str, Any]:
     """The content of the section ``word`` of a file."""
-    part, kind = PARTS[word], type(model)
+    part: Part = PARTS[word]
+    kind: Any = type(model)
     if not isinstance(model, part.base):
         raise InputError(
             f"{where}: a {kind.__name__} has no YAML form. Keep its arrays with equinox.tree_serialise_leaves, "
             "or leave this model out."
         )
-    if not kind.tag or part.models.get(kind.tag[0]) is not kind:
+    if not kind.tag or part.models.get(kind.tag[0]) != kind:
         raise InputError(
             f"{where}: {kind.__name__} is not a registered model, so that it could not be read again. "
             f"Give it a tag and enter it in gammajax.datasets.{part.registry}."

@@ -347,7 +347,7 @@ def _from_profile(geom: SkyGeom, psf: PSFMap, plan: Plan, profile: Any, x: Any, 
         return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
     size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
     jacobian = _jacobian(geom, x, y)
-    spectrum = psf_kernels.spectrum_on_lattice(profile, rad, edges[-1], radius, jacobian, plan.s, size)
+    spectrum = psf_kernels.spectrum_on_lattice(profile, rad, edges[-1], radius, pixel, jacobian, plan.s, size)
     if not by_pixel:
         return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom))
     kernel = kernels.integrated(spectrum, size, plan.s)

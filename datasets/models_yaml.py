@@ -78,7 +78,7 @@ def write_models(models: Any, filename: Any, overwrite: bool = False) -> None:
 def models_to_dict(models: Any) -> dict[str, Any]:
     """The content of the YAML file of models."""
     models = Models(models)
-    _check_links(models)
+    check_links(models)
     return {"components": [_component_to_dict(model) for model in models]}
 
 
@@ -116,7 +116,7 @@ def _component(entry: Any, index: int, where: str, links: Links, base: Path) -> 
             return FoVBackgroundModel(**common, name=name)
         if kind is TemplateNPredModel:
             return _template(entry, name, common, base)
-        return SkyModel(**common, name=name, apply_irf=apply_irf)
+        return SkyModel(**common, name=str(name), apply_irf=apply_irf)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
@@ -136,7 +136,7 @@ def _template(entry: dict[str, Any], name: str | None, common: dict[str, Any], b
     if "filename" not in entry:
         raise InputError("the key 'filename' (the FITS map of the counts) is missing.")
     path = beside(entry["filename"], base)
-    return TemplateNPredModel(read_template_counts(path), name=str(name), filename=path, **common)
+    return TemplateNPredModel(read_template_counts(path), name=str(name), filename=str(path), **common)
 
 
 def _datasets_names(data: Any, where: str) -> tuple[str, ...] | None:
@@ -153,7 +153,7 @@ def _apply_irf(data: Any, where: str) -> dict[str, bool] | None:
     return {key: flag_of(flag, f"{where}, apply_irf, {key}") for key, flag in data.items()}
 
 
-def _check_links(models: Models) -> None:
+def check_links(models: Models) -> None:
     """Parameters with one label have to be one, else the file would not say which of them is meant."""
     seen: dict[str, tuple[str, Parameter]] = {}
     for name, parameter in models.parameters.items():

@@ -233,9 +233,15 @@ def _sizes(values: np.ndarray, rad: np.ndarray, edges: np.ndarray) -> tuple[floa
         return float(edges[-1]), float(edges[1])
     enough = inside >= kernels.CONTAINMENT
     index = np.where(enough.any(1), enough.argmax(1), len(rad) - 1)
-    half = (inside >= 0.68 * inside[:, -1:]).argmax(1)
-    reach, core = edges[1:][index[used].max()], edges[1:][half[used].min()]
-    return _ladder(float(reach), 4, math.ceil), _ladder(float(core), 2, math.floor)
+    inside = np.concatenate([np.zeros_like(inside[:, :1]), inside], axis=1)
+    wanted = 0.68 * inside[:, -1:]
+    upper = (inside >= wanted).argmax(1)[:, None]
+    high, low = (np.take_along_axis(inside, np.maximum(i, 0), axis=1) for i in (upper, upper - 1))
+    share = (wanted - low) / np.where(high > low, high - low, 1.0)
+    core = edges[upper - 1] + (edges[upper] - edges[upper - 1]) * share
+    return _ladder(float(edges[1:][index[used].max()]), 4, math.ceil), _ladder(
+        float(core[:, 0][used].min()), 2, math.floor
+    )
 
 
 def _ladder(value: float, steps: int, rounding: Any) -> float:

@@ -9,20 +9,18 @@ import numpy as np
 from .convert import is_concrete
 from .errors import InputError
 from .models import Models
-from .npred import Spectrum, npred, npred_signal
-from .spectrum import SpectrumDatasetOnOff
+from .npred import Counts, npred, npred_signal
+from .statistic import WStatistic
 
 
-def fake(
-    key: Any, dataset: Spectrum, models: Any = (), name: str | None = None, *, npred_background: Any = None
-) -> Any:
+def fake(key: Any, dataset: Counts, models: Any = (), name: str | None = None, *, npred_background: Any = None) -> Any:
     """The dataset with Poisson counts drawn around the prediction of ``models``.
 
     For on/off data off counts are drawn too, around ``npred_background`` / alpha; ``npred_background`` is the
-    background expected in the on region, (n_reco,) counts, by default the estimate alpha n_off from the present off
+    background expected in the on region, one number per bin, by default the estimate alpha n_off from the present off
     counts. ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
     """
-    if not isinstance(dataset, SpectrumDatasetOnOff):
+    if not isinstance(dataset, WStatistic):
         expected = npred(dataset, models, name)
         _check_expected(expected, "npred")
         return _with_counts(dataset, counts=_poisson(key, expected))
@@ -31,17 +29,15 @@ def fake(
     return _with_counts(dataset, counts=_poisson(on_key, signal + background), counts_off=_poisson(off_key, off))
 
 
-def asimov(dataset: Spectrum, models: Any = (), name: str | None = None, *, npred_background: Any = None) -> Any:
+def asimov(dataset: Counts, models: Any = (), name: str | None = None, *, npred_background: Any = None) -> Any:
     """The dataset with counts equal to their expectation, as `fake` without the noise."""
-    if not isinstance(dataset, SpectrumDatasetOnOff):
+    if not isinstance(dataset, WStatistic):
         return _with_counts(dataset, counts=npred(dataset, models, name))
     signal, background, off = _on_off_expected(dataset, models, name, npred_background)
     return _with_counts(dataset, counts=signal + background, counts_off=off)
 
 
-def _on_off_expected(
-    dataset: SpectrumDatasetOnOff, models: Any, name: str | None, npred_background: Any
-) -> tuple[Any, Any, Any]:
+def _on_off_expected(dataset: Any, models: Any, name: str | None, npred_background: Any) -> tuple[Any, Any, Any]:
     signal = npred_signal(dataset, Models(models), name)
     background = dataset.background if npred_background is None else npred_background
     if background is None:
@@ -57,9 +53,10 @@ def _check_expected(expected: Any, what: str) -> None:
     if is_concrete(expected):
         bad = ~(np.isfinite(expected) & (np.asarray(expected) >= 0))
         if bad.any():
-            first = int(np.argmax(bad))
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(
-                f"fake: {what} must be finite and not negative, found {float(expected[first])} in bin {first}."
+                f"fake: {what} must be finite and not negative, found {float(expected[first])} in bin "
+                f"{', '.join(map(str, first))}."
             )
 
 

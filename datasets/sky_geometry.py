@@ -200,7 +200,7 @@ class SkyGeom(eqx.Module):
     def cell_solid_angle(self, x: Any, y: Any, size: float = 1.0) -> Any:
         """Solid angle (sr) of cells of ``size`` pixels around pixel coordinates, from their corner directions.
 
-        The area of the flat quadrangle between the four unit vectors: for cells of 1 deg 2.5e-5 below the sphere's.
+        The area of the flat quadrangle between the four unit vectors: for cells of 1 deg up to 8e-5 below the sphere's.
         """
         half = size / 2
         xp = namespace(x, y, self.crpix)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .sphere import angle_over_sine, namespace
+from .sphere import angle_over_sine, hypotenuse, namespace
 
 DEG = 180 / np.pi
 
@@ -68,7 +68,7 @@ def _native_to_zenithal(name: str, n: Any) -> tuple[Any, Any]:
 
 def _lonlat(n: Any) -> tuple[Any, Any]:
     xp = namespace(n)
-    return xp.arctan2(n[..., 1], n[..., 0]), xp.arctan2(n[..., 2], xp.hypot(n[..., 0], n[..., 1]))
+    return xp.arctan2(n[..., 1], n[..., 0]), xp.arctan2(n[..., 2], hypotenuse(n[..., 0], n[..., 1]))
 
 
 def _from_lonlat(lon: Any, lat: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .hankel import interpolate_uniform, radial_quadrature, radial_spectrum
+from .sphere import hypotenuse
 
 CONTAINMENT = 0.999
 """Share of the events within the radius at which kernels end."""
@@ -133,12 +134,15 @@ def spectrum_on_lattice(
     rad: Array,
     last: Array,
     reach: Float[Array, " e"],
+    taper: Any,
     jacobian: Float[Array, "2 2"],
     s: int,
     size: int,
 ) -> Float[Array, "e l h"]:
-    """Fourier transforms of profiles normalised to 1 and then cut at ``reach`` (deg), at the frequencies of a real
+    """Fourier transforms of profiles normalised to 1 and then ended at ``reach`` (deg), at the frequencies of a real
     transform of ``size`` squared lattice nodes, ``s`` a pixel: (e, size, size // 2 + 1).
+
+    They fade out between ``taper`` (deg) before and after their end.
 
     ``jacobian``: offsets to the east and north (deg) per pixel in x and y. ``last`` (deg): where the profiles end. The
     profiles, linear between their radii, are transformed exactly, so that cusps in their middle need no fine lattice.
@@ -146,12 +150,14 @@ def spectrum_on_lattice(
     radius, weight = radial_quadrature(rad, last)
     whole = radial_values(profile, rad, radius)
     total = weight @ whole
-    values = jnp.where(radius[:, None] <= reach, whole, 0.0) / jnp.where(total > 0, total, 1.0)
+    # a sharp end would ring all over the lattice
+    beyond = jnp.clip((radius[:, None] - reach) / taper, -1.0, 1.0)
+    values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
     f = jnp.asarray(np.fft.fftfreq(size) * s, profile.dtype)
     fy, fx = f[:, None], f[None, : size // 2 + 1]
     # frequencies transform with the inverse transpose of the offsets
     inverse = jnp.linalg.inv(jacobian)
-    k = jnp.hypot(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)
+    k = hypotenuse(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)
     step = jnp.max(k) / (FREQUENCIES - 4)
     table = radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * step)
     return jnp.moveaxis(interpolate_uniform(table, k / step), -1, 0)

@@ -26,6 +26,13 @@ def namespace(*values: Any) -> Any:
     return jnp if any(isinstance(v, jax.Array) for v in values) else np
 
 
+def hypotenuse(a: Any, b: Any) -> Any:
+    """sqrt(a^2 + b^2) with slope 0 at 0. (Those of jnp.hypot at 0 are 1/2, which sums see.)"""
+    xp = namespace(a, b)
+    square = a * a + b * b
+    return xp.where(square > 0, xp.sqrt(xp.where(square > 0, square, 1.0)), 0.0)
+
+
 def lonlat_to_vector(lon: Any, lat: Any) -> Any:
     """Unit vectors (..., 3) of longitude and latitude in deg."""
     xp = namespace(lon, lat)
@@ -38,7 +45,7 @@ def vector_to_lonlat(vectors: Any) -> tuple[Any, Any]:
     """Longitude in [0, 360] and latitude of vectors (..., 3), in deg."""
     xp = namespace(vectors)
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    return xp.rad2deg(xp.arctan2(y, x)) % 360, xp.rad2deg(xp.arctan2(z, xp.hypot(x, y)))
+    return xp.rad2deg(xp.arctan2(y, x)) % 360, xp.rad2deg(xp.arctan2(z, hypotenuse(x, y)))
 
 
 def to_icrs(vectors: Any, frame: str) -> Any:

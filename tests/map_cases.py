@@ -85,7 +85,11 @@ def small_map(
     y, x = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     fall = np.exp(-(((x - n / 2) ** 2 + (y - n / 2) ** 2) / (1.5 * n) ** 2))
     centres = np.sqrt(true[:-1] * true[1:])
-    psf = None if sigma is None else gj.PSFMap.from_gauss(centres, sigma * np.linspace(1.2, 0.8, len(centres)))
+    psf = (
+        None
+        if sigma is None
+        else gj.PSFMap.from_gauss(centres, sigma * np.linspace(1.2, 0.8, len(centres)), rad=np.arange(0, 0.45, 0.003))
+    )
     given = {
         "energy_true_edges": true,
         "exposure": 4e13 * fall * np.linspace(1, 2, n_energy + 1)[:, None, None],

@@ -20,8 +20,11 @@ spectra_of = jax.jit(k.kernel_spectra, static_argnums=(1, 2))
 convolved = jax.jit(k.convolved, static_argnums=(2, 3))
 integrated = jax.jit(k.integrated, static_argnums=(1, 2))
 
-# sigma, lattice steps a pixel, and the accuracy (of the peak) with which points come out
-RESOLVED = [(1.2, 2, 4e-7), (2.5, 1, 2e-6), (0.6, 4, 4e-7), (0.35, 8, 2e-6)]
+# sigma, lattice steps a pixel, and the accuracy (of the peak) with which points come out; the last two are the
+# narrowest for which the lattice is not made finer
+RESOLVED = [(1.2, 2, 3e-7), (2.5, 1, 3e-7), (0.6, 4, 2e-7), (0.35, 8, 3e-8), (0.73, 2, 2e-5), (0.1825, 8, 2e-5)]
+LOST = 2e-8
+"""Flux that comes and goes with the position: 4 exp(-2 pi^2) in the nodes of the blur."""
 # middle of a pixel, its border, its corner, and between
 POSITIONS = [(20.0, 17.0), (20.5, 17.0), (19.5, 17.5), (20.123, 16.71), (20.0 + 1e-9, 17.4999)]
 SHAPE = (36, 41)
@@ -52,7 +55,7 @@ def test_points_between_pixels(sigma, s, accuracy):
         found = np.asarray(point(kernel, s, x, y, SHAPE))[0]
         wanted = exact(x, y, sigma)
         assert np.abs(found - wanted).max() < accuracy * wanted.max()
-        assert abs(found.sum() - 1) < 1e-8
+        assert abs(found.sum() - 1) < LOST + accuracy / 5
 
 
 def test_points_at_the_border_and_off_the_window():
@@ -88,7 +91,7 @@ def test_gaussians_on_the_lattice(sigma, s, accuracy, width):
         found = np.asarray(convolved(image, spectra, shape, s))[0]
         wanted = exact(x, y, np.hypot(sigma, width), shape)
         assert np.abs(found - wanted).max() < accuracy * wanted.max()
-        assert abs(found.sum() - 1) < 1e-8
+        assert abs(found.sum() - 1) < LOST + accuracy / 5
 
 
 def test_ring_of_particles():
@@ -97,7 +100,7 @@ def test_ring_of_particles():
     x, y = 19.3 + 4.2 * np.cos(angle), 20.1 + 4.2 * np.sin(angle)
     weight = np.linspace(0, 1, 24) / 12
     image = particles(x, y, weight, shape, s)
-    assert image.shape == (80, 80) and abs(np.sum(image) - 1) < 1e-8
+    assert image.shape == (80, 80) and abs(np.sum(image) - 1) < LOST
     found = np.asarray(convolved(image, spectra_of(sharpened(1.2, s), shape, s), shape, s))[0]
     wanted = sum(w * exact(a, b, 1.2, shape) for a, b, w in zip(x, y, weight, strict=True))
     assert np.abs(found - wanted).max() < 4e-7 * wanted.max()
@@ -133,13 +136,13 @@ def _direct(image, kernel, shape, s, circular):
     size = kernel.shape[-1]
 
     def rows(n):
-        j, l = np.arange(n)[:, None], np.arange(n * s)[None, :]
+        j, node = np.arange(n)[:, None], np.arange(n * s)[None, :]
         if not circular:
-            offset = s * j - l
+            offset = s * j - node
         else:
             # pixel offset of the node's own pixel, folded into the window
-            fold = (j - l // s + n // 2) % n - n // 2
-            offset = s * fold - l % s
+            fold = (j - node // s + n // 2) % n - n // 2
+            offset = s * fold - node % s
         index = offset + size // 2
         inside = (index >= 0) & (index < size)
         return np.clip(index, 0, size - 1), inside
@@ -223,7 +226,7 @@ def test_pixel_without_a_psf():
         box = k.pixel_box(s, size)
         assert box.shape == (1, size, size) and abs(box.sum() - s**2) < 1e-12
     found = np.asarray(point(k.pixel_box(4, 40), 4, 8.2, 7.9, (16, 17)))[0]
-    assert abs(found.sum() - 1) < 1e-8
+    assert abs(found.sum() - 1) < LOST
     # midpoints (half of it on the rim) of a Gaussian of a quarter of a pixel
     np.testing.assert_allclose(found, exact(8.2, 7.9, 0.25, (16, 17)), atol=0.04)
 
@@ -251,13 +254,13 @@ def test_images_are_smooth_in_the_parameters():
     spectra = np.asarray(spectra_of(kernel, shape, s))
     images = jax.jit(lambda *p: _sums(*p, shape, s, kernel, spectra))
     slopes = jax.jit(jax.jacfwd(lambda *p: _sums(*p, shape, s, kernel, spectra), argnums=(0, 1, 2)))
-    scale, h = 0.1, 1e-5
+    h = 1e-5
     for x, y, sigma in ((12.0, 11.0, 0.3), (12.5, 11.5, 0.02), (12.31, 11.07, 1.0), (12.5, 11.0, 0.0)):
         found = slopes(x, y, sigma)
         for i in range(3):
             up, down = np.array([x, y, sigma]) + h * np.eye(3)[i], np.array([x, y, sigma]) - h * np.eye(3)[i]
             wanted = (images(*up) - images(*down)) / (2 * h)
-            np.testing.assert_allclose(found[i], wanted, atol=1e-9 * scale / h * 1e-4 + 1e-10)
+            np.testing.assert_allclose(found[i], wanted, atol=1e-9)
     # and the position is that of the image: its slope in x is minus the difference between the borders
     line = exact(12.31, 11.07, 1.2, shape)
     edges = np.exp(-0.5 * ((np.arange(27) - 0.5 - 12.31) / 1.2) ** 2) / (np.sqrt(2 * np.pi) * 1.2)

@@ -38,9 +38,10 @@ def peer_map(kind="MapDataset", edisp="kernel", psf="true", geom=GEOM):
     true = geom.to_image().to_cube([TRUE])
     gauss = {"energy_axis_true": TRUE, "rad_axis": RAD, "sigma": 0.12 * u.deg}
     if psf == "reco":
-        wide = irf.PSFMap.from_gauss(MapAxis.from_energy_edges(ENERGY.edges, name="energy_true"), RAD, 0.12 * u.deg)
-        wide.psf_map.geom.axes["energy_true"].name = "energy"
-        response = irf.RecoPSFMap(wide.psf_map)
+        wide = Map.create(npix=(2, 1), binsz=180, proj="CAR", axes=[RAD, ENERGY], unit="sr-1")
+        profile = np.exp(-0.5 * (RAD.center.value / 0.12) ** 2) / (2 * np.pi * np.radians(0.12) ** 2)
+        wide.data += profile[:, None, None]
+        response = irf.RecoPSFMap(wide)
     else:
         response = irf.PSFMap.from_gauss(**gauss)
     migra = MapAxis.from_bounds(0.3, 3, nbin=40, name="migra")

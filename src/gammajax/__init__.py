@@ -59,6 +59,7 @@ from gammajax.datasets.spectral_models import (
 )
 from gammajax.datasets.spectral_template import TemplateNDSpectralModel, TemplateSpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets.temporal_base import TemporalModel
 from gammajax.datasets.temporal_models import (
     ConstantTemporalModel,
     ExpDecayTemporalModel,
@@ -152,6 +153,7 @@ __all__ = [
     "SkyGeom",
     "SkyModel",
     "SmoothBrokenPowerLawSpectralModel",
+    "SpatialModel",
     "SpectralModel",
     "SpectrumDataset",
     "SpectrumDatasetOnOff",
@@ -163,6 +165,7 @@ __all__ = [
     "TemplatePhaseCurveTemporalModel",
     "TemplateSpatialModel",
     "TemplateSpectralModel",
+    "TemporalModel",
     "UniformPrior",
     "UpperLimit",
     "asimov",

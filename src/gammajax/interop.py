@@ -59,7 +59,7 @@ def from_gammapy(obj: Any) -> Any:
     if isinstance(obj, models.SkyModel | models.FoVBackgroundModel | models.TemplateNPredModel):
         return models_from(models.Models([obj]), peer)[0]
     if isinstance(obj, models.SpectralModel | models.SpatialModel | models.TemporalModel):
-        return part_from(obj, peer)
+        return part_from(obj)
     raise _unsupported("from_gammapy", obj)
 
 

@@ -1,25 +1,26 @@
 """Models to and from gammapy by way of the YAML form of both; templates, which that form keeps in files, in memory."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
+from gammajax.datasets.components_yaml import PARTS, part_to_dict, read_part
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.files import as_path, existing
 from gammajax.datasets.map_axis import MapAxis
 from gammajax.datasets.models import Models
-from gammajax.datasets.models_yaml import models_from_dict, models_to_dict
-from gammajax.datasets.parameters_yaml import declared_parameters, parameter_to_dict, read_parameters
+from gammajax.datasets.models_yaml import check_links
+from gammajax.datasets.parameters_yaml import Links, declared_parameters, parameter_to_dict, read_parameters
 from gammajax.datasets.sky_geometry import SkyGeom
 from gammajax.datasets.sky_model import FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel
 from gammajax.datasets.spatial_base import SpatialModel
 from gammajax.datasets.spatial_models import ConstantFluxSpatialModel
 from gammajax.datasets.spatial_template import TemplateSpatialModel
 from gammajax.datasets.spectral_base import SpectralModel
-from gammajax.datasets.spectral_models import PowerLawSpectralModel
 from gammajax.datasets.temporal_base import TemporalModel
 from gammajax.datasets.temporal_tables import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
 
@@ -36,58 +37,55 @@ def models_from(models: Any, api: Any) -> Models:
         raise InputError("from_gammapy: the models have penalties, which gammajax does not. Use priors instead.")
     # labels are given when models are written; the container's own to_dict would write templates to files
     models.update_link_label()
-    entries, held = [], []
-    for model in models:
-        # the name of a background model is not in its dictionary
-        entry = {**model.to_dict(), "name": model.name}
-        held.append({word: entry.pop(word) for word in WORDS if entry.get(word, {}).get("type") in _FROM})
-        if isinstance(model, api.models.TemplateNPredModel):
-            entry = {key: entry[key] for key in ("name", "spectral", "datasets_names") if key in entry}
-            entry["type"] = FoVBackgroundModel.tag[0]
-        elif "spatial" in entry:
-            # the value of a ConstantSpatialModel is not in its dictionary either
-            entry["spatial"]["parameters"] = model.spatial_model.parameters.to_dict()
-        entries.append(entry)
-    bare = models_from_dict({"components": entries}, where="from_gammapy")
-    return Models([_completed(*parts, api) for parts in zip(bare, models, held, strict=True)])
+    links: Links = {}
+    return Models([_model_from(model, api, links) for model in models])
 
 
-def part_from(part: Any, api: Any) -> Any:
+def _model_from(peer: Any, api: Any, links: Links) -> ModelBase:
+    where = f"from_gammapy: model {peer.name!r}"
+    template = isinstance(peer, api.models.TemplateNPredModel)
+    parts = {
+        word: part_from(part, f"{where}, {word}", links)
+        for word in ("spectral", *(() if template else WORDS))
+        if (part := getattr(peer, f"{word}_model", None)) is not None
+    }
+    common = {**parts, "name": peer.name, "datasets_names": peer.datasets_names}
+    if template:
+        return _template_from(peer, common)
+    try:
+        if isinstance(peer, api.models.FoVBackgroundModel):
+            return FoVBackgroundModel(**common)
+        return SkyModel(**common, apply_irf=peer.apply_irf)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def part_from(part: Any, where: str = "from_gammapy", links: Links | None = None) -> Any:
     """A spectral, spatial or temporal model from one of gammapy."""
-    if isinstance(part, api.models.SpectralModel):
-        # without exposure a model may have any unit
-        entry = {"name": "model", "type": "SkyModel", "apply_irf": {"exposure": False}, **part.to_dict()}
-        return models_from_dict({"components": [entry]}, where="from_gammapy")[0].spectral
-    word = "spatial" if isinstance(part, api.models.SpatialModel) else "temporal"
-    holder = api.models.SkyModel(api.models.PowerLawSpectralModel(), **{f"{word}_model": part}, name="model")
-    return getattr(models_from(api.models.Models([holder]), api)[0], word)
+    word = part.type
+    links = {} if links is None else links
+    section = part.to_dict()[word]
+    if word != "spectral":
+        # the value of a ConstantSpatialModel is not in its own dictionary
+        section["parameters"] = part.parameters.to_dict()
+    if section["type"] not in _FROM or word == "spectral":
+        return read_part(word, section, where, links, Path())
+    kind, build = _FROM[section["type"]]
+    parameters = read_parameters(section["parameters"], where, links, declared_parameters(kind))
+    try:
+        return build(part, parameters)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
-def _completed(ours: ModelBase, peer: Any, held: dict[str, Any], api: Any) -> ModelBase:
-    if isinstance(peer, api.models.TemplateNPredModel):
-        return _template_from(ours, peer)
-    if not held:
-        return ours
-    parts = {}
-    for word, section in held.items():
-        kind, build = _FROM[section["type"]]
-        where = f"from_gammapy: model {peer.name!r}, {word}"
-        parameters = read_parameters(section["parameters"], where, {}, declared_parameters(kind))
-        try:
-            parts[word] = build(getattr(peer, f"{word}_model"), parameters)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-    return ours.replace(**parts)
-
-
-def _template_from(ours: Any, peer: Any) -> TemplateNPredModel:
+def _template_from(peer: Any, common: dict[str, Any]) -> TemplateNPredModel:
     counts, filename = np.array(peer.map.data, float), peer.filename
     if peer.spatial_model is not None:
         # its numbers are no parameters of the model in gammapy, so that counts say the same; the file does not
         counts, filename = counts * peer.spatial_model.evaluate_geom(peer.map.geom).value, None
     if peer.map.geom.is_region:
         counts = counts[:, 0, 0]
-    return TemplateNPredModel(counts, ours.spectral, peer.name, ours.datasets_names, filename)
+    return TemplateNPredModel(counts, **common, filename=filename)
 
 
 def _axis_from(axis: Any, name: str) -> MapAxis:
@@ -137,9 +135,10 @@ def _light_curve_from(peer: Any, parameters: dict[str, Any]) -> LightCurveTempla
 
 
 def _phase_curve_from(peer: Any, parameters: dict[str, Any]) -> TemplatePhaseCurveTemporalModel:
-    columns = (np.array(peer.table[name], float) for name in ("PHASE", "NORM"))
-    options = {"normalize": peer.normalize, "filename": peer.filename, "scale": peer.scale}
-    return TemplatePhaseCurveTemporalModel(*columns, **options, **parameters)
+    phase, norm = (np.array(peer.table[name], float) for name in ("PHASE", "NORM"))
+    return TemplatePhaseCurveTemporalModel(
+        phase, norm, normalize=peer.normalize, filename=peer.filename, scale=peer.scale, **parameters
+    )
 
 
 _FROM: dict[str, tuple[type, Any]] = {
@@ -154,25 +153,42 @@ _FROM: dict[str, tuple[type, Any]] = {
 
 def models_to(models: Models, api: Any, geom: Any = None) -> Any:
     """A container of gammapy; ``geom`` (of gammapy) is that of the counts of `TemplateNPredModel`s."""
-    for model in models:
-        _check_datasets(model)
-    bare = Models([_bare(model, i) for i, model in enumerate(models)])
-    built = _built(api.models.Models.from_dict, models_to_dict(bare))
-    components = [_completed_peer(*pair, api, geom) for pair in zip(built, models, strict=True)]
+    check_links(models)
+    components = [_model_to(model, api, geom) for model in models]
     _link(components, models)
-    return api.models.Models(components)
+    return _built(api.models.Models, components)
 
 
-def part_to(part: SpectralModel | SpatialModel | TemporalModel, api: Any) -> Any:
+def _model_to(model: ModelBase, api: Any, geom: Any) -> Any:
+    where = f"to_gammapy: model {model.name!r}"
+    _check_datasets(model)
+    names = None if model.datasets_names is None else list(model.datasets_names)
+    parts = {
+        f"{word}_model": part_to(part, api, f"{where}, {word}")
+        for word, part in model.components.items()
+        if word != "counts"
+    }
+    if isinstance(model, TemplateNPredModel):
+        made = _template_map(model, api, geom)
+        return api.models.TemplateNPredModel(
+            made, **parts, name=model.name, filename=model.filename, datasets_names=names
+        )
+    if isinstance(model, FoVBackgroundModel):
+        return api.models.FoVBackgroundModel(*names or (), **parts, name=model.name)
+    if not isinstance(model, SkyModel):
+        raise InputError(f"{where}: gammapy has no {type(model).__name__}.")
+    options = {"name": model.name, "apply_irf": model.apply_irf, "datasets_names": names}
+    return _built(lambda given: api.models.SkyModel(**given), parts | options)
+
+
+def part_to(part: Any, api: Any, where: str = "to_gammapy") -> Any:
     """A spectral, spatial or temporal model of gammapy."""
-    if isinstance(part, SpectralModel):
-        holder = Models(SkyModel(part, name="model", apply_irf={"exposure": False}))
-        entry = models_to_dict(holder)["components"][0]["spectral"]
-        kind = _built(api.models.SPECTRAL_MODEL_REGISTRY.get_cls, entry["type"])
-        return _built(kind.from_dict, {"spectral": entry})
-    word = "spatial" if isinstance(part, SpatialModel) else "temporal"
-    holder = Models(SkyModel(PowerLawSpectralModel(), name="model", **{word: part}))
-    return getattr(models_to(holder, api)[0], f"{word}_model")
+    if type(part) in _TO:
+        return _TO[type(part)](part, api)
+    word = next((word for word, known in PARTS.items() if isinstance(part, known.base)), "spectral")
+    entry = part_to_dict(word, part, where)
+    registry = getattr(api.models, f"{word.upper()}_MODEL_REGISTRY")
+    return _built(_built(registry.get_cls, entry["type"]).from_dict, {word: entry})
 
 
 def _check_datasets(model: ModelBase) -> None:
@@ -189,37 +205,7 @@ def _check_datasets(model: ModelBase) -> None:
         )
 
 
-def _in_memory(model: ModelBase) -> dict[str, Any]:
-    """The parts of a model that gammapy would read from files (or not at all) by word."""
-    return {word: part for word in WORDS if type(part := getattr(model, word, None)) in _TO}
-
-
-def _bare(model: ModelBase, index: int) -> ModelBase:
-    if isinstance(model, TemplateNPredModel):
-        return FoVBackgroundModel(model.spectral, f"template {index}", model.name)
-    held = _in_memory(model)
-    return model.replace(**dict.fromkeys(held)) if held else model
-
-
-def _completed_peer(theirs: Any, ours: ModelBase, api: Any, geom: Any) -> Any:
-    if isinstance(ours, TemplateNPredModel):
-        return _template_to(theirs, ours, api, geom)
-    parts = {f"{word}_model": _TO[type(part)](part, api) for word, part in _in_memory(ours).items()}
-    if not parts and theirs.name == ours.name:
-        return theirs
-    parts = {"spectral_model": theirs.spectral_model, "spatial_model": theirs.spatial_model} | parts
-    if isinstance(ours, FoVBackgroundModel):
-        # gammapy reads a background model under its default name; its parameters stay
-        return api.models.FoVBackgroundModel(theirs.datasets_names[0], name=ours.name, **parts)
-    return api.models.SkyModel(
-        **{"temporal_model": theirs.temporal_model} | parts,
-        name=ours.name,
-        apply_irf=theirs.apply_irf,
-        datasets_names=theirs.datasets_names,
-    )
-
-
-def _template_to(theirs: Any, ours: TemplateNPredModel, api: Any, geom: Any) -> Any:
+def _template_map(ours: TemplateNPredModel, api: Any, geom: Any) -> Any:
     shape = np.shape(ours.counts)
     if geom is None and ours.filename is not None and existing(as_path(ours.filename)) is not None:
         geom = _built(api.maps.Map.read, ours.filename).geom
@@ -234,13 +220,7 @@ def _template_to(theirs: Any, ours: TemplateNPredModel, api: Any, geom: Any) -> 
             f"to_gammapy: the counts of the template {ours.name!r} have shape {shape}, expected {wanted} as the "
             "dataset or the file has."
         )
-    return api.models.TemplateNPredModel(
-        api.maps.Map.from_geom(geom, data=np.array(ours.counts, float).reshape(geom.data_shape)),
-        spectral_model=theirs.spectral_model,
-        name=ours.name,
-        filename=ours.filename,
-        datasets_names=None if ours.datasets_names is None else list(ours.datasets_names),
-    )
+    return api.maps.Map.from_geom(geom, data=np.array(ours.counts, float).reshape(geom.data_shape))
 
 
 def _parameters_to(model: Any, api: Any) -> dict[str, Any]:
