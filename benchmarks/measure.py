@@ -16,11 +16,15 @@ MODEL_START = {"amplitude": 3.8e-11, "alpha": 2.47, "beta": 0.1042}
 """Usual start of the joint Crab fit; beta is for the natural logarithm."""
 
 
+def data_folder() -> Path:
+    """Folder of the real data, which is not part of the project."""
+    given = os.environ.get("GAMMAJAX_TEST_DATA")
+    return Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
 def joint_crab_files() -> dict[str, Path]:
     """PHA files of the joint Crab analysis by dataset name; ends the program where the data are absent."""
-    given = os.environ.get("GAMMAJAX_TEST_DATA")
-    root = Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = root / "joint-crab" / "spectra"
+    folder = data_folder() / "joint-crab" / "spectra"
     files = {
         f"{instrument}_{path.stem.removeprefix('pha_')}": path.resolve()
         for instrument in RANGES_TEV

@@ -33,15 +33,15 @@ COLUMN_FORMATS = {
 
 
 def info_dict(dataset: Any, name: str | None = None) -> dict[str, Any]:
-    """Sums over the safe bins of a spectrum; numbers with a unit are Quantities, unknown ones NaN.
+    """Sums over the safe bins of a dataset; numbers with a unit are Quantities, unknown ones NaN.
 
     ``sqrt_ts`` is the significance of the summed counts (Li & Ma 1983, equation 17, for on/off spectra), with the sign
     of the excess. ``alpha`` is the mean of the acceptance ratio weighted with the off counts (without off counts the
     ratio of the summed acceptances), and ``acceptance_off`` = acceptance / alpha. ``n_fit_bins``, ``energy_min`` and
     ``energy_max`` are those of the bins that enter the fit statistic, all bins if there is no mask.
     """
-    safe = np.ones(dataset.n_reco, bool) if dataset.mask_safe is None else np.asarray(dataset.mask_safe)
-    on_off = dataset.tag == "SpectrumDatasetOnOff"
+    safe = np.ones(dataset.data_shape, bool) if dataset.mask_safe is None else np.asarray(dataset.mask_safe)
+    on_off = dataset.stat_type == "wstat"
     counts = _sum(dataset.counts, safe)
     background = _sum(dataset.background, safe)
     info: dict[str, Any] = {} if name is None else {"name": name}
@@ -124,12 +124,12 @@ def _exposure_range(exposure: Any) -> tuple[u.Quantity, u.Quantity]:
 
 
 def _fit_range(dataset: Any) -> dict[str, Any]:
-    mask = np.ones(dataset.n_reco, bool) if dataset.mask is None else np.asarray(dataset.mask)
-    edges, inside = np.asarray(dataset.energy_edges), np.flatnonzero(mask)
+    mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
+    edges, inside = np.asarray(dataset.energy_edges), np.flatnonzero(mask.reshape(dataset.n_reco, -1).any(axis=1))
     low, high = (edges[inside[0]], edges[inside[-1] + 1]) if inside.size else (math.nan, math.nan)
     return {
-        "n_bins": dataset.n_reco,
-        "n_fit_bins": int(inside.size),
+        "n_bins": int(mask.size),
+        "n_fit_bins": int(mask.sum()),
         "energy_min": u.Quantity(low, "TeV"),
         "energy_max": u.Quantity(high, "TeV"),
     }

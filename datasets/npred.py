@@ -8,12 +8,13 @@ import jax.numpy as jnp
 
 from .counts_base import CountsBase
 from .errors import InputError
-from .footprint import Response, place, plan, stage
+from .footprint import Plan, Response, plan, stage
 from .map import MapBase, MapDataset, MapDatasetOnOff
 from .models import Models
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .spectrum import SpectrumBase, SpectrumDataset, SpectrumDatasetOnOff
 from .statistic import WStatistic
+from .structure import Structure, canonical
 
 Spectrum = SpectrumDataset | SpectrumDatasetOnOff
 Counts = Spectrum | MapDataset | MapDatasetOnOff
@@ -50,7 +51,8 @@ def npred_background(dataset: Any, models: Any = (), name: str | None = None) ->
 def npred(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
     """Predicted counts, signal plus background, of the shape of the counts.
 
-    Pure: jit, vmap and grad work on dataset and models. Negative predictions (of a negative amplitude, say) are not clipped.
+    Pure: jit, vmap and grad work on dataset and models. Negative predictions (of a negative amplitude, say) are not
+    clipped.
     """
     _check(dataset)
     chosen = Models(models).acting_on(name)
@@ -63,7 +65,7 @@ def npred(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
 
 
 def stat_array(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
-    """Fit statistic per bin (``cash`` or ``wstat``), of the shape of the counts; 0 outside the mask. Priors are not in it."""
+    """Fit statistic per bin (``cash`` or ``wstat``), of the shape of the counts; 0 outside the mask. No priors."""
     _check(dataset)
     chosen = Models(models).acting_on(name)
     if dataset.counts is None or getattr(dataset, "counts_off", dataset.counts) is None:
@@ -129,10 +131,29 @@ def _of_map(dataset: Any, sources: list[SkyModel]) -> jax.Array:
     edges = jnp.asarray(dataset.energy_true_edges)
     response, energy = Response.of(dataset), jnp.sqrt(edges[:-1] * edges[1:])
     total = jnp.zeros(dataset.data_shape, edges.dtype)
+    # sources that differ in numbers only share a program, and are done one after the other
+    alike: dict[tuple[Structure, Plan], list[list[Any]]] = {}
     for model in sources:
-        footprint = stage(response, model, plan(dataset, model))
-        counts = footprint.counts(model.spatial, flux(dataset, model), energy)
-        total = place(total, counts, footprint.x, footprint.y)
+        structure, numbers = canonical(model)
+        alike.setdefault((structure, plan(dataset, model)), []).append(numbers)
+    for (structure, sizes), members in alike.items():
+        ny, nx = sizes.shape
+        border = ((0, 0), (ny, ny), (nx, nx))
+
+        def add(total, numbers, structure=structure, sizes=sizes):
+            model = structure.build(numbers)
+            footprint = stage(response, model, sizes)
+            counts = footprint.counts(model.spatial, flux(dataset, model), energy)
+            start = (0, footprint.y + sizes.shape[0], footprint.x + sizes.shape[1])
+            here = jax.lax.dynamic_slice(total, start, counts.shape)
+            return jax.lax.dynamic_update_slice(total, here + counts, start), None
+
+        padded = jnp.pad(total, border)
+        if len(members) == 1:
+            padded, _ = add(padded, members[0])
+        else:
+            padded, _ = jax.lax.scan(add, padded, [jnp.stack(column) for column in zip(*members, strict=True)])
+        total = padded[:, ny:-ny, nx:-nx]
     return total
 
 

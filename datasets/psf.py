@@ -102,7 +102,7 @@ class PSFMap(eqx.Module):
             )
         if rad is None:
             step = min(0.01, float(width.min()) / 6)
-            edges = np.arange(0, max(0.66, 5.5 * float(width.max())) + step, step)
+            edges = step * np.arange(math.ceil(max(0.66, 5.5 * float(width.max())) / step - 1e-9) + 1)
         else:
             edges = np.asarray(to_unit(rad, "deg", "rad"))
         centres = (edges[:-1] + edges[1:]) / 2

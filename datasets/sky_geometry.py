@@ -3,21 +3,23 @@
 import warnings
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import Galactic, SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning, WcsError
-from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 
 from ..kernels.projection import ANALYTIC, native_to_plane, plane_to_native, polynomial_terms
 from ..kernels.sphere import lonlat_to_vector, namespace, vector_to_lonlat
 from .errors import InputError
 from .meta import Meta
 from .parameter import frozen_array
+
+if TYPE_CHECKING:
+    # where these are used they are imported: they make up a tenth of the time that importing the package takes
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import WCS
 
 DEGREE = 9
 TOLERANCE_PIXELS = 1e-6
@@ -46,6 +48,8 @@ class SkyGeom(eqx.Module):
     @classmethod
     def from_header(cls, header: Any, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
         """Geometry from FITS header cards; InputError for headers without two celestial axes, longitude first."""
+        from astropy.wcs import WCS, FITSFixedWarning, WcsError
+
         _check_cards(header, where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
@@ -61,8 +65,10 @@ class SkyGeom(eqx.Module):
         return cls.from_wcs(wcs, shape, where)
 
     @classmethod
-    def from_wcs(cls, wcs: WCS, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
+    def from_wcs(cls, wcs: "WCS", shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
         """Geometry from an astropy ``WCS`` of two celestial axes."""
+        from astropy.wcs.utils import proj_plane_pixel_scales
+
         if wcs.naxis != 2 or wcs.wcs.lng != 0 or wcs.wcs.lat != 1 or wcs.wcs.ctype[0][:4] not in ("RA--", "GLON"):
             raise InputError(
                 f"{where}: found axes {tuple(wcs.wcs.ctype)}, expected longitude first and latitude second, equatorial "
@@ -101,6 +107,9 @@ class SkyGeom(eqx.Module):
         ``binsz``, ``width``: deg or Quantities, one number or (x, y); or ``npix``, one number or (nx, ny). The
         reference point of the projection is the centre of the image.
         """
+        from astropy.coordinates import SkyCoord
+        from astropy.wcs import WCS, WcsError
+
         if frame not in ("icrs", "galactic"):
             raise InputError(f"SkyGeom: frame must be 'icrs' or 'galactic', found {frame!r}.")
         if isinstance(skydir, SkyCoord):
@@ -138,7 +147,7 @@ class SkyGeom(eqx.Module):
         return dict(self._described()["header"])
 
     @property
-    def wcs(self) -> WCS:
+    def wcs(self) -> "WCS":
         return self._described()["wcs"]
 
     def _described(self) -> Meta:
@@ -152,8 +161,10 @@ class SkyGeom(eqx.Module):
         return _frame_of(self.wcs).name
 
     @property
-    def center(self) -> SkyCoord:
+    def center(self) -> "SkyCoord":
         """Direction of the middle of the image, ICRS."""
+        from astropy.coordinates import SkyCoord
+
         lon, lat = vector_to_lonlat(np.asarray(self.pixel_to_vector(*self.middle)))
         return SkyCoord(lon, lat, unit="deg", frame="icrs")
 
@@ -273,7 +284,10 @@ def _pair(value: Any, what: str) -> np.ndarray:
     return pair
 
 
-def _frame_of(wcs: WCS) -> Any:
+def _frame_of(wcs: "WCS") -> Any:
+    from astropy.coordinates import Galactic
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
     # a RADESYS card, which says nothing about galactic axes, must not make them equatorial
     return Galactic() if wcs.wcs.ctype[0].startswith("GLON") else wcs_to_celestial_frame(wcs)
 
@@ -292,7 +306,7 @@ def _to_plane(x: Any, y: Any, crpix: Any, cd: Any) -> tuple[Any, Any]:
     return cd[0, 0] * dx + cd[0, 1] * dy, cd[1, 0] * dx + cd[1, 1] * dy
 
 
-def _sample(wcs: WCS, shape: tuple[int, int], where: str) -> tuple[np.ndarray, np.ndarray]:
+def _sample(wcs: "WCS", shape: tuple[int, int], where: str) -> tuple[np.ndarray, np.ndarray]:
     """Pixel positions all over the image that the projection shows."""
     ny, nx = shape
     x, y = np.meshgrid(np.linspace(-0.4, nx - 0.6, 17), np.linspace(-0.4, ny - 0.6, 17))
@@ -307,7 +321,9 @@ def _sample(wcs: WCS, shape: tuple[int, int], where: str) -> tuple[np.ndarray, n
     return x[shown], y[shown]
 
 
-def _directions(wcs: WCS, x: Any, y: Any) -> np.ndarray:
+def _directions(wcs: "WCS", x: Any, y: Any) -> np.ndarray:
+    from astropy.coordinates import SkyCoord
+
     # with the distortions that a header may have; other functions of astropy leave them out
     lon, lat = wcs.all_pix2world(x, y, 0)
     sky = SkyCoord(lon, lat, unit="deg", frame=_frame_of(wcs)).icrs
@@ -327,8 +343,10 @@ def _largest_error(geom: SkyGeom, x: np.ndarray, y: np.ndarray) -> float:
     return float(np.max(np.where(np.isfinite(error), error, np.inf)))
 
 
-def _fitted(wcs: WCS, shape: tuple[int, int], pixel: float, meta: Meta, where: str) -> SkyGeom:
+def _fitted(wcs: "WCS", shape: tuple[int, int], pixel: float, meta: Meta, where: str) -> SkyGeom:
     """A projection without formula here: polynomials between pixels and the tangent plane of the image's middle."""
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
     ny, nx = shape
     crpix = np.array([(nx - 1) / 2, (ny - 1) / 2])
     reach = np.array([0.6 * nx + 1, 0.6 * ny + 1])

@@ -88,7 +88,7 @@ class SkyModel(ModelBase):
     ):
         for word, part, kind in (("spatial", spatial, SpatialModel), ("temporal", temporal, TemporalModel)):
             if not isinstance(part, kind | None):
-                raise InputError(f"SkyModel {name!r}: {word} must be a {kind.__name__}, found {part!r}.")
+                raise InputError(f"SkyModel {name!r}: {word} must be a {kind.__name__}, found {_short(part)}.")
         if not callable(spectral) or isinstance(spectral, type):
             raise InputError(
                 f"SkyModel {name!r}: spectral must be a spectral model or an eqx.Module that maps energy to dN/dE, "
@@ -100,15 +100,15 @@ class SkyModel(ModelBase):
                 f"SkyModel {name!r}: apply_irf knows {', '.join(APPLY_IRF)}, found {sorted(unknown)[0]!r}."
             )
         switches = APPLY_IRF | (apply_irf or {})
-        if (
-            isinstance(spectral, SpectralModel)
-            and switches["exposure"]
-            and not u.Unit(spectral.unit).is_equivalent(DNDE)
-        ):
-            raise InputError(
-                f"SkyModel {name!r}: the spectrum has unit {spectral.unit!r}, expected a differential flux such as "
-                f"{DNDE!r}. Multiply a norm model by a flux model."
-            )
+        if isinstance(spectral, SpectralModel) and switches["exposure"]:
+            # a map of diffuse emission has the flux, and its spectrum is a norm
+            shape = u.Unit("") if spatial is None else u.Unit(spatial.unit) * u.sr
+            if not (u.Unit(spectral.unit) * shape).is_equivalent(DNDE):
+                together = "" if spatial is None else f" and the spatial model {spatial.unit!r}"
+                raise InputError(
+                    f"SkyModel {name!r}: the spectrum has unit {spectral.unit!r}{together}, expected a differential "
+                    f"flux such as {DNDE!r}. Multiply a norm model by a flux model, and a diffuse map by a norm model."
+                )
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.spatial, self.temporal = spatial, temporal
         self.flags = (*(bool(switches[key]) for key in APPLY_IRF), sizes_of(spatial))
@@ -167,6 +167,11 @@ class SkyModel(ModelBase):
             )
 
 
+def _short(part: Any) -> str:
+    """What was given, in a word: models print over many lines."""
+    return type(part).__name__ if isinstance(part, eqx.Module) else repr(part)
+
+
 def background_name(datasets_names: tuple[str, ...] | None) -> str:
     """Name of a background model that was given none."""
     return f"{datasets_names[0]}-bkg" if datasets_names else "bkg"
@@ -205,7 +210,7 @@ class FoVBackgroundModel(ModelBase):
             )
         if not isinstance(spatial, SpatialModel | None) or (spatial is not None and spatial.scheme == "point"):
             raise InputError(
-                f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {spatial!r}."
+                f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {_short(spatial)}."
             )
         self.spectral, self.spatial, self.name, self.datasets_names = spectral, spatial, str(name), names
 

@@ -2,13 +2,12 @@
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 
 from ..kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, tangent_basis, to_icrs
 from .convert import is_concrete
@@ -16,6 +15,9 @@ from .errors import InputError
 from .model_component import ModelComponent
 from .parameter import Parameter, ParameterField, parameter
 from .spectral_base import energy_in_tev
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
 
 SCHEMES = ("point", "gauss", "nodes", "direct")
 
@@ -103,7 +105,7 @@ class PositionedModel(SpatialModel):
     lat_0: ParameterField = parameter(0.0, "deg", min=-90.0, max=90.0)
 
     @classmethod
-    def from_position(cls, position: SkyCoord, **parameters: Any) -> Any:
+    def from_position(cls, position: "SkyCoord", **parameters: Any) -> Any:
         """A model at a SkyCoord (ICRS or Galactic, others are converted to ICRS)."""
         if position.frame.name not in TO_ICRS:
             position = position.icrs

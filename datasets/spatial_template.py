@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
-from astropy.wcs.utils import proj_plane_pixel_scales
 
 from ..kernels import sky_table
 from ..kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
@@ -91,6 +90,9 @@ class TemplateSpatialModel(SpatialModel):
         lon = (lon + 1e-9) % 360 - 1e-9
         self.middle = frozen_array([lon, lat])
         self.lon_0, self.lat_0 = _angle(lon_0, lon, "lon_0"), _angle(lat_0, lat, "lat_0")
+        # astropy's sky modules take long to import
+        from astropy.wcs.utils import proj_plane_pixel_scales
+
         scales = proj_plane_pixel_scales(geom.wcs)
         self.radius = frozen_array(np.max(scales * np.array(geom.shape[::-1])) / 2)
         around = abs(float(scales[0]) * geom.shape[1] - 360) < 1e-6 * float(scales[0])

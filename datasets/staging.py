@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..kernels.cash import TRUNCATION, cash_offset
-from ..kernels.wstat import wstat
+from ..kernels.wstat import profile_background, wstat
 from .convert import is_concrete
 from .footprint import Footprint, Plan, Response, place, plan, stage
 from .gti import GTI
@@ -22,6 +22,7 @@ from .npred import background_norm, flux, template
 from .program import Program
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .statistic import CashStatistic, WStatistic
+from .structure import canonical
 
 BOX_STEP = 4
 """Boxes have sides of multiples of this, so that runs with neighbouring pointings share programs."""
@@ -29,11 +30,14 @@ BOX_STEP = 4
 
 @dataclass(frozen=True)
 class Part:
-    """How one model enters: "background", "source" (image made anew), "shape" (image made already), "template", or
-    "constant" (nothing about it is free: it is part of the constant counts). ``treedef`` is that of its arrays."""
+    """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
+
+    ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
+    arrays of one source, of which there are ``n_leaves``.
+    """
 
     kind: str
-    plan: Plan | None = None
+    models: tuple[int, ...]
     treedef: Any = None
     n_leaves: int = 0
 
@@ -78,28 +82,46 @@ class StagedMap:
         edges = jnp.asarray(self.energy_true_edges)
         energy = jnp.sqrt(edges[:-1] * edges[1:])
         total = jnp.asarray(arrays["constant"]).reshape(program.n_reco, *program.box)
-        for i, (part, model) in enumerate(zip(program.parts, models, strict=True)):
+        for number, part in enumerate(program.parts):
             if part.kind == "template":
+                model = models[part.models[0]]
                 centres = jnp.asarray(self.energy_edges)
                 norm = model.evaluate(jnp.sqrt(centres[:-1] * centres[1:]))
                 total = total + _cut(jnp.asarray(model.counts), program.box, program.origin) * norm[:, None, None]
-            if part.kind not in ("source", "shape"):
                 continue
-            leaves = [arrays[f"part_{i}_{k}"] for k in range(part.n_leaves)]
-            footprint, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
-            of_bins = flux(self, model)
-            if part.kind == "shape":
-                counts = footprint.counts_of(exposed, of_bins)
+
+            def add(total, source, part=part):
+                model, place_, leaves = source
+                footprint, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                of_bins = flux(self, model)
+                if part.kind == "shape":
+                    counts = footprint.counts_of(exposed, of_bins)
+                else:
+                    counts = footprint.counts(model.spatial, of_bins, energy)
+                # boxes hold their windows wholly, so that nothing has to be cut off
+                start = (0, place_[0], place_[1])
+                here = jax.lax.dynamic_slice(total, start, counts.shape)
+                return jax.lax.dynamic_update_slice(total, here + counts, start), None
+
+            leaves = [jnp.asarray(arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
+            chosen = [models[i] for i in part.models]
+            places = jnp.asarray(arrays[f"place_{number}"])
+            if len(chosen) == 1:
+                total, _ = add(total, (chosen[0], places[0], [leaf[0] for leaf in leaves]))
             else:
-                counts = footprint.counts(model.spatial, of_bins, energy)
-            # boxes hold their windows wholly, so that nothing has to be cut off
-            start = (0, *(arrays[f"place_{i}"][k] for k in (0, 1)))
-            here = jax.lax.dynamic_slice(total, start, counts.shape)
-            total = jax.lax.dynamic_update_slice(total, here + counts, start)
+                stacked = jax.tree.map(lambda *x: jnp.stack(x), *chosen)
+                total, _ = jax.lax.scan(add, total, (stacked, places, leaves))
         flat = total.reshape(program.n_reco, -1)
         if program.rest:
             flat = jnp.concatenate([flat, jnp.zeros((program.n_reco, 1), flat.dtype)], axis=1)
         return flat.reshape(-1)
+
+    def spectra(self, models: Sequence[Any]) -> tuple[jax.Array, jax.Array]:
+        """Signal and background per energy, sums over the fitted pixels: each (n_reco,)."""
+        signal = self.signal(models)
+        parts = (signal, self.background_bins(models, signal))
+        first, second = (jnp.where(self.mask, x, 0.0).reshape(self.program.n_reco, -1).sum(axis=1) for x in parts)
+        return first, second + self.arrays.get("rest_background", 0.0)
 
 
 class StagedCash(StagedMap):
@@ -116,6 +138,10 @@ class StagedCash(StagedMap):
 
     def predict(self, models: Sequence[Any]) -> jax.Array:
         """Counts per bin: signal plus background."""
+        return self.background_bins(models) + self.signal(models)
+
+    def background_bins(self, models: Sequence[Any], signal: Any = None) -> jax.Array:
+        """Background times its norms, per bin."""
         counts = jnp.asarray(self.arrays["background"]).reshape(self.program.n_reco, -1)
         for model in models:
             if isinstance(model, FoVBackgroundModel):
@@ -126,7 +152,7 @@ class StagedCash(StagedMap):
                     sky = model.spatial.evaluate(self.arrays["vectors"], jnp.sqrt(edges[:-1] * edges[1:]))
                     norm = norm * sky.reshape(-1, counts.shape[1])
                 counts = counts * norm
-        return counts.reshape(-1) + self.signal(models)
+        return counts.reshape(-1)
 
 
 class StagedOnOff(StagedMap):
@@ -150,6 +176,10 @@ class StagedOnOff(StagedMap):
         """Counts of the signal per bin."""
         return self.signal(models)
 
+    def background_bins(self, models: Sequence[Any], signal: Any = None) -> jax.Array:
+        """Background profiled for the signal, per bin."""
+        return WStatistic.npred_background(self, self.signal(models) if signal is None else signal)
+
 
 def stage_map(
     dataset: MapBase, models: Sequence[Any], frozen: Sequence[tuple[bool, bool]], name: str
@@ -159,42 +189,50 @@ def stage_map(
     ``frozen``: for each model, whether all of it is frozen, and whether its shape is.
     """
     response = Response.of(dataset)
-    parts: list[Part] = []
-    staged: list[Any] = []
-    constant = np.zeros(dataset.data_shape)
-    for model, (all_frozen, shape_frozen) in zip(models, frozen, strict=True):
+    templates: list[int] = []
+    # sources that differ in numbers only, by what they have in common
+    alike: dict[tuple[Any, ...], list[tuple[int, list[Any], Footprint]]] = {}
+    constant: Any = np.zeros(dataset.data_shape)
+    whole = False
+    for i, (model, (all_frozen, shape_frozen)) in enumerate(zip(models, frozen, strict=True)):
         if isinstance(model, FoVBackgroundModel):
-            parts.append(Part("background"))
-        elif isinstance(model, TemplateNPredModel):
+            whole = whole or model.spatial is not None
+            continue
+        if isinstance(model, TemplateNPredModel):
+            whole = True
             if all_frozen:
                 constant = constant + template(dataset, model)
-            parts.append(Part("constant" if all_frozen else "template"))
-        else:
-            sizes = plan(dataset, model)
-            bare = model.bare()
-            if all_frozen:
-                constant = constant + _constant_counts((sizes, dataset.nodes), response, dataset.gti, bare)
-                parts.append(Part("constant"))
-                continue
-            made = shape_frozen and sizes.psf != "reco"
-            pair = (_stage_shape if made else _stage_source)(sizes, response, bare)
-            leaves, treedef = jax.tree_util.tree_flatten(pair)
-            parts.append(Part("shape" if made else "source", sizes, treedef, len(leaves)))
-            staged.append((len(parts) - 1, leaves, pair[0]))
-    whole = any(p.kind in ("template", "constant") for p in parts) or any(
-        isinstance(m, FoVBackgroundModel) and m.spatial is not None for m in models
-    )
-    footprints = [f[2] for f in staged]
+            else:
+                templates.append(i)
+            continue
+        sizes = plan(dataset, model)
+        structure, numbers = canonical(model)
+        bare = structure.build(numbers)
+        if all_frozen:
+            whole = True
+            constant = constant + _constant_counts((sizes, dataset.nodes), response, dataset.gti, bare)
+            continue
+        made = shape_frozen and sizes.psf != "reco"
+        pair = (_stage_shape if made else _stage_source)(sizes, response, bare)
+        leaves, treedef = jax.tree_util.tree_flatten(pair)
+        key = ("shape" if made else "source", structure, treedef)
+        alike.setdefault(key, []).append((i, leaves, pair[0]))
+    constant = constant if not is_concrete(constant) else np.asarray(constant)
+    footprints = [f for members in alike.values() for _, _, f in members]
     known = all(is_concrete(x) for f in footprints for x in (f.x, f.y))
     whole = whole or not all(is_concrete(f) for f in (dataset.counts, dataset.mask, dataset.background))
     box, origin = _box(dataset.pixels, footprints, whole or not known, known)
     arrays, rest = _bins(dataset, constant, box, origin)
-    for i, leaves, footprint in staged:
+    parts: list[Part] = [Part("template", (i,)) for i in templates]
+    xp = np if known else jnp
+    for (kind, _, treedef), members in alike.items():
+        number, n_leaves = len(parts), len(members[0][1])
+        parts.append(Part(kind, tuple(i for i, _, _ in members), treedef, n_leaves))
         # where all members of a group have it at the same place, adding a window is a copy and not a scatter
-        xp = np if known else jnp
-        arrays[f"place_{i}"] = xp.stack([xp.asarray(footprint.y) - origin[0], xp.asarray(footprint.x) - origin[1]])
-        for k, leaf in enumerate(leaves):
-            arrays[f"part_{i}_{k}"] = leaf
+        places = [[xp.asarray(f.y) - origin[0], xp.asarray(f.x) - origin[1]] for _, _, f in members]
+        arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
+        for k in range(n_leaves):
+            arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])
     if any(isinstance(m, FoVBackgroundModel) and m.spatial is not None for m in models):
         x, y = np.meshgrid(np.arange(box[1]) + float(origin[1]), np.arange(box[0]) + float(origin[0]))
         arrays["vectors"] = dataset.geom.pixel_to_vector(x, y)
@@ -210,9 +248,20 @@ def stage_map(
         box,
         rest,
         tuple(parts),
-        origin if any(p.kind == "template" for p in parts) else None,
+        origin if templates else None,
     )
     return program, arrays
+
+
+def stack_rows(rows: list[Any]) -> Any:
+    """One array of equal ones. On CPUs NumPy does it, without compiling anything."""
+    if len(rows) == 1 and isinstance(rows[0], np.ndarray):
+        return rows[0][None]
+    if any(isinstance(v, jax.core.Tracer) for v in rows):
+        return jnp.stack(rows)
+    if any(isinstance(v, jax.Array) for v in rows) and jax.default_backend() != "cpu":
+        return jnp.stack(rows)
+    return np.stack([np.asarray(v) for v in rows])
 
 
 @Program
@@ -284,16 +333,21 @@ def _bins(
         fields["background"] = np.zeros(dataset.data_shape) if dataset.background is None else dataset.background
     arrays = {k: _cut(v, box, origin).reshape(dataset.n_reco, -1) for k, v in fields.items()}
     outside = _beyond(dataset.pixels, box, origin)
-    extra, rest = np.zeros(()), False
+    extra, rest, beside = np.zeros(()), False, np.zeros(dataset.n_reco)
     if outside.any():
         outside = outside & np.asarray(mask)
         if on_off:
             extra = _unreached(outside, fields["counts"], fields["counts_off"], dataset.alpha)
+            nothing = np.zeros(dataset.data_shape)
+            alone = np.asarray(_quick_profile(fields["counts"], fields["counts_off"], dataset.alpha, nothing))
+            beside = np.where(outside, dataset.alpha * alone, 0.0).sum((1, 2))
         else:
             column, extra = _rest_of_map(outside, fields["counts"], fields["background"])
             arrays = {k: np.concatenate([v, column[k][:, None]], axis=1) for k, v in arrays.items()}
             rest = True
     flat = {k: v.reshape(-1) for k, v in arrays.items()}
+    if on_off:
+        flat["rest_background"] = beside
     edges = {k: getattr(dataset, k) for k in ("energy_edges", "energy_true_edges")}
     return flat | edges | {"constant": _cut(constant, box, origin), "extra": extra}, rest
 
@@ -323,6 +377,7 @@ def _unreached(outside: np.ndarray, counts: Any, counts_off: Any, alpha: Any) ->
 
 
 _quick_wstat = jax.jit(wstat)
+_quick_profile = jax.jit(profile_background)
 
 
 def _rest_of_map(outside: np.ndarray, counts: Any, background: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:

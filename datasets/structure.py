@@ -90,6 +90,12 @@ def take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
     return Structure(type(model), model.flags, tuple(treedefs), tuple(kinds)), items
 
 
+def canonical(model: ModelBase) -> tuple[Structure, list[Any]]:
+    """Structure of a model and its numbers: ``structure.build(numbers)`` is the model without names and bounds."""
+    structure, items = take_apart(model)
+    return structure, [item.content.value if item.kind == "parameter" else item.content for item in items]
+
+
 def _parts(model: ModelBase) -> Iterator[tuple[str, Any, bool]]:
     """Name and content of each part, and whether it is a spectrum from elsewhere (whose arrays are weights)."""
     for part in type(model).parts:

@@ -4,13 +4,12 @@ import dataclasses
 import math
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
-from astropy.table import Table
 from astropy.time import ScaleValueError, Time
 
 from ..kernels import tables
@@ -23,6 +22,9 @@ from .map_axis import MapAxis
 from .parameter import Parameter, ParameterField, frozen_array, parameter, parse_unit
 from .spectral_base import energy_in_tev
 from .temporal_base import TemporalModel, t_ref
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 FORMATS = ("table", "map")
 
@@ -118,7 +120,11 @@ class LightCurveTemplateTemporalModel(TemporalModel):
             raise InputError(f"{cls.__name__}: {path} gives no unit for TIME. Add it to the column, or TIMEUNIT.")
         days = _days(times, parse_unit(unit, f"{cls.__name__}: {path}"), cls.__name__)
         start = t_ref if t_ref is not None else _reference_in(cls, path, table.meta)
-        return cls(days, np.asarray(table["NORM"], float), start, filename=filename, scale=scale)
+        norm = np.asarray(table["NORM"], float)
+        if norm.size == len(table):
+            # gammapy writes each norm as an image of one pixel
+            norm = norm.ravel()
+        return cls(days, norm, start, filename=filename, scale=scale)
 
     @classmethod
     def _read_map(cls, path: Path, t_ref: Any, scale: str) -> "LightCurveTemplateTemporalModel":
@@ -136,8 +142,10 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         start = t_ref if t_ref is not None else _reference_in(cls, path, dict(file.table(bands).header))
         return cls(days, values, start, axes["energy"].center.to_value("TeV"), path, scale)
 
-    def to_table(self) -> Table:
+    def to_table(self) -> "Table":
         """Table with columns TIME and NORM, as `read` takes it; for models that do not depend on energy."""
+        from astropy.table import Table
+
         if self.energy is not None:
             raise InputError(f"{type(self).__name__}: an energy-dependent light curve is no table of two columns.")
         return Table(
@@ -234,8 +242,10 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
         phase, norm = (np.asarray(table[name], float) for name in ("PHASE", "NORM"))
         return cls(phase, norm, normalize=normalize, filename=str(filename), scale=scale, **parameters)
 
-    def to_table(self) -> Table:
+    def to_table(self) -> "Table":
         """Table with columns PHASE and NORM, as `read` takes it."""
+        from astropy.table import Table
+
         return Table({"PHASE": np.asarray(self.phase), "NORM": np.asarray(self.norm)})
 
     def extra_dict(self) -> dict:
@@ -307,8 +317,10 @@ def _is_map(path: Path) -> bool:
     return ".fits" in path.suffixes and any(hdu.name.endswith("_BANDS") for hdu in FitsFile(path).hdus)
 
 
-def _table(cls: type, path: Path, columns: tuple[str, ...]) -> Table:
+def _table(cls: type, path: Path, columns: tuple[str, ...]) -> "Table":
     """A table with (at least) these columns, in whatever letter case they are stored."""
+    from astropy.table import Table
+
     try:
         with warnings.catch_warnings():
             # about units and cards that other programs write

@@ -1,4 +1,4 @@
-"""A fit of a map: simulate a nebula, then fit its position, width and spectrum together with the level of the background."""
+"""A fit of a map: simulate a nebula, then fit its position, width and spectrum, and the level of the background."""
 
 import jax
 import numpy as np
@@ -39,11 +39,12 @@ def main():
     dataset = gj.fake(jax.random.key(0), observation(), nebula(**TRUTH))
     print(gj.info_table({"map": dataset}))
 
-    start = nebula(lon_0=83.55, lat_0=22.1, sigma=0.3, index=2.0, amplitude=1e-11)
+    start = nebula(lon_0=83.55, lat_0=22.1, sigma=0.15, index=2.0, amplitude=1e-11)
     result = gj.fit(dataset, start)
-    print(result)
-    excess = np.asarray(dataset.counts - gj.npred(dataset, result.models)).sum()
-    print(f"counts above the prediction: {excess:.1f} of {dataset.counts.sum():.0f}")
+    print(result.table()["name", "value", "error", "unit"])
+    for name in result.free_names[:-1]:
+        p = result.parameters[name]
+        print(f"{name}: {(float(p.value) - TRUTH[name.rsplit('.', 1)[-1]]) / float(p.error):+.1f} sigma from the truth")
     return result
 
 

@@ -12,7 +12,7 @@ from ..datasets.likelihood import LIKELIHOOD_AXES, SpectrumProgram, likelihood_a
 from ..datasets.map import MapBase
 from ..datasets.models import Models
 from ..datasets.sky_model import SkyModel, TemplateNPredModel
-from ..datasets.staging import MapProgram, stage_map
+from ..datasets.staging import MapProgram, stack_rows, stage_map
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
 from .space import ParameterSpace
@@ -321,17 +321,8 @@ def _stack_equal(members: list[dict[str, Any]], n_rows: int) -> tuple[dict[str, 
             continue
         blank = values[0] & False if field == "mask_safe" else values[0]
         rows = values + [blank] * (n_rows - len(values))
-        data[field] = _stack_rows(rows)
+        data[field] = stack_rows(rows)
     return data, tuple(shared)
-
-
-def _stack_rows(rows: list[Any]) -> Any:
-    """One array of equal ones. On CPUs NumPy does it, without compiling anything."""
-    if any(isinstance(v, jax.core.Tracer) for v in rows):
-        return jnp.stack(rows)
-    if any(isinstance(v, jax.Array) for v in rows) and jax.default_backend() != "cpu":
-        return jnp.stack(rows)
-    return np.stack([np.asarray(v) for v in rows])
 
 
 def _fill(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> Any:

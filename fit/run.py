@@ -36,6 +36,8 @@ MESSAGES = {
 SETTLED = 1e-3
 """Move of a source, in pixels, below which the responses at its old position stand for those at the new one."""
 MOST_REFRESHES = 4
+AHEAD_DATASETS = 1000
+"""Datasets up to which the program for the errors is compiled while the fit runs; it computes them once for nothing."""
 
 
 def fit(
@@ -79,8 +81,12 @@ def fit(
     def run(problem: Problem) -> Outcome:
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)
-        ahead = compiled_exact_normal.prepare(
-            problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(problem.start(), precision))
+        ahead = (
+            None
+            if len(problem.datasets) > AHEAD_DATASETS
+            else compiled_exact_normal.prepare(
+                problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(problem.start(), precision))
+            )
         )
         try:
             if is_optax:

@@ -139,19 +139,19 @@ def spectrum_on_lattice(
     s: int,
     size: int,
 ) -> Float[Array, "e l h"]:
-    """Fourier transforms of profiles normalised to 1 and then ended at ``reach`` (deg), at the frequencies of a real
-    transform of ``size`` squared lattice nodes, ``s`` a pixel: (e, size, size // 2 + 1).
+    """Fourier transforms of profiles normalised to 1 and then ended beyond ``reach`` (deg), at the frequencies of a
+    real transform of ``size`` squared lattice nodes, ``s`` a pixel: (e, size, size // 2 + 1).
 
-    They fade out between ``taper`` (deg) before and after their end.
-
-    ``jacobian``: offsets to the east and north (deg) per pixel in x and y. ``last`` (deg): where the profiles end. The
-    profiles, linear between their radii, are transformed exactly, so that cusps in their middle need no fine lattice.
+    They are whole up to ``reach`` and fade out over 2 ``taper`` (deg) from there on, so that less is lost than is
+    beyond, however narrow a profile is. ``jacobian``: offsets to the east and north (deg) per pixel in x and y.
+    ``last`` (deg): where the profiles end. The profiles, linear between their radii, are transformed exactly, so that
+    cusps in their middle need no fine lattice.
     """
     radius, weight = radial_quadrature(rad, last)
     whole = radial_values(profile, rad, radius)
     total = weight @ whole
     # a sharp end would ring all over the lattice
-    beyond = jnp.clip((radius[:, None] - reach) / taper, -1.0, 1.0)
+    beyond = jnp.clip((radius[:, None] - reach) / taper - 1, -1.0, 1.0)
     values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
     f = jnp.asarray(np.fft.fftfreq(size) * s, profile.dtype)
     fy, fx = f[:, None], f[None, : size // 2 + 1]

@@ -20,7 +20,7 @@ def load(name):
 
 
 def test_every_example_is_tested():
-    tested = {"joint_fit", "gradients", "neural_spectrum"}
+    tested = {"joint_fit", "fit_map", "gradients", "neural_spectrum"}
     assert tested == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
@@ -30,6 +30,22 @@ def test_joint_fit(tmp_path, capsys):
     assert max(abs(pull) for pull in pulls(result).values()) < 4
     assert (tmp_path / "sed.png").read_bytes().startswith(b"\x89PNG")
     assert "dN/dE at 10 TeV" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_fit_map(capsys):
+    example = load("fit_map")
+    result = example.main()
+    assert result.success and len(result.free_names) == 6
+    truth = {"background.spectral.norm": 1.0} | {
+        name: example.TRUTH[name.rsplit(".", 1)[-1]] for name in result.free_names[:-1]
+    }
+    for name, value in truth.items():
+        p = result.parameters[name]
+        assert abs(float(p.value) - value) < 4 * float(p.error), name
+    # about a tenth of a pixel is what the counts allow
+    assert 0.002 < float(result.parameters["nebula.spatial.lon_0"].error) < 0.01
+    assert "nebula.spatial.sigma: " in capsys.readouterr().out
 
 
 def test_gradients(capsys):

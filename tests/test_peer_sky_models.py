@@ -120,7 +120,7 @@ def everything(tmp_path):
     times = Table({"TIME": [0, 1, 2] * u.d, "NORM": [1, 2, 1.0]})
     times.meta.update(MJDREFI=55555, MJDREFF=0.25, TIMESYS="utc")
     curve = gm.LightCurveTemplateTemporalModel.from_table(times, filename=str(tmp_path / "curve.fits"))
-    times.write(tmp_path / "curve.fits")
+    curve.write()
     phases = gm.TemplatePhaseCurveTemporalModel(
         Table({"PHASE": [0, 0.5, 1], "NORM": [1, 2, 1.0]}), filename=str(tmp_path / "phases.fits"), f0=0.3 / u.d
     )

@@ -1,9 +1,13 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from astropy import units as u
 
 from gammajax.datasets.errors import InputError
+from gammajax.datasets.sky_geometry import SkyGeom
 from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel
+from gammajax.datasets.spatial_models import PointSpatialModel
+from gammajax.datasets.spatial_template import TemplateSpatialModel
 from gammajax.datasets.spectral_models import (
     LogParabolaSpectralModel,
     PowerLawNormSpectralModel,
@@ -59,6 +63,16 @@ def test_norm_of_a_background_model():
     np.testing.assert_allclose(model.evaluate(energy), [1.5 * (0.5 / 2) ** -0.5, 1.5], rtol=1e-14)
 
 
+def diffuse():
+    geom = SkyGeom.create(binsz=0.1, npix=3)
+    return TemplateSpatialModel(np.ones((3, 3)) * u.Unit("TeV-1 s-1 cm-2 sr-1"), geom, normalize=False)
+
+
+def test_a_map_of_diffuse_emission_has_a_norm_for_a_spectrum():
+    model = SkyModel(PowerLawNormSpectralModel(norm=2.0), spatial=diffuse())
+    np.testing.assert_allclose(model.integrate_bins(jnp.array([1.0, 3.0]), 8), [4.0])
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -67,6 +81,15 @@ def test_norm_of_a_background_model():
             "SkyModel 'x': spectral must be a spectral model or an eqx.Module",
         ),
         (lambda: SkyModel(PowerLawNormSpectralModel(), name="x"), "expected a differential flux"),
+        (
+            lambda: SkyModel(PowerLawSpectralModel(), name="x", spatial=diffuse()),
+            "the spectrum has unit 'TeV-1 s-1 cm-2' and the spatial model 'TeV-1 s-1 cm-2 sr-1', expected a diff",
+        ),
+        (lambda: SkyModel(PowerLawSpectralModel(), name="x", spatial=PowerLawSpectralModel()), "found PowerLawSpectr"),
+        (
+            lambda: FoVBackgroundModel(datasets_names="run", spatial=PointSpatialModel()),
+            "'run-bkg': spatial must be an extended SpatialModel, found PointSpatialModel.",
+        ),
         (lambda: SkyModel(PowerLawSpectralModel(), name="x", apply_irf={"gti": True}), "found 'gti'"),
         (lambda: FoVBackgroundModel(PowerLawSpectralModel(), "run"), "'run-bkg': a norm model is needed"),
     ],

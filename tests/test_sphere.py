@@ -71,6 +71,13 @@ def test_angle_over_sine_is_exact_to_the_last_digits():
     assert abs(jax.grad(derivative)(0.0, 1.0) - 3 / 20) < 1e-15
 
 
+def test_hypotenuse():
+    a, b = np.array([3.0, 0.0, -1e-5, 1e-20]), np.array([4.0, 0.0, 2e-5, 0.0])
+    np.testing.assert_allclose(k.hypotenuse(a, b), np.hypot(a, b), rtol=1e-15)
+    slope = jax.vmap(jax.grad(k.hypotenuse, argnums=(0, 1)))(a[:3], b[:3])
+    np.testing.assert_allclose(slope, [[0.6, 0, -(0.2**0.5)], [0.8, 0, 2 * 0.2**0.5]], rtol=1e-14)
+
+
 def test_opposite_point_is_half_a_turn_away():
     exactly = -np.asarray(k.tangent_basis(0.0, 0.0)[2])
     east, north = offsets(exactly, 0.0, 0.0)

@@ -24,6 +24,7 @@ from gammajax.datasets.psf import PSFKernel, PSFMap, RecoPSFMap
 from gammajax.datasets.simulate import asimov, fake
 from gammajax.datasets.sky_geometry import SkyGeom
 from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from gammajax.datasets.spatial_base import SpatialModel
 from gammajax.datasets.spatial_models import (
     ConstantFluxSpatialModel,
     ConstantSpatialModel,

@@ -64,6 +64,7 @@ def fit_command(args: argparse.Namespace) -> int:
 
 def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
     """Fit the models of one file to the datasets of another, print the report, write all results; the `FitResult`."""
+    from gammajax.datasets.map import MapBase
     from gammajax.datasets.models import Models
     from gammajax.fit.problem import make_problem
     from gammajax.fit.run import fit
@@ -79,12 +80,10 @@ def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
     problem = make_problem(datasets, models)
 
     start = time.perf_counter()
-    ready = prepare(problem, options)
+    prepare(problem, options)
     with Progress(make_console, options.quiet) as progress:
 
         def follow(iterations: int, stat: float, edm: float) -> None:
-            # what is being compiled for the errors must not be compiled here once more
-            ready.wait()
             progress(iterations, stat, edm)
 
         result = fit(
@@ -98,9 +97,12 @@ def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
     seconds = time.perf_counter() - start
 
     space = parameter_space(result.models, datasets.names)
+    if any(isinstance(d, MapBase) for d in datasets):
+        # with the responses at the fitted positions
+        problem = make_problem(datasets, result.models)
     found = predictions(problem, space.values[space.free])
     try:
-        files = {options.output / name: data for name, data in contents(result, found, pictures).items()}
+        files = {options.output / name: data for name, data in contents(result, found, pictures, datasets).items()}
         write_files(files, overwrite=options.overwrite)
     finally:
         # a full disk shall not cost the numbers
@@ -143,17 +145,19 @@ def read_datasets_or_spectrum(filename: Any) -> Any:
 
 
 def read_spectrum(path: Path) -> Any:
-    """A spectrum with off counts, or one without."""
+    """A spectrum with off counts, or one without; or a map, likewise."""
+    from gammajax.datasets.map import MapDataset, MapDatasetOnOff
     from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
 
-    try:
-        return SpectrumDatasetOnOff.read(path)
-    except InputError as error:
+    first: InputError | None = None
+    for kind in (SpectrumDatasetOnOff, SpectrumDataset, MapDatasetOnOff, MapDataset):
         try:
-            return SpectrumDataset.read(path)
-        except InputError:
+            return kind.read(path)
+        except InputError as error:
             # what was wrong with the more common kind
-            raise error from None
+            first = first or error
+    assert first is not None
+    raise first
 
 
 def with_range(datasets: Any, energy_min: str | None, energy_max: str | None) -> Any:
@@ -193,6 +197,7 @@ def picture_names(datasets: Any, models: Any) -> dict[tuple[str, str], str]:
 
     wanted = [("sed", name) for name in source_names(models)]
     wanted += [("counts", name) for name in datasets.names[:MOST_PICTURES]]
+    wanted += [("sky", name) for name in datasets.names[:MOST_PICTURES] if hasattr(datasets[name], "geom")]
     names: dict[tuple[str, str], str] = {}
     for kind, name in wanted:
         stem = kind + "-" + re.sub(r"[^\w.+-]", "_", name)
@@ -202,23 +207,18 @@ def picture_names(datasets: Any, models: Any) -> dict[tuple[str, str], str]:
     return names
 
 
-def prepare(problem: Any, options: FitOptions) -> threading.Event:
-    """Compile and import, in other threads, what comes after the fit; the event says that errors can be computed."""
-    ready = threading.Event()
+def prepare(problem: Any, options: FitOptions) -> None:
+    """Compile and import, in other threads, what comes after the fit (which sees to its errors itself)."""
     if len(problem.datasets) > WARM_DATASETS:
-        ready.set()
-        return ready
+        return
 
     def compile_rest() -> None:
-        from gammajax.fit.problem import compiled_exact_normal, from_free
+        from gammajax.fit.problem import from_free
         from gammajax.plots import N_ENERGIES, derivatives, source_names
         from gammajax.predictions import compiled_predictions
 
         start = from_free(problem.arrays, np.asarray(problem.start(), float))
         try:
-            if options.precision == "float64":
-                compiled_exact_normal(problem.spec, problem.arrays, start)
-            ready.set()
             compiled_predictions(problem.spec, problem.arrays, start)
             if options.plots:
                 for name in source_names(problem.models):
@@ -226,8 +226,6 @@ def prepare(problem: Any, options: FitOptions) -> threading.Event:
         except Exception:
             # the same happens to the fit, which reports it
             return
-        finally:
-            ready.set()
 
     def import_rest() -> None:
         import astropy.io.ascii
@@ -242,10 +240,9 @@ def prepare(problem: Any, options: FitOptions) -> threading.Event:
     for work in (compile_rest, import_rest):
         # not daemons: a thread that is inside XLA while the interpreter ends takes the whole process down with it
         threading.Thread(target=work).start()
-    return ready
 
 
-def contents(result: Any, found: list[Any], pictures: dict[tuple[str, str], str]) -> dict[str, bytes]:
+def contents(result: Any, found: list[Any], pictures: dict[tuple[str, str], str], datasets: Any) -> dict[str, bytes]:
     """All result files by name."""
     from gammajax.fit.result_files import result_contents
 
@@ -253,12 +250,15 @@ def contents(result: Any, found: list[Any], pictures: dict[tuple[str, str], str]
     if not pictures:
         return files
     from gammajax.figures import counts_figure, png
-    from gammajax.plots import plot_sed
+    from gammajax.plots import plot_sed, plot_sky
 
     by_name = {p.name: p for p in found}
     for (kind, name), file in pictures.items():
         if kind == "counts":
             files[file] = png(counts_figure(by_name[name]))
+            continue
+        if kind == "sky":
+            files[file] = png(plot_sky(datasets[name], result.models, name))
             continue
         seen = [p for p in found if result.models[name].acts_on(p.name)]
         edges = np.concatenate([p.edges[:-1][p.mask] for p in seen] + [p.edges[1:][p.mask] for p in seen])

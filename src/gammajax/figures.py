@@ -20,6 +20,8 @@ BLUE, VERMILLION, BLACK = "#0072B2", "#D55E00", "#000000"
 PALE, SHADE = "#9A9A9A", "#EFEFEF"
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 DPI = 110
+SMOOTHING = 1.0
+"""Width of the Gaussian that smooths images, in pixels."""
 
 
 def png(figure: Any) -> bytes:
@@ -80,7 +82,7 @@ def counts_figure(p: Prediction) -> Any:
         ax.yaxis.set_label_coords(-0.085, 0.5)
     # a given height keeps matplotlib from measuring everything around the title
     top.set_title(p.name, loc="left", fontsize=11, y=1.02, parse_math=False)
-    top.set_title(f"{p.stat_type} {p.stat:.1f} / {int(p.mask.sum())} bins", loc="right", fontsize=9, y=1.02)
+    top.set_title(f"{p.stat_type} {p.stat:.1f} / {p.n_bins} bins", loc="right", fontsize=9, y=1.02)
     top.legend(loc="upper right", frameon=False, fontsize=9)
     return figure
 
@@ -194,3 +196,38 @@ def _tick_label(value: float, _: int) -> str:
     mantissa, exponent = f"{value:.0e}".split("e")
     power = f"10{str(int(exponent)).translate(SUPERSCRIPTS)}"
     return power if mantissa == "1" else f"{mantissa}×{power}"
+
+
+def sky_figure(counts: np.ndarray, npred: np.ndarray, pixels: np.ndarray, wcs: Any, title: str) -> Figure:
+    """Counts, prediction and residual significance (counts - npred) / sqrt(npred) of a map, smoothed alike.
+
+    ``counts`` and ``npred``: sums over the fitted energies, (ny, nx); ``pixels``: True where there are any.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    def smooth(image: np.ndarray) -> np.ndarray:
+        return gaussian_filter(np.where(pixels, image, 0.0), SMOOTHING, mode="constant", truncate=4.0)
+
+    weight = np.maximum(smooth(pixels.astype(float)), 1e-9)
+    seen, expected = (np.where(pixels, smooth(image) / weight, np.nan) for image in (counts, npred))
+    # the variance of a smoothed Poisson image with the Gaussian of width s: npred / (4 pi s^2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        residual = (seen - expected) / np.sqrt(expected / (4 * np.pi * SMOOTHING**2))
+    figure = _figure(12.0, 3.8)
+    figure.subplots_adjust(left=0.06, right=0.98, bottom=0.1, top=0.9, wspace=0.25)
+    top = np.nanmax(expected) if np.isfinite(expected).any() else 1.0
+    for i, (image, label, limits, colours) in enumerate(
+        (
+            (seen, "counts", (0, top), "viridis"),
+            (expected, "predicted", (0, top), "viridis"),
+            (residual, "residual significance", (-5, 5), "RdBu_r"),
+        )
+    ):
+        ax = figure.add_subplot(1, 3, i + 1, projection=wcs)
+        shown = ax.imshow(image, origin="lower", vmin=limits[0], vmax=limits[1], cmap=colours, interpolation="nearest")
+        figure.colorbar(shown, ax=ax, shrink=0.8)
+        ax.set_title(label if i else f"{title}: {label}", fontsize=9)
+        for axis in ax.coords:
+            axis.set_ticklabel(size=7)
+            axis.set_axislabel("")
+    return figure

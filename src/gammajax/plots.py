@@ -14,7 +14,7 @@ from astropy import units as u
 from gammajax.datasets.convert import edges_tev, to_unit
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.models import Models
-from gammajax.datasets.npred import npred_background, npred_signal, stat_array
+from gammajax.datasets.npred import npred, npred_background, npred_signal, stat_array
 from gammajax.datasets.spectral_base import DNDE, SpectralModel
 from gammajax.datasets.structure import Structure
 from gammajax.datasets.suggestions import closest
@@ -168,3 +168,18 @@ def excess_points(found: Any, per_decade: int = 6) -> tuple[np.ndarray, ...]:
     ratio = np.where(usable, sums[0] / np.where(usable, sums[2], 1.0), np.nan)
     error = np.where(usable, np.sqrt(sums[1]) / np.where(usable, sums[2], 1.0), np.nan)
     return edges, ratio, error
+
+
+def plot_sky(dataset: Any, models: Any, name: str | None = None) -> Any:
+    """Images of a map dataset: counts, prediction of ``models`` and residual significance, summed over fitted bins.
+
+    All three are smoothed with a Gaussian of one pixel. ``name`` is the dataset's name. Returns a matplotlib figure.
+    """
+    from gammajax.figures import sky_figure
+
+    if not hasattr(dataset, "geom"):
+        raise InputError(f"plot_sky: found {type(dataset).__name__}, expected a map dataset.")
+    mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
+    expected = np.asarray(jax.jit(lambda d, m: npred(d, m, name))(dataset, Models(models)))
+    counts, predicted = (np.where(mask, x, 0.0).sum(axis=0) for x in (np.asarray(dataset.counts, float), expected))
+    return sky_figure(counts, predicted, mask.any(axis=0), dataset.geom.wcs, name or dataset.tag)

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from gammajax.datasets.npred import predict, signal
-from gammajax.datasets.spectrum import SpectrumDatasetOnOff
+from gammajax.datasets.staging import StagedMap
+from gammajax.datasets.statistic import WStatistic
 from gammajax.fit.objective import Theta, evaluate, group_offset, group_stat, inputs
 from gammajax.fit.problem import Problem, ProblemSpec, from_free
 
@@ -16,6 +17,8 @@ from gammajax.fit.problem import Problem, ProblemSpec, from_free
 @dataclass(frozen=True)
 class Prediction:
     """Counts of one dataset and what its models predict, per reconstructed bin; ``edges`` in TeV.
+
+    Of a map they are sums over the fitted pixels, of which there are ``n_bins`` with those of all energies.
 
     ``signal`` are the counts of the sources, ``background`` what is expected besides (profiled, for on/off data),
     ``mask`` the fitted bins, ``stat`` the fit statistic summed over them. ``measured_background`` is what the off
@@ -30,6 +33,7 @@ class Prediction:
     background_error: np.ndarray
     measured_background: np.ndarray
     mask: np.ndarray
+    n_bins: int
     stat: float
     stat_type: str
 
@@ -50,8 +54,10 @@ def compiled_predictions(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta
 
 
 def _counts(dataset: Any, models: Any) -> tuple[jax.Array, jax.Array]:
+    if isinstance(dataset, StagedMap):
+        return dataset.spectra(models)
     sources = signal(dataset, models)
-    if isinstance(dataset, SpectrumDatasetOnOff):
+    if isinstance(dataset, WStatistic):
         return sources, dataset.npred_background(sources)
     return sources, predict(dataset, models) - sources
 
@@ -71,18 +77,28 @@ def predictions(problem: Problem, free: Any) -> list[Prediction]:
 
 def prediction(name: str, dataset: Any, signal: Any, background: Any, stat: float) -> Prediction:
     """The prediction for one dataset from numbers that are known already."""
-    on_off = isinstance(dataset, SpectrumDatasetOnOff)
-    measured = np.asarray(dataset.background if on_off else background, float)
-    error = np.asarray(dataset.alpha) * np.sqrt(np.asarray(dataset.counts_off)) if on_off else np.zeros(dataset.n_reco)
+    on_off = isinstance(dataset, WStatistic)
+    mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
+
+    def spectrum(values):
+        """Of a map the sum over the fitted pixels."""
+        values = np.asarray(values, float)
+        return values if values.ndim == 1 else np.where(mask, values, 0.0).sum(axis=(1, 2))
+
+    measured, error = spectrum(background), np.zeros(dataset.n_reco)
+    if on_off:
+        measured = spectrum(dataset.background)
+        error = np.sqrt(spectrum(np.asarray(dataset.alpha) ** 2 * np.asarray(dataset.counts_off)))
     return Prediction(
         name=name,
         edges=np.asarray(dataset.energy_edges),
-        counts=np.asarray(dataset.counts, float),
-        signal=np.asarray(signal, float),
-        background=np.asarray(background, float),
+        counts=spectrum(dataset.counts),
+        signal=spectrum(signal),
+        background=spectrum(background),
         background_error=error,
         measured_background=measured,
-        mask=np.ones(dataset.n_reco, bool) if dataset.mask is None else np.asarray(dataset.mask),
+        mask=mask.reshape(dataset.n_reco, -1).any(axis=1),
+        n_bins=int(mask.sum()),
         stat=stat,
         stat_type=dataset.stat_type,
     )

@@ -104,7 +104,7 @@ def dataset_table(predictions: Iterable[Any], console: Any) -> Any:
         background, total = float(p.background[inside].sum()), float(p.npred[inside].sum())
         counts = float(p.counts[inside].sum())
         whole = f"{counts:.0f}" if counts == round(counts) else f"{counts:.1f}"
-        shown.add_row(p.name, str(int(inside.sum())), whole, f"{background:.1f}", f"{total:.1f}", f"{p.stat:.2f}")
+        shown.add_row(p.name, str(p.n_bins), whole, f"{background:.1f}", f"{total:.1f}", f"{p.stat:.2f}")
     return with_rest(shown, len(predictions))
 
 
