@@ -26,6 +26,7 @@ FULL = [
     ["many_spectra.py", "--responses", "shared"],
     ["many_spectra.py", "--local", "--sizes", "1", "10", "100", "1000", "--gammapy-max", "1"],
     ["cold_start.py"],
+    ["maps.py"],
     ["fit_stages.py", "1000"],
     ["fit_stages.py", "10000"],
 ]
@@ -35,12 +36,14 @@ QUICK = [
     ["many_spectra.py", "--responses", "shared", "--gammapy-max", "0"],
     ["many_spectra.py", "--local", "--sizes", "1", "10", "100", "1000", "--gammapy-max", "1"],
     ["cold_start.py", "--repeats", "1"],
+    ["maps.py", "--repeats", "3"],
     ["fit_stages.py", "1000"],
 ]
 TITLES = {
     "joint_crab.py": "Joint Crab fit",
     "many_spectra.py": "Joint fits of N spectra",
     "cold_start.py": "Cold start",
+    "maps.py": "Maps",
     "fit_stages.py": "Where the time goes",
     "test_kernels.py": "Kernels",
 }

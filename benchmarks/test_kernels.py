@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import gammajax as gj
-from gammajax.fit.problem import exact_normal, from_free, make_problem, stat_and_normal, stat_of_free
 from gammajax.datasets.program import QUICK
+from gammajax.fit.problem import exact_normal, from_free, make_problem, stat_and_normal, stat_of_free
 from gammajax.kernels.cash import cash
 from gammajax.kernels.wstat import wstat
 

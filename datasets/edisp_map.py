@@ -1,6 +1,6 @@
 """Energy dispersion on the sky: matrices, or migration tables, at a grid of positions."""
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -98,7 +98,9 @@ class EDispMap(eqx.Module):
             raise InputError(
                 f"EDispMap: sigma must be positive, found {np.min(sigma)}. Use edisp=None for a perfect one."
             )
-        shares = gauss_shares(migra, np.broadcast_to(sigma, true.size - 1), np.broadcast_to(bias, true.size - 1))
+        shares = cast(Any, gauss_shares)(
+            migra, np.broadcast_to(sigma, true.size - 1), np.broadcast_to(bias, true.size - 1)
+        )
         return cls(None, true, migra, (np.asarray(shares) / np.diff(migra))[..., None, None])
 
     def matrix_at(self, vector: Any, energy_true_edges: Any, energy_edges: Any) -> Any:
@@ -111,7 +113,7 @@ class EDispMap(eqx.Module):
     def to_kernel_map(self, energy_edges: Any) -> EDispKernelMap:
         """Matrices for reconstructed bins of these edges, at all positions."""
         edges = np.asarray(edges_tev(energy_edges, "energy_edges"))
-        convert = eqx.filter_jit(matrix_from_migration)
+        convert: Any = eqx.filter_jit(matrix_from_migration)
         true, migra = np.asarray(self.energy_true_edges), np.asarray(self.migra_edges)
         shape = np.shape(self.values)
         flat = np.moveaxis(np.asarray(self.values), (0, 1), (-2, -1)).reshape(-1, *shape[:2])

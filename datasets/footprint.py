@@ -5,7 +5,7 @@ program), `stage` the kernels and responses at the position of the source, `Foot
 parameters. Fits stage once, images of frozen shapes are made once, and predictions use the rest.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -99,7 +99,7 @@ def plan(dataset: MapBase, model: SkyModel) -> Plan:
             f"Model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
             "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
         )
-    psf = dataset.psf if model.flags[1] else None
+    psf: Any = dataset.psf if model.flags[1] else None
     grid = dataset.source_grid
     kind = "none" if psf is None else "kernel" if isinstance(psf, PSFKernel) else "true"
     kind = "reco" if isinstance(psf, RecoPSFMap) else kind
@@ -170,7 +170,7 @@ class Footprint(eqx.Module):
         """
         if self.plan.scheme == "point" and self.plan.psf != "reco":
             x, y = self._pixel_of(spatial)
-            make = kernels.bilinear_point_image if self.plan.grid == "pixel" else kernels.point_image
+            make: Any = kernels.bilinear_point_image if self.plan.grid == "pixel" else kernels.point_image
             args = (x, y, self.plan.shape)
             return make(self.kernel, *args) if self.plan.grid == "pixel" else make(self.kernel, self.plan.s, *args)
         return self._convolved(self.lattice(spatial, energy))
@@ -199,11 +199,13 @@ class Footprint(eqx.Module):
             return kernels.hat(jnp.arange(ny) - y)[:, None] * kernels.hat(jnp.arange(nx) - x)[None, :]
         if plan.scheme == "nodes":
             east, north, weight = spatial.nodes(*plan.nodes)
-            x, y = self.geom.vector_to_pixel(offset_vectors(east, north, *spatial.position, spatial.frame))
+            position = cast("tuple[Any, Any]", spatial.position)
+            x, y = self.geom.vector_to_pixel(offset_vectors(east, north, *position, spatial.frame))
             return kernels.particle_image(_shown(x) - self.x, _shown(y) - self.y, weight, plan.shape, plan.s)
         if plan.scheme in ("point", "gauss"):
             blur = kernels.BLUR * self.geom.pixel_size / plan.s
-            offsets = local_offsets(self.vectors, *spatial.position, spatial.frame)
+            position = cast("tuple[Any, Any]", spatial.position)
+            offsets = local_offsets(self.vectors, *position, spatial.frame)
             return spatial.blurred_profile(*offsets, blur) * self.omega
         if plan.scheme == "pixel":
             ny, nx = plan.shape
@@ -242,6 +244,7 @@ def _shown(coordinate: Any) -> Any:
 def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
     """Kernel and response at the position of a source (the middle of the map if it has none)."""
     geom, spatial = response.geom, model.spatial
+    assert spatial is not None
     apply_exposure, _, apply_edisp, _ = model.flags
     vector = spatial.center_vector
     if vector is None or spatial.scheme == "direct":
@@ -256,11 +259,6 @@ def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
         first_y = jnp.clip(jnp.round(jax.lax.stop_gradient(y)) - plan.half[0], -ny, geom.shape[0]).astype(int)
     exposure = None
     if apply_exposure:
-        if response.exposure is None:
-            raise InputError(
-                f"Map: the exposure is missing, so model {model.name!r} predicts nothing. Give exposure=..., or switch "
-                "it off with apply_irf={'exposure': False}."
-            )
         exposure = cut(jnp.asarray(response.exposure), first_x, first_y, plan.shape, plan.psf == "reco")
     vectors = omega = None
     if plan.scheme in ("gauss", "pixel", "direct") or (plan.scheme == "point" and plan.psf == "reco"):
@@ -342,7 +340,7 @@ def _from_profile(geom: SkyGeom, psf: PSFMap, plan: Plan, profile: Any, x: Any, 
     radius = psf_kernels.containment_radius(profile, rad, edges, psf_kernels.CONTAINMENT)
     if plan.grid == "pixel":
         widths = jnp.minimum(psf_kernels.odd_width(2 * radius / pixel), plan.width)
-        half = psf_kernels.containment_radius(profile, rad, edges, 0.68)
+        half: Any = psf_kernels.containment_radius(profile, rad, edges, 0.68)
         factors = jnp.minimum(jnp.ceil(12 / (2 * half / pixel)), 4)
         return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
     size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)

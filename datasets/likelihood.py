@@ -106,7 +106,8 @@ def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(
                 f"{what}: alpha must be positive in fitted bins, found acceptance {on[first]} and acceptance_off "
-                f"{off[first]} in bin {', '.join(map(str, first))} ({int(bad.sum())} such bins). Exclude them with mask_safe."
+                f"{off[first]} in bin {', '.join(map(str, first))} ({int(bad.sum())} such bins). Exclude them with "
+                "mask_safe."
             )
 
 

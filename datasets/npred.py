@@ -11,6 +11,7 @@ from .errors import InputError
 from .footprint import Plan, Response, plan, stage
 from .map import MapBase, MapDataset, MapDatasetOnOff
 from .models import Models
+from .program import Program
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .spectrum import SpectrumBase, SpectrumDataset, SpectrumDatasetOnOff
 from .statistic import WStatistic
@@ -128,33 +129,45 @@ def flux(dataset: Any, model: SkyModel) -> Any:
 
 
 def _of_map(dataset: Any, sources: list[SkyModel]) -> jax.Array:
-    edges = jnp.asarray(dataset.energy_true_edges)
-    response, energy = Response.of(dataset), jnp.sqrt(edges[:-1] * edges[1:])
-    total = jnp.zeros(dataset.data_shape, edges.dtype)
+    response, total = Response.of(dataset), jnp.zeros(dataset.data_shape, jnp.asarray(dataset.energy_true_edges).dtype)
     # sources that differ in numbers only share a program, and are done one after the other
     alike: dict[tuple[Structure, Plan], list[list[Any]]] = {}
     for model in sources:
+        if model.temporal is not None:
+            model.check_times(dataset.gti, type(dataset).__name__)
         structure, numbers = canonical(model)
         alike.setdefault((structure, plan(dataset, model)), []).append(numbers)
     for (structure, sizes), members in alike.items():
-        ny, nx = sizes.shape
-        border = ((0, 0), (ny, ny), (nx, nx))
-
-        def add(total, numbers, structure=structure, sizes=sizes):
-            model = structure.build(numbers)
-            footprint = stage(response, model, sizes)
-            counts = footprint.counts(model.spatial, flux(dataset, model), energy)
-            start = (0, footprint.y + sizes.shape[0], footprint.x + sizes.shape[1])
-            here = jax.lax.dynamic_slice(total, start, counts.shape)
-            return jax.lax.dynamic_update_slice(total, here + counts, start), None
-
-        padded = jnp.pad(total, border)
-        if len(members) == 1:
-            padded, _ = add(padded, members[0])
-        else:
-            padded, _ = jax.lax.scan(add, padded, [jnp.stack(column) for column in zip(*members, strict=True)])
-        total = padded[:, ny:-ny, nx:-nx]
+        total = _add_sources((structure, sizes, dataset.nodes), total, members, response, dataset.gti)
     return total
+
+
+@Program
+def _add_sources(
+    static: tuple[Structure, Plan, int], total: jax.Array, members: list[list[Any]], response: Response, gti: Any
+) -> jax.Array:
+    """``total`` and the counts of sources of one structure with these numbers."""
+    structure, sizes, nodes = static
+    ny, nx = sizes.shape
+    edges = jnp.asarray(response.energy_true_edges)
+
+    def add(padded, numbers):
+        model: Any = structure.build(numbers)
+        of_bins = model.integrate_bins(edges, nodes)
+        if model.temporal is not None:
+            of_bins = of_bins * model.temporal.mean(gti)
+        footprint = stage(response, model, sizes)
+        counts = footprint.counts(model.spatial, of_bins, jnp.sqrt(edges[:-1] * edges[1:]))
+        start = (0, footprint.y + ny, footprint.x + nx)
+        here = jax.lax.dynamic_slice(padded, start, counts.shape)
+        return jax.lax.dynamic_update_slice(padded, here + counts, start), None
+
+    padded = jnp.pad(total, ((0, 0), (ny, ny), (nx, nx)))
+    if len(members) == 1:
+        padded, _ = add(padded, members[0])
+    else:
+        padded, _ = jax.lax.scan(add, padded, [jnp.stack(column) for column in zip(*members, strict=True)])
+    return padded[:, ny:-ny, nx:-nx]
 
 
 def _of_spectrum(dataset: SpectrumBase, sources: list[SkyModel]) -> jax.Array:
@@ -213,6 +226,7 @@ def on_sky(dataset: Any, model: FoVBackgroundModel) -> Any:
     """The spatial norm of a background model at the pixel centres: (ny, nx), or (n_reco, ny, nx)."""
     if not isinstance(dataset, MapBase):
         raise InputError(f"Model {model.name!r} has a spatial norm, and the dataset is a spectrum. Remove it.")
+    assert model.spatial is not None
     x, y = dataset.geom.pixel_grid
     return model.spatial.evaluate(dataset.geom.pixel_to_vector(jnp.asarray(x), jnp.asarray(y)), _centres(dataset))
 

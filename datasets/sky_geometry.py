@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import equinox as eqx
 import numpy as np
@@ -85,7 +85,8 @@ class SkyGeom(eqx.Module):
         vectors = _directions(wcs, x, y)
         if code in ANALYTIC and not wcs.has_distortion:
             rotation = _rotation(plane_to_native(code, *_to_plane(x, y, crpix, cd)), vectors)
-            geom = cls(code, (ny, nx), size, *map(frozen_array, (crpix, cd, rotation)), None, meta)
+            arrays = cast("tuple[Any, Any, Any]", map(frozen_array, (crpix, cd, rotation)))
+            geom = cls(code, (ny, nx), size, *arrays, None, meta)
             if _largest_error(geom, x, y) < TOLERANCE_PIXELS and np.allclose(
                 geom.pixel_to_vector(x, y), vectors, atol=1e-11, rtol=0
             ):
@@ -179,6 +180,13 @@ class SkyGeom(eqx.Module):
         if self.projection == "poly":
             return self._poly_to_vector(x, y)
         return plane_to_native(self.projection, *_to_plane(x, y, self.crpix, self.cd)) @ self.rotation.T
+
+    def shown_vectors(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The same where there is sky, any unit vector where there is none, and which of the two, (...)."""
+        vectors = self.pixel_to_vector(x, y)
+        xp = namespace(vectors)
+        shown = xp.isfinite(vectors[..., 0])
+        return xp.where(shown[..., None], vectors, xp.asarray([0.0, 0.0, 1.0])), shown
 
     def vector_to_pixel(self, vectors: Any) -> tuple[Any, Any]:
         """Pixel coordinates (x, y) of ICRS unit vectors (..., 3); NaN where the projection does not show them."""
@@ -309,6 +317,8 @@ def _to_plane(x: Any, y: Any, crpix: Any, cd: Any) -> tuple[Any, Any]:
 def _sample(wcs: "WCS", shape: tuple[int, int], where: str) -> tuple[np.ndarray, np.ndarray]:
     """Pixel positions all over the image that the projection shows."""
     ny, nx = shape
+    x: np.ndarray
+    y: np.ndarray
     x, y = np.meshgrid(np.linspace(-0.4, nx - 0.6, 17), np.linspace(-0.4, ny - 0.6, 17))
     x, y = x.ravel(), y.ravel()
     # what lies off an all-sky projection comes back as NaN, or as another pixel
@@ -377,7 +387,7 @@ def _fitted(wcs: "WCS", shape: tuple[int, int], pixel: float, meta: Meta, where:
         "poly",
         shape,
         pixel,
-        *map(frozen_array, (crpix, cd, rotation)),
+        *cast("tuple[Any, Any, Any]", map(frozen_array, (crpix, cd, rotation))),
         frozen_array(np.stack([forward, inverse])),
         meta,
     )

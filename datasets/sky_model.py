@@ -129,6 +129,13 @@ class SkyModel(ModelBase):
             object.__setattr__(copy, field, value)
         return copy
 
+    def with_sizes(self, other: "SkyModel") -> "SkyModel":
+        """A copy with the sizes of ``other``: the programs of one are those of the other."""
+        copy = object.__new__(SkyModel)
+        for field, value in (vars(self) | {"flags": other.flags}).items():
+            object.__setattr__(copy, field, value)
+        return copy
+
     def settled(self) -> "SkyModel":
         if self.spatial is None or sizes_of(self.spatial) == self.flags[3]:
             return self

@@ -113,7 +113,7 @@ class PositionedModel(SpatialModel):
         return cls(**angles, frame=position.frame.name, **parameters)
 
     @property
-    def position(self):
+    def position(self) -> tuple[Any, Any]:
         return self.lon_0.internal, self.lat_0.internal
 
     @property

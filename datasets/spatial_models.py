@@ -1,5 +1,7 @@
 """Spatial models: parameters, units and tags over the formulas of ``kernels.spatial``."""
 
+from typing import Any, cast
+
 import jax.numpy as jnp
 
 from ..kernels import spatial as k
@@ -42,7 +44,8 @@ class PointSpatialModel(PositionedModel):
 
     def blurred_profile(self, x, y, blur):
         """The point blurred by a round Gaussian of width ``blur`` (deg): sr-1 at offsets (deg)."""
-        return k.gaussian(x, y, 0.0, 0.0, 0.0, blur)
+        zero: Any = 0.0
+        return k.gaussian(x, y, zero, zero, zero, blur)
 
 
 class GaussianSpatialModel(PositionedModel):
@@ -70,7 +73,7 @@ class GaussianSpatialModel(PositionedModel):
         Widths add in quadrature along both axes. That is exact in the plane; on the sphere it holds to a sixth of the
         square of the smaller width in rad (5e-7 of the peak for 0.1 deg).
         """
-        return k.gaussian(x, y, *_internal(self.sigma, self.e, self.phi), blur)
+        return k.gaussian(x, y, *cast("tuple[Any, Any, Any]", _internal(self.sigma, self.e, self.phi)), blur)
 
 
 class GeneralizedGaussianSpatialModel(ExtendedModel):

@@ -36,6 +36,16 @@ def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
     return Sizes(extent, tuple(0.0 if n in ("lon_0", "lat_0", "phi") else _rounded(p) for n, p in parameters.items()))
 
 
+def fits_in(new: Sizes, old: Sizes) -> bool:
+    """Whether a source of ``new`` sizes can be made with the ``old`` ones, without much waste."""
+    if new == old:
+        return True
+    if new.extent is None or old.extent is None:
+        return False
+    smaller = all(a <= b for a, b in zip(new.numbers, old.numbers, strict=True))
+    return smaller and old.extent / 4 <= new.extent <= old.extent
+
+
 def rung(value: float) -> float:
     """``value`` rounded up to a power of sqrt 2."""
     return 2.0 ** (math.ceil(2 * math.log2(value) - 1e-9) / 2)

@@ -4,9 +4,9 @@ A staged map has the pixels of a box around its sources one by one. The rest of 
 norm depends on the energy alone, so that its bins enter the likelihood through their sums per energy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,8 @@ class MapProgram:
 class StagedMap:
     """A map dataset inside a fit, with flat bins: energies by the pixels of the box and one for the rest of the map."""
 
+    background_bins: Callable[..., jax.Array]
+
     def __init__(self, program: MapProgram, arrays: dict[str, Any]):
         self.program, self.arrays = program, arrays
         self.counts, self.mask = arrays["counts"], arrays["mask_safe"]
@@ -84,6 +86,7 @@ class StagedMap:
         total = jnp.asarray(arrays["constant"]).reshape(program.n_reco, *program.box)
         for number, part in enumerate(program.parts):
             if part.kind == "template":
+                assert program.origin is not None
                 model = models[part.models[0]]
                 centres = jnp.asarray(self.energy_edges)
                 norm = model.evaluate(jnp.sqrt(centres[:-1] * centres[1:]))
@@ -178,7 +181,7 @@ class StagedOnOff(StagedMap):
 
     def background_bins(self, models: Sequence[Any], signal: Any = None) -> jax.Array:
         """Background profiled for the signal, per bin."""
-        return WStatistic.npred_background(self, self.signal(models) if signal is None else signal)
+        return WStatistic.npred_background(cast(Any, self), self.signal(models) if signal is None else signal)
 
 
 def stage_map(
@@ -220,7 +223,7 @@ def stage_map(
     constant = constant if not is_concrete(constant) else np.asarray(constant)
     footprints = [f for members in alike.values() for _, _, f in members]
     known = all(is_concrete(x) for f in footprints for x in (f.x, f.y))
-    whole = whole or not all(is_concrete(f) for f in (dataset.counts, dataset.mask, dataset.background))
+    whole = whole or not all(is_concrete(f) for f in (dataset.counts, dataset.mask, cast(Any, dataset).background))
     box, origin = _box(dataset.pixels, footprints, whole or not known, known)
     arrays, rest = _bins(dataset, constant, box, origin)
     parts: list[Part] = [Part("template", (i,)) for i in templates]
@@ -275,7 +278,7 @@ def _stage_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[Foot
     footprint = stage(response, model, sizes)
     edges = jnp.asarray(response.energy_true_edges)
     exposed = footprint.exposed(footprint.image(model.spatial, jnp.sqrt(edges[:-1] * edges[1:])))
-    small = Footprint(None, footprint.x, footprint.y, None, None, footprint.matrix, None, None, sizes)
+    small = Footprint(cast(Any, None), footprint.x, footprint.y, None, None, footprint.matrix, None, None, sizes)
     return small, exposed
 
 
@@ -316,9 +319,7 @@ def _box(
     return (sizes[0], sizes[1]), (starts[0], starts[1])
 
 
-def _bins(
-    dataset: MapBase, constant: Any, box: tuple[int, int], origin: tuple[int, int]
-) -> tuple[dict[str, Any], bool]:
+def _bins(dataset: Any, constant: Any, box: tuple[int, int], origin: tuple[int, int]) -> tuple[dict[str, Any], bool]:
     """Flat arrays of the bins of the box, and whether one for the rest of the map follows them at each energy.
 
     ``extra`` is what the rest of the map adds to the statistic whatever the parameters are. Pixels of the box beyond

@@ -20,7 +20,7 @@ class CashStatistic(eqx.Module):
 
     stat_type = "cash"
 
-    def npred_background(self, norm: Any = 1.0) -> jax.Array:
+    def npred_background(self: Any, norm: Any = 1.0) -> jax.Array:
         """Background times ``norm`` (a number, or an array that broadcasts to the bins); zeros without a background."""
         if self.background is None:
             return jnp.zeros(self.data_shape)

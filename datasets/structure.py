@@ -35,7 +35,7 @@ class Structure:
     ``treedefs``: the tree of each part (spectrum, shape, ...), None for one that is not there.
     """
 
-    type: type
+    type: type[Any]
     flags: tuple[Any, ...]
     treedefs: tuple[Any, ...]
     kinds: tuple[tuple[Any, ...], ...]

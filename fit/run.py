@@ -1,7 +1,7 @@
 """The fit: choose a method, run it, attach errors."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -9,7 +9,9 @@ import numpy as np
 from ..datasets.errors import InputError
 from ..datasets.likelihood import fitted_bins
 from ..datasets.map import MapBase
+from ..datasets.models import Models
 from ..datasets.sky_model import SkyModel
+from ..datasets.spatial_sizes import fits_in
 from ..kernels.sphere import lonlat_to_vector
 from .covariance import Curvature, curvature
 from .methods import run_minuit, run_optax, run_scoring_method
@@ -102,13 +104,25 @@ def fit(
     outcome = run(problem)
     iterations, evaluations = outcome.iterations, outcome.evaluations
     for _ in range(MOST_REFRESHES):
-        fitted = _with_values(problem, outcome.free)
+        fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free))
         if not moved(problem.datasets, problem.models, fitted):
             break
         problem = make_problem(datasets, fitted)
         outcome = run(problem)
         iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
     return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
+
+
+def _kept_sizes(before: Any, after: Any) -> Models:
+    """The later models, with the sizes of the earlier where those will do: another size is another program."""
+    return Models(
+        [
+            new.with_sizes(old)
+            if isinstance(new, SkyModel) and new.spatial is not None and fits_in(new.sizes, old.sizes)
+            else new
+            for old, new in zip(before, after, strict=True)
+        ]
+    )
 
 
 def moved(datasets: Any, before: Any, after: Any) -> bool:
@@ -122,7 +136,9 @@ def moved(datasets: Any, before: Any, after: Any) -> bool:
         if old.sizes != new.sizes:
             return True
         if old.spatial.position is not None:
-            ends = [lonlat_to_vector(*(np.asarray(c, float) for c in m.spatial.position)) for m in (old, new)]
+            ends = [
+                lonlat_to_vector(*(np.asarray(c, float) for c in m.spatial.position)) for m in (cast(Any, old), new)
+            ]
             if np.degrees(np.linalg.norm(ends[0] - ends[1])) > SETTLED * min(pixels):
                 return True
     return False

@@ -49,7 +49,7 @@ def pixel_box(s: int, size: int) -> np.ndarray:
 
 
 def spread_matrix(at: Any, n: int, size: int, s: int) -> Float[Array, "n l"]:
-    """Gaussian weights with which the ``size`` nodes of a lattice kernel enter pixels 0 ... n - 1 for a point ``at``."""
+    """Gaussian weights with which the ``size`` nodes of a lattice kernel enter n pixels, for a point ``at``."""
     nodes = jnp.arange(size) - size // 2
     t = ((jnp.arange(n) - at)[:, None] * s - nodes) / BLUR
     return jnp.exp(-t * t / 2) / (np.sqrt(2 * np.pi) * BLUR)

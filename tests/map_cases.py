@@ -13,7 +13,7 @@ def unit_vector(lon, lat):
 
 
 def log_log_flux(spectrum, edges):
-    """Flux in each bin by gammapy's rule: power laws between nodes, as many in each bin as 100 a decade of the widest."""
+    """Flux in each bin by gammapy's rule: power laws between nodes, 100 a decade of the widest bin in each."""
     number = int(max(100 * np.max(np.log10(edges[1:] / edges[:-1])), 2))
     nodes = np.geomspace(edges[:-1], edges[1:], number, axis=1)
     values = np.asarray(spectrum.evaluate(nodes))
@@ -38,7 +38,7 @@ def profile_at(psf, lon, lat):
 
 
 def brute_force(dataset, flux, points, *, oversampling=40, frame_lonlat):
-    """Counts (n_reco, ny, nx): the PSF around each of ``points`` [(lon, lat, weight)], averaged over points of each pixel.
+    """Counts (n_reco, ny, nx): the PSF around ``points`` [(lon, lat, weight)], averaged over points of each pixel.
 
     ``frame_lonlat``: the position at which the responses are taken. The profile is linear between its radii, as in the
     file, and normalised to 1 out to the last radius. No Fourier transform, no kernel, no lattice.
@@ -79,7 +79,7 @@ def brute_force(dataset, flux, points, *, oversampling=40, frame_lonlat):
 def small_map(
     *, sigma=0.06, n=30, binsz=0.05, n_energy=3, background=0.3, center=(83.63, 22.01), frame="icrs", **fields
 ):
-    """A small map around ``center`` with a Gaussian PSF, an energy dispersion and a flat exposure that falls outwards."""
+    """A small map around ``center`` with a Gaussian PSF, an energy dispersion and an exposure that falls outwards."""
     geom = SkyGeom.create(center, binsz, npix=n, frame=frame)
     true, reco = np.geomspace(0.5, 20, n_energy + 2), np.geomspace(0.7, 15, n_energy + 1)
     y, x = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")

@@ -167,7 +167,7 @@ def test_hess_joint_fit_is_gammapys(hess, start):
 
 
 def test_hess_exact_fit(hess):
-    """Another implementation that evaluates the PSF at sub-pixel positions found, on the uncut maps, the values here."""
+    """Another implementation, which evaluates the PSF at sub-pixel positions, found the values here."""
     datasets, models, _, _ = hess
     result = gj.fit(datasets, models)
     assert result.success

@@ -243,6 +243,10 @@ def test_all_of_the_sky(code):
     np.testing.assert_allclose(found, wanted, atol=1e-13)
     back, on_sky = np.array(geom.vector_to_pixel(found)), np.isfinite(found[..., 0])
     np.testing.assert_allclose(back[:, on_sky], np.array([x, y])[:, on_sky], atol=1e-8)
+    vectors, shown = geom.shown_vectors(x, y)
+    np.testing.assert_array_equal(shown, on_sky)
+    np.testing.assert_array_equal(vectors[on_sky], found[on_sky])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1, rtol=1e-13)
     omega = geom.solid_angle
     assert np.all(np.isnan(omega[~on_sky])) and np.all(omega[np.isfinite(omega)] > 0)
     if code in ("CAR", "AIT", "SFL"):
@@ -291,6 +295,15 @@ def test_slopes(code):
         vector = jnp.asarray(geom.pixel_to_vector(np.asarray(x), np.asarray(y)))
         inverse = np.asarray(jax.jacfwd(lambda v: jnp.stack(geom.vector_to_pixel(v)))(vector))
         np.testing.assert_allclose(inverse @ found, np.eye(2), atol=1e-8)
+
+
+def test_slopes_where_there_is_no_sky():
+    """They are 0 for what hangs on directions there."""
+    geom = SkyGeom.create((0, 0), binsz=20.0, width=(360, 180), proj="AIT")
+    x, y = geom.pixel_grid
+    slope = jax.jit(jax.grad(lambda step: jnp.sum(geom.shown_vectors(x + step, y + step)[0] ** 3)))(0.01)
+    ends = [np.sum(geom.shown_vectors(x + step, y + step)[0] ** 3) for step in (0.01 + 1e-6, 0.01 - 1e-6)]
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-6)
 
 
 def test_create():

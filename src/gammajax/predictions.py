@@ -78,7 +78,7 @@ def predictions(problem: Problem, free: Any) -> list[Prediction]:
 def prediction(name: str, dataset: Any, signal: Any, background: Any, stat: float) -> Prediction:
     """The prediction for one dataset from numbers that are known already."""
     on_off = isinstance(dataset, WStatistic)
-    mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
+    mask: Any = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
 
     def spectrum(values):
         """Of a map the sum over the fitted pixels."""
