@@ -284,14 +284,14 @@ def _nodes_of(geom: SkyGeom, first_x: Any, first_y: Any, plan: Plan) -> tuple[An
         n = PIXEL_OVERSAMPLING
         x, y = np.meshgrid(*((np.arange(size * n) + 0.5) / n - 0.5 for size in (nx, ny)))
         px, py = kernels.lattice_nodes(plan.shape, 1)
-        return geom.pixel_to_vector(x + first_x, y + first_y), geom.cell_solid_angle(px + first_x, py + first_y)
+        omega = geom.cell_solid_angle(px + first_x, py + first_y)
+        return geom.shown_vectors(x + first_x, y + first_y)[0], jnp.where(jnp.isfinite(omega), omega, 0.0)
     s = 1 if plan.scheme == "direct" else plan.s
     x, y = kernels.lattice_nodes(plan.shape, s)
     omega = geom.cell_solid_angle(x + first_x, y + first_y, 1 / s)
-    vectors = geom.pixel_to_vector(x + first_x, y + first_y)
+    vectors, shown = geom.shown_vectors(x + first_x, y + first_y)
     # off an all-sky projection there is no sky
-    shown = jnp.isfinite(omega) & jnp.all(jnp.isfinite(vectors), axis=-1)
-    return jnp.where(shown[..., None], vectors, jnp.asarray([0.0, 0.0, 1.0])), jnp.where(shown, omega, 0.0)
+    return vectors, jnp.where(shown & jnp.isfinite(omega), omega, 0.0)
 
 
 def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = False) -> Any:
@@ -370,9 +370,14 @@ def _jacobian(geom: SkyGeom, x: Any, y: Any) -> Any:
     shown = (jnp.abs(x) < 1e5) & (jnp.abs(y) < 1e5)
     middle_x, middle_y = geom.middle
     x, y = jnp.where(shown, x, middle_x), jnp.where(shown, y, middle_y)
-    lon, lat = vector_to_lonlat(geom.pixel_to_vector(x, y))
-    ends = geom.pixel_to_vector(x + jnp.asarray([0.5, -0.5, 0.0, 0.0]), y + jnp.asarray([0.0, 0.0, 0.5, -0.5]))
-    east, north = local_offsets(ends, lon, lat)
-    return jnp.stack(
-        [jnp.stack([east[0] - east[1], east[2] - east[3]]), jnp.stack([north[0] - north[1], north[2] - north[3]])]
-    )
+    lon, lat = vector_to_lonlat(geom.shown_vectors(x, y)[0])
+    step = jnp.asarray([[0.5, -0.5], [0.0, 0.0]])
+    ends, on_sky = geom.shown_vectors(x + step, y + step[::-1])
+    # at the rim of the sky the other side has to do, and without any the size of a pixel
+    plain = geom.pixel_size / 2 * jnp.asarray([[-1.0, 1.0], [1.0, -1.0]]) * jnp.eye(2)[:, :, None]
+    rows = []
+    for offset, size in zip(local_offsets(ends, lon, lat), plain, strict=True):
+        mirrored = jnp.where(on_sky[:, ::-1], -offset[:, ::-1], size)
+        both = jnp.where(on_sky, offset, mirrored)
+        rows.append(both[:, 0] - both[:, 1])
+    return jnp.stack(rows)

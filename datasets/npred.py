@@ -228,7 +228,7 @@ def on_sky(dataset: Any, model: FoVBackgroundModel) -> Any:
         raise InputError(f"Model {model.name!r} has a spatial norm, and the dataset is a spectrum. Remove it.")
     assert model.spatial is not None
     x, y = dataset.geom.pixel_grid
-    return model.spatial.evaluate(dataset.geom.pixel_to_vector(jnp.asarray(x), jnp.asarray(y)), _centres(dataset))
+    return model.spatial.evaluate(dataset.geom.shown_vectors(jnp.asarray(x), jnp.asarray(y))[0], _centres(dataset))
 
 
 def _check(dataset: Any) -> None:

@@ -238,7 +238,7 @@ def stage_map(
             arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])
     if any(isinstance(m, FoVBackgroundModel) and m.spatial is not None for m in models):
         x, y = np.meshgrid(np.arange(box[1]) + float(origin[1]), np.arange(box[0]) + float(origin[0]))
-        arrays["vectors"] = dataset.geom.pixel_to_vector(x, y)
+        arrays["vectors"] = dataset.geom.shown_vectors(x, y)[0]
     timed = [m for m in models if isinstance(m, SkyModel) and m.temporal is not None]
     if timed:
         timed[0].mean_over(dataset.gti, f"Dataset {name!r}")

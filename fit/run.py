@@ -118,7 +118,7 @@ def _kept_sizes(before: Any, after: Any) -> Models:
     return Models(
         [
             new.with_sizes(old)
-            if isinstance(new, SkyModel) and new.spatial is not None and fits_in(new.sizes, old.sizes)
+            if isinstance(new, SkyModel) and new.sizes and old.sizes and fits_in(new.sizes, old.sizes)
             else new
             for old, new in zip(before, after, strict=True)
         ]
