@@ -189,6 +189,7 @@ def odd_prediction(**changes):
         "name": "a [strange] $name$",
         "edges": np.geomspace(0.01, 1000, n + 1),
         "mask": np.ones(n, bool),
+        "n_bins": n,
         "stat": 0.0,
         "stat_type": "cash",
     }
@@ -228,3 +229,25 @@ def test_nothing_to_plot():
     dataset = gj.SpectrumDataset([1, 2, 3], exposure=[1.0, 1.0])
     with pytest.raises(gj.InputError, match="no counts"):
         plots.plot_counts(dataset, gj.Models([gj.SkyModel(gj.PowerLawSpectralModel())]))
+
+
+def test_sky_picture():
+    """Counts, prediction and residuals of a map; spectra have no picture of the sky."""
+    geom = gj.SkyGeom.create((83.63, 22.01), 0.05, npix=12)
+    edges = np.geomspace(1, 10, 3)
+    mask = np.ones((2, 12, 12), bool)
+    mask[:, :2] = False
+    dataset = gj.MapDataset(
+        geom,
+        edges,
+        exposure=np.full((2, 12, 12), 1e13),
+        background=np.full((2, 12, 12), 0.5),
+        psf=gj.PSFMap.from_gauss(np.sqrt(edges[1:] * edges[:-1]), 0.06),
+        mask_safe=mask,
+    )
+    source = gj.SkyModel(gj.PowerLawSpectralModel(), "s", spatial=gj.PointSpatialModel(lon_0=83.63, lat_0=22.01))
+    dataset = gj.asimov(dataset, [source])
+    assert len(figures.png(plots.plot_sky(dataset, [source]))) > 1000
+    assert len(figures.png(plots.plot_counts(dataset, [source]))) > 1000
+    with pytest.raises(gj.InputError, match="expected a map"):
+        plots.plot_sky(gj.SpectrumDataset(edges), [source])
