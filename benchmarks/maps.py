@@ -89,20 +89,19 @@ def predictions(args: argparse.Namespace) -> None:
         density = gj.log_density(gj.Datasets({"map": dataset.replace(counts=counts)}), free)
         vector = jnp.asarray(density.initial)
         both = jax.jit(jax.value_and_grad(density))
-        compiling, pure = timed(npred, dataset, models, repeats=args.repeats)
+        _, pure = timed(npred, dataset, models, repeats=args.repeats)
         _, gradient = timed(slope, models, dataset, repeats=args.repeats)
         _, staged = timed(both, vector, repeats=args.repeats)
         floor = bare_transforms(dataset, models[0], args.repeats) if kind == "gauss" else float("nan")
         peer = gammapy_npred(dataset, models, args) if args.gammapy else float("nan")
         rows.append(
             [f"{number} {kind}, {n} x {n} x 20"]
-            + [show_time(x) if np.isfinite(x) else "" for x in (compiling, pure, gradient, staged, floor, peer)]
+            + [show_time(x) if np.isfinite(x) else "" for x in (pure, gradient, staged, floor, peer)]
         )
     print(
         table(
             [
                 "model, map",
-                "first npred",
                 "npred",
                 "npred and gradient",
                 "statistic and gradient, staged",
