@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -113,15 +114,15 @@ class EDispMap(eqx.Module):
     def to_kernel_map(self, energy_edges: Any) -> EDispKernelMap:
         """Matrices for reconstructed bins of these edges, at all positions."""
         edges = np.asarray(edges_tev(energy_edges, "energy_edges"))
-        convert: Any = eqx.filter_jit(matrix_from_migration)
         true, migra = np.asarray(self.energy_true_edges), np.asarray(self.migra_edges)
         shape = np.shape(self.values)
         flat = np.moveaxis(np.asarray(self.values), (0, 1), (-2, -1)).reshape(-1, *shape[:2])
-        planes = np.stack([np.asarray(convert(plane, migra, true, edges)) for plane in flat])
+        planes = np.asarray(_matrices(flat, migra, true, edges))
         values = np.moveaxis(planes.reshape(*shape[2:], shape[0], -1), (-2, -1), (0, 1))
         return EDispKernelMap(self.geom, values, self.exposure)
 
 
+_matrices = jax.jit(jax.vmap(matrix_from_migration, in_axes=(0, None, None, None)))
 EDisp = EDispKernel | EDispKernelMap | EDispMap
 
 

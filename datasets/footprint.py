@@ -28,8 +28,8 @@ from .spatial_sizes import representative
 MARGIN = 2
 """Pixels that a source can move from where it was staged before its image runs off its window."""
 RESOLUTION = 4.5
-"""Lattice steps in the radius that holds 68 % of the PSF. Gaussian PSFs are then resolved to 1e-7 of their peak, real
-ones with a cusp in their middle to 1e-3."""
+"""Lattice steps in the radius that holds 68 % of the PSF, as far as `STEPS` allow: a PSF with a cusp in its middle is
+then resolved to 1e-3 of its peak (tests/test_map_real.py)."""
 STEPS = {"point": (2, 3, 4, 6, 8), "extended": (2, 3, 4)}
 """Lattice steps a pixel to choose from, for points and for the rest, whose images cost more."""
 NO_PSF_STEPS = 4
@@ -170,9 +170,9 @@ class Footprint(eqx.Module):
         """
         if self.plan.scheme == "point" and self.plan.psf != "reco":
             x, y = self._pixel_of(spatial)
-            make: Any = kernels.bilinear_point_image if self.plan.grid == "pixel" else kernels.point_image
-            args = (x, y, self.plan.shape)
-            return make(self.kernel, *args) if self.plan.grid == "pixel" else make(self.kernel, self.plan.s, *args)
+            if self.plan.grid == "pixel":
+                return kernels.bilinear_point_image(self.kernel, x, y, self.plan.shape)
+            return kernels.point_image(self.kernel, self.plan.s, x, y, self.plan.shape)
         return self._convolved(self.lattice(spatial, energy))
 
     def _convolved(self, image: Any) -> Any:
@@ -300,15 +300,6 @@ def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = 
     widths = ((0, 0), (ny, ny), (nx, nx))
     padded = jnp.pad(maps, widths, mode="edge") if repeat_edges else jnp.pad(maps, widths)
     return jax.lax.dynamic_slice(padded, (0, y + ny, x + nx), (maps.shape[0], ny, nx))
-
-
-def place(total: Any, window: Any, x: Any, y: Any) -> Any:
-    """``total`` (n, my, mx) plus ``window`` (n, ny, nx) at first pixel (x, y); what lies beyond the map is dropped."""
-    ny, nx = window.shape[-2:]
-    padded = jnp.pad(total, ((0, 0), (ny, ny), (nx, nx)))
-    start = (0, y + ny, x + nx)
-    here = jax.lax.dynamic_slice(padded, start, window.shape)
-    return jax.lax.dynamic_update_slice(padded, here + window, start)[:, ny:-ny, nx:-nx]
 
 
 def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:

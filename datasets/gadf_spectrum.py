@@ -10,11 +10,11 @@ from astropy.io import fits
 
 from ..kernels.edisp import diagonal_response
 from .edisp import EDispKernel
+from .edisp_map import EDispMap
 from .errors import InputError
 from .fits_table import FitsFile, FitsTable, naming, require_same_edges, table_hdu, to_bytes
 from .gti_table import gti_hdu, read_gti
 from .meta import Meta
-from .migra import kernel_from_migration
 from .region_table import pack_region, plain, unpack_region
 from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
 
@@ -174,7 +174,8 @@ def _edisp(file: FitsFile, edges: np.ndarray) -> tuple[EDispKernel, np.ndarray]:
     (label, own), (_, true_edges) = axes
     values = _shaped(table, table.column("DATA"), true_edges.size - 1, own.size - 1)
     if label == "migra":
-        return EDispKernel(kernel_from_migration(values, own, true_edges, edges)), true_edges
+        kernels = EDispMap(None, true_edges, own, values[..., None, None]).to_kernel_map(edges)
+        return EDispKernel(kernels.values[..., 0, 0]), true_edges
     require_same_edges(own, edges, f"{table.where}: energies of this table and the counts", "Write the dataset again.")
     return EDispKernel(values), true_edges
 

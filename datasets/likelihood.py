@@ -126,7 +126,9 @@ def _check_models(dataset: Any, on_off: bool, what: str, models: Sequence[Any]) 
     for model in models:
         if isinstance(model, SkyModel) and model.temporal is not None:
             model.check_times(fields["gti"], what)
-        if isinstance(model, SkyModel) and model.spatial is None and isinstance(dataset, MapBase):
+        if isinstance(model, SkyModel) and not isinstance(dataset, MapBase):
+            model.check_spectrum()
+        elif isinstance(model, SkyModel) and model.spatial is None:
             raise InputError(
                 f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
                 "spatial=PointSpatialModel(lon_0=..., lat_0=...)."

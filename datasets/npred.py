@@ -124,8 +124,7 @@ def _centres(dataset: Any) -> Any:
 
 def flux(dataset: Any, model: SkyModel) -> Any:
     """Flux in each true-energy bin, mean over the good time intervals: (n_true,) s-1 cm-2."""
-    counts = model.integrate_bins(jnp.asarray(dataset.energy_true_edges), dataset.nodes)
-    return counts if model.temporal is None else counts * model.mean_over(dataset.gti, type(dataset).__name__)
+    return model.mean_flux(jnp.asarray(dataset.energy_true_edges), dataset.nodes, dataset.gti)
 
 
 def _of_map(dataset: Any, sources: list[SkyModel]) -> jax.Array:
@@ -153,9 +152,7 @@ def _add_sources(
 
     def add(padded, numbers):
         model: Any = structure.build(numbers)
-        of_bins = model.integrate_bins(edges, nodes)
-        if model.temporal is not None:
-            of_bins = of_bins * model.temporal.mean(gti)
+        of_bins = model.mean_flux(edges, nodes, gti)
         footprint = stage(response, model, sizes)
         counts = footprint.counts(model.spatial, of_bins, jnp.sqrt(edges[:-1] * edges[1:]))
         start = (0, footprint.y + ny, footprint.x + nx)
@@ -174,6 +171,7 @@ def _of_spectrum(dataset: SpectrumBase, sources: list[SkyModel]) -> jax.Array:
     """Models that share the response are folded together."""
     dispersed, direct = None, None
     for model in sources:
+        model.check_spectrum()
         apply_exposure, _, apply_edisp, _ = model.flags
         counts = flux(dataset, model)
         if apply_exposure:

@@ -14,12 +14,12 @@ QUICK = {"xla_cpu_use_fusion_emitters": False} if version("jaxlib").startswith(T
 
 
 class Program:
-    """A jitted function with one static argument, the first by default, compiled quickly on CPUs."""
+    """A jitted function whose first argument is static, compiled quickly on CPUs."""
 
-    def __init__(self, function: Callable[..., Any], static: int = 0):
+    def __init__(self, function: Callable[..., Any]):
         self.__doc__ = function.__doc__
-        self._plain: Any = jax.jit(function, static_argnums=static)
-        self._quick: Any = jax.jit(function, static_argnums=static, compiler_options=QUICK)
+        self._plain: Any = jax.jit(function, static_argnums=0)
+        self._quick: Any = jax.jit(function, static_argnums=0, compiler_options=QUICK)
         self._prepared: set[Any] = set()
 
     def __call__(self, *args: Any) -> Any:
@@ -28,7 +28,8 @@ class Program:
         return (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
 
     def prepare(self, *args: Any) -> threading.Thread | None:
-        """Compile for these arguments in the background, if that has not been asked for before; the running thread."""
+        """Call it with these arguments in the background, for its compilation, if that has not been asked for before;
+        the running thread."""
         leaves, treedef = jax.tree.flatten(args[1:])
         key = (args[0], treedef, tuple((jax.numpy.shape(x), jax.numpy.result_type(x)) for x in leaves))
         if key in self._prepared:

@@ -122,13 +122,6 @@ class SkyModel(ModelBase):
         """What sets the size of the image of the source, fixed when the model is made."""
         return self.flags[3]
 
-    def bare(self) -> "SkyModel":
-        """A copy without names: programs are shared by models that differ in nothing else."""
-        copy = object.__new__(SkyModel)
-        for field, value in (vars(self) | {"name": "", "datasets_names": None}).items():
-            object.__setattr__(copy, field, value)
-        return copy
-
     def with_sizes(self, other: "SkyModel") -> "SkyModel":
         """A copy with the sizes of ``other``: the programs of one are those of the other."""
         copy = object.__new__(SkyModel)
@@ -158,12 +151,21 @@ class SkyModel(ModelBase):
             return self.spectral.integrate_bins(edges, order)
         return integrate_bins(self.spectral, edges, order)
 
-    def mean_over(self, gti: Any, where: str) -> Any:
-        """Mean of the light curve over good time intervals (`GTI`); 1 without a temporal model."""
+    def mean_flux(self, edges: Any, order: int, gti: Any) -> jax.Array:
+        """`integrate_bins`, times the mean of the light curve (at the bin centres) over good time intervals (`GTI`)."""
+        flux = self.integrate_bins(edges, order)
         if self.temporal is None:
-            return 1.0
-        self.check_times(gti, where)
-        return self.temporal.mean(gti)
+            return flux
+        self.check_times(gti, "SkyModel")
+        return flux * self.temporal.mean(gti, jnp.sqrt(edges[:-1] * edges[1:]))
+
+    def check_spectrum(self) -> None:
+        """Raise an `InputError` if the model is no flux without its spatial part: a diffuse map with a norm."""
+        if self.spatial is not None and u.Unit(self.spatial.unit) != u.Unit("sr-1"):
+            raise InputError(
+                f"SkyModel {self.name!r}: its map has the unit {self.spatial.unit!r}, so that it has no flux on a "
+                "dataset without a sky. Let it act on maps only: datasets_names=[...]."
+            )
 
     def check_times(self, gti: Any, where: str) -> None:
         """Raise an `InputError` where a light curve has no good time intervals to be averaged over."""

@@ -15,10 +15,10 @@ import numpy as np
 from ..kernels.cash import TRUNCATION, cash_offset
 from ..kernels.wstat import profile_background, wstat
 from .convert import is_concrete
-from .footprint import Footprint, Plan, Response, place, plan, stage
+from .footprint import Footprint, Plan, Response, plan, stage
 from .gti import GTI
 from .map import MapBase
-from .npred import background_norm, flux, template
+from .npred import background_norm, flux, signal
 from .program import Program
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .statistic import CashStatistic, WStatistic
@@ -51,7 +51,6 @@ class MapProgram:
 
     on_off: bool
     n_reco: int
-    n_true: int
     nodes: int
     box: tuple[int, int]
     rest: bool
@@ -130,8 +129,6 @@ class StagedMap:
 class StagedCash(StagedMap):
     """A staged map with a known background."""
 
-    data_shape = ()
-    npred_background = CashStatistic.npred_background
     deviance_bins = CashStatistic.deviance_bins
     scoring_bins = CashStatistic.scoring_bins
 
@@ -195,32 +192,29 @@ def stage_map(
     templates: list[int] = []
     # sources that differ in numbers only, by what they have in common
     alike: dict[tuple[Any, ...], list[tuple[int, list[Any], Footprint]]] = {}
-    constant: Any = np.zeros(dataset.data_shape)
+    unchanging: list[Any] = []
     whole = False
     for i, (model, (all_frozen, shape_frozen)) in enumerate(zip(models, frozen, strict=True)):
         if isinstance(model, FoVBackgroundModel):
             whole = whole or model.spatial is not None
             continue
+        if all_frozen:
+            unchanging.append(model)
+            continue
         if isinstance(model, TemplateNPredModel):
-            whole = True
-            if all_frozen:
-                constant = constant + template(dataset, model)
-            else:
-                templates.append(i)
+            templates.append(i)
             continue
         sizes = plan(dataset, model)
         structure, numbers = canonical(model)
         bare = structure.build(numbers)
-        if all_frozen:
-            whole = True
-            constant = constant + _constant_counts((sizes, dataset.nodes), response, dataset.gti, bare)
-            continue
         made = shape_frozen and sizes.psf != "reco"
         pair = (_stage_shape if made else _stage_source)(sizes, response, bare)
         leaves, treedef = jax.tree_util.tree_flatten(pair)
         key = ("shape" if made else "source", structure, treedef)
         alike.setdefault(key, []).append((i, leaves, pair[0]))
-    constant = constant if not is_concrete(constant) else np.asarray(constant)
+    constant: Any = signal(dataset, unchanging) if unchanging else np.zeros(dataset.data_shape)
+    constant = np.asarray(constant) if is_concrete(constant) else constant
+    whole = whole or bool(templates) or bool(unchanging)
     footprints = [f for members in alike.values() for _, _, f in members]
     known = all(is_concrete(x) for f in footprints for x in (f.x, f.y))
     whole = whole or not all(is_concrete(f) for f in (dataset.counts, dataset.mask, cast(Any, dataset).background))
@@ -241,12 +235,11 @@ def stage_map(
         arrays["vectors"] = dataset.geom.shown_vectors(x, y)[0]
     timed = [m for m in models if isinstance(m, SkyModel) and m.temporal is not None]
     if timed:
-        timed[0].mean_over(dataset.gti, f"Dataset {name!r}")
+        timed[0].check_times(dataset.gti, f"Dataset {name!r}")
         arrays |= {f"gti_{field}": getattr(dataset.gti, field) for field in ("start", "stop", "reference")}
     program = MapProgram(
         isinstance(dataset, WStatistic),
         dataset.n_reco,
-        dataset.n_true,
         dataset.nodes,
         box,
         rest,
@@ -280,19 +273,6 @@ def _stage_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[Foot
     exposed = footprint.exposed(footprint.image(model.spatial, jnp.sqrt(edges[:-1] * edges[1:])))
     small = Footprint(cast(Any, None), footprint.x, footprint.y, None, None, footprint.matrix, None, None, sizes)
     return small, exposed
-
-
-@Program
-def _constant_counts(sizes: tuple[Plan, int], response: Response, gti: Any, model: SkyModel) -> jax.Array:
-    plan_, nodes = sizes
-    edges = jnp.asarray(response.energy_true_edges)
-    footprint = stage(response, model, plan_)
-    of_bins = model.integrate_bins(edges, nodes)
-    if model.temporal is not None:
-        of_bins = of_bins * model.mean_over(gti, "Map")
-    counts = footprint.counts(model.spatial, of_bins, jnp.sqrt(edges[:-1] * edges[1:]))
-    n_reco = response.energy_edges.shape[0] - 1
-    return place(jnp.zeros((n_reco, *response.geom.shape)), counts, footprint.x, footprint.y)
 
 
 def _box(
@@ -373,8 +353,9 @@ def _cut(values: Any, box: tuple[int, int], origin: tuple[int, int]) -> Any:
 
 def _unreached(outside: np.ndarray, counts: Any, counts_off: Any, alpha: Any) -> np.ndarray:
     """W statistic of bins that no signal reaches."""
-    chosen = [np.asarray(v)[outside] for v in (counts, counts_off, alpha)]
-    return np.asarray(np.sum(np.asarray(_quick_wstat(*chosen, np.zeros(chosen[0].shape)))))
+    # of all bins: the number of those outside would be another program for each dataset
+    values = np.asarray(_quick_wstat(counts, counts_off, alpha, np.zeros(outside.shape)))
+    return np.asarray(np.sum(np.where(outside, values, 0.0)))
 
 
 _quick_wstat = jax.jit(wstat)

@@ -2,8 +2,9 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import erf
 from jaxtyping import Array, Float
+
+from .migration import gauss_shares
 
 AnyArray = Array | np.ndarray
 
@@ -39,7 +40,5 @@ def gauss_response(
     """
     centre = jnp.sqrt(edges_true[:-1] * edges_true[1:])
     migra = edges_reco[None, :] / centre[:, None]
-    width = jnp.broadcast_to(jnp.asarray(sigma), centre.shape)[:, None]
-    shift = jnp.broadcast_to(jnp.asarray(bias), centre.shape)[:, None]
-    z = (migra - 1 - shift) / (jnp.sqrt(2.0) * width)
-    return jnp.diff(erf(z), axis=1) / 2
+    width, shift = (jnp.broadcast_to(jnp.asarray(x), centre.shape) for x in (sigma, bias))
+    return gauss_shares(jnp.asarray(migra), width, shift)

@@ -30,8 +30,9 @@ def matrix_from_migration(
 
 
 def gauss_shares(
-    migra_edges: Float[Array, " m"], sigma: Float[Array, " true"], bias: Float[Array, " true"]
+    migra_edges: Float[Array, "*true m"], sigma: Float[Array, " true"], bias: Float[Array, " true"]
 ) -> Float[Array, "true migra"]:
-    """Share of events in each migration bin for Gaussian migrations around 1 + bias with width sigma."""
-    z = (migra_edges[None, :] - 1 - bias[:, None]) / (jnp.sqrt(2.0) * sigma[:, None])
+    """Share of events in each migration bin for Gaussian migrations around 1 + bias with width sigma; the edges are the
+    same for all true bins, or one list for each."""
+    z = (migra_edges - 1 - bias[:, None]) / (jnp.sqrt(2.0) * sigma[:, None])
     return jnp.diff(erf(z), axis=1) / 2

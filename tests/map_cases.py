@@ -105,3 +105,13 @@ def source(spatial, amplitude=4e-11, index=2.3, **fields):
     return gj.SkyModel(
         gj.PowerLawSpectralModel(index=index, amplitude=amplitude), **({"name": "source"} | fields), spatial=spatial
     )
+
+
+def at_pixel(dataset, x, y):
+    lon, lat = dataset.geom.wcs.wcs_pix2world(x, y, 0)
+    return float(lon), float(lat)
+
+
+def offset_in_pixels(dataset, result):
+    lon, lat = (float(result.parameters[f"source.spatial.{p}"].value) for p in ("lon_0", "lat_0"))
+    return np.array(dataset.geom.wcs.wcs_world2pix(lon, lat, 0))

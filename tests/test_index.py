@@ -17,8 +17,8 @@ from gammajax.datasets.errors import InputError
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.index import READERS, read_datasets, write_datasets
 from gammajax.datasets.meta import Meta
-from gammajax.datasets.migra import kernel_from_migration
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.kernels.migration import matrix_from_migration
 
 N = 5
 EDGES = np.geomspace(0.5, 30, N + 1)
@@ -446,13 +446,13 @@ def test_map_files_are_refused(data_path):
         SpectrumDataset.read(data_path / "hess-crab" / "maps" / "obs_23523.fits.gz")
 
 
-def test_kernel_from_migration():
+def test_matrix_from_migration():
     """Worked example: a triangle around migra 1 with bins of 0.1 (half of the density left and right of the middle)."""
     migra = np.linspace(0.2, 5, 49)
     density = np.zeros((1, 48))
     density[0, 7:9] = 5.0
     true = np.array([1.0, 10 ** (1 / 3)])
-    kernel = kernel_from_migration(density, migra, true, np.array([0.5, 1, 1.5, 2, 3, 20]))
+    kernel = matrix_from_migration(density, migra, true, np.array([0.5, 1, 1.5, 2, 3, 20]))
     np.testing.assert_allclose(kernel, [[0, 0.6097, 0.3903, 0, 0]], atol=1e-4)
     assert kernel.sum() == pytest.approx(1)
 

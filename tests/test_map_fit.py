@@ -19,21 +19,11 @@ PIXEL = 0.05
 signal = jax.jit(lambda dataset, model: npred_signal(dataset, [model]))
 
 
-def at_pixel(dataset, x, y):
-    lon, lat = dataset.geom.wcs.wcs_pix2world(x, y, 0)
-    return float(lon), float(lat)
-
-
-def offset_in_pixels(dataset, result):
-    lon, lat = (float(result.parameters[f"source.spatial.{p}"].value) for p in ("lon_0", "lat_0"))
-    return np.array(dataset.geom.wcs.wcs_world2pix(lon, lat, 0))
-
-
 def test_staging_changes_nothing():
     """The statistic of a staged fit is that of the whole map: several sources, one off the map, masks, templates."""
     dataset = cases.small_map(n=30)
-    lon, lat = at_pixel(dataset, 12.3, 15.8)
-    off_lon, off_lat = at_pixel(dataset, -2.4, 5.0)
+    lon, lat = cases.at_pixel(dataset, 12.3, 15.8)
+    off_lon, off_lat = cases.at_pixel(dataset, -2.4, 5.0)
     models = gj.Models(
         [
             cases.source(gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=0.05)),
@@ -73,7 +63,7 @@ def test_on_off_maps():
     background = np.asarray(like.background)
     fields = {k: getattr(like, k) for k in ("energy_true_edges", "exposure", "psf", "edisp")}
     dataset = gj.MapDatasetOnOff(like.geom, like.energy_edges, acceptance=1.0, acceptance_off=5.0, **fields)
-    lon, lat = at_pixel(dataset, 11.2, 12.1)
+    lon, lat = cases.at_pixel(dataset, 11.2, 12.1)
     models = gj.Models([cases.source(gj.PointSpatialModel(lon_0=lon, lat_0=lat))])
     data = gj.fake(jax.random.key(0), dataset, models, npred_background=background)
     assert data.counts.shape == data.counts_off.shape == data.data_shape
@@ -82,7 +72,7 @@ def test_on_off_maps():
     assert abs(float(gj.stat_sum(datasets, models)) / whole - 1) < 1e-9
     exact = gj.fit(gj.Datasets({"map": gj.asimov(dataset, models, npred_background=background)}), models)
     assert exact.success
-    assert np.all(np.abs(offset_in_pixels(dataset, exact) - [11.2, 12.1]) < 1e-3)
+    assert np.all(np.abs(cases.offset_in_pixels(dataset, exact) - [11.2, 12.1]) < 1e-3)
 
 
 def test_maps_with_spectra(spectrum_factory):
@@ -138,7 +128,7 @@ def test_without_psf_or_edisp():
     """Without a PSF a point is blurred by a quarter of a pixel, and nothing is lost."""
     dataset = cases.small_map(sigma=None, edisp=None)
     x, y = 14.3, 15.1
-    lon, lat = at_pixel(dataset, x, y)
+    lon, lat = cases.at_pixel(dataset, x, y)
     model = cases.source(gj.PointSpatialModel(lon_0=lon, lat_0=lat))
     counts = np.asarray(signal(dataset, model))
     edges = (np.arange(31) - 0.5)[:, None] - [x, y]
@@ -159,7 +149,7 @@ def test_sources_beside_the_map():
     wide, narrow = cases.small_map(n=40), cases.small_map(n=20)
     flat = {"exposure": np.full((4, 40, 40), 1e13)}, {"exposure": np.full((4, 20, 20), 1e13)}
     wide, narrow = wide.replace(**flat[0]), narrow.replace(**flat[1])
-    lon, lat = at_pixel(narrow, -1.3, 9.5)
+    lon, lat = cases.at_pixel(narrow, -1.3, 9.5)
     for spatial in (
         gj.PointSpatialModel(lon_0=lon, lat_0=lat),
         gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=0.1),
@@ -172,3 +162,17 @@ def test_sources_beside_the_map():
         for far in [(lon + 180, -lat), (lon + 30, lat)]:
             moved = model.replace(spatial=spatial.replace(lon_0=far[0], lat_0=far[1]))
             assert np.max(np.abs(signal(narrow, moved))) < 1e-8
+
+
+def test_diffuse_maps_have_no_flux_on_spectra(spectrum_factory):
+    """A norm times a map of brightness is a flux on maps only; on a spectrum it is refused, predicted or fitted."""
+    geom = gj.SkyGeom.create((83.63, 22.01), 0.5, npix=8)
+    energy = gj.MapAxis.from_energy_bounds(0.1, 100, 6, name="energy_true")
+    values = np.full((6, 8, 8), 1e-12)
+    diffuse = gj.TemplateSpatialModel(values, geom, energy, normalize=False)
+    model = gj.SkyModel(gj.PowerLawNormSpectralModel(), "diffuse", spatial=diffuse)
+    spectrum = spectrum_factory(noise=False)
+    with pytest.raises(gj.InputError, match="maps only"):
+        gj.npred(spectrum, model)
+    with pytest.raises(gj.InputError, match="maps only"):
+        gj.fit(gj.Datasets({"run": spectrum}), model)

@@ -20,11 +20,6 @@ PIXEL = 0.05
 signal = jax.jit(lambda dataset, model: npred_signal(dataset, [model]))
 
 
-def at_pixel(dataset, x, y):
-    lon, lat = dataset.geom.wcs.wcs_pix2world(x, y, 0)
-    return float(lon), float(lat)
-
-
 SHAPES = {
     "point": lambda lon, lat: gj.PointSpatialModel(lon_0=lon, lat_0=lat),
     "gauss": lambda lon, lat: gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=0.04, e=0.6, phi=30.0),
@@ -42,7 +37,7 @@ def test_gradients_are_finite_differences_at_all_positions(shape):
     """No kinks at pixel borders: on a grid of positions between the pixels, in all parameters of the shape."""
     dataset = cases.small_map(n=24, n_energy=2)
     weights = jnp.asarray(np.random.default_rng(0).normal(size=dataset.data_shape))
-    lon, lat = at_pixel(dataset, 11.5, 11.5)
+    lon, lat = cases.at_pixel(dataset, 11.5, 11.5)
     base = cases.source(SHAPES[shape](lon, lat))
     names = [n for n, p in base.spatial.parameters.items() if n != "edge_width"]
     start = jnp.array([float(base.spatial.parameters[n].value) for n in names])

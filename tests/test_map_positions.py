@@ -37,22 +37,12 @@ def gauss_truth(dataset, spectrum, x, y, sigma):
     return np.einsum("er,eyx->ryx", np.asarray(dataset.edisp.matrix), true)
 
 
-def at_pixel(dataset, x, y):
-    lon, lat = dataset.geom.wcs.wcs_pix2world(x, y, 0)
-    return float(lon), float(lat)
-
-
-def offset_in_pixels(dataset, result):
-    lon, lat = (float(result.parameters[f"source.spatial.{p}"].value) for p in ("lon_0", "lat_0"))
-    return np.array(dataset.geom.wcs.wcs_world2pix(lon, lat, 0))
-
-
 @pytest.mark.parametrize("sigma", [0.2, 0.5, 1.0, 3.0])
 def test_position_and_width_of_gaussians_are_unbiased(sigma):
     """Positions between the pixels and widths (in pixels) come back."""
     dataset = cases.small_map(n=40)
     for x, y in [(19.03, 20.48), (19.5, 20.5), (20.21, 18.87)]:
-        lon, lat = at_pixel(dataset, x, y)
+        lon, lat = cases.at_pixel(dataset, x, y)
         model = cases.source(gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=sigma * PIXEL))
         truth = gauss_truth(dataset, model.spectral, x, y, sigma * PIXEL)
         np.testing.assert_allclose(signal(dataset, model), truth, atol=1e-3 * truth.max())
@@ -60,7 +50,7 @@ def test_position_and_width_of_gaussians_are_unbiased(sigma):
         start = model.replace(spatial=model.spatial.replace(lon_0=lon + 0.03, lat_0=lat - 0.02, sigma=0.06))
         result = gj.fit(gj.Datasets({"map": data}), start)
         assert result.success
-        assert np.all(np.abs(offset_in_pixels(data, result) - [x, y]) < 0.02)
+        assert np.all(np.abs(cases.offset_in_pixels(data, result) - [x, y]) < 0.02)
         assert abs(float(result.parameters["source.spatial.sigma"].value) / PIXEL - sigma) < 0.02
 
 
@@ -81,13 +71,13 @@ def test_positions_of_points_are_unbiased(hess_run):
     flux = np.asarray(spectrum.integral(edges[:-1], edges[1:]))
     offsets, pulls = [], []
     for number, (x, y) in enumerate(random_positions(25)):
-        lon, lat = at_pixel(hess_run, x, y)
+        lon, lat = cases.at_pixel(hess_run, x, y)
         truth = cases.brute_force(hess_run, flux, [(lon, lat, 1.0)], oversampling=10, frame_lonlat=(lon, lat))
         expected = truth + np.asarray(hess_run.background)
         start = gj.SkyModel(spectrum, name="source", spatial=gj.PointSpatialModel(lon_0=lon + 0.01, lat_0=lat - 0.01))
         result = gj.fit(gj.Datasets({"map": hess_run.replace(counts=expected)}), start)
         assert result.success
-        offsets.append(offset_in_pixels(hess_run, result) - [x, y])
+        offsets.append(cases.offset_in_pixels(hess_run, result) - [x, y])
         for seed in range(2):
             counts = np.random.default_rng(100 * number + seed).poisson(expected).astype(float)
             result = gj.fit(gj.Datasets({"map": hess_run.replace(counts=counts)}), start)

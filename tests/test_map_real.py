@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gammajax as gj
-from gammajax.datasets.footprint import Response, place, plan, stage
+from gammajax.datasets.footprint import Response, plan, stage
 from gammajax.datasets.npred import npred_signal
 from gammajax.kernels import psf as kernels
 
@@ -19,18 +19,25 @@ cases = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(cases)
 
 RUNS = ("obs_23523", "obs_23526", "obs_23559", "obs_23592")
-# counts per bin with the flux of each true-energy bin given
-with_flux = jax.jit(
-    lambda response, model, flux, sizes: (
-        lambda f, e: place(
-            jnp.zeros((response.energy_edges.shape[0] - 1, *response.geom.shape)),
-            f.counts(model.spatial, flux, e),
-            f.x,
-            f.y,
-        )
-    )(stage(response, model, sizes), jnp.sqrt(response.energy_true_edges[1:] * response.energy_true_edges[:-1])),
-    static_argnums=3,
+signal_of_flux = jax.jit(
+    lambda footprint, spatial, flux, edges: footprint.counts(spatial, flux, jnp.sqrt(edges[1:] * edges[:-1]))
 )
+staged = jax.jit(stage, static_argnums=2)
+
+
+def with_flux(dataset, model, flux):
+    """Counts of a source with the flux of each true-energy bin given."""
+    footprint = staged(Response.of(dataset), model, plan(dataset, model))
+    window = np.asarray(signal_of_flux(footprint, model.spatial, flux, np.asarray(dataset.energy_true_edges)))
+    counts = np.zeros(dataset.data_shape)
+    ny, nx = dataset.pixels
+    for row, y in enumerate(range(int(footprint.y), int(footprint.y) + window.shape[1])):
+        for column, x in enumerate(range(int(footprint.x), int(footprint.x) + window.shape[2])):
+            if 0 <= y < ny and 0 <= x < nx:
+                counts[:, y, x] = window[:, row, column]
+    return counts
+
+
 signal = jax.jit(lambda dataset, model: npred_signal(dataset, [model]))
 
 
@@ -68,10 +75,10 @@ def test_hess_npred_is_gammapys(hess, run):
     dataset, model = on_pixels(datasets[run]), models["crab"]
     expected = reference[f"ref::{run}::npred_signal"]
     flux = cases.log_log_flux(model.spectral, np.asarray(dataset.energy_true_edges))
-    found = with_flux(Response.of(dataset), model.bare(), flux, plan(dataset, model))
+    found = with_flux(dataset, model, flux)
     assert np.all(of_peak(found, expected) < 1e-5)
     # with our own integrals, which differ by gammapy's error
-    assert np.all(of_peak(signal(dataset, model.bare()), expected) < 2e-4)
+    assert np.all(of_peak(signal(dataset, model), expected) < 2e-4)
     background = gj.npred_background(dataset, models, name=run)
     np.testing.assert_allclose(background, reference[f"ref::{run}::npred_background"], rtol=1e-6, atol=1e-9)
 
@@ -86,12 +93,10 @@ def test_hess_npred_is_right(hess, position):
     datasets, models, _, _ = hess
     dataset = datasets[RUNS[0]]
     model = models["crab"].replace(spatial=models["crab"].spatial.replace(lon_0=position[0], lat_0=position[1]))
-    flux = np.asarray(
-        jax.jit(lambda m, e: m.integrate_bins(e, 48))(model.bare(), np.asarray(dataset.energy_true_edges))
-    )
+    flux = np.asarray(jax.jit(lambda m, e: m.integrate_bins(e, 48))(model, np.asarray(dataset.energy_true_edges)))
     expected = cases.brute_force(dataset, flux, [(*position, 1.0)], frame_lonlat=position)
-    assert np.all(of_peak(signal(dataset, model.bare()), expected) < 1e-3)
-    assert np.all(of_peak(signal(on_pixels(dataset), model.bare()), expected) > 0.05)
+    assert np.all(of_peak(signal(dataset, model), expected) < 1e-3)
+    assert np.all(of_peak(signal(on_pixels(dataset), model), expected) > 0.05)
 
 
 def gammapy_fermi_kernel(dataset):
@@ -120,9 +125,9 @@ def test_fermi_npred_is_gammapys(fermi):
     model = gj.Models.read(folder / "fermi_crab_ref_models.yaml")["Crab Nebula"]
     expected = np.load(folder / "fermi_crab_npred.npz")["ref::Fermi-LAT::npred_signal"]
     flux = cases.log_log_flux(model.spectral, np.asarray(dataset.energy_true_edges))
-    found = with_flux(Response.of(dataset), model.bare(), flux, plan(dataset, model))
+    found = with_flux(dataset, model, flux)
     assert np.all(of_peak(found, expected) < 1e-5)
-    assert np.all(of_peak(signal(dataset, model.bare()), expected) < 2e-4)
+    assert np.all(of_peak(signal(dataset, model), expected) < 2e-4)
 
 
 def test_fermi_fit_from_the_shipped_start(fermi):

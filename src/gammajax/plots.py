@@ -180,6 +180,6 @@ def plot_sky(dataset: Any, models: Any, name: str | None = None) -> Any:
     if not hasattr(dataset, "geom"):
         raise InputError(f"plot_sky: found {type(dataset).__name__}, expected a map dataset.")
     mask: Any = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
-    expected = np.asarray(jax.jit(lambda d, m: npred(d, m, name))(dataset, Models(models)))
+    expected = np.asarray(npred(dataset, Models(models), name))
     counts, predicted = (np.where(mask, x, 0.0).sum(axis=0) for x in (np.asarray(dataset.counts, float), expected))
     return sky_figure(counts, predicted, mask.any(axis=0), dataset.geom.wcs, name or dataset.tag)
