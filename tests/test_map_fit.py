@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from astropy import units as u
 from scipy.special import erf
 
 import gammajax as gj
@@ -167,8 +168,8 @@ def test_sources_beside_the_map():
 def test_diffuse_maps_have_no_flux_on_spectra(spectrum_factory):
     """A norm times a map of brightness is a flux on maps only; on a spectrum it is refused, predicted or fitted."""
     geom = gj.SkyGeom.create((83.63, 22.01), 0.5, npix=8)
-    energy = gj.MapAxis.from_energy_bounds(0.1, 100, 6, name="energy_true")
-    values = np.full((6, 8, 8), 1e-12)
+    energy = gj.MapAxis.from_energy_bounds("0.1 TeV", "100 TeV", 6, name="energy_true")
+    values = np.full((6, 8, 8), 1e-12) * u.Unit("TeV-1 s-1 cm-2 sr-1")
     diffuse = gj.TemplateSpatialModel(values, geom, energy, normalize=False)
     model = gj.SkyModel(gj.PowerLawNormSpectralModel(), "diffuse", spatial=diffuse)
     spectrum = spectrum_factory(noise=False)
