@@ -39,7 +39,7 @@ def stages(datasets: Any, models: Any) -> dict[str, Callable[[], Any]]:
     start = from_free(problem.arrays, np.asarray(problem.start(), float))
     state, _ = minimise(problem.spec, problem.arrays, start, tolerance=1e-8, max_iterations=200)
     theta = state.theta
-    exact = compiled_exact_normal(problem.spec, problem.arrays, theta)
+    exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
     errors = curvature(problem, theta, exact, state.normal)
     free = problem.to_free(theta)
 
@@ -56,7 +56,7 @@ def stages(datasets: Any, models: Any) -> dict[str, Callable[[], Any]]:
         "  one evaluation: statistic, slope, expected curvature": ready(compiled_normal, theta),
         "  for comparison: statistic alone": ready(compiled_stat, free),
         "  for comparison: statistic and gradient": ready(compiled_value_and_grad, free),
-        "exact_normal": ready(compiled_exact_normal, theta),
+        "exact_normal": ready(compiled_exact_normal(problem.spec), theta),
         "curvature": lambda: curvature(problem, theta, exact, state.normal),
         "new models with values and errors": lambda: _fitted_models(problem, free, errors.errors),
     }

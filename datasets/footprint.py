@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..kernels import footprint as kernels
+from ..kernels import point as point_kernels
 from ..kernels import psf as psf_kernels
 from ..kernels.edisp import fold
 from ..kernels.sphere import local_offsets, offset_vectors, vector_to_lonlat
@@ -59,6 +60,11 @@ class Plan(NamedTuple):
     nodes: tuple[Any, ...]
     psf: str
     grid: str
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """Pixels after which the image of a point repeats itself."""
+        return fast_size(self.shape[0]), fast_size(self.shape[1])
 
 
 class Response(eqx.Module):
@@ -107,7 +113,7 @@ def plan(dataset: MapBase, model: SkyModel) -> Plan:
     if grid == "pixel":
         s = 1
     elif kind == "none":
-        s = NO_PSF_STEPS
+        s = NO_PSF_STEPS * (2 if scheme == "point" else 1)
     elif kind == "kernel":
         s = 1
     else:
@@ -148,8 +154,8 @@ def _nodes(spatial: Any, sizes: Any, pixel: float, s: int) -> tuple[Any, ...]:
 class Footprint(eqx.Module):
     """A source staged on a dataset: kernel, response and exposure at its position, and the pixels of its window.
 
-    ``x``, ``y``: first pixel of the window. ``kernel``: a lattice kernel for points, spectra for the rest, None without
-    a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco). ``vectors``, ``omega``:
+    ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the rest,
+    None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco). ``vectors``, ``omega``:
     directions and solid angles of the lattice nodes, where the scheme needs them.
     """
 
@@ -171,8 +177,8 @@ class Footprint(eqx.Module):
         if self.plan.scheme == "point" and self.plan.psf != "reco":
             x, y = self._pixel_of(spatial)
             if self.plan.grid == "pixel":
-                return kernels.bilinear_point_image(self.kernel, x, y, self.plan.shape)
-            return kernels.point_image(self.kernel, self.plan.s, x, y, self.plan.shape)
+                return point_kernels.bilinear_point_image(self.kernel, x, y, self.plan.shape)
+            return point_kernels.point_image(self.kernel, x, y, self.plan.shape, self.plan.period)
         return self._convolved(self.lattice(spatial, energy))
 
     def _convolved(self, image: Any) -> Any:
@@ -196,7 +202,7 @@ class Footprint(eqx.Module):
         if plan.scheme == "point" and plan.grid == "pixel":
             x, y = self._pixel_of(spatial)
             ny, nx = plan.shape
-            return kernels.hat(jnp.arange(ny) - y)[:, None] * kernels.hat(jnp.arange(nx) - x)[None, :]
+            return point_kernels.hat(jnp.arange(ny) - y)[:, None] * point_kernels.hat(jnp.arange(nx) - x)[None, :]
         if plan.scheme == "nodes":
             east, north, weight = spatial.nodes(*plan.nodes)
             position = cast("tuple[Any, Any]", spatial.position)
@@ -305,38 +311,65 @@ def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = 
 def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
     by_pixel = plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
     as_point = plan.scheme == "point" and plan.psf != "reco"
+    if as_point and not by_pixel:
+        return _point_transform(response, plan, vector, x, y)
     if plan.psf == "none":
         if by_pixel:
             return jnp.ones((1, 1, 1)) if as_point else None
         kernel = jnp.asarray(kernels.pixel_box(plan.s, 2 * plan.s + 2 * PADDING))
-        return kernel if as_point else kernels.kernel_spectra(kernel, plan.shape, plan.s)
-    if plan.psf == "kernel":
+    elif plan.psf == "kernel":
         kernel = jnp.asarray(response.psf.values)
         if not by_pixel:
             kernel = jnp.pad(kernel, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
             kernel = kernels.integrated(kernels.transform(kernel), kernel.shape[-1], 0, _spread(plan, None))
     else:
-        psf: PSFMap = response.psf
-        edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
-        edges = jnp.asarray(edges)
-        profile = psf.profile_at(vector, jnp.sqrt(edges[:-1] * edges[1:]))
-        kernel = _from_profile(response.geom, psf, plan, profile, x, y, by_pixel)
+        kernel = _from_profile(response, plan, vector, x, y, by_pixel)
     if as_point:
         return kernel
     return kernels.kernel_spectra(kernel, plan.shape, 1 if by_pixel else plan.s)
 
 
-def _from_profile(geom: SkyGeom, psf: PSFMap, plan: Plan, profile: Any, x: Any, y: Any, by_pixel: bool) -> Any:
-    rad, edges, pixel = jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges), geom.pixel_size
-    radius = psf_kernels.containment_radius(profile, rad, edges, psf_kernels.CONTAINMENT)
+def _point_transform(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
+    """Transform of the PSF, integrated over pixels, for the image of a point."""
+    if plan.psf == "kernel":
+        return point_kernels.kernel_transform(jnp.asarray(response.psf.values), plan.period)
+    fy, fx = point_kernels.frequencies(plan.period, plan.s)
+    fy = fy[:, :, None, None]
+    window = point_kernels.pixel_window(plan.period, plan.s)
+    if plan.psf == "none":
+        width = kernels.BLUR / NO_PSF_STEPS
+        return jnp.asarray(np.exp(-2 * (np.pi * width) ** 2 * (fx**2 + fy**2)) * window)[None]
+    profile, rad, last, radius = _profile(response, plan, vector)
+    jacobian = _jacobian(response.geom, x, y)
+    pixel = response.geom.pixel_size
+    return (
+        psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, jnp.asarray(fx), jnp.asarray(fy)) * window
+    )
+
+
+def _profile(response: Response, plan: Plan, vector: Any) -> tuple[Any, Any, Any, Any]:
+    """Profiles of the PSF at a position, their radii and where those end, and the radii that hold most events."""
+    psf: PSFMap = response.psf
+    edges = jnp.asarray(response.energy_edges if plan.psf == "reco" else response.energy_true_edges)
+    rad, rad_edges = jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges)
+    profile = psf.profile_at(vector, jnp.sqrt(edges[:-1] * edges[1:]))
+    radius = psf_kernels.containment_radius(profile, rad, rad_edges, psf_kernels.CONTAINMENT)
+    return profile, rad, rad_edges[-1], radius
+
+
+def _from_profile(response: Response, plan: Plan, vector: Any, x: Any, y: Any, by_pixel: bool) -> Any:
+    geom, pixel = response.geom, response.geom.pixel_size
+    profile, rad, last, radius = _profile(response, plan, vector)
     if plan.grid == "pixel":
         widths = jnp.minimum(psf_kernels.odd_width(2 * radius / pixel), plan.width)
-        half: Any = psf_kernels.containment_radius(profile, rad, edges, 0.68)
+        half: Any = psf_kernels.containment_radius(profile, rad, jnp.asarray(response.psf.rad_edges), 0.68)
         factors = jnp.minimum(jnp.ceil(12 / (2 * half / pixel)), 4)
         return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
     size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
     jacobian = _jacobian(geom, x, y)
-    spectrum = psf_kernels.spectrum_on_lattice(profile, rad, edges[-1], radius, pixel, jacobian, plan.s, size)
+    f = jnp.asarray(np.fft.fftfreq(size) * plan.s)
+    fy, fx = f[:, None], f[None, : size // 2 + 1]
+    spectrum = psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, fx, fy)
     if not by_pixel:
         return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom))
     kernel = kernels.integrated(spectrum, size, plan.s)
@@ -347,10 +380,9 @@ def _from_profile(geom: SkyGeom, psf: PSFMap, plan: Plan, profile: Any, x: Any, 
 
 
 def _spread(plan: Plan, jacobian: Any, geom: Any = None) -> Any:
-    """Covariance of the spreading Gaussian in lattice steps: round there for points and nodes, round on the sky for
-    shapes in closed form."""
-    spread_in_pixels = plan.scheme == "nodes" or (plan.scheme == "point" and plan.psf != "reco")
-    if spread_in_pixels or jacobian is None:
+    """Covariance of the spreading Gaussian in lattice steps: round there for nodes, round on the sky for shapes in
+    closed form."""
+    if plan.scheme == "nodes" or jacobian is None:
         return kernels.BLUR**2 * jnp.eye(2)
     inverse = jnp.linalg.inv(jacobian)
     return (kernels.BLUR * geom.pixel_size) ** 2 * inverse @ inverse.T

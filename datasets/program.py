@@ -7,19 +7,22 @@ from typing import Any
 
 import jax
 
-# XLA's new emitters for fused loops double the compile time of our programs on CPUs without making them faster.
-# Releases of jaxlib that have not been tried may not know the option, and would refuse to compile.
+# XLA's new emitters for fused loops double the compile time of our programs on CPUs without making them faster, and
+# LLVM's later levels of optimisation add a tenth to it. Without any the time halves, and programs take twice as long.
+# Releases of jaxlib that have not been tried may not know the options, and would refuse to compile.
 TRIED_RELEASES = ("0.10.",)
-QUICK = {"xla_cpu_use_fusion_emitters": False} if version("jaxlib").startswith(TRIED_RELEASES) else None
+KNOWN = version("jaxlib").startswith(TRIED_RELEASES)
+QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1} if KNOWN else None
+QUICKEST = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0} if KNOWN else None
 
 
 class Program:
     """A jitted function whose first argument is static, compiled quickly on CPUs."""
 
-    def __init__(self, function: Callable[..., Any]):
+    def __init__(self, function: Callable[..., Any], options: Any = QUICK):
         self.__doc__ = function.__doc__
         self._plain: Any = jax.jit(function, static_argnums=0)
-        self._quick: Any = jax.jit(function, static_argnums=0, compiler_options=QUICK)
+        self._quick: Any = jax.jit(function, static_argnums=0, compiler_options=options)
         self._prepared: set[Any] = set()
 
     def __call__(self, *args: Any) -> Any:

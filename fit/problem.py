@@ -11,7 +11,8 @@ from ..datasets.container import Datasets
 from ..datasets.errors import InputError
 from ..datasets.likelihood import check_ready
 from ..datasets.models import Models
-from ..datasets.program import Program
+from ..datasets.program import QUICKEST, Program
+from ..datasets.staging import MapProgram
 from .groups import Group, GroupSpec, build_groups
 from .objective import (
     Blocks,
@@ -228,5 +229,12 @@ def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal:
 
 compiled_stat = jax.jit(stat_of_free, static_argnums=0)
 compiled_value_and_grad = jax.jit(jax.value_and_grad(stat_of_free, argnums=2), static_argnums=0)
-compiled_exact_normal = Program(exact_normal)
+_exact_normal, _exact_normal_of_maps = Program(exact_normal), Program(exact_normal, QUICKEST)
+
+
+def compiled_exact_normal(spec: ProblemSpec) -> Program:
+    """The program of `exact_normal`. It runs once a fit: for maps it takes longer to compile than ever to run."""
+    return _exact_normal_of_maps if any(isinstance(g.make, MapProgram) for g in spec.groups) else _exact_normal
+
+
 compiled_normal = Program(stat_and_normal)

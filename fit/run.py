@@ -86,7 +86,7 @@ def fit(
         ahead = (
             None
             if len(problem.datasets) > AHEAD_DATASETS
-            else compiled_exact_normal.prepare(
+            else compiled_exact_normal(problem.spec).prepare(
                 problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(problem.start(), precision))
             )
         )
@@ -147,7 +147,7 @@ def moved(datasets: Any, before: Any, after: Any) -> bool:
 def finish(problem: Problem, outcome: Outcome) -> FitResult:
     """Errors at the end point, and the models that carry them."""
     theta = from_free(problem.arrays, outcome.free)
-    exact = jax.device_get(compiled_exact_normal(problem.spec, problem.arrays, theta))
+    exact = jax.device_get(compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta))
     errors = curvature(problem, theta, exact, jax.device_get(outcome.expected))
     return FitResult(
         models=_fitted_models(problem, outcome.free, errors.errors),

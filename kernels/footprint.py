@@ -48,40 +48,6 @@ def pixel_box(s: int, size: int) -> np.ndarray:
     return (line[:, None] * line[None, :])[None]
 
 
-def spread_matrix(at: Any, n: int, size: int, s: int) -> Float[Array, "n l"]:
-    """Gaussian weights with which the ``size`` nodes of a lattice kernel enter n pixels, for a point ``at``."""
-    nodes = jnp.arange(size) - size // 2
-    t = ((jnp.arange(n) - at)[:, None] * s - nodes) / BLUR
-    return jnp.exp(-t * t / 2) / (np.sqrt(2 * np.pi) * BLUR)
-
-
-def point_image(
-    kernel: Float[Array, "e l l"], s: int, x: Any, y: Any, shape: tuple[int, int]
-) -> Float[Array, "e ny nx"]:
-    """Image of a point at (x, y), pixels from the first of the window; the kernel is a sharpened one."""
-    ny, nx = shape
-    planes, size, _ = kernel.shape
-    # all planes at once in one matrix product: several times faster than batches of small ones
-    columns = (kernel.reshape(planes * size, size) @ spread_matrix(x, nx, size, s).T).reshape(planes, size, nx)
-    return jnp.einsum("yl,elx->eyx", spread_matrix(y, ny, size, s), columns)
-
-
-def bilinear_point_image(
-    kernel: Float[Array, "e n n"], x: Any, y: Any, shape: tuple[int, int]
-) -> Float[Array, "e ny nx"]:
-    """Image of a point shared out over the four nearest pixels, and then convolved with a pixel kernel."""
-    ny, nx = shape
-    half = kernel.shape[-1] // 2
-    nodes = jnp.arange(-half, half + 1)
-    rows, columns = hat(jnp.arange(ny)[:, None] - y - nodes), hat(jnp.arange(nx)[:, None] - x - nodes)
-    return jnp.einsum("yl,elm,xm->eyx", rows, kernel, columns, optimize=[(0, 1), (0, 1)])
-
-
-def hat(t: Array) -> Array:
-    """Weights of linear interpolation at distances ``t`` in steps."""
-    return jnp.maximum(0.0, 1 - jnp.abs(t))
-
-
 def particle_image(x: Array, y: Array, weight: Array, shape: tuple[int, int], s: int) -> Float[Array, "ly lx"]:
     """Lattice image of points at (x, y) pixels from the window's first pixel, blurred; (ny s, nx s)."""
     ny, nx = shape

@@ -129,18 +129,18 @@ def pixel_kernel(
     return normalised(jnp.moveaxis(total, -1, 0))
 
 
-def spectrum_on_lattice(
+def transforms(
     profile: Float[Array, "e r"],
     rad: Array,
     last: Array,
     reach: Float[Array, " e"],
     taper: Any,
     jacobian: Float[Array, "2 2"],
-    s: int,
-    size: int,
-) -> Float[Array, "e l h"]:
-    """Fourier transforms of profiles normalised to 1 and then ended beyond ``reach`` (deg), at the frequencies of a
-    real transform of ``size`` squared lattice nodes, ``s`` a pixel: (e, size, size // 2 + 1).
+    fx: Float[Array, "*shape"],
+    fy: Float[Array, "*shape"],
+) -> Float[Array, "e *shape"]:
+    """Fourier transforms of profiles normalised to 1 and then ended beyond ``reach`` (deg), at frequencies in cycles
+    per pixel along x and y, which are broadcast against each other.
 
     They are whole up to ``reach`` and fade out over 2 ``taper`` (deg) from there on, so that less is lost than is
     beyond, however narrow a profile is. ``jacobian``: offsets to the east and north (deg) per pixel in x and y.
@@ -153,8 +153,6 @@ def spectrum_on_lattice(
     # a sharp end would ring all over the lattice
     beyond = jnp.clip((radius[:, None] - reach) / taper - 1, -1.0, 1.0)
     values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
-    f = jnp.asarray(np.fft.fftfreq(size) * s, profile.dtype)
-    fy, fx = f[:, None], f[None, : size // 2 + 1]
     # frequencies transform with the inverse transpose of the offsets
     inverse = jnp.linalg.inv(jacobian)
     k = hypotenuse(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)

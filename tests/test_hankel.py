@@ -93,7 +93,7 @@ def test_interpolation_is_cubic_and_even():
 
 
 def test_table_of_a_spectrum_is_fine_enough():
-    """512 nodes for a profile that reaches over 60 lattice steps: as `spectrum_on_lattice` uses them."""
+    """512 nodes for a profile that reaches over 60 lattice steps: as `transforms` uses them."""
     sigma, reach = 2.0, 60.0  # lattice steps
     radius, weight = quadrature(np.arange(0.5, reach, 0.5), reach)
     wide = jnp.where(radius < 50, 1e-5, 0.0)

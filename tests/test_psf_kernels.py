@@ -1,5 +1,7 @@
 """Profiles at positions, containment, kernels on pixels and lattices, each against a slow way to the same number."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,13 @@ at_position = jax.jit(k.at_position)
 nearest = jax.jit(k.nearest_valid)
 radius_of = jax.jit(k.containment_radius)
 pixel_kernel = jax.jit(k.pixel_kernel, static_argnames=("size", "tangent"))
-spectrum = jax.jit(k.spectrum_on_lattice, static_argnames=("s", "size"))
+
+
+@partial(jax.jit, static_argnames=("s", "size"))
+def spectrum(profile, rad, last, reach, taper, jacobian, s, size):
+    """Transforms at the frequencies of a real transform of ``size`` squared lattice nodes, ``s`` a pixel."""
+    f = jnp.asarray(np.fft.fftfreq(size) * s, profile.dtype)
+    return k.transforms(profile, rad, last, reach, taper, jacobian, f[: size // 2 + 1], f[:, None])
 
 
 def test_interpolation_along_an_axis():
