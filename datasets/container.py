@@ -86,6 +86,59 @@ class Datasets(eqx.Module):
                 raise InputError(f"Datasets: there is no dataset {name!r}; names are {_listed(self.names)}.")
         return Datasets([self.entries[self.names.index(name)] for name in names], names)
 
+    def to_spectrum_datasets(self, region: Any, containment_correction: bool = False) -> "Datasets":
+        """The spectra of a region of all maps, under their names; see `MapDataset.to_spectrum_dataset`."""
+        from .region_sums import region_spectra
+
+        return region_spectra(self, region, containment_correction)
+
+    def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> "Datasets":
+        """The datasets between two energies; those without a bin there are left out."""
+        from .reshape_energy import slice_all
+
+        return slice_all(self, energy_min, energy_max)
+
+    def stack_reduce(self) -> Any:
+        """The sum of all datasets, one dataset; see `gammajax.stack`."""
+        from .stack import stack
+
+        return stack(self)
+
+    def remove(self, names: str | Iterable[str]) -> "Datasets":
+        """The datasets without those named."""
+        gone = {names} if isinstance(names, str) else set(names)
+        unknown = sorted(gone - set(self.names))
+        if unknown:
+            raise InputError(f"Datasets: there is no dataset {unknown[0]!r}; names are {_listed(self.names)}.")
+        return self.select(name for name in self.names if name not in gone)
+
+    @property
+    def energy_ranges(self) -> Any:
+        """Lowest and highest energy of every dataset, masks not applied: two Quantities (n,) in TeV."""
+        from .container_summary import energy_ranges
+
+        return energy_ranges(self)
+
+    @property
+    def energy_range(self) -> Any:
+        """Lowest and highest energy that enters the fit statistic of any dataset: two Quantities in TeV."""
+        from .container_summary import energy_range
+
+        return energy_range(self)
+
+    @property
+    def gti(self) -> Any:
+        """Union of the good time intervals of all datasets; None where none has any."""
+        from .container_summary import union_of_times
+
+        return union_of_times(self)
+
+    def info_table(self, models: Any = None, *, cumulative: bool = False) -> Any:
+        """`info_dict` of every dataset as a table; ``cumulative``: of the sums of the first one, two, ... datasets."""
+        from .info import info_table
+
+        return info_table(self, models, cumulative=cumulative)
+
     def __add__(self, other: Any) -> "Datasets":
         other = Datasets(other)
         return Datasets(self.entries + other.entries, self.names + other.names)

@@ -100,6 +100,45 @@ class CountsBase(eqx.Module):
         inside = (edges[:-1] >= low * (1 - EDGE_TOLERANCE)) & (edges[1:] <= high * (1 + EDGE_TOLERANCE))
         return np.broadcast_to(inside.reshape(-1, *(1 for _ in self.pixels)), self.data_shape)
 
+    def to_masked(self) -> Any:
+        """A copy in which the bins outside ``mask_safe`` are empty; see `reshape_mask.masked`."""
+        from .reshape_mask import masked
+
+        return masked(self)
+
+    def to_image(self) -> Any:
+        """A copy with one reconstructed energy bin, the sum over safe bins; see `reshape_energy.resample`."""
+        from .reshape_energy import image
+
+        return image(self)
+
+    def resample_energy_axis(self, energy_edges: Any) -> Any:
+        """A copy with merged reconstructed bins; ``energy_edges`` (Quantity, TeV or `MapAxis`) must be edges already.
+
+        Sums are over safe bins, of the predicted counts too; see `reshape_energy.resample`.
+        """
+        from .reshape_energy import resample
+
+        return resample(self, energy_edges)
+
+    def slice_by_idx(self, slices: Any = None, **by_name: slice) -> Any:
+        """A copy with a range of bins: ``slice_by_idx(energy=slice(0, 3))``, or a mapping; of maps "x" and "y" too."""
+        from .reshape_energy import slice_by_axes
+
+        return slice_by_axes(self, slices, **by_name)
+
+    def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> Any:
+        """A copy with the reconstructed bins between two energies, which are moved to the nearest edges of bins."""
+        from .reshape_energy import slice_energy_range
+
+        return slice_energy_range(self, energy_min, energy_max)
+
+    def downsample(self, factor: int, axis_name: str | None = None) -> Any:
+        """A copy in which ``factor`` by ``factor`` pixels are one, or ``factor`` bins of the axis "energy"."""
+        from .reshape_sky import downsample
+
+        return downsample(self, factor, axis_name)
+
     def _check_common(self) -> None:
         name = type(self).__name__
         pixels = self.pixels

@@ -154,9 +154,9 @@ def _nodes(spatial: Any, sizes: Any, pixel: float, s: int) -> tuple[Any, ...]:
 class Footprint(eqx.Module):
     """A source staged on a dataset: kernel, response and exposure at its position, and the pixels of its window.
 
-    ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the rest,
-    None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco). ``vectors``, ``omega``:
-    directions and solid angles of the lattice nodes, where the scheme needs them.
+    ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the
+    rest, None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco).
+    ``vectors``, ``omega``: directions and solid angles of the lattice nodes, where the scheme needs them.
     """
 
     geom: SkyGeom

@@ -7,15 +7,16 @@ import numpy as np
 from astropy import units as u
 
 from .errors import InputError
-from .fits_table import FitsFile, FitsTable, naming, require_same_edges
+from .fits_table import FitsFile, naming, require_same_edges
 from .gadf_irf import axis_edges, read_edisp, read_psf
 from .gadf_map import STRUCTURE, StoredMap, is_region, read_quantity, readable_cards
 from .gti_table import read_gti
 from .map import MapDataset, MapDatasetOnOff
 from .map_axis import MapAxis
 from .meta import Meta
+from .meta_table import read_meta_table
 from .parameter import frozen_array
-from .region_table import pack_region, plain
+from .region_table import pack_region
 from .sky_geometry import SkyGeom
 
 ON_ENERGY = ("COUNTS", "BACKGROUND", "COUNTS_OFF", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_SAFE", "MASK_FIT")
@@ -205,16 +206,5 @@ def _description(file: FitsFile) -> dict[str, Any]:
         if name in file and is_region(file, name) and f"{name}_REGION" in file:
             meta[f"{name.lower()}_region"] = pack_region(file.table(f"{name}_REGION"))
     if "META_TABLE" in file:
-        meta |= _observations(file.table("META_TABLE"))
+        meta |= read_meta_table(file.table("META_TABLE"))
     return meta
-
-
-def _observations(table: FitsTable) -> dict[str, Any]:
-    columns = {name: table.raw(name) for name in table.names}
-    if len(table) != 1 or any(c.ndim > 1 or c.dtype.kind not in "biufSU" for c in columns.values()):
-        return {"meta_table": pack_region(table)}
-    units = {name: table.unit(name) for name in columns}
-    return {
-        name: plain(column[0]) if units[name] == u.dimensionless_unscaled else plain(column[0]) * units[name]
-        for name, column in columns.items()
-    }

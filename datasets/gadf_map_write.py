@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 
 from .edisp import EDispKernel
@@ -14,6 +13,7 @@ from .errors import InputError
 from .fits_table import table_hdu, to_bytes
 from .gti_table import gti_hdu
 from .map_axis import MapAxis
+from .meta_table import meta_table_hdus
 from .psf import PSFKernel
 from .region_table import unpack_region
 from .sky_geometry import SkyGeom
@@ -56,7 +56,7 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     add("MASK_FIT", reco)
     if dataset.gti is not None:
         hdus.append(gti_hdu(dataset.gti))
-    hdus += _observations(dataset.meta)
+    hdus += meta_table_hdus(dataset.meta)
     if on_off:
         for key in ("COUNTS_OFF", "ACCEPTANCE", "ACCEPTANCE_OFF"):
             add(key, reco)
@@ -181,24 +181,3 @@ def _irf_hdus(key: str, irf: Any, unit: str, axes: tuple[MapAxis, MapAxis], regi
     whole = MapAxis(edges, first.interp, first.name, first.unit)
     values = np.asarray(irf.exposure)[:, None]
     return hdus + map_hdus(f"{key}_EXPOSURE", values, "cm2 s", (whole, energy), irf.geom, region=region)
-
-
-def _observations(meta: Any) -> list[fits.BinTableHDU]:
-    """META_TABLE: as it was read, or one row of the upper-case entries of ``meta``."""
-    if "meta_table" in meta:
-        return [unpack_region(meta["meta_table"], "META_TABLE")]
-    columns: list[tuple[str, str, Any, str | None]] = []
-    for key in meta:
-        if not key.isupper():
-            continue
-        value, unit = meta[key], None
-        if isinstance(value, u.Quantity):
-            value, unit = value.value.item() if value.isscalar else value.value, value.unit.to_string("fits")
-        if not isinstance(value, bool | int | float | str):
-            raise InputError(
-                f"meta of the dataset: {key} is {value!r}, expected a number, text or Quantity: upper-case entries are "
-                "the table of observations. Use a lower-case key for anything else."
-            )
-        letter = {bool: "L", int: "K", float: "D", str: f"{max(len(str(value)), 1)}A"}[type(value)]
-        columns.append((key, letter, [value], unit))
-    return [table_hdu("META_TABLE", columns, {})] if columns else []

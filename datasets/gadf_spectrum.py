@@ -15,7 +15,8 @@ from .errors import InputError
 from .fits_table import FitsFile, FitsTable, naming, require_same_edges, table_hdu, to_bytes
 from .gti_table import gti_hdu, read_gti
 from .meta import Meta
-from .region_table import pack_region, plain, unpack_region
+from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
+from .region_table import pack_region, unpack_region
 from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
 
 ON_ENERGY = ("COUNTS", "COUNTS_OFF", "BACKGROUND", "MASK_SAFE", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_FIT")
@@ -95,11 +96,7 @@ def _common(file: FitsFile) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def _meta(file: FitsFile) -> dict[str, Any]:
-    meta: dict[str, Any] = {}
-    if "META_TABLE" in file:
-        table = file.table("META_TABLE")
-        # the table of a stacked dataset has one row per run: none of them describes the sum
-        meta = {key: plain(table.raw(key)[0]) for key in META_KEYS if key in table and len(table) == 1}
+    meta = read_meta_table(file.table(META_TABLE)) if META_TABLE in file else {}
     regions = {"region": "COUNTS_REGION", "region_off": "COUNTS_OFF_REGION"}
     return meta | {key: pack_region(file.table(hdu)) for key, hdu in regions.items() if hdu in file}
 
@@ -212,7 +209,7 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
     add("MASK_FIT", dataset.mask_fit, "", reco)
     if dataset.gti is not None:
         hdus.append(gti_hdu(dataset.gti))
-    hdus += _meta_hdu(dataset.meta)
+    hdus += meta_table_hdus(dataset.meta)
     if dataset.tag == "SpectrumDatasetOnOff":
         add("COUNTS_OFF", dataset.counts_off, "", reco, region="region_off")
         add("ACCEPTANCE", dataset.acceptance, "", reco)
@@ -242,15 +239,3 @@ def _map_hdus(
         ]
     data = [("CHANNEL", "J", np.arange(n), None), ("DATA", f"{inner}{letter}", values, unit)]
     return [table_hdu(key, data, cards), table_hdu(f"{key}_BANDS", bands, cards)]
-
-
-def _meta_hdu(meta: Meta) -> list[fits.BinTableHDU]:
-    columns: list[tuple[str, str, Any, str | None]] = []
-    for key in META_KEYS:
-        if key in meta:
-            value = meta[key]
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            columns.append(
-                (key, "K" if whole else f"{max(len(str(value)), 1)}A", [value if whole else str(value)], None)
-            )
-    return [table_hdu("META_TABLE", columns, {})] if columns else []

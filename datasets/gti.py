@@ -1,5 +1,6 @@
 """Good time intervals."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,8 @@ from .errors import InputError
 from .parameter import frozen_array
 
 REFERENCE = "2000-01-01T00:00:00"
+TOUCH = 1e-6
+"""Largest gap (s) between intervals that are one: times since references in days are no better known."""
 
 
 class GTI(eqx.Module):
@@ -35,6 +38,31 @@ class GTI(eqx.Module):
             )
         if np.any(~np.isfinite(start)) or np.any(~np.isfinite(stop)) or np.any(stop < start):
             raise InputError("GTI: every interval needs a finite start before its stop.")
+
+    @classmethod
+    def union(cls, gtis: "Iterable[GTI]") -> "GTI":
+        """All intervals of several, sorted; those that overlap or touch (to a microsecond) become one.
+
+        Times count from the earliest reference. InputError for no GTI at all.
+        """
+        gtis = list(gtis)
+        if not gtis:
+            raise InputError("GTI.union: an empty list; give at least one GTI.")
+        # an empty one may count from anywhere
+        gtis = [g for g in gtis if np.size(g.start)] or gtis
+        reference = min(float(g.reference) for g in gtis)
+        shifts = [(float(g.reference) - reference) * 86400 for g in gtis]
+        start, stop = (
+            np.concatenate([np.asarray(getattr(g, end)) + shift for g, shift in zip(gtis, shifts, strict=True)])
+            for end in ("start", "stop")
+        )
+        order = np.lexsort((stop, start))
+        start, stop = start[order], stop[order]
+        latest = np.maximum.accumulate(stop)
+        first = np.ones(start.size, bool)
+        first[1:] = start[1:] > latest[:-1] + TOUCH
+        last = np.append(first[1:], True)[: start.size]
+        return cls(start[first], latest[last], reference)
 
     @property
     def ontime(self) -> u.Quantity:

@@ -24,25 +24,15 @@ import yaml
 from astropy import units as u
 
 from .container import Datasets
+from .counts_base import CountsBase
+from .dataset_registry import DATASET_TYPES, DatasetType, dataset_type
 from .errors import InputError
 from .files import as_path, existing, write_files
 from .fits_table import naming
-from .gadf_map_write import gadf_map_contents
 from .lazy import LazyDataset
-from .map import MapDataset, MapDatasetOnOff
-from .map_files import read_map, read_map_on_off
 from .ogip_write import sibling_paths
-from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
-from .spectrum_files import contents, read_counts, read_on_off
 from .yaml_files import load_yaml
 
-READERS = {
-    "SpectrumDatasetOnOff": read_on_off,
-    "SpectrumDataset": read_counts,
-    "MapDataset": read_map,
-    "MapDatasetOnOff": read_map_on_off,
-}
-SPECTRA, MAPS = (SpectrumDataset, SpectrumDatasetOnOff), (MapDataset, MapDatasetOnOff)
 # gammapy's layout: its checksum is over the text, so the same layout gives the same checksum
 LAYOUT: dict[str, Any] = {"sort_keys": False, "indent": 4, "width": 80, "default_flow_style": False}
 
@@ -94,10 +84,10 @@ def _entry(entry: Any, i: int, index: Path) -> LazyDataset:
             f"datasets[{i}]: {', '.join(missing)} missing, found {', '.join(map(str, entry))}. Add it to the entry."
         )
     name, kind, file = str(entry["name"]), entry["type"], entry["filename"]
-    if not isinstance(kind, str) or kind not in READERS:
+    if not isinstance(kind, str) or kind not in DATASET_TYPES:
         raise InputError(
-            f"dataset {name!r}: the type {kind!r} cannot be read; this version reads {', '.join(READERS)}. "
-            "Remove the entry."
+            f"dataset {name!r}: the type {kind!r} cannot be read; this version reads {', '.join(DATASET_TYPES)}. "
+            "Remove the entry, or make the type known with gammajax.register_dataset."
         )
     given = as_path(file)
     beside = index.parent / given
@@ -109,10 +99,12 @@ def _entry(entry: Any, i: int, index: Path) -> LazyDataset:
 
 def _read(kind: str, path: Path, mask_fit: Any, name: str, index: Path) -> Any:
     with naming(index):
-        dataset = READERS[kind](path)
+        dataset = DATASET_TYPES[kind].read(path)
         if mask_fit is None:
             return dataset
         with naming(f"dataset {name!r}"):
+            if not hasattr(dataset, "energy_mask") or not hasattr(dataset, "mask_fit"):
+                raise InputError(f"mask_fit: {kind} has no fit mask in energy. Remove the entry mask_fit.")
             return dataset.replace(mask_fit=_read_mask(mask_fit, dataset))
 
 
@@ -124,9 +116,9 @@ def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
         bins = entry["bins"]
         if len(entry) > 1 or not isinstance(bins, list) or not all(isinstance(b, bool) for b in bins):
             raise InputError(f"mask_fit: found {entry!r}, {form}.")
-        if len(bins) != dataset.n_reco:
+        if len(bins) != dataset.data_shape[0]:
             raise InputError(
-                f"mask_fit: found {len(bins)} bins, expected {dataset.n_reco}, one per energy bin of the file."
+                f"mask_fit: found {len(bins)} bins, expected {dataset.data_shape[0]}, one per energy bin of the file."
             )
         return _for_pixels(np.array(bins), dataset)
     limits = {}
@@ -142,34 +134,32 @@ def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
 
 def _for_pixels(bins: np.ndarray, dataset: Any) -> np.ndarray:
     """A mask in energy, of the shape of the counts."""
-    return np.broadcast_to(bins.reshape(-1, *(1 for _ in dataset.pixels)), dataset.data_shape)
+    return np.broadcast_to(bins.reshape(-1, *(1 for _ in dataset.data_shape[1:])), dataset.data_shape)
 
 
 def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -> None:
     """Write a YAML index and the files of every dataset beside it; all of them or none.
 
     On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they lack what OGIP needs (a
-    livetime); spectra with known background in the GADF region form; maps in the GADF form. gammapy reads the result
-    with `Datasets.read`.
+    livetime); spectra with known background in the GADF region form; maps in the GADF form; flux points as FITS tables.
+    gammapy reads the result with `Datasets.read`. Other types are written by themselves: see `register_dataset`.
     """
     path = as_path(filename)
     files: dict[Path, bytes] = {}
     entries = []
     for name, dataset in datasets.items():
-        if not isinstance(dataset, SPECTRA + MAPS):
+        form = dataset_type(dataset)
+        if form is None:
             raise InputError(
                 f"dataset {name!r}: {type(dataset).__name__} cannot be written; this version writes "
-                f"{', '.join(READERS)}."
+                f"{', '.join(DATASET_TYPES)}. Make another type known with gammajax.register_dataset."
             )
-        ogip = isinstance(dataset, SpectrumDatasetOnOff) and _fits_ogip(dataset)
-        target = _target(path.parent, name, dataset.tag, {path, *files})
+        target = _target(path.parent, name, form, {path, *files})
         with naming(f"dataset {name!r}"):
-            if isinstance(dataset, MAPS):
-                files[target] = gadf_map_contents(dataset, name)
-            else:
-                files |= contents(dataset, target, name, "ogip" if ogip else "gadf")
+            files |= form.contents(dataset, target, name)
         entry: dict[str, Any] = {"name": name, "type": dataset.tag, "filename": target.name}
-        if dataset.mask_fit is not None:
+        # other types have their masks in their files
+        if isinstance(dataset, CountsBase) and dataset.mask_fit is not None:
             entry |= _mask_entry(np.asarray(dataset.mask_fit), dataset)
         entries.append(entry)
     text = yaml.safe_dump({"datasets": entries, "metadata": {"creator": "gammajax"}}, **LAYOUT)
@@ -178,21 +168,11 @@ def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -
     write_files(files, overwrite)
 
 
-def _fits_ogip(dataset: SpectrumDatasetOnOff) -> bool:
-    whole = all(field is not None for field in (dataset.counts, dataset.counts_off, dataset.exposure))
-    perfect = dataset.edisp is None
-    return (
-        whole
-        and float(np.asarray(dataset.livetime)) > 0
-        and not (perfect and not np.array_equal(dataset.energy_edges, dataset.energy_true_edges))
-    )
-
-
-def _target(folder: Path, name: str, tag: str, taken: set[Path]) -> Path:
+def _target(folder: Path, name: str, form: DatasetType, taken: set[Path]) -> Path:
     """A file name that no other file of this index has; letters that file systems dislike become underscores."""
-    stem = ("pha_obs" if tag == "SpectrumDatasetOnOff" else "") + re.sub(r"[^\w.+-]", "_", name)
+    stem = form.stem + re.sub(r"[^\w.+-]", "_", name)
     for suffix in ("", *(f"-{i}" for i in range(2, len(taken) + 3))):
-        path = folder / f"{stem}{suffix}.fits"
+        path = folder / f"{stem}{suffix}{form.suffix}"
         if not taken & {path, *sibling_paths(path).values()}:
             break
     return path

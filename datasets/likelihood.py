@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .convert import is_concrete
+from .dataset import Dataset
 from .errors import InputError
 from .gti import GTI
 from .map import MapBase
@@ -53,8 +54,10 @@ class SpectrumProgram:
         return self.type(**arrays, gti=gti, nodes=self.nodes)
 
 
-def fitted_bins(dataset: Counts) -> Any:
+def fitted_bins(dataset: Counts | Dataset) -> Any:
     """The mask as an array, all True where there is none; of the shape of the counts."""
+    if isinstance(dataset, Dataset):
+        return np.ones(dataset.data_shape, bool) if dataset.mask is None else dataset.mask
     fields = vars(dataset)
     safe, fit = fields["mask_safe"], fields["mask_fit"]
     if safe is None and fit is None:
@@ -81,8 +84,20 @@ def likelihood_arrays(dataset: Any) -> dict[str, Any]:
 def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
     """Raise an `InputError` if the dataset cannot enter a fit with these models."""
     what = f"Dataset {name!r}"
+    if isinstance(dataset, Dataset):
+        dataset.check_models(models, what)
+        mask = fitted_bins(dataset)
+        if is_concrete(mask) and not np.any(mask):
+            raise InputError(
+                f"{what}: none of its {np.size(mask)} bins can be fitted: all are masked, or lack what the statistic "
+                f"{dataset.stat_type!r} needs. Widen the fit range, or leave the dataset out."
+            )
+        return
     if not isinstance(dataset, Counts):
-        raise InputError(f"{what}: found {type(dataset).__name__}, expected a dataset.")
+        raise InputError(
+            f"{what}: found {type(dataset).__name__}, expected a dataset. A type of your own must derive from "
+            "gammajax.Dataset, which says what it needs."
+        )
     fields = vars(dataset)
     if fields["counts"] is None:
         raise InputError(f"{what}: there are no counts. Read or simulate them first.")

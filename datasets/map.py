@@ -55,6 +55,41 @@ class MapBase(CountsBase):
                 mask = mask & inside
         return self.replace(mask_fit=mask)
 
+    def stack(self, other: Any) -> Any:
+        """The sum of this dataset and another of its type, on its pixels or a cutout of them; see `gammajax.stack`."""
+        from .stack import stack_onto
+
+        return stack_onto(self, other)
+
+    def cutout(self, position: Any, width: Any, mode: Literal["trim", "strict", "partial"] = "trim") -> Any:
+        """A copy of the pixels around a SkyCoord, ``width`` wide (deg, Quantity, or two: x, y); see `reshape_sky`."""
+        from .reshape_sky import cutout
+
+        return cutout(self, position, width, mode)
+
+    def pad(self, pad_width: Any) -> Any:
+        """A copy with so many more, empty pixels on each side (one number or two: x, y); see `reshape_sky.pad`."""
+        from .reshape_sky import pad
+
+        return pad(self, pad_width)
+
+    def to_spectrum_dataset(self, on_region: Any, containment_correction: bool = False) -> Any:
+        """The spectrum of a region of the ``regions`` package; see `region_sums.region_spectrum`."""
+        from .region_sums import region_spectrum
+
+        return region_spectrum(self, on_region, containment_correction)
+
+    @classmethod
+    def create(cls, geom: SkyGeom, energy_edges: Any, energy_true_edges: Any = None, **fields: Any) -> Any:
+        """An empty dataset into which runs can be stacked; ``mask_safe`` is False everywhere.
+
+        ``fields``: rad_edges, migra_edges, binsz_irf, reco_psf, geom_psf, geom_edisp, see `create.empty_map`; and
+        further arguments of the class.
+        """
+        from .create import empty_map
+
+        return empty_map(cls, geom, energy_edges, energy_true_edges, **fields)
+
     def _check_map(self) -> None:
         self._check_common()
         name, n_true, n_reco = type(self).__name__, self.n_true, self.n_reco

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .counts_base import CountsBase
+from .dataset import Dataset
 from .errors import InputError
 from .footprint import Plan, Response, plan, stage
 from .map import MapBase, MapDataset, MapDatasetOnOff
@@ -53,10 +54,12 @@ def npred(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
     """Predicted counts, signal plus background, of the shape of the counts.
 
     Pure: jit, vmap and grad work on dataset and models. Negative predictions (of a negative amplitude, say) are not
-    clipped.
+    clipped. For a dataset without counts it is what the data are compared with, such as the flux at flux points.
     """
-    _check(dataset)
+    _check(dataset, Dataset)
     chosen = Models(models).acting_on(name)
+    if isinstance(dataset, Dataset):
+        return jnp.asarray(dataset.predict(list(chosen)))
     counts = signal(dataset, chosen)
     if isinstance(dataset, WStatistic):
         if dataset.counts is None or dataset.counts_off is None:
@@ -66,9 +69,12 @@ def npred(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
 
 
 def stat_array(dataset: Any, models: Any = (), name: str | None = None) -> jax.Array:
-    """Fit statistic per bin (``cash`` or ``wstat``), of the shape of the counts; 0 outside the mask. No priors."""
-    _check(dataset)
+    """Fit statistic per bin (``cash``, ``wstat``, or that of flux points), of the shape of the counts; 0 outside the
+    mask. No priors."""
+    _check(dataset, Dataset)
     chosen = Models(models).acting_on(name)
+    if isinstance(dataset, Dataset):
+        return masked(dataset, dataset.stat_bins, dataset.predict(list(chosen)))
     if dataset.counts is None or getattr(dataset, "counts_off", dataset.counts) is None:
         missing = "counts" if dataset.counts is None else "off counts"
         raise InputError(f"{type(dataset).__name__}: there are no {missing} to compare with; simulate with fake().")
@@ -229,8 +235,10 @@ def on_sky(dataset: Any, model: FoVBackgroundModel) -> Any:
     return model.spatial.evaluate(dataset.geom.shown_vectors(jnp.asarray(x), jnp.asarray(y))[0], _centres(dataset))
 
 
-def _check(dataset: Any) -> None:
-    if not isinstance(dataset, Counts):
+def _check(dataset: Any, also: Any = ()) -> None:
+    if isinstance(dataset, Dataset) and not also:
+        raise InputError(f"{type(dataset).__name__} has no counts: gj.npred gives what its data are compared with.")
+    if not isinstance(dataset, Counts) and not isinstance(dataset, also):
         raise InputError(
             f"Found {type(dataset).__name__}, expected one dataset. Predictions are made for one dataset at a time: "
             "gj.npred(datasets['name'], models, name='name'); sums over Datasets come from gj.stat_sum and gj.fit."

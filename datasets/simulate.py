@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .convert import is_concrete
+from .counts_base import CountsBase
 from .errors import InputError
 from .models import Models
 from .npred import Counts, npred, npred_signal
@@ -20,6 +21,8 @@ def fake(key: Any, dataset: Counts, models: Any = (), name: str | None = None, *
     background expected in the on region, one number per bin, by default the estimate alpha n_off from the present off
     counts. ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
     """
+    if not isinstance(dataset, CountsBase):
+        raise InputError(f"fake: found {type(dataset).__name__}, expected one dataset of counts: datasets['name'].")
     if not isinstance(dataset, WStatistic):
         expected = npred(dataset, models, name)
         _check_expected(expected, "npred")

@@ -255,6 +255,30 @@ class SkyGeom(eqx.Module):
         x, y = self.pixel_grid
         return np.asarray(pixel.contains(PixCoord(x, y)), bool)
 
+    def cutout(self, position: Any, width: Any, mode: str = "trim") -> "SkyGeom":
+        """The pixels around a ``position`` (SkyCoord), ``width`` wide (deg or Quantity); see `cutout_slices`."""
+        from .sky_cutout import cropped, cutout_slices
+
+        return cropped(self, *cutout_slices(self, position, width, mode))
+
+    def pad(self, width: Any) -> "SkyGeom":
+        """The image with ``width`` more pixels on each side, one number or (x, y)."""
+        from .sky_cutout import padded
+
+        return padded(self, width)
+
+    def downsample(self, factor: int) -> "SkyGeom":
+        """The image in which ``factor`` by ``factor`` pixels are one."""
+        from .sky_cutout import downsampled
+
+        return downsampled(self, factor)
+
+    def upsample(self, factor: int) -> "SkyGeom":
+        """The image in which each pixel is ``factor`` by ``factor``."""
+        from .sky_cutout import upsampled
+
+        return upsampled(self, factor)
+
     def is_same(self, other: "SkyGeom") -> bool:
         """Whether two images have the same pixels, to a ten-thousandth of one."""
         if self.shape != other.shape:

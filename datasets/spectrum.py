@@ -33,6 +33,22 @@ class SpectrumBase(CountsBase):
             return fold(jnp.asarray(self.edisp.matrix), npred_true)
         return fold(self.diagonal_matrix(), npred_true)
 
+    def stack(self, other: Any) -> Any:
+        """The sum of this dataset and another of its type; see `gammajax.stack`."""
+        from .stack import stack_onto
+
+        return stack_onto(self, other)
+
+    @classmethod
+    def create(cls, energy_edges: Any, energy_true_edges: Any = None, **fields: Any) -> Any:
+        """An empty dataset into which runs can be stacked; ``mask_safe`` is False everywhere.
+
+        ``fields`` are further arguments of the class; see `create.empty_spectrum`.
+        """
+        from .create import empty_spectrum
+
+        return empty_spectrum(cls, energy_edges, energy_true_edges, **fields)
+
     def _check_spectrum(self) -> None:
         self._check_common()
         if (

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.container import Datasets
+from ..datasets.dataset import Dataset
 from ..datasets.likelihood import LIKELIHOOD_AXES, SpectrumProgram, likelihood_arrays
 from ..datasets.map import MapBase
 from ..datasets.models import Models
 from ..datasets.sky_model import SkyModel, TemplateNPredModel
-from ..datasets.staging import MapProgram, stack_rows, stage_map
+from ..datasets.staging import stack_rows, stage_map
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
 from .space import ParameterSpace
@@ -39,11 +40,12 @@ class Source:
 class GroupSpec:
     """The static side of a group: everything that chooses its program.
 
-    ``make`` builds a dataset from its arrays. ``shapes_shared`` and ``shapes_own`` are the places of the parameters of
-    spatial models among the shared and the own ones.
+    ``make`` builds a dataset from its arrays: the program of a spectrum, of a map, or of `Dataset.stage`.
+    ``shapes_shared`` and ``shapes_own`` are the places of the parameters of spatial models among the shared and the own
+    ones.
     """
 
-    make: SpectrumProgram | MapProgram
+    make: Any
     structures: tuple[Structure, ...]
     sources: tuple[tuple[Source, ...], ...]
     shared_fields: tuple[str, ...]
@@ -90,7 +92,7 @@ def build_groups(datasets: Datasets, models: Models, space: ParameterSpace, glob
     """
     members = list(models)
     frozen = [_frozen(space, m) for m in range(len(members))]
-    staged: dict[int, tuple[MapProgram, dict[str, Any]]] = {}
+    staged: dict[int, tuple[Any, dict[str, Any]]] = {}
     identities: dict[Structure, int] = {}
     structure_id = [identities.setdefault(m.structure, len(identities)) for m in space.models]
     families: dict[tuple[Any, ...], dict[_Shape, list[int]]] = {}
@@ -107,7 +109,13 @@ def build_groups(datasets: Datasets, models: Models, space: ParameterSpace, glob
             chosen = [members[m] for m in acting]
             staged[index] = stage_map(dataset, chosen, [frozen[m] for m in acting], datasets.names[index])
             kind = staged[index][0]
+        elif isinstance(dataset, Dataset):
+            staged[index] = dataset.stage([members[m] for m in acting])
+            kind = staged[index][0]
         program = (kind, tuple(structure_id[m] for m in acting), layout.kinds)
+        if isinstance(dataset, Dataset):
+            families.setdefault(program, {}).setdefault(_Shape(0, 0, 0), []).append(index)
+            continue
         fields = vars(dataset)
         n_reco, n_true = len(fields["energy_edges"]) - 1, len(fields["energy_true_edges"]) - 1
         # templates have as many bins as their dataset, not more
@@ -183,7 +191,7 @@ def _group(
     rows: list[int],
     shape: _Shape,
     global_position: np.ndarray,
-    staged: dict[int, tuple[MapProgram, dict[str, Any]]],
+    staged: dict[int, tuple[Any, dict[str, Any]]],
 ) -> Group:
     first, layout = datasets[rows[0]], layouts[rows[0]]
     n_rows = batch_rung(len(rows))

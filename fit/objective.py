@@ -138,66 +138,48 @@ def group_fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any)
 
 
 def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
-    """Gradient and exact curvature of the group's statistic, in the same blocks as `group_fisher`.
-
-    With mu the prediction: sum of S''(mu) mu_k mu_l, as in scoring but with the observed curvature, plus sum of
-    S'(mu) mu_kl by forward over reverse differentiation of the prediction alone.
-    """
-    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
-
-    def terms(dataset, mask, prediction):
-        slope = jax.grad(lambda p: jnp.sum(dataset.deviance_bins(p)))
-        safe = jnp.where(mask, prediction, 1.0)
-        return jax.jvp(slope, (safe,), (jnp.ones_like(safe),))
-
-    score, weight = _per_bin(spec, arrays, terms, predicted)
-    first = _blocks(along_shared, along_own, score, weight)
-
-    n_shared, n_own = shared.shape[0], own.shape[1]
-    of_shared, mixed, of_own = first.shared, first.mixed, first.own
-    if n_shared:
-        by_shared, by_own = _second_derivatives(spec, arrays, score, shared, own)
-        of_shared, mixed = of_shared + by_shared, mixed + jnp.moveaxis(by_own, 0, 1)
-    if n_own:
-        gradient = jax.grad(lambda o: jnp.vdot(score, evaluate(spec, arrays, predict, shared, o)))
-        of_own = of_own + jnp.moveaxis(_along(gradient, own, _unit_steps(own))[1], 0, 2)
-    return Blocks(first.slope_shared, first.slope_own, of_shared, mixed, of_own)
-
-
-def _second_derivatives(
-    spec: GroupSpec, arrays: dict[str, Any], score: jax.Array, shared: Any, own: Any
-) -> tuple[jax.Array, jax.Array]:
-    """Sum of score times the second derivatives of the prediction: shared by shared (s, s), and by own (s, m, q).
+    """Gradient and exact curvature of the group's statistic, in the same blocks as `group_fisher`: forward over reverse
+    differentiation.
 
     Along spectra the slopes in shapes are not wanted: the rows of the shapes have them, and no image is made for them.
     """
+    n_shared, n_own = shared.shape[0], own.shape[1]
     shapes = spec.shapes_shared
-    others = tuple(i for i in range(shared.shape[0]) if i not in shapes)
+    others = tuple(i for i in range(n_shared) if i not in shapes)
 
     def along(directions, wanted):
-        """Rows for the ``directions`` among the shared parameters, columns for the ``wanted`` ones."""
+        """Slopes, and rows for the ``directions`` among the shared parameters; columns for the ``wanted`` ones."""
 
         def gradient(p):
             moved = _inserted(_columns(shared), directions, p)
 
             def value(w, o):
-                return jnp.vdot(score, evaluate(spec, arrays, predict, _inserted(moved, wanted, w), o))
+                return jnp.sum(evaluate(spec, arrays, _deviance, _inserted(moved, wanted, w), o))
 
             return jax.grad(value, argnums=(0, 1))(jnp.stack([moved[i] for i in wanted]), own)
 
         part = shared[np.array(directions)]
-        return _along(gradient, part, _unit_steps(part))[1]
+        return _along(gradient, part, _unit_steps(part))
 
-    if not shapes or not others:
-        everything = tuple(range(shared.shape[0]))
-        return along(everything, everything)
-    rows, own_rows = along(shapes, (*shapes, *others))
-    corner, own_corner = along(others, others)
-    n = len(shapes)
-    lower = jnp.concatenate([rows[:, n:].T, corner], axis=1)
-    back = np.argsort(np.array(shapes + others))
-    matrix = jnp.concatenate([rows, lower])[back][:, back]
-    return matrix, jnp.concatenate([own_rows, own_corner])[back]
+    slope_shared, slope_own = jnp.zeros_like(shared), jnp.zeros_like(own)
+    matrix, mixed = jnp.zeros((n_shared, n_shared), shared.dtype), jnp.zeros((n_shared, *own.shape), own.dtype)
+    of_own = jnp.zeros((*own.shape, n_own), own.dtype)
+    if n_shared and not (shapes and others):
+        everything = tuple(range(n_shared))
+        (slope_shared, slope_own), (matrix, mixed) = along(everything, everything)
+    elif n_shared:
+        (slopes, slope_own), (rows, own_rows) = along(shapes, (*shapes, *others))
+        _, (corner, own_corner) = along(others, others)
+        n = len(shapes)
+        lower = jnp.concatenate([rows[:, n:].T, corner], axis=1)
+        back = np.argsort(np.array(shapes + others))
+        slope_shared, matrix = slopes[back], jnp.concatenate([rows, lower])[back][:, back]
+        mixed = jnp.concatenate([own_rows, own_corner])[back]
+    if n_own:
+        gradient = jax.grad(lambda o: jnp.sum(evaluate(spec, arrays, _deviance, shared, o)))
+        slope_own, by_own = _along(gradient, own, _unit_steps(own))
+        of_own = jnp.moveaxis(by_own, 0, 2)
+    return Blocks(slope_shared, slope_own, matrix, jnp.moveaxis(mixed, 0, 1), of_own)
 
 
 def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: jax.Array) -> list[jax.Array]:

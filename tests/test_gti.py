@@ -33,6 +33,21 @@ def test_times_and_ontime():
     assert GTI([], []).ontime == 0 * u.s
 
 
+def test_unions():
+    """Sorted; intervals that overlap, touch or lie in others become one; times count from the earliest reference."""
+    a = GTI([100.0, 0.0], [200.0, 50.0], 51910.0)
+    b = GTI([50.0, 120.0, 300.0, 310.0], [60.0, 150.0, 400.0, 320.0], 51910.0)
+    for union in (GTI.union([a, b]), GTI.union([b, a, a]), GTI.union([GTI.union([b]), a])):
+        assert union.start.tolist() == [0, 100, 300] and union.stop.tolist() == [60, 200, 400]
+        assert union.ontime.value == 260 and union.reference == 51910
+    later = GTI.union([a, GTI([0.0], [10.0], 51911.0)])
+    assert later.start.tolist() == [0, 100, 86400] and later.reference == 51910
+    empty = GTI([], [], 40000.0)
+    assert GTI.union([a, empty]).reference == 51910 and GTI.union([empty, empty]).ontime.value == 0
+    with pytest.raises(InputError, match="give at least one"):
+        GTI.union([])
+
+
 def test_two_runs_share_one_program():
     traces = []
 

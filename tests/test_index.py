@@ -1,5 +1,6 @@
 """The YAML index of datasets, and the GADF region form of spectra that it may name."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import yaml
 from astropy.io import fits
 
 from gammajax.datasets.container import Datasets
+from gammajax.datasets.dataset_registry import DATASET_TYPES
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.gti import GTI
-from gammajax.datasets.index import READERS, read_datasets, write_datasets
+from gammajax.datasets.index import read_datasets, write_datasets
 from gammajax.datasets.meta import Meta
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.kernels.migration import matrix_from_migration
@@ -188,8 +190,8 @@ def test_checksum_that_does_not_match_warns(tmp_path):
         ("datasets: [3]", r"datasets\[0\]: found 3, expected a mapping"),
         ("datasets: [{type: SpectrumDataset}]", r"datasets\[0\]: name, filename missing, found type"),
         (
-            "datasets: [{name: a, type: FluxPointsDataset, filename: a.fits}]",
-            r"'FluxPointsDataset' cannot be read; this version reads .*MapDatasetOnOff",
+            "datasets: [{name: a, type: LightCurve, filename: a.fits}]",
+            r"'LightCurve' cannot be read; this version reads .*MapDatasetOnOff, FluxPointsDataset",
         ),
         (
             "datasets: [{name: a, type: MapDataset, filename: no.fits}]",
@@ -323,8 +325,13 @@ def lazy_index(tmp_path):
 
 def test_lazy_datasets_are_read_once_and_when_asked_for(lazy_index, monkeypatch):
     reads = []
-    for kind in list(READERS):
-        monkeypatch.setitem(READERS, kind, lambda path, old=READERS[kind]: reads.append(path.name) or old(path))
+    for kind, form in list(DATASET_TYPES.items()):
+
+        def read(path, old=form.read):
+            reads.append(path.name)
+            return old(path)
+
+        monkeypatch.setitem(DATASET_TYPES, kind, dataclasses.replace(form, read=read))
     datasets = Datasets.read(lazy_index, lazy=True)
     assert datasets.names == ("a", "b", "c") and len(datasets) == 3 and "a" in datasets
     assert repr(datasets) == (

@@ -6,6 +6,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 
+import gammajax as gj
 from gammajax.datasets.container import Datasets
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.info import info_dict, info_table
@@ -104,3 +105,43 @@ def test_real_runs(data_path):
     for row, path in zip(table, paths, strict=True):
         assert row["sqrt_ts"] == pytest.approx(li_ma(row["counts"], row["counts_off"], row["alpha"]), rel=1e-10)
         assert row["livetime"] == pytest.approx(1580, rel=0.01), path
+
+
+def test_predictions():
+    edges = EDGES
+    dataset = SpectrumDataset(
+        edges, counts=[30, 4, 5], background=[10.0, 2, 3], exposure=[1e12, 1e12, 0.0], mask_safe=[True, True, False]
+    )
+    models = gj.Models(
+        [
+            gj.SkyModel(gj.PowerLawSpectralModel(amplitude=1e-11, index=2.0), name="source"),
+            gj.FoVBackgroundModel(gj.PowerLawNormSpectralModel(norm=1.5), name="bkg"),
+        ]
+    )
+    info = info_dict(dataset, "run", models)
+    assert info["npred_signal"] == pytest.approx(10 * (1 - 1 / 4)) and info["npred_background"] == pytest.approx(18)
+    assert info["npred"] == pytest.approx(25.5) and info["background"] == 12 and info["excess"] == pytest.approx(16)
+    assert info["sqrt_ts"] == pytest.approx(math.sqrt(2 * (34 * math.log(34 / 18) - 16)), rel=1e-12)
+    mu = np.array([15.0, 3.0]) + 10 * np.array([1 / 2, 1 / 4])
+    assert info["stat_sum"] == pytest.approx(np.sum(2 * (mu - [30, 4] * np.log(mu))), rel=1e-10)
+    only = info_dict(dataset, "run", models[1:])
+    assert math.isnan(only["npred_signal"]) and only["npred"] == pytest.approx(18)
+    off = info_dict(on_off(), "run", models[:1])
+    assert off["excess"] == pytest.approx(36) and off["npred_background"] > 0
+    table = info_table({"run": dataset}, models)
+    assert table["npred"][0] == pytest.approx(25.5) and "npred" not in info_table({"run": dataset}).colnames
+
+
+def test_cumulative_table():
+    other = on_off(counts=[1, 2, 3], mask_safe=[True, True, False], livetime=50, gti=GTI([200.0], [260.0]))
+    table = info_table({"a": on_off(), "b": other}, cumulative=True)
+    assert table["name"].tolist() == ["a", "b"]
+    assert table["counts"].tolist() == [50, 53] and table["counts_off"].tolist() == [90, 137]
+    background = np.array([14, 14 + 0.7 + 4])
+    np.testing.assert_allclose(table["background"], background)
+    np.testing.assert_allclose(table["livetime"], [100, 150])
+    np.testing.assert_allclose(table["ontime"], [120, 180])
+    np.testing.assert_allclose(table["alpha"], background / [90, 137])
+    np.testing.assert_allclose(table["sqrt_ts"][1], li_ma(53, 137, background[1] / 137), rtol=1e-12)
+    with pytest.raises(gj.InputError, match="a cumulative table knows no models"):
+        info_table([on_off()], gj.Models(), cumulative=True)

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 import gammajax as gj
 
@@ -107,3 +108,39 @@ def test_negative_expectation_is_an_error(amplitude):
         gj.fake(jax.random.key(0), known(), models)
     with pytest.raises(gj.InputError, match="npred must be finite and not negative"):
         gj.fake(jax.random.key(0), on_off(), models, npred_background=jnp.asarray(BACKGROUND))
+
+
+def test_ten_thousand_simulations_in_one_call():
+    """One vmapped program; means and variances of all bins within the bounds of chi2, on and off."""
+    n = 10_000
+    keys = jax.random.split(jax.random.key(11), n)
+    dataset = on_off()
+    background = np.array([20.0, 10.0, 4.0, 1.0, 0.3])
+
+    @jax.jit
+    def draw(keys, dataset, models):
+        def one(key):
+            drawn = gj.fake(key, dataset, models, npred_background=background)
+            return jnp.concatenate([drawn.counts, drawn.counts_off])
+
+        return jax.vmap(one)(keys)
+
+    counts = np.asarray(draw(keys, dataset, MODELS))
+    assert counts.shape == (n, 10) and len(np.unique(counts[:, 0])) > 20
+    signal = np.asarray(gj.npred_signal(dataset, MODELS))
+    expected = np.concatenate([signal + background, background * 5])
+    pulls = (counts.mean(0) - expected) / np.sqrt(expected / n)
+    assert stats.chi2.interval(0.9999, 10)[0] < np.sum(pulls**2) < stats.chi2.interval(0.9999, 10)[1]
+    # the variance of (x - mu)^2 of a Poisson number is mu + 2 mu^2
+    spread = (np.mean((counts - expected) ** 2, 0) - expected) / np.sqrt((expected + 2 * expected**2) / n)
+    assert stats.chi2.interval(0.9999, 10)[0] < np.sum(spread**2) < stats.chi2.interval(0.9999, 10)[1]
+    # the whole distribution of one bin
+    seen = np.bincount(counts[:, 3].astype(int), minlength=40)
+    wanted = n * stats.poisson.pmf(np.arange(seen.size), expected[3])
+    enough = wanted > 5
+    assert stats.chi2.sf(np.sum((seen - wanted)[enough] ** 2 / wanted[enough]), enough.sum()) > 1e-4
+
+
+def test_datasets_without_counts_are_an_error():
+    with pytest.raises(gj.InputError, match="fake: found Datasets, expected one dataset of counts"):
+        gj.fake(jax.random.key(0), gj.Datasets({"a": known()}), MODELS)

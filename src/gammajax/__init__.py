@@ -7,10 +7,22 @@ from importlib.metadata import version
 from typing import Any
 
 from gammajax.datasets.container import Datasets
+from gammajax.datasets.counts_statistic import (
+    CashCountsStatistic,
+    WStatCountsStatistic,
+    counts_statistic,
+    sigma_to_ts,
+    ts_to_sigma,
+)
+from gammajax.datasets.dataset import Dataset, dnde
+from gammajax.datasets.dataset_registry import register_dataset
 from gammajax.datasets.ebl import EBLAbsorptionNormSpectralModel
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.edisp_map import EDispKernelMap, EDispMap
 from gammajax.datasets.errors import InputError
+from gammajax.datasets.events import EventList, bin_events, sample_events
+from gammajax.datasets.flux_points import FluxPoints
+from gammajax.datasets.flux_points_dataset import FluxPointsDataset
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.info import info_dict, info_table
 from gammajax.datasets.map import MapDataset, MapDatasetOnOff
@@ -21,6 +33,7 @@ from gammajax.datasets.npred import npred, npred_background, npred_signal, stat_
 from gammajax.datasets.parameter import Parameter
 from gammajax.datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, UniformPrior
 from gammajax.datasets.psf import PSFKernel, PSFMap, RecoPSFMap
+from gammajax.datasets.residuals import residuals
 from gammajax.datasets.simulate import asimov, fake
 from gammajax.datasets.sky_geometry import SkyGeom
 from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
@@ -60,6 +73,7 @@ from gammajax.datasets.spectral_models import (
 )
 from gammajax.datasets.spectral_template import TemplateNDSpectralModel, TemplateSpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets.stack import stack
 from gammajax.datasets.temporal_base import TemporalModel
 from gammajax.datasets.temporal_models import (
     ConstantTemporalModel,
@@ -96,23 +110,28 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "GTI",
     "BrokenPowerLawSpectralModel",
+    "CashCountsStatistic",
     "CompoundSpectralModel",
     "ConstantFluxSpatialModel",
     "ConstantSpatialModel",
     "ConstantSpectralModel",
     "ConstantTemporalModel",
     "Contour",
+    "Dataset",
     "Datasets",
     "DiskSpatialModel",
     "EBLAbsorptionNormSpectralModel",
     "EDispKernel",
     "EDispKernelMap",
     "EDispMap",
+    "EventList",
     "ExpCutoffPowerLaw3FGLSpectralModel",
     "ExpCutoffPowerLawNormSpectralModel",
     "ExpCutoffPowerLawSpectralModel",
     "ExpDecayTemporalModel",
     "FitResult",
+    "FluxPoints",
+    "FluxPointsDataset",
     "FoVBackgroundModel",
     "GaussianPrior",
     "GaussianSpatialModel",
@@ -169,9 +188,13 @@ __all__ = [
     "TemporalModel",
     "UniformPrior",
     "UpperLimit",
+    "WStatCountsStatistic",
     "asimov",
+    "bin_events",
     "confidence_interval",
     "contour",
+    "counts_statistic",
+    "dnde",
     "fake",
     "fit",
     "from_gammapy",
@@ -182,8 +205,14 @@ __all__ = [
     "npred_background",
     "npred_signal",
     "profile",
+    "register_dataset",
+    "residuals",
+    "sample_events",
+    "sigma_to_ts",
+    "stack",
     "stat_array",
     "stat_sum",
     "to_gammapy",
+    "ts_to_sigma",
     "upper_limit",
 ]

@@ -73,6 +73,26 @@ def make_parser() -> argparse.ArgumentParser:
     info.add_argument("files", nargs="+", metavar="FILE", help="indices of datasets, spectra (FITS), or models (YAML)")
     info.set_defaults(run=_info)
 
+    stack = commands.add_parser("stack", help="add up datasets of one type into one dataset")
+    stack.add_argument("datasets", help="index of the datasets (YAML)")
+    stack.add_argument(
+        "-o", "--output", default="stacked", metavar="FOLDER", help="folder of the sum (default: stacked)"
+    )
+    stack.add_argument("--name", default="stacked", help="of the sum (default: stacked)")
+    _common(stack, overwrite=True)
+    stack.set_defaults(run=_stack)
+
+    simulate = commands.add_parser("simulate", help="draw counts, and events, from models")
+    simulate.add_argument("datasets", help="index of the datasets (YAML), or a single spectrum or map (FITS)")
+    simulate.add_argument("models", help="models (YAML)")
+    simulate.add_argument(
+        "-o", "--output", default="simulated", metavar="FOLDER", help="folder of the datasets (default: simulated)"
+    )
+    simulate.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
+    simulate.add_argument("--events", action="store_true", help="draw events, and write a list for each dataset")
+    _common(simulate, overwrite=True)
+    simulate.set_defaults(run=_simulate)
+
     demo = commands.add_parser("demo", help="simulate a night of Crab nebula observations, and fit it")
     demo.add_argument(
         "-o", "--output", default="gammajax-demo", metavar="FOLDER", help="folder of the demo (default: gammajax-demo)"
@@ -101,6 +121,18 @@ def _info(args: argparse.Namespace) -> int:
     from gammajax.cli_info import info_command
 
     return info_command(args)
+
+
+def _stack(args: argparse.Namespace) -> int:
+    from gammajax.cli_stack import stack_command
+
+    return stack_command(args)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from gammajax.cli_simulate import simulate_command
+
+    return simulate_command(args)
 
 
 def _demo(args: argparse.Namespace) -> int:

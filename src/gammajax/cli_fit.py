@@ -145,12 +145,13 @@ def read_datasets_or_spectrum(filename: Any) -> Any:
 
 
 def read_spectrum(path: Path) -> Any:
-    """A spectrum with off counts, or one without; or a map, likewise."""
+    """A spectrum with off counts, or one without; or a map, likewise; or flux points."""
+    from gammajax.datasets.flux_points_dataset import FluxPointsDataset
     from gammajax.datasets.map import MapDataset, MapDatasetOnOff
     from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
 
     first: InputError | None = None
-    for kind in (SpectrumDatasetOnOff, SpectrumDataset, MapDatasetOnOff, MapDataset):
+    for kind in (SpectrumDatasetOnOff, SpectrumDataset, MapDatasetOnOff, MapDataset, FluxPointsDataset):
         try:
             return kind.read(path)
         except InputError as error:
@@ -196,7 +197,7 @@ def picture_names(datasets: Any, models: Any) -> dict[tuple[str, str], str]:
     from gammajax.plots import source_names
 
     wanted = [("sed", name) for name in source_names(models)]
-    wanted += [("counts", name) for name in datasets.names[:MOST_PICTURES]]
+    wanted += [("counts", name) for name in datasets.names[:MOST_PICTURES] if hasattr(datasets[name], "counts")]
     wanted += [("sky", name) for name in datasets.names[:MOST_PICTURES] if hasattr(datasets[name], "geom")]
     names: dict[tuple[str, str], str] = {}
     for kind, name in wanted:

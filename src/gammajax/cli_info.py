@@ -36,7 +36,7 @@ def info_command(args: argparse.Namespace) -> int:
         if title:
             console.print(title, soft_wrap=True)
         console.print(
-            _datasets_table(content, console) if isinstance(content, Datasets) else _models_table(content, console)
+            datasets_table(content, console) if isinstance(content, Datasets) else _models_table(content, console)
         )
     return 0
 
@@ -57,7 +57,7 @@ def _read_yaml(path: Path) -> Any:
     )
 
 
-def _datasets_table(datasets: Any, console: Any) -> Any:
+def datasets_table(datasets: Any, console: Any) -> Any:
     """The columns of `info_table` that fit a terminal."""
     from gammajax.datasets.info import info_table
     from gammajax.report import MOST_ROWS, rich_table, with_rest
@@ -66,15 +66,19 @@ def _datasets_table(datasets: Any, console: Any) -> Any:
     columns = ("*Counts", "*Off", "*Alpha", "*Excess", "*Signif.", "*Live [min]", "*Fit bins", "*Fit range [TeV]")
     shown = rich_table(console, "Dataset", *columns)
     for row in info[:MOST_ROWS]:
-        off, alpha = (row[key] if key in info.colnames else math.nan for key in ("counts_off", "alpha"))
+        keys = ("counts", "counts_off", "alpha", "excess", "sqrt_ts", "livetime")
+        # flux points have none of these
+        counts, off, alpha, excess, significance, livetime = (
+            row[key] if key in info.colnames else math.nan for key in keys
+        )
         shown.add_row(
             str(row["name"]),
-            _number(row["counts"], ".6g"),
+            _number(counts, ".6g"),
             _number(off, ".6g"),
             _number(alpha, ".4g"),
-            _number(row["excess"], ".1f"),
-            _number(row["sqrt_ts"], ".1f"),
-            _number(row["livetime"] / 60, ".1f"),
+            _number(excess, ".1f"),
+            _number(significance, ".1f"),
+            _number(livetime / 60, ".1f"),
             f"{row['n_fit_bins']}/{row['n_bins']}",
             f"{_number(row['energy_min'], '.3g')} - {_number(row['energy_max'], '.3g')}",
         )

@@ -1,5 +1,6 @@
 """Datasets and models to and from gammapy, in memory. gammapy is imported only when one of these is called."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,26 @@ from gammajax.datasets.container import Datasets
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.fits_table import FitsTable
-from gammajax.datasets.gadf_spectrum import META_KEYS
+from gammajax.datasets.flux_points import FluxPoints
+from gammajax.datasets.flux_points_dataset import FluxPointsDataset
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.map import MapDataset, MapDatasetOnOff
 from gammajax.datasets.meta import Meta
+from gammajax.datasets.meta_table import meta_table_hdus, read_meta_table
 from gammajax.datasets.models import Models
-from gammajax.datasets.region_table import pack_region, plain, unpack_region
+from gammajax.datasets.region_table import pack_region, unpack_region
 from gammajax.datasets.sky_model import ModelBase
 from gammajax.datasets.spatial_base import SpatialModel
 from gammajax.datasets.spectral_base import SpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.datasets.temporal_base import TemporalModel
+from gammajax.interop_flux_points import dataset_from, dataset_to, points_from, points_to
 from gammajax.interop_maps import is_region, map_from, map_to
 from gammajax.interop_models import models_from, models_to, part_from, part_to
 
 SUPPORTED = (
-    "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, Datasets of these, SkyModel, "
+    "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, FluxPointsDataset, Datasets of these, "
+    "FluxPoints, SkyModel, "
     "FoVBackgroundModel, TemplateNPredModel, Models of these, and spectral, spatial and temporal models"
 )
 REGION = "COUNTS_REGION"
@@ -49,6 +54,10 @@ def from_gammapy(obj: Any) -> Any:
         return _spectrum_from(obj, SpectrumDataset)
     if isinstance(obj, datasets.MapDataset):
         return _map_from(obj, peer)
+    if isinstance(obj, datasets.FluxPointsDataset):
+        return dataset_from(obj, None if obj.gti is None else _gti_from(obj.gti))
+    if isinstance(obj, peer.estimators.FluxPoints):
+        return points_from(obj, None if obj.gti is None else _gti_from(obj.gti))
     if isinstance(obj, datasets.Datasets):
         return Datasets({dataset.name: from_gammapy(dataset) for dataset in obj})
     if isinstance(obj, models.DatasetModels):
@@ -76,10 +85,14 @@ def to_gammapy(obj: Any, name: str | None = None, dataset: Any = None) -> Any:
         return _spectrum_to(obj, name, peer)
     if isinstance(obj, MapDataset | MapDatasetOnOff):
         return map_to(obj, name, peer)
+    if isinstance(obj, FluxPointsDataset):
+        return dataset_to(obj, name, peer, *_points_extras(obj.data, peer))
     if name is not None:
         raise InputError("to_gammapy: name is for a single dataset; datasets and models have their own.")
     if isinstance(obj, Datasets):
         return peer.datasets.Datasets([to_gammapy(dataset, name=key) for key, dataset in obj.items()])
+    if isinstance(obj, FluxPoints):
+        return points_to(obj, peer, *_points_extras(obj, peer))
     if isinstance(obj, Models | ModelBase):
         geom = None if dataset is None else _counts_geom(dataset, peer)
         found = models_to(Models(obj), peer, geom)
@@ -93,10 +106,11 @@ class _Peer:
     """The parts of gammapy that are needed."""
 
     def __init__(self) -> None:
-        from gammapy import data, datasets, irf, maps
+        from gammapy import data, datasets, estimators, irf, maps
         from gammapy.modeling import Parameters, models
 
         self.data, self.datasets, self.irf, self.maps, self.models = data, datasets, irf, maps, models
+        self.estimators = estimators
         self.parameters = Parameters
 
 
@@ -180,10 +194,13 @@ def _values(peer_map: Any, dtype: Any = float) -> np.ndarray | None:
 
 
 def _meta_from(table: Any) -> dict[str, Any]:
-    # the table of a stacked dataset has one row per run: none of them describes the sum
-    if table is None or len(table) != 1:
+    """Descriptions from a table of observations, of which a sum of datasets has several."""
+    if table is None or not len(table):
         return {}
-    return {key: plain(table[key][0]) for key in META_KEYS if key in table.colnames}
+    with warnings.catch_warnings():
+        # columns without a form in FITS
+        warnings.simplefilter("ignore")
+        return read_meta_table(FitsTable(fits.table_to_hdu(table), "meta_table"))
 
 
 def _region_from(geom: Any, key: str) -> dict[str, Any]:
@@ -231,7 +248,7 @@ def _spectrum_to(dataset: Any, name: str | None, peer: _Peer) -> Any:
         edisp = peer.irf.EDispKernelMap.from_edisp_kernel(kernel, geom=geom)
         # it is made in float32
         edisp.edisp_map.data = np.array(matrix)[..., None, None]
-    meta = {key: [dataset.meta[key]] for key in META_KEYS if key in dataset.meta}
+    observations = meta_table_hdus(dataset.meta)
     fields: dict[str, Any] = {
         "counts": to_map(dataset.counts),
         "exposure": exposure,
@@ -239,7 +256,7 @@ def _spectrum_to(dataset: Any, name: str | None, peer: _Peer) -> Any:
         "mask_safe": to_map(dataset.mask_safe),
         "mask_fit": to_map(dataset.mask_fit),
         "gti": None if dataset.gti is None else _gti_to(dataset.gti, peer),
-        "meta_table": Table(meta) if meta else None,
+        "meta_table": Table.read(observations[0]) if observations else None,
         "name": name,
     }
     if isinstance(dataset, SpectrumDataset):
@@ -267,6 +284,12 @@ def _region_to(meta: Meta, key: str, peer: _Peer) -> dict[str, Any]:
 def _gti_to(gti: GTI, peer: _Peer) -> Any:
     reference = Time(float(gti.reference), format="mjd", scale="tt")
     return peer.data.GTI.create(np.asarray(gti.start) * u.s, np.asarray(gti.stop) * u.s, reference)
+
+
+def _points_extras(points: FluxPoints, peer: _Peer) -> tuple[Any, Any]:
+    """Good time intervals and reference model of flux points, in gammapy; None where there are none."""
+    gti, model = points.gti, points.reference_model
+    return None if gti is None else _gti_to(gti, peer), None if model is None else part_to(model, peer)
 
 
 def _counts_geom(dataset: Any, peer: _Peer) -> Any:

@@ -149,12 +149,14 @@ def source_names(models: Any) -> list[str]:
 
 
 def excess_points(found: Any, per_decade: int = 6) -> tuple[np.ndarray, ...]:
-    """Excess over predicted signal of all datasets together: edges (n + 1,), ratio and its error (n,).
+    """Excess over predicted signal of all datasets of counts: edges (n + 1,), ratio and its error (n,); () for none.
 
     Only fitted bins count, each where its centre lies. Times the model this is the usual "unfolded" spectrum: it shows
     where data and model disagree, and it is not independent of the model.
     """
-    found = list(found)
+    found = [p for p in found if not np.all(np.isnan(p.counts))]
+    if not found:
+        return ()
     centres = np.concatenate([np.sqrt(p.edges[:-1] * p.edges[1:])[p.mask] for p in found])
     excess = np.concatenate([(p.counts - p.measured_background)[p.mask] for p in found])
     variance = np.concatenate([(p.counts + p.background_error**2)[p.mask] for p in found])

@@ -5,8 +5,12 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from gammajax.datasets.counts_base import CountsBase
+from gammajax.datasets.dataset import Dataset
+from gammajax.datasets.likelihood import fitted_bins
 from gammajax.datasets.npred import predict, signal
 from gammajax.datasets.staging import StagedMap
 from gammajax.datasets.statistic import WStatistic
@@ -22,7 +26,8 @@ class Prediction:
 
     ``signal`` are the counts of the sources, ``background`` what is expected besides (profiled, for on/off data),
     ``mask`` the fitted bins, ``stat`` the fit statistic summed over them. ``measured_background`` is what the off
-    counts say, with its error ``background_error``; for a known background that background, with error 0.
+    counts say, with its error ``background_error``; for a known background that background, with error 0. Of a dataset
+    without counts, such as flux points, all of these are NaN, and so are ``edges`` if it has no energies.
     """
 
     name: str
@@ -56,6 +61,8 @@ def compiled_predictions(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta
 def _counts(dataset: Any, models: Any) -> tuple[jax.Array, jax.Array]:
     if isinstance(dataset, StagedMap):
         return dataset.spectra(models)
+    if not isinstance(dataset, CountsBase):
+        return dataset.predict(models), jnp.zeros(dataset.mask.shape)
     sources = signal(dataset, models)
     if isinstance(dataset, WStatistic):
         return sources, dataset.npred_background(sources)
@@ -70,9 +77,34 @@ def predictions(problem: Problem, free: Any) -> list[Prediction]:
         sources, background, stat = (np.asarray(x) for x in part)
         for row, index in enumerate(group.members):
             name, dataset = problem.datasets.names[index], problem.datasets[int(index)]
+            if isinstance(dataset, Dataset):
+                found[int(index)] = without_counts(name, dataset, float(stat[row]))
+                continue
             n = dataset.n_reco
             found[int(index)] = prediction(name, dataset, sources[row, :n], background[row, :n], float(stat[row]))
     return [found[i] for i in range(len(problem.datasets))]
+
+
+def without_counts(name: str, dataset: Dataset, stat: float) -> Prediction:
+    """What is to be said of a dataset that has no counts."""
+    mask: Any = np.asarray(fitted_bins(dataset))
+    bins: Any = mask.reshape(mask.shape[0], -1).any(axis=1)
+    unknown = np.full(bins.shape, np.nan)
+    edges = getattr(dataset, "energy_edges", None)
+    edges = np.full(bins.size + 1, np.nan) if edges is None else np.asarray(edges)
+    return Prediction(
+        name=name,
+        edges=edges,
+        counts=unknown,
+        signal=unknown,
+        background=unknown,
+        background_error=unknown,
+        measured_background=unknown,
+        mask=bins,
+        n_bins=int(mask.sum()),
+        stat=stat,
+        stat_type=dataset.stat_type,
+    )
 
 
 def prediction(name: str, dataset: Any, signal: Any, background: Any, stat: float) -> Prediction:

@@ -103,6 +103,10 @@ def dataset_table(predictions: Iterable[Any], console: Any) -> Any:
         inside = p.mask
         background, total = float(p.background[inside].sum()), float(p.npred[inside].sum())
         counts = float(p.counts[inside].sum())
+        if math.isnan(counts):
+            # flux points, say
+            shown.add_row(p.name, str(p.n_bins), "-", "-", "-", f"{p.stat:.2f}")
+            continue
         whole = f"{counts:.0f}" if counts == round(counts) else f"{counts:.1f}"
         shown.add_row(p.name, str(p.n_bins), whole, f"{background:.1f}", f"{total:.1f}", f"{p.stat:.2f}")
     return with_rest(shown, len(predictions))
