@@ -27,7 +27,7 @@ from gammajax.fit.problem import (
     make_problem,
 )
 from gammajax.fit.run import _fitted_models
-from gammajax.fit.scoring import minimise
+from gammajax.fit.minimise import minimise
 from gammajax.fit.space import parameter_space
 
 jax.config.update("jax_enable_x64", True)

@@ -37,21 +37,54 @@ def gauss_truth(dataset, spectrum, x, y, sigma):
     return np.einsum("er,eyx->ryx", np.asarray(dataset.edisp.matrix), true)
 
 
-@pytest.mark.parametrize("sigma", [0.2, 0.5, 1.0, 3.0])
+BETWEEN = [(19.03, 20.48), (19.5, 20.5), (20.21, 18.87)]
+
+
+@pytest.mark.parametrize("sigma", [0.2, 0.5, 1.0])
 def test_position_and_width_of_gaussians_are_unbiased(sigma):
-    """Positions between the pixels and widths (in pixels) come back."""
+    """Positions between the pixels and widths (in pixels) come back; all from one start, and so with one program."""
     dataset = cases.small_map(n=40)
-    for x, y in [(19.03, 20.48), (19.5, 20.5), (20.21, 18.87)]:
+    for x, y in BETWEEN:
         lon, lat = cases.at_pixel(dataset, x, y)
         model = cases.source(gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=sigma * PIXEL))
         truth = gauss_truth(dataset, model.spectral, x, y, sigma * PIXEL)
-        np.testing.assert_allclose(signal(dataset, model), truth, atol=1e-3 * truth.max())
+        start = model.replace(spatial=model.spatial.replace(lon_0=lon + 0.03, lat_0=lat - 0.02, sigma=0.042))
+        np.testing.assert_allclose(signal(dataset, model.with_sizes(start)), truth, atol=1e-3 * truth.max())
         data = dataset.replace(counts=truth + np.asarray(dataset.background))
-        start = model.replace(spatial=model.spatial.replace(lon_0=lon + 0.03, lat_0=lat - 0.02, sigma=0.06))
         result = gj.fit(gj.Datasets({"map": data}), start)
         assert result.success
         assert np.all(np.abs(cases.offset_in_pixels(data, result) - [x, y]) < 0.02)
         assert abs(float(result.parameters["source.spatial.sigma"].value) / PIXEL - sigma) < 0.02
+
+
+def test_position_and_width_of_a_wide_gaussian_are_unbiased():
+    """The same for 3 pixels, where the steps of scoring are made here, from the prediction and its slopes alone."""
+    dataset, sigma = cases.small_map(n=40), 3.0
+    background = np.asarray(dataset.background).ravel()
+    sizes = cases.source(gj.GaussianSpatialModel(sigma=sigma * PIXEL))
+
+    def counts(vector):
+        amplitude, index, lon, lat, width = vector
+        spatial = gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=width)
+        model = cases.source(spatial, amplitude * 4e-11, index).with_sizes(sizes)
+        flat = npred_signal(dataset, [model]).ravel()
+        return flat, flat
+
+    slopes = jax.jit(jax.jacfwd(counts, has_aux=True))
+    for x, y in BETWEEN:
+        lon, lat = cases.at_pixel(dataset, x, y)
+        spectrum = cases.source(None).spectral
+        truth = gauss_truth(dataset, spectrum, x, y, sigma * PIXEL)
+        found = np.array([1.2, 2.2, lon + 0.03, lat - 0.02, 0.12])
+        for _ in range(8):
+            slope, predicted = (np.asarray(a) for a in slopes(found))
+            weighted = slope / (predicted + background)[:, None]
+            step = np.linalg.solve(weighted.T @ slope, weighted.T @ (truth.ravel() - predicted))
+            found = found + step
+        assert np.all(np.abs(step) < 1e-6)
+        np.testing.assert_allclose(predicted, truth.ravel(), atol=1e-3 * truth.max())
+        assert np.all(np.abs(np.array(dataset.geom.wcs.wcs_world2pix(*found[2:4], 0)) - [x, y]) < 0.02)
+        assert abs(found[4] / PIXEL - sigma) < 0.02
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +105,7 @@ def test_positions_of_points_are_unbiased(hess_run):
     offsets, pulls = [], []
     for number, (x, y) in enumerate(random_positions(25)):
         lon, lat = cases.at_pixel(hess_run, x, y)
-        truth = cases.brute_force(hess_run, flux, [(lon, lat, 1.0)], oversampling=10, frame_lonlat=(lon, lat))
+        truth = cases.brute_force(hess_run, flux, [(lon, lat, 1.0)], frame_lonlat=(lon, lat))
         expected = truth + np.asarray(hess_run.background)
         start = gj.SkyModel(spectrum, name="source", spatial=gj.PointSpatialModel(lon_0=lon + 0.01, lat_0=lat - 0.01))
         result = gj.fit(gj.Datasets({"map": hess_run.replace(counts=expected)}), start)
