@@ -14,10 +14,11 @@ import numpy as np
 
 from ..datasets.errors import InputError
 from ..datasets.models import Models
+from .minimise import minimise
 from .objective import Theta
 from .problem import Problem, from_free, make_problem
 from .result import DENSE_LIMIT, FitResult
-from .scoring import BAD_START, CONVERGED, Scoring, minimise
+from .scoring import BAD_START, CONVERGED, Scoring
 
 TOLERANCE = 1e-8
 """Estimated distance to the minimum at every point, in units of the statistic."""

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.errors import InputError
+from .minimise import minimise
 from .objective import Normal
 from .outcome import Outcome
 from .problem import Problem, compiled_normal, compiled_stat, compiled_value_and_grad, from_free, offset, stat_of_free
-from .scoring import BAD_START, STATUS, active_set, least_damping, minimise, solve_arrowhead
+from .scoring import BAD_START, STATUS, active_set, least_damping, solve_arrowhead
 
 
 def run_scoring_method(

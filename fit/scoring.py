@@ -195,28 +195,3 @@ def _scaled(slope: jax.Array, matrix: jax.Array, free: jax.Array) -> tuple[jax.A
     scaled = matrix * scale[:, None] * scale[None, :]
     scaled = jnp.where(jnp.eye(len(slope), dtype=bool), 1.0, scaled)
     return scale, slope * scale, scaled
-
-
-def minimise(
-    spec: ProblemSpec,
-    arrays: dict[str, Any],
-    theta: Theta,
-    *,
-    tolerance: float,
-    max_iterations: int,
-    progress: Any = None,
-) -> tuple[Scoring, float]:
-    """Run scoring from ``theta``; ``progress(iterations, stat, edm)`` is called about once an iteration if given."""
-    state = initial_state(spec, theta)
-    dtype = state.stat.dtype
-    tolerance_, most = np.asarray(tolerance, dtype), max_iterations + 1
-    limit = most if progress is None else 1
-    while True:
-        state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit)))
-        if progress is None or int(state.status) != RUNNING or limit >= most:
-            break
-        progress(int(state.iterations), float(state.stat + constant), float(state.edm))
-        limit += 1
-    if int(state.status) == RUNNING:
-        state = state._replace(status=np.asarray(MAX_ITERATIONS))
-    return state, float(constant)

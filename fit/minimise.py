@@ -1,0 +1,66 @@
+"""The default method of joint fits: damped scoring, then Newton steps if that is slow."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from .newton import newton_step
+from .objective import Theta
+from .problem import ProblemSpec, compiled_exact_normal
+from .scoring import MAX_ITERATIONS, RUNNING, Scoring, initial_state, run_scoring
+
+PATIENCE = 8
+"""Evaluations after which steps may be Newton's."""
+PAUSE = 4
+"""Evaluations of scoring after a step of Newton's that did not lead down."""
+NEAR = 0.1
+"""Estimated distance to the minimum, per free parameter, below which they are. In the bends of long valleys scoring is
+better."""
+
+
+def minimise(
+    spec: ProblemSpec,
+    arrays: dict[str, Any],
+    theta: Theta,
+    *,
+    tolerance: float,
+    max_iterations: int,
+    progress: Any = None,
+) -> tuple[Scoring, float]:
+    """Minimise from ``theta``; the last state, and the constant to add to its ``stat``.
+
+    ``progress(iterations, stat, edm)`` is called about once an iteration if given.
+    """
+    state = initial_state(spec, theta)
+    dtype = state.stat.dtype
+    tolerance_, most = np.asarray(tolerance, dtype), max_iterations + 1
+    limit = min(PATIENCE, most) if progress is None else 1
+    newton, resume = False, PATIENCE
+    near = NEAR * sum(np.size(leaf) for leaf in jax.tree.leaves(theta))
+    while True:
+        before = int(state.iterations)
+        state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit)))
+        if int(state.status) != RUNNING or limit >= most:
+            break
+        if progress is not None:
+            progress(int(state.iterations), float(state.stat + constant), float(state.edm))
+        refused = newton and int(state.iterations) == before
+        resume = limit + PAUSE if refused else resume
+        newton = limit >= resume and float(state.edm) < near
+        if newton:
+            state = _towards_newton(spec, arrays, state)
+        limit += 1
+    if int(state.status) == RUNNING:
+        state = state._replace(status=np.asarray(MAX_ITERATIONS))
+    return state, float(constant)
+
+
+def _towards_newton(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring) -> Scoring:
+    """The state with Newton's step as the next to try."""
+    exact = compiled_exact_normal(spec)(spec, arrays, state.theta)
+    candidate, decrease = newton_step(
+        None, exact, state.normal, state.theta, arrays["low"], arrays["high"], arrays["scale_like"]
+    )
+    decrease = np.asarray(decrease)
+    return state._replace(candidate=candidate, predicted=decrease) if np.isfinite(decrease) else state
