@@ -8,15 +8,29 @@ import numpy as np
 import pytest
 
 # The time of this suite is the compilation of many small programs, and XLA's new emitters for fused loops double it on
-# CPUs. The command line compiles without them too; XLA_FLAGS=--xla_cpu_use_fusion_emitters=true tests with them. XLA
-# reads this when it compiles its first program, and knows the flag in the releases named here only.
-_flags = os.environ.get("XLA_FLAGS", "")
-if version("jaxlib").startswith("0.10.") and "xla_cpu_use_fusion_emitters" not in _flags:
-    os.environ["XLA_FLAGS"] = f"{_flags} --xla_cpu_use_fusion_emitters=false".strip()
+# CPUs; LLVM's optimisation is another sixth of it. Fits and the command line compile without the emitters too, and with
+# options of their own. XLA_FLAGS given from outside hold. XLA reads them when it compiles its first program, and knows
+# these in the releases named here only.
+if version("jaxlib").startswith("0.10."):
+    for _flag in ("--xla_cpu_use_fusion_emitters=false", "--xla_backend_optimization_level=0"):
+        if _flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flag}".strip()
+
+MOST_MEMORY = 2**31
+"""Bytes above which a test process lets go of its compiled programs after a file."""
 
 LOG10_BETA = 0.24 / np.log(10)  # of the published log parabola
 
 jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory():
+    """Compiled programs stay in memory: a few GB for the whole suite."""
+    yield
+    status = Path("/proc/self/statm")
+    if status.exists() and int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > MOST_MEMORY:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

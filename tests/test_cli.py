@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -391,7 +392,7 @@ def test_many_datasets_get_few_pictures(monkeypatch, fit, tmp_path):
 def test_pictures_of_strange_names():
     from gammajax.cli_fit import picture_names
 
-    night = gj.Datasets(dict.fromkeys(["a/b", "a_b", "A_B", "../x"], 0))
+    night = gj.Datasets(dict.fromkeys(["a/b", "a_b", "A_B", "../x"], SimpleNamespace(counts=0)))
     names = list(picture_names(night, []).values())
     assert len({n.lower() for n in names}) == 4
     assert all(Path(n).name == n for n in names)
