@@ -20,7 +20,7 @@ def load(name):
 
 
 def test_every_example_is_tested():
-    tested = {"joint_fit", "fit_map", "gradients", "neural_spectrum"}
+    tested = {"joint_fit", "fit_map", "gradients", "neural_spectrum", "stack_and_compare"}
     assert tested == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
@@ -60,6 +60,19 @@ def test_gradients(capsys):
         p = result.parameters[name]
         assert abs(samples[:, i].mean() - float(p.value)) < 0.5 * float(p.error)
         assert 0.7 < samples[:, i].std() / float(p.error) < 1.4
+
+
+def test_stack_and_compare(capsys):
+    total, alone, together, events = load("stack_and_compare").main()
+    night = simulate_night(seed=1)
+    assert total.counts.sum() == sum(run.counts[np.asarray(run.mask_safe)].sum() for run in night)
+    beta = [result.parameters["crab.spectral.beta"] for result in (alone, together)]
+    # points at low energies hold the curvature
+    assert float(beta[1].error) < 0.5 * float(beta[0].error)
+    assert all(abs(float(b.value) - 0.1) < 3 * float(b.error) for b in beta)
+    counts = float(night[0].counts.sum())
+    assert abs(len(events.energy) - counts) < 5 * np.sqrt(2 * counts)
+    assert "sigma" in capsys.readouterr().out
 
 
 @pytest.mark.slow
