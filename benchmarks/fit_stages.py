@@ -18,6 +18,7 @@ from simulated import simulate, to_gammajax
 
 import gammajax as gj
 from gammajax.fit.covariance import curvature
+from gammajax.fit.minimise import minimise
 from gammajax.fit.problem import (
     compiled_exact_normal,
     compiled_normal,
@@ -27,7 +28,6 @@ from gammajax.fit.problem import (
     make_problem,
 )
 from gammajax.fit.run import _fitted_models
-from gammajax.fit.minimise import minimise
 from gammajax.fit.space import parameter_space
 
 jax.config.update("jax_enable_x64", True)

@@ -27,6 +27,10 @@ FULL = [
     ["many_spectra.py", "--local", "--sizes", "1", "10", "100", "1000", "--gammapy-max", "1"],
     ["cold_start.py"],
     ["maps.py"],
+    ["many_maps.py"],
+    ["many_maps.py", "--stages", "20"],
+    ["positions.py"],
+    ["events.py"],
     ["fit_stages.py", "1000"],
     ["fit_stages.py", "10000"],
 ]
@@ -37,6 +41,9 @@ QUICK = [
     ["many_spectra.py", "--local", "--sizes", "1", "10", "100", "1000", "--gammapy-max", "1"],
     ["cold_start.py", "--repeats", "1"],
     ["maps.py", "--repeats", "3"],
+    ["many_maps.py", "--sizes", "1", "5", "--gammapy-max", "1"],
+    ["positions.py", "--positions", "4", "--draws", "1"],
+    ["events.py", "--repeats", "2"],
     ["fit_stages.py", "1000"],
 ]
 TITLES = {
@@ -44,6 +51,9 @@ TITLES = {
     "many_spectra.py": "Joint fits of N spectra",
     "cold_start.py": "Cold start",
     "maps.py": "Maps",
+    "many_maps.py": "Joint 3D fits of N runs",
+    "positions.py": "Positions between the pixels",
+    "events.py": "Sampling of events",
     "fit_stages.py": "Where the time goes",
     "test_kernels.py": "Kernels",
 }

@@ -11,7 +11,17 @@ from .parameter import frozen_array
 
 
 def to_unit(value: Any, unit: str, what: str) -> Any:
-    """Numbers in ``unit``: Quantities are converted, bare numbers are taken to be in it, JAX arrays pass unchanged."""
+    """Numbers in ``unit``: Quantities are converted, bare numbers are taken to be in it, JAX arrays pass unchanged.
+
+    Texts such as "1 TeV" and lists of Quantities are Quantities. InputError, which begins with ``what``, for others and
+    for units that cannot be converted.
+    """
+    several = isinstance(value, list | tuple) and any(isinstance(v, u.Quantity) for v in value)
+    if isinstance(value, str) or several:
+        try:
+            value = u.Quantity(value)
+        except (TypeError, ValueError) as error:
+            raise _no_number(value, unit, what) from error
     if isinstance(value, u.Quantity):
         try:
             value = value.to_value(unit)
@@ -19,7 +29,23 @@ def to_unit(value: Any, unit: str, what: str) -> Any:
             raise InputError(
                 f"{what}: found unit {value.unit.to_string()!r}, expected one convertible to {unit!r}."
             ) from error
-    return frozen_array(value)
+    try:
+        return frozen_array(value)
+    except (TypeError, ValueError) as error:
+        raise _no_number(value, unit, what) from error
+
+
+def number_in(value: Any, unit: str, what: str) -> float:
+    """One number in ``unit``, as `to_unit`; infinite ones are fine, NaN is not."""
+    number = to_unit(value, unit, what)
+    if number is None or np.ndim(number) or np.isnan(number):
+        raise _no_number(value, unit, what)
+    return float(number)
+
+
+def _no_number(value: Any, unit: str, what: str) -> InputError:
+    expected = f"a Quantity such as '1 {unit}', or numbers in {unit}" if unit else "numbers without unit"
+    return InputError(f"{what}: found {str(value)[:60]!r}, expected {expected}.")
 
 
 def edges_tev(value: Any, what: str) -> Any:
@@ -27,6 +53,8 @@ def edges_tev(value: Any, what: str) -> Any:
     edges = to_unit(value, "TeV", what)
     if isinstance(edges, jax.Array):
         return edges
+    if edges is None:
+        raise InputError(f"{what}: found None, expected a list of at least two bin edges.")
     if edges.ndim != 1 or edges.size < 2:
         raise InputError(f"{what}: a list of at least two bin edges is needed, found shape {edges.shape}.")
     if not (np.all(np.isfinite(edges)) and np.all(edges > 0) and np.all(np.diff(edges) > 0)):

@@ -11,7 +11,7 @@ from astropy import units as u
 
 from ..kernels.edisp import diagonal_response
 from ..kernels.quadrature import nodes_for
-from .convert import is_concrete, to_unit
+from .convert import is_concrete, number_in, to_unit
 from .errors import InputError
 from .gti import GTI
 from .meta import Meta
@@ -94,8 +94,8 @@ class CountsBase(eqx.Module):
 
     def energy_mask(self, energy_min: Any = None, energy_max: Any = None) -> np.ndarray:
         """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts."""
-        low = -np.inf if energy_min is None else float(to_unit(energy_min, "TeV", "energy_min"))
-        high = np.inf if energy_max is None else float(to_unit(energy_max, "TeV", "energy_max"))
+        low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
+        high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
         edges = np.asarray(self.energy_edges)
         inside = (edges[:-1] >= low * (1 - EDGE_TOLERANCE)) & (edges[1:] <= high * (1 + EDGE_TOLERANCE))
         return np.broadcast_to(inside.reshape(-1, *(1 for _ in self.pixels)), self.data_shape)
@@ -189,10 +189,11 @@ def as_livetime(value: Any) -> Any:
     return to_unit(np.nan if value is None else value, "s", "livetime")
 
 
-def as_bins(value: Any) -> Any:
-    if isinstance(value, u.Quantity):
-        value = value.value if value.unit == u.ct else to_unit(value, "", "counts")
-    return frozen_array(value)
+def as_bins(value: Any, what: str = "counts") -> Any:
+    """Numbers of events: plain ones, or Quantities without unit or in counts."""
+    if isinstance(value, u.Quantity) and value.unit == u.ct:
+        value = value.value
+    return to_unit(value, "", what)
 
 
 def quadrature_nodes(given: int | None, energy_true_edges: Any) -> int:

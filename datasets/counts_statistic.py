@@ -10,8 +10,8 @@ import numpy as np
 from ..kernels import counts_statistic as k
 from ..kernels.cash import cash
 from ..kernels.wstat import wstat
-from .convert import is_concrete
-from .counts_base import CountsBase
+from .convert import is_concrete, to_unit
+from .counts_base import CountsBase, as_bins
 from .errors import InputError
 from .npred import npred_background
 from .parameter import frozen_array
@@ -68,7 +68,9 @@ class CountsStatistic(eqx.Module):
 
     @property
     def p_value(self) -> Any:
-        """Chance of such an excess, or a larger one, without a signal (one-sided)."""
+        """Half the tail of chi2 (one degree of freedom) above `ts`, as gammapy: for an excess the chance of one as
+        significant without a signal. The sign is not looked at: a deficit has the value of the excess of equal `ts`.
+        """
         return _call("one_sided_p_value", self.ts)
 
     def info_dict(self) -> dict[str, Any]:
@@ -80,15 +82,15 @@ class CountsStatistic(eqx.Module):
 class CashCountsStatistic(CountsStatistic):
     """Counts ``n_on`` with a known background ``mu_bkg``, numbers or arrays that broadcast.
 
-    Errors and limits are closed forms (Lambert's W function). InputError for counts or backgrounds that are not finite
-    or negative.
+    Quantities have no unit, or counts. Errors and limits are closed forms (Lambert's W function). InputError for counts
+    or backgrounds that are not finite or negative.
     """
 
     n_on: Any
     mu_bkg: Any
 
     def __init__(self, n_on: Any, mu_bkg: Any):
-        self.n_on, self.mu_bkg = _broadcast(n_on, mu_bkg)
+        self.n_on, self.mu_bkg = _broadcast("CashCountsStatistic", n_on=n_on, mu_bkg=mu_bkg)
 
     def __check_init__(self):
         _check(self, "n_on", "mu_bkg")
@@ -125,15 +127,15 @@ class CashCountsStatistic(CountsStatistic):
 
         The signal may be negative, down to minus the background.
         """
-        return _call("cash_errn", self.n_on, n_sigma)
+        return _call("cash_errn", self.n_on, _not_negative(n_sigma))
 
     def compute_errp(self, n_sigma: Any = 1.0) -> Any:
         """Distance up to the signal whose statistic is ``n_sigma``^2 higher than that of the best."""
-        return _call("cash_errp", self.n_on, n_sigma)
+        return _call("cash_errp", self.n_on, _not_negative(n_sigma))
 
     def compute_upper_limit(self, n_sigma: Any = 3.0) -> Any:
         """The excess plus `compute_errp`; without counts ``n_sigma``^2 / 2, whatever the background (as gammapy)."""
-        return _call("cash_upper_limit", self.n_on, self.mu_bkg, n_sigma)
+        return _call("cash_upper_limit", self.n_on, self.mu_bkg, _not_negative(n_sigma))
 
     def n_sig_matching_significance(self, significance: Any) -> Any:
         """Excess over this background that has a given `sqrt_ts`; NaN where none has."""
@@ -152,7 +154,7 @@ class WStatCountsStatistic(CountsStatistic):
 
     ``mu_sig`` is a signal that is known already: `n_sig` and `sqrt_ts` are those of what exceeds it, 0 by default.
     `sqrt_ts` is then equation 17 of Li & Ma (1983). Errors and limits are roots of the profile likelihood statistic.
-    InputError for numbers that are not finite, or negative.
+    Quantities have no unit, or counts. InputError for numbers that are not finite, or negative.
     """
 
     n_on: Any
@@ -161,11 +163,14 @@ class WStatCountsStatistic(CountsStatistic):
     mu_sig: Any
 
     def __init__(self, n_on: Any, n_off: Any, alpha: Any, mu_sig: Any = None):
-        given = _broadcast(n_on, n_off, alpha, 0.0 if mu_sig is None else mu_sig)
+        signal = 0.0 if mu_sig is None else mu_sig
+        given = _broadcast("WStatCountsStatistic", n_on=n_on, n_off=n_off, alpha=alpha, mu_sig=signal)
         self.n_on, self.n_off, self.alpha, self.mu_sig = given
 
     def __check_init__(self):
         _check(self, "n_on", "n_off", "alpha")
+        if is_concrete(self.mu_sig) and not np.all(np.isfinite(self.mu_sig)):
+            raise InputError("WStatCountsStatistic: mu_sig must be finite, found NaN or infinite numbers.")
 
     @property
     def n_bkg(self):
@@ -199,11 +204,11 @@ class WStatCountsStatistic(CountsStatistic):
 
         The signal may be negative, as far as it goes with a background that makes up for it.
         """
-        return _call("wstat_errn", self.n_on, self.n_off, self.alpha, n_sigma)
+        return _call("wstat_errn", self.n_on, self.n_off, self.alpha, _not_negative(n_sigma))
 
     def compute_errp(self, n_sigma: Any = 1.0) -> Any:
         """Distance up to the signal whose statistic is ``n_sigma``^2 higher than that of the best."""
-        return _call("wstat_errp", self.n_on, self.n_off, self.alpha, n_sigma)
+        return _call("wstat_errp", self.n_on, self.n_off, self.alpha, _not_negative(n_sigma))
 
     def compute_upper_limit(self, n_sigma: Any = 3.0) -> Any:
         """The excess plus `compute_errp`."""
@@ -269,14 +274,24 @@ def _degrees(what: str, value: Any, df: Any) -> tuple[Any, Any]:
     return value, df
 
 
-def _broadcast(*arrays: Any) -> list[Any]:
+def _not_negative(n_sigma: Any) -> Any:
+    n_sigma = to_unit(n_sigma, "", "n_sigma")
+    if is_concrete(n_sigma) and (n_sigma is None or not np.all(np.asarray(n_sigma) >= 0)):
+        raise InputError(f"n_sigma must not be negative, found {n_sigma}.")
+    return n_sigma
+
+
+def _broadcast(what: str, **arrays: Any) -> list[Any]:
+    for name, values in arrays.items():
+        if values is None:
+            raise InputError(f"{what}: {name} is missing, expected numbers.")
+    given = [as_bins(values, f"{what}: {name}") for name, values in arrays.items()]
     try:
-        given = [frozen_array(a) for a in arrays]
         if all(isinstance(a, np.ndarray) for a in given):
             return [frozen_array(a) for a in np.broadcast_arrays(*given)]
         return list(jnp.broadcast_arrays(*given))
     except ValueError as error:
-        raise InputError(f"Counts and backgrounds of shapes {[np.shape(a) for a in arrays]} do not match.") from error
+        raise InputError(f"Counts and backgrounds of shapes {[np.shape(a) for a in given]} do not match.") from error
 
 
 def _check(statistic: Any, *names: str) -> None:

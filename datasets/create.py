@@ -1,9 +1,9 @@
 """Empty datasets: zeros on given axes and images, into which runs are stacked."""
 
+import inspect
 from typing import Any
 
 import numpy as np
-from astropy import units as u
 
 from .convert import edges_tev, to_unit
 from .edisp import EDispKernel
@@ -12,12 +12,13 @@ from .errors import InputError
 from .gti import GTI
 from .map_axis import MapAxis
 from .psf import PSFMap, RecoPSFMap
+from .response_grid import RESPONSE_PIXEL
 from .sky_geometry import SkyGeom
+from .suggestions import closest
 
-IRF_PIXEL = 0.2
-"""Size in deg of the pixels of responses."""
 RAD_EDGES = np.linspace(0, 0.66, 67)
 """Edges in deg of the bins in radius of point spread functions."""
+MAP_ARGUMENTS = ("binsz_irf", "rad_edges", "migra_edges", "reco_psf", "geom_psf", "geom_edisp")
 
 
 def empty_map(
@@ -27,7 +28,7 @@ def empty_map(
     energy_true_edges: Any = None,
     rad_edges: Any = None,
     migra_edges: Any = None,
-    binsz_irf: Any = IRF_PIXEL,
+    binsz_irf: Any = RESPONSE_PIXEL,
     reco_psf: bool = False,
     geom_psf: SkyGeom | None = None,
     geom_edisp: SkyGeom | None = None,
@@ -45,6 +46,7 @@ def empty_map(
     """
     if not isinstance(geom, SkyGeom):
         raise InputError(f"{cls.__name__}.create: geom must be a SkyGeom, found {type(geom).__name__}.")
+    _check_fields(cls, fields, MAP_ARGUMENTS)
     reco, true = _energies(cls, energy_edges, energy_true_edges)
     n_reco, n_true = reco.size - 1, true.size - 1
     geom_psf, geom_edisp = (coarse(geom, binsz_irf) if g is None else g for g in (geom_psf, geom_edisp))
@@ -65,6 +67,7 @@ def empty_map(
 
 def empty_spectrum(cls: Any, energy_edges: Any, energy_true_edges: Any = None, **fields: Any) -> Any:
     """A `SpectrumDataset` or `SpectrumDatasetOnOff` (``cls``) without events, exposure and time, see `empty_map`."""
+    _check_fields(cls, fields)
     reco, true = _energies(cls, energy_edges, energy_true_edges)
     given = {"exposure": np.zeros(true.size - 1), "edisp": EDispKernel.from_diagonal_response(true, reco)}
     return cls(reco, true, **_empty(cls, (reco.size - 1,)) | given | fields)
@@ -119,9 +122,16 @@ def _energies(cls: Any, energy_edges: Any, energy_true_edges: Any) -> tuple[np.n
 
 
 def _edges(axis: Any) -> Any:
-    if isinstance(axis, MapAxis):
-        return axis.edges
-    return axis if isinstance(axis, u.Quantity) else np.asarray(axis, float)
+    return axis.edges if isinstance(axis, MapAxis) else axis
+
+
+def _check_fields(cls: Any, fields: dict[str, Any], own: tuple[str, ...] = ()) -> None:
+    known = [*own, *inspect.signature(cls).parameters]
+    for name in fields:
+        if name not in known:
+            raise InputError(
+                f"{cls.__name__}.create: there is no argument {name!r}. {closest(name, known, 'arguments')}"
+            )
 
 
 def _centers(edges: np.ndarray) -> np.ndarray:

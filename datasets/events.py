@@ -10,7 +10,7 @@ from astropy.time import Time
 
 from ..kernels.sphere import lonlat_to_vector, vector_to_lonlat
 from ..kernels.time_scales import SECONDS_PER_DAY
-from .convert import is_concrete
+from .convert import is_concrete, to_unit
 from .counts_base import CountsBase
 from .errors import InputError
 from .events_response import blurred, dispersed
@@ -27,9 +27,22 @@ from .psf import RecoPSFMap
 from .sky_model import SkyModel, TemplateNPredModel
 from .statistic import WStatistic
 
+UNITS = {
+    "energy": "TeV",
+    "time": "s",
+    "lon": "deg",
+    "lat": "deg",
+    "energy_true": "TeV",
+    "lon_true": "deg",
+    "lat_true": "deg",
+}
+"""Columns of events that are numbers with a unit."""
+
 
 class EventList(eqx.Module):
     """Events, one entry each in arrays of shape (n_events,), in the order of their times.
+
+    Quantities are converted, bare numbers are in the units given here.
 
     ``energy``: TeV. ``time``: s after the reference of ``gti`` (MJD, TT). ``lon``, ``lat``: ICRS, deg; None for events
     of a spectrum, which have no direction. ``energy_true``, ``lon_true``, ``lat_true``: before the response acted, NaN
@@ -49,13 +62,16 @@ class EventList(eqx.Module):
     meta: Meta = eqx.field(default_factory=Meta)
 
     def __post_init__(self):
-        for name in ("energy", "time", "lon", "lat", "energy_true", "lon_true", "lat_true"):
-            setattr(self, name, frozen_array(getattr(self, name)))
-        self.mc_id = frozen_array(self.mc_id, int)
+        for name, unit in UNITS.items():
+            setattr(self, name, to_unit(getattr(self, name), unit, f"EventList: {name}"))
+        try:
+            self.mc_id = frozen_array(self.mc_id, int)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"EventList: mc_id must be whole numbers, found {str(self.mc_id)[:60]!r}.") from error
 
     def __check_init__(self):
         n = np.shape(self.energy)
-        for name in ("energy", "time", "lon", "lat", "energy_true", "lon_true", "lat_true", "mc_id"):
+        for name in (*UNITS, "mc_id"):
             value = getattr(self, name)
             if value is not None and (np.shape(value) != n or len(n) != 1):
                 raise InputError(f"EventList: {name} has shape {np.shape(value)}, expected one number an event, {n}.")
@@ -69,9 +85,15 @@ class EventList(eqx.Module):
         """The events of a slice, a mask or an array of indices."""
         if isinstance(chosen, int | np.integer):
             raise InputError("EventList: give a slice, a mask or an array of indices; fields are columns.")
+        try:
+            np.zeros(len(self))[chosen]
+        except (IndexError, TypeError, ValueError) as error:
+            raise InputError(
+                f"EventList: {error}. Expected a slice, a mask of shape ({len(self)},) or an array of indices."
+            ) from error
         columns = {
             name: None if getattr(self, name) is None else np.asarray(getattr(self, name))[chosen]
-            for name in ("energy", "time", "lon", "lat", "energy_true", "lon_true", "lat_true", "mc_id")
+            for name in (*UNITS, "mc_id")
         }
         return EventList(**columns, gti=self.gti, meta=self.meta)
 

@@ -28,6 +28,8 @@ COLUMNS = (
     ("MC_ID", "J", "mc_id", None),
 )
 """Columns of the table: name, FITS format, field of the event list, unit."""
+CARDS = ("OBS_ID", "TELESCOP", "INSTRUME", "OBJECT", "OBS_MODE", "RA_PNT", "DEC_PNT", "ALT_PNT", "AZ_PNT")
+"""Cards of the header that are read into the event list's ``meta`` and written from there."""
 
 
 def events_table(events: EventList) -> Any:
@@ -65,7 +67,8 @@ def write_events(events: EventList, filename: Any, overwrite: bool = False) -> N
 def read_events(filename: Any) -> EventList:
     """Read a GADF event list and its good time intervals (None where the file has no GTI table).
 
-    Times are converted to seconds after the reference of the intervals. Upper-case cards of the header are kept.
+    Times are converted to seconds after the reference of the intervals. Of the header ``meta`` keeps the cards
+    `CARDS`, LIVETIME (as ``livetime``), and the names of the models by MC_ID.
     """
     file = FitsFile(filename)
     table = file.table("EVENTS")
@@ -96,11 +99,10 @@ def read_events(filename: Any) -> EventList:
         names = {
             int(header[k]): str(header[f"MMN{k[3:]}"]) for k in header if k[:3] == "MID" and f"MMN{k[3:]}" in header
         }
-        kept = {
-            key: header[key]
-            for key in ("OBS_ID", "TELESCOP", "INSTRUME", "OBJECT", "RA_PNT", "DEC_PNT")
-            if key in header
-        }
+        kept = {key: header[key] for key in CARDS if key in header}
+        livetime = header.get("LIVETIME")
+        if isinstance(livetime, Real) and math.isfinite(livetime):
+            kept["livetime"] = u.Quantity(float(livetime), "s")
         return EventList(**fields, gti=gti, meta=Meta(kept | {"models": names}))
 
 
@@ -125,7 +127,7 @@ def _header(events: EventList) -> dict[str, Any]:
     meta, gti = events.meta, events.gti
     if "center" in meta:
         cards |= {"RA_PNT": float(meta["center"].ra.deg), "DEC_PNT": float(meta["center"].dec.deg)}
-    for key in ("OBS_ID", "TELESCOP", "INSTRUME", "OBJECT", "OBS_MODE", "RA_PNT", "DEC_PNT", "ALT_PNT", "AZ_PNT"):
+    for key in CARDS:
         value = meta.get(key)
         value = value.value if isinstance(value, u.Quantity) else value
         if np.ndim(value) == 0 and isinstance(value, str | Real):

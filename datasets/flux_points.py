@@ -188,7 +188,12 @@ class FluxPoints(eqx.Module):
         return self.meta.get("SED_TYPE", "likelihood")
 
     def replace(self, **changes: Any) -> "FluxPoints":
-        """A copy with changed fields."""
+        """A copy with changed fields. Limits that were told from others (see ``is_ul``) are told from the new ones."""
+        sources = {"norm", "norm_ul", "ts", "sqrt_ts", "success"}
+        if "is_ul" not in changes and sources & set(changes):
+            known = all(is_concrete(v) for v in (self.is_ul, self.norm, self.norm_ul, self.ts, self.sqrt_ts))
+            if known and np.array_equal(self.is_ul, self._limits()):
+                changes["is_ul"] = None
         return dataclasses.replace(self, **changes)
 
     def reference(self, kind: str) -> Any:

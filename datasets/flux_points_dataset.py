@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 
-from .convert import is_concrete, to_unit
+from .convert import is_concrete, number_in
 from .counts_base import EDGE_TOLERANCE, as_mask
 from .dataset import Dataset, dnde
 from .errors import InputError
 from .flux_points import FluxPoints
-from .flux_points_statistic import STATISTICS, PointsProgram, PointsStatistic
+from .flux_points_statistic import STATISTICS, PointsProgram, PointsStatistic, require_errors
 from .gti import GTI
 from .meta import Meta
 from .sky_model import SkyModel
@@ -75,6 +75,8 @@ class FluxPointsDataset(Dataset):
                     f"FluxPointsDataset: {name} has shape {np.shape(mask)}, expected {self.data_shape}, one per point."
                 )
         if is_concrete(self.data.norm):
+            if is_concrete(self.data.is_ul):
+                require_errors(self.data, self.stat_type)
             self._data_arrays()
 
     @property
@@ -97,9 +99,9 @@ class FluxPointsDataset(Dataset):
 
     @property
     def energy_edges(self) -> Any:
-        """Smallest and largest energy in between, in TeV, (n + 1,): lower ends of the bins and the last upper one.
+        """Edges of bins around the points in TeV, (n + 1,): the lower end of each bin, and the upper end of the last.
 
-        Points without bins have logarithmic middles.
+        Points without bins have edges half way to the next point in ln E; a single one has its own energy twice.
         """
         if self.data.energy_min is not None:
             return np.append(np.asarray(self.data.energy_min), np.asarray(self.data.energy_max)[-1])
@@ -138,8 +140,8 @@ class FluxPointsDataset(Dataset):
 
     def energy_mask(self, energy_min: Any = None, energy_max: Any = None) -> np.ndarray:
         """Points whose bin, or reference energy if there are no bins, is wholly inside [energy_min, energy_max]."""
-        low = -np.inf if energy_min is None else float(to_unit(energy_min, "TeV", "energy_min"))
-        high = np.inf if energy_max is None else float(to_unit(energy_max, "TeV", "energy_max"))
+        low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
+        high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
         points = self.data
         bottom, top = (points.energy_ref if e is None else e for e in (points.energy_min, points.energy_max))
         inside = np.asarray(bottom) >= low * (1 - EDGE_TOLERANCE)

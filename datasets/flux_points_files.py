@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
 
 from .errors import InputError
 from .files import as_path, existing, read_bytes, write_files
@@ -74,7 +75,10 @@ def table_bytes(table: Any, gti: GTI | None, path: Path) -> bytes:
         stream = io.StringIO()
         table.write(stream, format="ascii.ecsv")
         return stream.getvalue().encode()
-    hdu = fits.BinTableHDU(table, name=HDUS[0])
+    with warnings.catch_warnings():
+        # gammapy's name of the threshold of limits is longer than FITS has names
+        warnings.simplefilter("ignore", VerifyWarning)
+        hdu = fits.BinTableHDU(table, name=HDUS[0])
     return to_bytes([hdu] if gti is None else [hdu, gti_hdu(gti)])
 
 

@@ -192,6 +192,21 @@ def column(points: Any, name: str, xp: Any) -> Any:
     return xp.full(np.shape(points.norm), np.nan) if values is None else xp.asarray(values)
 
 
+def require_errors(points: Any, stat_type: str) -> None:
+    """Raise an `InputError` where measured points have no column at all that says how well they are known."""
+    measured = np.isfinite(np.asarray(points.norm)) & ~np.asarray(points.is_ul)
+    sides = points.norm_errn is not None and points.norm_errp is not None
+    if stat_type == "profile" or points.norm_err is not None or sides or not measured.any():
+        return
+    stem = "norm" if points.sed_type == "likelihood" else points.sed_type
+    unread = points.meta.get("unread", ())
+    raise InputError(
+        f"FluxPointsDataset: stat_type {stat_type!r} needs errors: {stem}_err, or {stem}_errp and {stem}_errn, and the "
+        f"flux points have neither."
+        + (f" Columns that were not read: {', '.join(unread)}. Rename the one that is meant." if unread else "")
+    )
+
+
 def require_positive(values: Any, used: Any, what: str) -> None:
     """Raise an `InputError` where a number that divides is not positive."""
     if not isinstance(values, np.ndarray):

@@ -41,12 +41,21 @@ def points_from(table: Any, sed_type: str | None, reference_model: Any, gti: GTI
     ``reference_model``, by default a power law of index 2; in a likelihood table by ref_dnde, ref_flux and ref_eflux.
     """
     meta = dict(getattr(table, "meta", {}))
+    if not isinstance(table, Mapping) and not hasattr(table, "colnames"):
+        raise InputError(
+            f"Flux points: found {type(table).__name__}, expected a table, or a mapping of names to Quantities."
+        )
     names = list(table.keys() if isinstance(table, Mapping) else table.colnames)
     where = "Flux points"
     for column, what in (("time_min", "a light curve"), ("x_min", "a flux profile along a line")):
         if column in names:
             raise InputError(f"{where}: the column {column} says {what}. Take one spectrum out of the table.")
     kind = sed_type or meta.get("SED_TYPE") or _guess(names)
+    if kind is None:
+        raise InputError(
+            f"{where}: found the columns {', '.join(map(str, names)) or 'none'}; expected e_ref (or e_min and e_max) "
+            f"with one of {'; '.join(' and '.join(c) for c in REQUIRED.values())}. Rename the columns."
+        )
     if kind not in REQUIRED:
         raise InputError(
             f"{where}: the kind of table is {kind!r}, expected one of {', '.join(REQUIRED)}. Give sed_type=..."
@@ -59,6 +68,8 @@ def points_from(table: Any, sed_type: str | None, reference_model: Any, gti: GTI
             f"{where}: {', '.join(missing)} missing in a table of kind {kind!r}; there are "
             f"{', '.join(names) or 'none'}. Add them, or give the kind that it is: sed_type=..."
         )
+
+    _check_lengths(table, names, where)
 
     def energy(name):
         return _values(table, name, "TeV", where) if name in names else None
@@ -94,6 +105,9 @@ def points_from(table: Any, sed_type: str | None, reference_model: Any, gti: GTI
         rows = _values(table, "norm_scan", None, where)
         fields["norm_scan"] = rows if rows.ndim < 2 or len(rows) > 1 else rows[0]
     kept: dict[str, Any] = {"SED_TYPE": kind} | {key: meta[key] for key in KEPT_META if key in meta}
+    unread = tuple(name for name in names if name not in _known(kind))
+    if unread:
+        kept["unread"] = unread
     further = {name: np.array(_filled(table[name])) for name in FURTHER if name in names}
     if further:
         kept["columns"] = further
@@ -109,7 +123,7 @@ def table_of(points: FluxPoints, sed_type: str | None) -> Any:
     kind = sed_type or points.sed_type
     if kind not in REQUIRED:
         raise InputError(f"FluxPoints: sed_type must be one of {', '.join(REQUIRED)}, found {kind!r}.")
-    table = Table(meta={"SED_TYPE": kind} | {key: points.meta[key] for key in ("UL_CONF",) if key in points.meta})
+    table = Table(meta={"SED_TYPE": kind} | {key: points.meta[key] for key in KEPT_META if key in points.meta})
     table["e_ref"] = u.Quantity(np.asarray(points.energy_ref), "TeV")
     if points.energy_min is not None:
         table["e_min"] = u.Quantity(np.asarray(points.energy_min), "TeV")
@@ -133,6 +147,31 @@ def table_of(points: FluxPoints, sed_type: str | None) -> Any:
     if points.stat_scan is not None:
         table["norm_scan"], table["stat_scan"] = np.asarray(points.norm_scan), np.asarray(points.stat_scan)
     return table
+
+
+def _known(kind: str) -> set[str]:
+    """Columns that are read from a table of some kind, and the masks, which datasets read."""
+    stem = "norm" if kind == "likelihood" else kind
+    fluxes = {stem + suffix for suffix in SUFFIXES} | {f"ref_{name}" for name in ("dnde", "flux", "eflux", "e2dnde")}
+    further = {"e_ref", "e_min", "e_max", "is_ul", "stat_scan", "norm_scan", "mask_safe", "mask_fit"}
+    return fluxes | further | {*PER_POINT, *FURTHER}
+
+
+def _check_lengths(table: Any, names: list[str], where: str) -> None:
+    """Every column that is used has one entry per energy; `norm_scan` may be one row for all."""
+    used = set().union(*map(_known, REQUIRED)) - {"norm_scan", "mask_safe", "mask_fit"}
+    first = next(name for name in ("e_ref", "e_min") if name in names)
+    for name in (first, *(n for n in names if n in used)):
+        try:
+            shape = np.shape(table[name])
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{where}: the column {name} is no array of numbers: {error}.") from error
+        if not shape:
+            raise InputError(f"{where}: the column {name} is a single number, expected a list, one per point.")
+        if shape[0] != np.shape(table[first])[0]:
+            raise InputError(
+                f"{where}: the column {name} has {shape[0]} entries, and {first} has {np.shape(table[first])[0]}."
+            )
 
 
 def _guess(names: list[str]) -> str | None:

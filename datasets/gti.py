@@ -8,8 +8,8 @@ import numpy as np
 from astropy import units as u
 from astropy.time import Time
 
+from .convert import to_unit
 from .errors import InputError
-from .parameter import frozen_array
 
 REFERENCE = "2000-01-01T00:00:00"
 TOUCH = 1e-6
@@ -26,9 +26,9 @@ class GTI(eqx.Module):
     def __init__(self, start: Any, stop: Any, reference: Any = None):
         if reference is None:
             reference = Time(REFERENCE, scale="tt")
-        self.reference = frozen_array(reference.tt.mjd if isinstance(reference, Time) else reference)
-        self.start = frozen_array(start.to_value("s") if isinstance(start, u.Quantity) else start)
-        self.stop = frozen_array(stop.to_value("s") if isinstance(stop, u.Quantity) else stop)
+        mjd = reference.tt.mjd if isinstance(reference, Time) else reference
+        self.reference = to_unit(mjd, "d", "GTI: reference")
+        self.start, self.stop = to_unit(start, "s", "GTI: start"), to_unit(stop, "s", "GTI: stop")
 
     def __check_init__(self):
         start, stop = np.asarray(self.start), np.asarray(self.stop)

@@ -128,7 +128,7 @@ def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
 
 def _check_models(dataset: Any, on_off: bool, what: str, models: Sequence[Any]) -> None:
     fields = vars(dataset)
-    backgrounds = [m.name for m in models if isinstance(m, FoVBackgroundModel)]
+    backgrounds = [m.name for m in models if type(m) is FoVBackgroundModel]
     if len(backgrounds) > 1:
         raise InputError(f"{what}: one background model per dataset, found {', '.join(map(repr, backgrounds))}.")
     if backgrounds and on_off:
@@ -138,15 +138,17 @@ def _check_models(dataset: Any, on_off: bool, what: str, models: Sequence[Any]) 
         )
     if backgrounds and fields["background"] is None:
         raise InputError(f"{what}: the model {backgrounds[0]!r} scales a background that is missing.")
-    for model in models:
-        if isinstance(model, SkyModel) and model.temporal is not None:
+    sources = [m for m in models if type(m) is SkyModel]
+    is_map = bool(sources) and isinstance(dataset, MapBase)
+    for model in sources:
+        if model.temporal is not None:
             model.check_times(fields["gti"], what)
-        if isinstance(model, SkyModel) and not isinstance(dataset, MapBase):
+        if not is_map:
             model.check_spectrum()
-        elif isinstance(model, SkyModel) and model.spatial is None:
+        elif model.spatial is None:
             raise InputError(
                 f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
                 "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
             )
-    if fields["exposure"] is None and any(isinstance(m, SkyModel) and m.flags[0] for m in models):
+    if fields["exposure"] is None and any(m.flags[0] for m in sources):
         raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")

@@ -220,4 +220,5 @@ ParameterField = Parameter | Any
 
 
 def is_parameter(node: Any) -> TypeGuard[Parameter]:
-    return isinstance(node, Parameter)
+    # there are no subclasses, and isinstance on modules is slow
+    return type(node) is Parameter

@@ -30,14 +30,20 @@ class Program:
         inside = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
         return (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
 
-    def prepare(self, *args: Any) -> threading.Thread | None:
+    def lower(self, *args: Any) -> None:
+        """Trace it for these arguments, so that a call has only to compile."""
+        (self._quick if jax.default_backend() == "cpu" else self._plain).lower(*args)
+
+    def prepare(self, *args: Any, before: Callable[[], None] | None = None) -> threading.Thread | None:
         """Call it with these arguments in the background, for its compilation, if that has not been asked for before;
-        the running thread."""
+        the running thread. ``before`` is called first: two threads that trace hold each other up."""
         leaves, treedef = jax.tree.flatten(args[1:])
         key = (args[0], treedef, tuple((jax.numpy.shape(x), jax.numpy.result_type(x)) for x in leaves))
         if key in self._prepared:
             return None
         self._prepared.add(key)
+        if before is not None:
+            before()
         # not a daemon: ending the interpreter while XLA compiles is a crash
         thread = threading.Thread(target=self, args=args)
         thread.start()

@@ -67,7 +67,8 @@ def alpha_of_sum(n_off: np.ndarray, background: np.ndarray, on: np.ndarray, off:
     The background alpha n_off is conserved: alpha = sum(alpha_i n_i) / sum(n_i). Without off counts any alpha does, and
     the acceptances say what it is: sum(acceptance_i) / sum(acceptance_off_i), the ratio of the background events that
     are expected in the two regions if their rate is the same in all. So a bin's alpha depends on what was merged into
-    it and on nothing else: a sum of one bin is that bin, and neither the order nor further bins matter.
+    it and on nothing else: a sum of one bin is that bin, and neither the order nor further bins matter. (`stack` then
+    gives bins without off counts the mean alpha of all off counts, if there are any.)
     """
     return np.where(n_off > 0, ratio(background, n_off), ratio(on, off))
 

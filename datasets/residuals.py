@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..kernels.counts_statistic import cash_ts, signed_root, wstat_ts
+from .counts_base import CountsBase
 from .errors import InputError
 from .models import Models
 from .npred import background, npred_signal
@@ -28,8 +29,14 @@ def residuals(dataset: Any, models: Any = (), method: str = "diff", name: str | 
 
     NaN outside the mask. A bin without counts in which nothing is predicted has residual 0; with counts the two ratios
     are infinite there. Negative predictions have no square root: NaN. Pure: jit and vmap work. ``name`` is the name of
-    the dataset, for models with ``datasets_names``.
+    the dataset, for models with ``datasets_names``. Flux points have methods of their own, see
+    `FluxPointsDataset.residuals`.
     """
+    holds_counts = isinstance(dataset, CountsBase)
+    if not holds_counts and hasattr(dataset, "residuals"):
+        return dataset.residuals(models, method, name)
+    if not holds_counts:
+        raise InputError(f"residuals: found {type(dataset).__name__}, expected one dataset: datasets['name'].")
     if method not in METHODS:
         raise InputError(f"residuals: found method {method!r}, expected one of {', '.join(map(repr, METHODS))}.")
     signal = npred_signal(dataset, models, name)

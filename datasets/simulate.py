@@ -21,34 +21,45 @@ def fake(key: Any, dataset: Counts, models: Any = (), name: str | None = None, *
     background expected in the on region, one number per bin, by default the estimate alpha n_off from the present off
     counts. ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
     """
-    if not isinstance(dataset, CountsBase):
-        raise InputError(f"fake: found {type(dataset).__name__}, expected one dataset of counts: datasets['name'].")
+    _check_dataset(dataset, "fake")
     if not isinstance(dataset, WStatistic):
         expected = npred(dataset, models, name)
-        _check_expected(expected, "npred")
+        _check_expected(expected, "fake")
         return _with_counts(dataset, counts=_poisson(key, expected))
-    signal, background, off = _on_off_expected(dataset, models, name, npred_background)
+    signal, background, off = _on_off_expected(dataset, models, name, npred_background, "fake")
     on_key, off_key = jax.random.split(key)
     return _with_counts(dataset, counts=_poisson(on_key, signal + background), counts_off=_poisson(off_key, off))
 
 
 def asimov(dataset: Counts, models: Any = (), name: str | None = None, *, npred_background: Any = None) -> Any:
     """The dataset with counts equal to their expectation, as `fake` without the noise."""
+    _check_dataset(dataset, "asimov")
     if not isinstance(dataset, WStatistic):
-        return _with_counts(dataset, counts=npred(dataset, models, name))
-    signal, background, off = _on_off_expected(dataset, models, name, npred_background)
+        expected = npred(dataset, models, name)
+        _check_expected(expected, "asimov")
+        return _with_counts(dataset, counts=expected)
+    signal, background, off = _on_off_expected(dataset, models, name, npred_background, "asimov")
     return _with_counts(dataset, counts=signal + background, counts_off=off)
 
 
-def _on_off_expected(dataset: Any, models: Any, name: str | None, npred_background: Any) -> tuple[Any, Any, Any]:
+def _check_dataset(dataset: Any, what: str) -> None:
+    if not isinstance(dataset, CountsBase):
+        raise InputError(f"{what}: found {type(dataset).__name__}, expected one dataset of counts: datasets['name'].")
+
+
+def _on_off_expected(
+    dataset: Any, models: Any, name: str | None, npred_background: Any, what: str
+) -> tuple[Any, Any, Any]:
     signal = npred_signal(dataset, Models(models), name)
     background = dataset.background if npred_background is None else npred_background
     if background is None:
-        raise InputError("fake: an on/off dataset without off counts needs npred_background, the expected background.")
+        raise InputError(
+            f"{what}: an on/off dataset without off counts needs npred_background, the expected background."
+        )
     background = jnp.broadcast_to(jnp.asarray(background), signal.shape)
     alpha = jnp.asarray(dataset.alpha)
     off = jnp.where(alpha > 0, background / jnp.where(alpha > 0, alpha, 1.0), 0.0)
-    _check_expected(signal + background, "npred")
+    _check_expected(signal + background, what)
     return signal, background, off
 
 
@@ -58,7 +69,7 @@ def _check_expected(expected: Any, what: str) -> None:
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(
-                f"fake: {what} must be finite and not negative, found {float(expected[first])} in bin "
+                f"{what}: npred must be finite and not negative, found {float(expected[first])} in bin "
                 f"{', '.join(map(str, first))}."
             )
 

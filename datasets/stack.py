@@ -54,6 +54,8 @@ def stack(datasets: Datasets | Mapping[str, Any] | Iterable[Any], geom: SkyGeom 
 
 def stack_onto(dataset: Any, other: Any) -> Any:
     """`stack` of two datasets on the image of the first, of which the other may be a cutout."""
+    if not isinstance(other, TYPES):
+        raise InputError(f"stack: found {type(other).__name__}, expected a dataset: a {type(dataset).__name__}.")
     return stack_named([("self", dataset), ("other", other)], getattr(dataset, "geom", None))
 
 

@@ -29,6 +29,7 @@ from .edisp_map import EDisp, EDispKernelMap, EDispMap
 from .errors import InputError
 from .map_axis import MATCH
 from .psf import PSFKernel, PSFMap, RecoPSFMap
+from .reshape_sums import ratio
 from .response_grid import Shares, response_grid
 from .sky_geometry import SkyGeom
 from .stack_geom import image_around
@@ -158,7 +159,7 @@ def stack_matrix(parts: Sequence[Part], union: np.ndarray) -> EDispKernel | None
         matrix = np.asarray(_as_matrices(part.dataset.edisp, dataset).values)[..., 0, 0]
         weighted += part.exposure[:, None] * part.safe * matrix
         total += part.exposure
-    return EDispKernel(_ratio(weighted, total[:, None]))
+    return EDispKernel(ratio(weighted, total[:, None]))
 
 
 def require_same(what: str, first: str, values: Any, other: str, others: Any) -> None:
@@ -276,7 +277,7 @@ def _average(
         weight = exposure * here
         weighted[place] += weight[:, None] * mask * np.asarray(irf.values, dtype=float)
         total[place] += weight
-    return _ratio(weighted, total[:, None]), total
+    return ratio(weighted, total[:, None]), total
 
 
 def _ranks(part: Part, start: tuple[int, int] | None, share: Shares) -> np.ndarray:
@@ -292,7 +293,3 @@ def _ranks(part: Part, start: tuple[int, int] | None, share: Shares) -> np.ndarr
 def _place(start: tuple[int, int] | None, own: SkyGeom) -> tuple[Any, ...]:
     (y, x), (ny, nx) = start or (0, 0), own.shape
     return ..., slice(y, y + ny), slice(x, x + nx)
-
-
-def _ratio(weighted: np.ndarray, total: np.ndarray) -> np.ndarray:
-    return np.where(total > 0, weighted / np.where(total > 0, total, 1.0), 0.0)

@@ -167,17 +167,48 @@ def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
     for field, content in vars(model).items():
         object.__setattr__(copy, field, content)
     for part, content, foreign in _parts(model):
+        flat = None if foreign else _only_parameters(content)
+        if flat is not None:
+            # what thousands of background models are: taking trees apart is slow
+            fields = {name: _with_number(p, *next(given)) for name, p in flat.items()}
+            object.__setattr__(copy, part, _copied(content, fields))
+            continue
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
-        new = []
+        new: list[Any] = []
         for leaf in leaves:
             if is_parameter(leaf):
-                value, error = next(given)
-                leaf_treedef = jax.tree_util.tree_structure(leaf)
-                values = [frozen_array(np.reshape(value, ())), frozen_array(np.reshape(error, ()))]
-                new.append(jax.tree_util.tree_unflatten(leaf_treedef, values))
+                new.append(_with_number(leaf, *next(given)))
             elif foreign and eqx.is_inexact_array(leaf):
                 new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
             else:
                 new.append(leaf)
         object.__setattr__(copy, part, jax.tree_util.tree_unflatten(treedef, new))
     return type(model).settled(copy)
+
+
+def _with_number(parameter: Parameter, value: Any, error: Any) -> Parameter:
+    return _copied(
+        parameter, {"value": frozen_array(np.reshape(value, ())), "error": frozen_array(np.reshape(error, ()))}
+    )
+
+
+def _copied(node: Any, changes: dict[str, Any]) -> Any:
+    """A copy of a module with changed fields, which nothing checks again."""
+    copy = object.__new__(type(node))
+    vars(copy).update(vars(node))
+    vars(copy).update(changes)
+    return copy
+
+
+def _only_parameters(content: Any) -> dict[str, Parameter] | None:
+    """The leaves of a module by name, if they are parameters and all of them its own fields."""
+    if not isinstance(content, eqx.Module):
+        return None
+    fields = vars(content)
+    found = {name: fields[name] for name in _leaf_fields(type(content))}
+    return found if all(type(value) is Parameter for value in found.values()) else None
+
+
+@lru_cache(maxsize=256)
+def _leaf_fields(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(kind) if not f.metadata.get("static", False))

@@ -33,8 +33,7 @@ def minimise(
     ``progress(iterations, stat, edm)`` is called about once an iteration if given.
     """
     state = initial_state(spec, theta)
-    dtype = state.stat.dtype
-    tolerance_, most = np.asarray(tolerance, dtype), max_iterations + 1
+    tolerance_, most = np.asarray(tolerance, state.stat.dtype), max_iterations + 1
     limit = min(PATIENCE, most) if progress is None else 1
     newton, resume = False, PATIENCE
     near = NEAR * sum(np.size(leaf) for leaf in jax.tree.leaves(theta))
@@ -54,6 +53,12 @@ def minimise(
     if int(state.status) == RUNNING:
         state = state._replace(status=np.asarray(MAX_ITERATIONS))
     return state, float(constant)
+
+
+def lower_scoring(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> None:
+    """Trace what `minimise` calls first."""
+    state = initial_state(spec, theta)
+    run_scoring.lower(spec, arrays, state, np.asarray(0.0, state.stat.dtype), np.asarray(0))
 
 
 def _towards_newton(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring) -> Scoring:

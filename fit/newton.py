@@ -1,6 +1,6 @@
 """Newton steps for fits on which scoring is slow.
 
-Scoring converges linearly, at a rate that is the relative difference between the expected and the exact curvature: where
+Scoring converges linearly, at a rate that is the relative difference of the expected and the exact curvature: where
 counts are few, as for backgrounds of single runs, that is many steps. Near the minimum, steps with the exact curvature
 converge quadratically instead. Where the exact curvature of a dataset's local parameters is not positive, or far below
 the expected one, it is lifted to a share of that, so that steps go downhill.
@@ -58,7 +58,7 @@ def newton_step(
 
 
 def _in_logs(normal: Normal, factor: Theta, logs: Theta | None) -> Normal:
-    """Normal equations in the logarithms of some parameters: ``factor`` is dx / dt; where ``logs``, d2x / dt2 = x too."""
+    """Normal equations in logarithms of parameters: ``factor`` is dx / dt; where ``logs``, d2x / dt2 = x too."""
 
     def diagonal(slope, where):
         return jnp.zeros_like(slope) if logs is None else jnp.where(where, slope, 0.0)

@@ -233,7 +233,8 @@ _exact_normal, _exact_normal_of_maps = Program(exact_normal), Program(exact_norm
 
 
 def compiled_exact_normal(spec: ProblemSpec) -> Program:
-    """The program of `exact_normal`. It runs once a fit: for maps it takes longer to compile than ever to run."""
+    """The program of `exact_normal`. It runs once in most fits, so that for maps compiling it well costs more than it
+    saves."""
     return _exact_normal_of_maps if any(isinstance(g.make, MapProgram) for g in spec.groups) else _exact_normal
 
 

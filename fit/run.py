@@ -1,6 +1,7 @@
 """The fit: choose a method, run it, attach errors."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import jax
@@ -15,6 +16,7 @@ from ..datasets.spatial_sizes import fits_in
 from ..kernels.sphere import lonlat_to_vector
 from .covariance import Curvature, curvature
 from .methods import run_minuit, run_optax, run_scoring_method
+from .minimise import lower_scoring
 from .outcome import Outcome
 from .problem import Problem, compiled_exact_normal, from_free, make_problem
 from .result import FitResult
@@ -83,13 +85,15 @@ def fit(
     def run(problem: Problem) -> Outcome:
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)
-        ahead = (
-            None
-            if len(problem.datasets) > AHEAD_DATASETS
-            else compiled_exact_normal(problem.spec).prepare(
-                problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(problem.start(), precision))
+        ahead = None
+        if len(problem.datasets) <= AHEAD_DATASETS:
+            start = from_free(problem.arrays, np.asarray(problem.start(), precision))
+            ahead = compiled_exact_normal(problem.spec).prepare(
+                problem.spec,
+                problem.arrays,
+                start,
+                before=partial(lower_scoring, problem.spec, problem.arrays, start) if method == "scoring" else None,
             )
-        )
         try:
             if is_optax:
                 return run_optax(problem, method, steps, tolerance, progress)
@@ -103,7 +107,9 @@ def fit(
     problem = make_problem(datasets, models)
     outcome = run(problem)
     iterations, evaluations = outcome.iterations, outcome.evaluations
-    for _ in range(MOST_REFRESHES):
+    # only sources with a place can have left it
+    placed = any(isinstance(m, SkyModel) and m.spatial is not None for m in problem.models)
+    for _ in range(MOST_REFRESHES if placed else 0):
         fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free))
         if not moved(problem.datasets, problem.models, fitted):
             break

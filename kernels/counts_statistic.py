@@ -47,7 +47,7 @@ def signed_root(ts: Bins, excess: Bins) -> Bins:
 
 
 def one_sided_p_value(ts: Bins) -> Bins:
-    """Chance of a test statistic above ``ts`` and an excess: half the tail of chi2 with one degree of freedom."""
+    """Half the tail of chi2 with one degree of freedom above ``ts``, whatever the sign of the excess that gave it."""
     return erfc(jnp.sqrt(ts / 2)) / 2
 
 

@@ -221,3 +221,41 @@ def test_of_datasets():
 def test_bad_input(make, message):
     with pytest.raises(gj.InputError, match=message):
         make()
+
+
+def test_units_of_counts():
+    import astropy.units as u
+
+    plain = gj.WStatCountsStatistic([5, 7], 12, 0.1, 1.0)
+    given = gj.WStatCountsStatistic([5, 7] * u.ct, 1200 * u.percent, 10 * u.percent, 1 * u.ct)
+    for name in ("n_on", "n_off", "alpha", "mu_sig", "n_sig"):
+        np.testing.assert_allclose(getattr(given, name), getattr(plain, name), rtol=1e-15)
+    with pytest.raises(gj.InputError, match="CashCountsStatistic: mu_bkg: found unit 's'"):
+        gj.CashCountsStatistic(3, 2 * u.s)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("a", 1, 0.1), "WStatCountsStatistic: n_on: found 'a', expected numbers"),
+        ((1, None, 0.1), "WStatCountsStatistic: n_off is missing"),
+        ((1, 1, 0.1, np.nan), "WStatCountsStatistic: mu_sig must be finite"),
+    ],
+)
+def test_no_counts(arguments, message):
+    with pytest.raises(gj.InputError, match=message):
+        gj.WStatCountsStatistic(*arguments)
+
+
+@pytest.mark.parametrize("n_sigma", [-1.0, np.nan, [1.0, -2.0]])
+def test_negative_n_sigma(n_sigma):
+    for statistic in (gj.CashCountsStatistic(3, 2.0), gj.WStatCountsStatistic(3, 2, 0.5)):
+        for method in ("compute_errn", "compute_errp", "compute_upper_limit"):
+            with pytest.raises(gj.InputError, match="n_sigma must not be negative"):
+                getattr(statistic, method)(n_sigma)
+
+
+def test_p_value_of_a_deficit():
+    deficit = gj.CashCountsStatistic(3, 9.0)
+    assert float(deficit.sqrt_ts) < 0
+    assert float(deficit.p_value) == pytest.approx(stats.chi2.sf(float(deficit.ts), 1) / 2, rel=1e-12)

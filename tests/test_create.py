@@ -84,3 +84,18 @@ def test_bad_input():
             gj.MapDataset.create(GEOM, EDGES, binsz_irf=bad)
     with pytest.raises(InputError, match=r"migra_edges go from 2 to 5, expected a range around 1"):
         gj.MapDataset.create(GEOM, EDGES, migra_edges=[2, 3, 5])
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"binsz": 0.1}, "MapDataset.create: there is no argument 'binsz'. Did you mean 'binsz_irf'"),
+        ({"rad_edges": ["a", "b"]}, "rad_edges: found"),
+        ({"energy_true_edges": "a"}, "energy_true_edges: found 'a'"),
+    ],
+)
+def test_unknown_arguments_and_wrong_text(fields, message):
+    with pytest.raises(InputError, match=message):
+        gj.MapDataset.create(GEOM, [1, 2], **fields)
+    with pytest.raises(InputError, match=r"SpectrumDataset.create: there is no argument 'binsz'"):
+        gj.SpectrumDataset.create([1, 2], binsz=0.1)

@@ -196,3 +196,22 @@ def test_bad_input(scene):
         gj.EventList([1.0, 2.0], [0.0], GTI)
     with pytest.raises(gj.InputError, match="lon and lat belong together"):
         gj.EventList([1.0], [0.0], GTI, lon=[1.0])
+
+
+def test_units_of_columns():
+    import astropy.units as u
+
+    events = gj.EventList(
+        [1000, 2000] * u.GeV, [1, 2] * u.min, GTI, lon=[180, 90] * u.arcmin, lat=[0.5, 1] * u.deg, energy_true=[1.0, 2]
+    )
+    np.testing.assert_allclose(events.energy, [1, 2], rtol=1e-15)
+    np.testing.assert_allclose(events.time, [60, 120], rtol=1e-15)
+    np.testing.assert_allclose(events.lon, [3, 1.5], rtol=1e-15)
+    with pytest.raises(gj.InputError, match="EventList: energy: found unit 's'"):
+        gj.EventList([1.0] * u.s, [1.0], GTI)
+    with pytest.raises(gj.InputError, match="EventList: mc_id must be whole numbers"):
+        gj.EventList([1.0], [1.0], GTI, mc_id=["a"])
+    assert len(events[np.array([True, False])]) == 1
+    for chosen in (np.array([True, False, True]), [7], "energy"):
+        with pytest.raises(gj.InputError, match=r"EventList: .* a mask of shape \(2,\)"):
+            events[chosen]

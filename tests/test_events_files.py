@@ -100,3 +100,15 @@ def test_bad_files(events, tmp_path):
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "cut.fits", overwrite=True)
     with pytest.raises(gj.InputError, match="the column ENERGY is missing"):
         gj.EventList.read(tmp_path / "cut.fits")
+
+
+def test_observation_survives(events, tmp_path):
+    cards = {"OBS_MODE": "WOBBLE", "ALT_PNT": 71.5, "AZ_PNT": 12.0, "TELESCOP": "CTAO"}
+    first, second = tmp_path / "first.fits", tmp_path / "second.fits"
+    gj.EventList(events.energy, events.time, GTI, meta=events.meta.updated(**cards)).write(first)
+    gj.EventList.read(first).write(second)
+    header = fits.getheader(second, "EVENTS")
+    # 1700 s of 1790 s
+    assert header["LIVETIME"] == 1700.0 and header["ONTIME"] == 1790.0
+    assert header["DEADC"] == pytest.approx(1700 / 1790, rel=1e-12)
+    assert {key: header[key] for key in cards} == cards

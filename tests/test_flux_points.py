@@ -115,3 +115,12 @@ def test_bad_input(make, message):
 def test_unknown_attributes():
     with pytest.raises(AttributeError, match=r"no attribute 'dnde_extra'"):
         _ = cases.points().dnde_extra
+
+
+def test_replace_tells_limits_again():
+    points = gj.FluxPoints([1.0, 2.0], [1.0, np.nan], [1e-12, 1e-13], norm_err=[0.1, 0.1])
+    np.testing.assert_array_equal(points.is_ul, [False, True])
+    np.testing.assert_array_equal(points.replace(norm=[np.nan, 2.0]).is_ul, [True, False])
+    # what was stated, stays
+    stated = points.replace(is_ul=[True, True])
+    np.testing.assert_array_equal(stated.replace(norm=[1.0, 2.0]).is_ul, [True, True])

@@ -356,3 +356,23 @@ def test_info():
 def test_bad_input(make, message):
     with pytest.raises(gj.InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("stat_type", ["chi2", "distrib"])
+def test_errors_under_another_name(stat_type):
+    unit = u.Unit("TeV-1 s-1 cm-2")
+    columns = {"e_ref": [1, 2] * u.TeV, "dnde": [2e-12, 1e-12] * unit, "dnde_error": [1e-13, 1e-13] * unit}
+    points = gj.FluxPoints.from_table(columns)
+    with pytest.raises(gj.InputError, match=r"dnde_err, or dnde_errp and dnde_errn.*not read: dnde_error"):
+        gj.FluxPointsDataset(points, stat_type=stat_type)
+    columns["dnde_err"] = columns.pop("dnde_error")
+    assert gj.FluxPointsDataset(gj.FluxPoints.from_table(columns), stat_type=stat_type).mask_valid.all()
+
+
+def test_fit_range_from_text():
+    dataset = cases.dataset()
+    np.testing.assert_array_equal(
+        dataset.with_mask_fit(energy_min="1000 GeV").mask_fit, dataset.with_mask_fit(energy_min=1.0).mask_fit
+    )
+    with pytest.raises(gj.InputError, match="energy_max: found 'high'"):
+        dataset.with_mask_fit(energy_max="high")

@@ -114,3 +114,11 @@ def test_bad_files(tmp_path):
     table.write(tmp_path / "mask.fits", overwrite=True)
     with pytest.raises(gj.InputError, match=r"mask.fits: .*mask_safe has shape \(12, 2\), expected \(12,\)"):
         gj.FluxPointsDataset.read(tmp_path / "mask.fits")
+
+
+@pytest.mark.parametrize("name", ["points.fits", "points.ecsv"])
+def test_threshold_of_limits_survives(name, tmp_path):
+    points = cases.points(meta=gj.Meta({"sqrt_ts_threshold_ul": 2.5, "UL_CONF": 0.95}))
+    points.write(tmp_path / name)
+    back = gj.FluxPoints.read(tmp_path / name)
+    assert back.meta["sqrt_ts_threshold_ul"] == 2.5 and back.meta["UL_CONF"] == 0.95

@@ -107,7 +107,7 @@ def changed(**columns):
         (lambda: gj.FluxPoints.from_table(changed(e_ref=None, e_min=None)), r"e_ref \(or e_min and e_max\) missing"),
         (lambda: gj.FluxPoints.from_table(changed(), sed_type="flux"), r"flux missing in a table of kind 'flux'"),
         (lambda: gj.FluxPoints.from_table(changed(), sed_type="sed"), r"kind of table is 'sed', expected one of"),
-        (lambda: gj.FluxPoints.from_table({"a": [1.0]}), r"kind of table is None"),
+        (lambda: gj.FluxPoints.from_table({"a": [1.0]}), r"found the columns a; expected e_ref"),
         (lambda: gj.FluxPoints.from_table(changed(dnde=np.ones(N))), r"unit of dnde: found none, expected .*'TeV-1"),
         (lambda: gj.FluxPoints.from_table(changed(dnde_err=np.ones(N) * u.m)), r"unit of dnde_err: found 'm'"),
         (lambda: gj.FluxPoints.from_table(changed(e_ref=np.ones(N) * u.s)), r"unit of e_ref: found 's'"),
@@ -121,3 +121,28 @@ def changed(**columns):
 def test_bad_tables(make, message):
     with pytest.raises(gj.InputError, match=message):
         make()
+
+
+DNDE = u.Unit("TeV-1 s-1 cm-2")
+
+
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ([1, 2], "found list, expected a table"),
+        ({"e_ref": 1 * u.TeV, "dnde": 1e-12 * DNDE}, "column e_ref is a single number"),
+        ({"e_ref": [1, 2] * u.TeV, "dnde": [1e-12] * DNDE}, "column dnde has 1 entries, and e_ref has 2"),
+        (
+            {"e_ref": [1, 2] * u.TeV, "dnde": [1e-12, 1e-12] * DNDE, "dnde_err": 1e-13 * DNDE},
+            "column dnde_err is a single number",
+        ),
+        (
+            {"e_ref": [1, 2] * u.TeV, "dnde": [1e-12, 1e-12] * DNDE, "sqrt_ts": [3.0, 2.0, 1.0]},
+            "column sqrt_ts has 3 entries, and e_ref has 2",
+        ),
+        ({"energy": [1] * u.TeV, "dnde": [1] * DNDE}, "found the columns energy, dnde; expected e_ref"),
+    ],
+)
+def test_columns_that_do_not_fit(table, message):
+    with pytest.raises(gj.InputError, match=message):
+        gj.FluxPoints.from_table(table)

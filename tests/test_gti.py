@@ -106,3 +106,9 @@ def test_round_trip_is_exact():
 def test_bad_tables(changes, text):
     with pytest.raises(InputError, match=rf"x\.fits\[GTI\].*{text}"):
         read_gti(table(**changes))
+
+
+@pytest.mark.parametrize("start, stop", [(["a"], ["b"]), ([0] * u.m, [1] * u.m), (None, [1.0]), ([0.0], "b")])
+def test_no_times(start, stop):
+    with pytest.raises(InputError, match=r"^GTI: "):
+        GTI(start, stop)

@@ -65,3 +65,15 @@ def test_bad_input():
         gj.residuals(known(), SOURCE, "ratio")
     with pytest.raises(gj.InputError, match="no counts or no off counts"):
         gj.residuals(known(counts=None), SOURCE)
+
+
+def test_flux_points():
+    energy = np.array([1.0, 2.0, 4.0])
+    points = gj.FluxPoints(energy, [2.0, 1.5, 1.0], 1e-11 * energy**-2, norm_err=[0.1, 0.1, 0.1])
+    dataset = gj.FluxPointsDataset(points)
+    np.testing.assert_allclose(gj.residuals(dataset, SOURCE, "diff/model"), [1.0, 0.5, 0.0], atol=1e-12)
+    np.testing.assert_allclose(gj.residuals(dataset, SOURCE, "diff/sigma"), [10.0, 5.0, 0.0], atol=1e-10)
+    with pytest.raises(gj.InputError, match="method must be 'diff', 'diff/model' or 'diff/sigma'"):
+        gj.residuals(dataset, SOURCE, "significance")
+    with pytest.raises(gj.InputError, match="residuals: found int"):
+        gj.residuals(5, SOURCE)

@@ -144,3 +144,15 @@ def test_ten_thousand_simulations_in_one_call():
 def test_datasets_without_counts_are_an_error():
     with pytest.raises(gj.InputError, match="fake: found Datasets, expected one dataset of counts"):
         gj.fake(jax.random.key(0), gj.Datasets({"a": known()}), MODELS)
+
+
+def test_asimov_refuses_what_fake_does():
+    points = gj.FluxPointsDataset(gj.FluxPoints([1.0, 2.0], [1.0, 1.0], [1e-12, 1e-13], norm_err=[0.1, 0.1]))
+    with pytest.raises(gj.InputError, match=r"^asimov: found FluxPointsDataset"):
+        gj.asimov(points, MODELS)
+    with pytest.raises(gj.InputError, match=r"^asimov: an on/off dataset without off counts"):
+        gj.asimov(on_off(), MODELS)
+    negative = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(amplitude=-1e-9), name="source")])
+    for dataset, options in ((known(), {}), (on_off(), {"npred_background": BACKGROUND})):
+        with pytest.raises(gj.InputError, match=r"^asimov: npred must be finite and not negative"):
+            gj.asimov(dataset, negative, **options)

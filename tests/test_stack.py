@@ -387,7 +387,7 @@ def test_other_bad_input():
         gj.Datasets({"a": spectrum, "b": image}).stack_reduce()
     with pytest.raises(InputError, match="dataset 'b' is a EDispKernel, expected one of SpectrumDataset, Spectrum"):
         gj.Datasets({"a": spectrum, "b": gj.EDispKernel(np.eye(3))}).stack_reduce()
-    with pytest.raises(InputError, match="dataset 'other' is a ndarray, expected one of SpectrumDataset"):
+    with pytest.raises(InputError, match="found ndarray, expected a dataset: a SpectrumDataset"):
         spectrum.stack(np.ones(3))
     with pytest.raises(InputError, match="not inside a JAX transformation"):
         jax.jit(lambda run: run.stack(run).counts)(spectrum)
@@ -401,3 +401,8 @@ def test_other_bad_input():
         InputError, match=r"'other' .* sticks out of the sum .*: its first pixel is at row -1, column -1"
     ):
         image.stack(make("MapDataset", geom=gj.SkyGeom.create((83.0, 22.0), 0.1, npix=(7, 6))))
+
+
+def test_something_else_is_stacked():
+    with pytest.raises(InputError, match=r"^stack: found int, expected a dataset: a SpectrumDataset"):
+        gj.SpectrumDataset.create(EDGES).stack(5)

@@ -89,7 +89,11 @@ def make_parser() -> argparse.ArgumentParser:
         "-o", "--output", default="simulated", metavar="FOLDER", help="folder of the datasets (default: simulated)"
     )
     simulate.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
-    simulate.add_argument("--events", action="store_true", help="draw events, and write a list for each dataset")
+    simulate.add_argument(
+        "--events",
+        action="store_true",
+        help="draw events, and write a list for each dataset, with those outside the safe and fit bins",
+    )
     _common(simulate, overwrite=True)
     simulate.set_defaults(run=_simulate)
 

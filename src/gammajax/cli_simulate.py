@@ -34,7 +34,8 @@ def simulate_files(
     """Simulate all datasets of an index and write them under their names; the `Datasets`.
 
     Dataset number i is drawn with the key ``jax.random.fold_in(jax.random.key(seed), i)``. With ``events`` its counts
-    are those of the events, which go to NAME_events.fits; off counts are drawn as without.
+    are those of the events, which go to NAME_events.fits; off counts are drawn as without. The lists hold the events of
+    all bins, the printed table the counts of the safe and fitted ones.
     """
     import jax
 
@@ -68,7 +69,10 @@ def simulate_files(
         make = make_console()
         make.print(datasets_table(simulated_all, make))
         number = (
-            f", and {sum(map(len, lists.values()))} events in {len(lists)} files NAME_events.fits" if events else ""
+            f", and {sum(map(len, lists.values()))} events in {len(lists)} files NAME_events.fits (events outside the "
+            "safe and fit bins are in the files, not in the counts of the table)"
+            if events
+            else ""
         )
         print(f"Wrote {folder}/: {INDEX} and the files that it names, {MODELS}{number}")
     return simulated_all
