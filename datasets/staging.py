@@ -33,13 +33,14 @@ class Part:
     """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``.
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`.
     """
 
     kind: str
     models: tuple[int, ...]
     treedef: Any = None
     n_leaves: int = 0
+    scheme: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,8 @@ def stage_map(
     xp = np if known else jnp
     for (kind, _, treedef), members in alike.items():
         number, n_leaves = len(parts), len(members[0][1])
-        parts.append(Part(kind, tuple(i for i, _, _ in members), treedef, n_leaves))
+        scheme = members[0][2].plan.scheme
+        parts.append(Part(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme))
         # where all members of a group have it at the same place, adding a window is a copy and not a scatter
         places = [[xp.asarray(f.y) - origin[0], xp.asarray(f.x) - origin[1]] for _, _, f in members]
         arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
