@@ -1,5 +1,6 @@
 """Excess, significance, errors and limits of counts: known background, or off counts."""
 
+import abc
 from typing import Any
 
 import equinox as eqx
@@ -47,19 +48,19 @@ class CountsStatistic(eqx.Module):
     n_on: eqx.AbstractVar[Any]
 
     @property
+    @abc.abstractmethod
     def n_bkg(self) -> Any:
         """Background expected in the on region."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def n_sig(self) -> Any:
         """Excess."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def ts(self) -> Any:
         """Rise of the fit statistic from the best signal to none."""
-        raise NotImplementedError
 
     @property
     def sqrt_ts(self) -> Any:
