@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 
 # XLA's new emitters for fused loops double the compile time of our programs on CPUs without making them faster, and
 # LLVM's later levels of optimisation add a tenth to it. Without any the time halves, and programs take twice as long.
@@ -16,8 +17,18 @@ QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level":
 QUICKEST = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0} if KNOWN else None
 
 
+def _whole(leaf: Any) -> Any:
+    """An array that lies on the devices of several processes as an array of this one; others as they are."""
+    if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
+        return leaf
+    return multihost_utils.process_allgather(leaf, tiled=True)
+
+
 class Program:
-    """A jitted function whose first argument is static, compiled quickly on CPUs."""
+    """A jitted function whose first argument is static, compiled quickly on CPUs.
+
+    Results that lie on the devices of several processes are handed out whole, in each of them.
+    """
 
     def __init__(self, function: Callable[..., Any], options: Any = QUICK):
         self.__doc__ = function.__doc__
@@ -28,7 +39,8 @@ class Program:
     def __call__(self, *args: Any) -> Any:
         # JAX takes compiler options for outermost programs only
         inside = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
-        return (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
+        out = (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
+        return out if inside else jax.tree.map(_whole, out)
 
     def lower(self, *args: Any) -> None:
         """Trace it for these arguments, so that a call has only to compile."""

@@ -51,6 +51,7 @@ class Curvature:
             if part is None:
                 continue
             n, n_local, _ = part.by_cross.shape
+            place = np.asarray(place)[part.rows]
             spread = np.zeros((n, n_local, len(at)))
             np.add.at(
                 spread,
@@ -58,8 +59,8 @@ class Curvature:
                 -part.by_cross,
             )
             rows.append(spread.reshape(n * n_local, len(at)))
-            positions.append(np.asarray(place)[:n].ravel())
-            blocks.append((np.asarray(place)[:n], 2 * part.inverse))
+            positions.append(place.ravel())
+            blocks.append((place, 2 * part.inverse))
         response, where = np.concatenate(rows), np.concatenate(positions)
         full = np.zeros((len(where), len(where)))
         finite = np.where(np.isfinite(self.covariance), self.covariance, 0.0)
@@ -71,8 +72,10 @@ class Curvature:
 
 @dataclass(frozen=True)
 class LocalResponse:
-    """How the local parameters of a group follow the globals ``index``: d local / d global = -``by_cross``."""
+    """How the local parameters in the ``rows`` of a group follow the globals ``index``: d local / d global =
+    -``by_cross``."""
 
+    rows: np.ndarray
     index: np.ndarray
     by_cross: np.ndarray
     inverse: np.ndarray
@@ -99,21 +102,21 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         if not blocks:
             solved.append(None)
             continue
-        n = len(group.members)
-        free = np.asarray(free_)[:n]
-        at_bound.extend(names[group.locals[row, slot]] for row, slot in zip(*np.nonzero(~free), strict=True))
-        local_scale = _scale(np.diagonal(blocks[0].matrix[:n], axis1=1, axis2=2), free)
+        rows = group.rows
+        free, places = np.asarray(free_)[rows], group.locals[rows]
+        at_bound.extend(names[places[row, slot]] for row, slot in zip(*np.nonzero(~free), strict=True))
+        local_scale = _scale(np.diagonal(blocks[0].matrix[rows], axis1=1, axis2=2), free)
         outer = local_scale[:, :, None] * local_scale[:, None, :]
-        inverses, bad = _inverses(blocks[0].matrix[:n] * outer, blocks[1].matrix[:n] * outer, free)
-        degenerate.extend(_describe([names[i] for i in group.locals[row]], direction) for row, direction in bad)
-        index = blocks[0].places[:n]
+        inverses, bad = _inverses(blocks[0].matrix[rows] * outer, blocks[1].matrix[rows] * outer, free)
+        degenerate.extend(_describe([names[i] for i in places[row]], direction) for row, direction in bad)
+        index = blocks[0].places[rows]
         for which, block in enumerate(blocks):
-            cross = block.cross[:n]
+            cross = block.cross[rows]
             by_cross = (inverses[which] * outer) @ np.swapaxes(cross, 1, 2)
             part = (cross @ by_cross) * scale[index][:, :, None] * scale[index][:, None, :]
             np.add.at(schur[which], (index[:, :, None], index[:, None, :]), -part)
             if which == 0:
-                response = LocalResponse(index, by_cross, inverses[0] * outer)
+                response = LocalResponse(rows, index, by_cross, inverses[0] * outer)
         solved.append((group, response, {row for row, _ in bad}))
 
     inverses, bad = _inverses(schur[0][None], schur[1][None], on[None])
@@ -132,10 +135,10 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         of_globals = covariance[response.index[:, :, None], response.index[:, None, :]]
         local = 2 * response.inverse + response.by_cross @ of_globals @ np.swapaxes(response.by_cross, 1, 2)
         local_covariance.append(local)
-        rows = group.locals[: len(local)]
-        errors[rows] = np.sqrt(np.diagonal(local, axis1=1, axis2=2))
+        places = group.locals[response.rows]
+        errors[places] = np.sqrt(np.diagonal(local, axis1=1, axis2=2))
         for row in bad_rows:
-            errors[rows[row]] = np.inf
+            errors[places[row]] = np.inf
     return Curvature(
         errors,
         [names[i] for i in problem.global_index],

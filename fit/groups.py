@@ -1,25 +1,33 @@
 """Datasets that share a program, padded and stacked: the data of a vmapped sum."""
 
+import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..datasets.container import Datasets
 from ..datasets.dataset import Dataset
-from ..datasets.likelihood import LIKELIHOOD_AXES, SpectrumProgram, likelihood_arrays
+from ..datasets.errors import InputError
+from ..datasets.likelihood import SpectrumProgram
 from ..datasets.map import MapBase
 from ..datasets.models import Models
 from ..datasets.sky_model import SkyModel, TemplateNPredModel
-from ..datasets.staging import stack_rows, stage_map
+from ..datasets.staging import stage_map
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
+from .mesh import rows_per_device
+from .padding import Shape, all_same, likelihood_of, stack_equal, stack_padded
+from .processes import Share, digest, owners
 from .space import ParameterSpace
 
 MERGE_SIZE = 2**18
 """Response elements (2 MB in float64) up to which groups that differ in shape only are padded to one."""
+
+
+BY_MEMBER = ("own", "fixed_own", "table_own", "data_own")
+"""Arrays of a group that have one row a member; of the others there is one for all."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class GroupSpec:
 
     ``make`` builds a dataset from its arrays: the program of a spectrum, of a map, or of `Dataset.stage`.
     ``shapes_shared`` and ``shapes_own`` are the places of the parameters of spatial models among the shared and the own
-    ones.
+    ones. ``mesh``: the devices on which the rows lie, or None; ``batch``: rows that a device takes at a time, or 0.
     """
 
     make: Any
@@ -55,82 +63,145 @@ class GroupSpec:
     n_local: int
     shapes_shared: tuple[int, ...] = ()
     shapes_own: tuple[int, ...] = ()
+    mesh: Any = None
+    batch: int = 0
 
 
 @dataclass
 class Group:
     """One group: its program, its arrays (a pytree of `GroupSpec`-shaped data), and who its members are.
 
-    ``members`` are the indices of the datasets in the rows that are not padding; ``locals`` (rows, n_local) the indices
-    of each row's local parameters in the vector of all parameters.
+    ``rows`` are those that are not padding, ``members`` the indices of the datasets in them; ``locals`` (rows, n_local)
+    the indices of each row's local parameters in the vector of all parameters. In ``arrays`` are the rows of this
+    process.
     """
 
     spec: GroupSpec
     arrays: dict[str, Any]
     members: np.ndarray
+    rows: np.ndarray
     locals: np.ndarray
 
 
-class _Shape(NamedTuple):
-    n_reco: int
-    n_true: int
-    nodes: int
-    intervals: int = 0
-
-    def size(self, axis: str) -> int:
-        """Length of an axis by its name in `LIKELIHOOD_AXES`."""
-        if axis == "intervals":
-            return self.intervals
-        n = self.n_true if axis.startswith("energy_true") else self.n_reco
-        return n + 1 if axis.endswith("edges") else n
-
-
-def build_groups(datasets: Datasets, models: Models, space: ParameterSpace, global_position: np.ndarray) -> list[Group]:
+def build_groups(
+    share: Share,
+    models: Models,
+    space: ParameterSpace,
+    global_position: np.ndarray,
+    mesh: Any = None,
+    batch: int | None = None,
+) -> list[Group]:
     """Sort datasets into groups of one program each.
 
     ``global_position`` maps an index in the vector of all parameters to its place among the global free ones.
+
+    Raises
+    ------
+    InputError
+        if processes disagree on the models or on a dataset, or if one holds no dataset of a group.
     """
+    # datasets on which the same models act have the same layout
+    of_acting = {acting: _layout(space, acting) for acting in space.acting}
+    layouts = [of_acting[acting] for acting in space.acting]
+    staged: dict[int, tuple[Any, dict[str, Any]]] = {}
+    described = share.collect(lambda: _describe(share, models, space, layouts, staged))
+    families: dict[Any, dict[Shape, list[int]]] = {}
+    holders: dict[int, list[int]] = {}
+    for process, (_, part) in enumerate(described):
+        for index, program, shape, _ in part:
+            if index not in holders:
+                families.setdefault(program, {}).setdefault(shape, []).append(index)
+            holders.setdefault(index, []).append(process)
+    _require_agreement(share, described)
+    where = _Where(share, holders, mesh, batch)
+    return [
+        _group(where, space, layouts, rows, shape, global_position, staged)
+        for shapes in families.values()
+        for shape, rows in _merged(shapes).items()
+    ]
+
+
+def _describe(
+    share: Share, models: Models, space: ParameterSpace, layouts: list["_Layout"], staged: dict[int, Any]
+) -> tuple[str, list[tuple[int, Any, Shape, str]]]:
+    """Program and shape of the datasets of this process, which are staged if need be; what tells the models apart."""
     members = list(models)
     frozen = [_frozen(space, m) for m in range(len(members))]
-    staged: dict[int, tuple[Any, dict[str, Any]]] = {}
     identities: dict[Structure, int] = {}
     structure_id = [identities.setdefault(m.structure, len(identities)) for m in space.models]
-    families: dict[tuple[Any, ...], dict[_Shape, list[int]]] = {}
-    # datasets on which the same models act have the same layout
-    of_acting: dict[tuple[int, ...], _Layout] = {}
-    layouts: list[_Layout] = []
-    for index, (dataset, acting) in enumerate(zip(datasets, space.acting, strict=True)):
-        if acting not in of_acting:
-            of_acting[acting] = _layout(space, acting)
-        layout = of_acting[acting]
-        layouts.append(layout)
+    alone = share.processes == 1
+    texts: dict[Any, str] = {}
+    found: list[tuple[int, Any, Shape, str]] = []
+    for index, dataset in share.held.items():
+        acting = space.acting[index]
         kind: Any = type(dataset)
         if isinstance(dataset, MapBase):
             chosen = [members[m] for m in acting]
-            staged[index] = stage_map(dataset, chosen, [frozen[m] for m in acting], datasets.names[index])
+            staged[index] = stage_map(dataset, chosen, [frozen[m] for m in acting], share.names[index])
             kind = staged[index][0]
         elif isinstance(dataset, Dataset):
             staged[index] = dataset.stage([members[m] for m in acting])
             kind = staged[index][0]
-        program = (kind, tuple(structure_id[m] for m in acting), layout.kinds)
-        if isinstance(dataset, Dataset):
-            families.setdefault(program, {}).setdefault(_Shape(0, 0, 0), []).append(index)
-            continue
-        fields = vars(dataset)
-        n_reco, n_true = len(fields["energy_edges"]) - 1, len(fields["energy_true_edges"]) - 1
-        # templates have as many bins as their dataset, not more
-        exact = any(isinstance(members[m], TemplateNPredModel) for m in acting)
-        shape = _Shape(*((n_reco, n_true) if exact else (bins_rung(n_reco), bins_rung(n_true))), fields["nodes"])
-        if index in staged:
-            shape = _Shape(n_reco, n_true, fields["nodes"])
-        elif any(isinstance(members[m], SkyModel) and members[m].temporal is not None for m in acting):
-            shape = shape._replace(intervals=np.size(dataset.gti.start))
-        families.setdefault(program, {}).setdefault(shape, []).append(index)
-    return [
-        _group(datasets, space, layouts, rows, shape, global_position, staged)
-        for shapes in families.values()
-        for shape, rows in _merged(shapes).items()
-    ]
+        program: Any = (kind, tuple(structure_id[m] for m in acting), layouts[index].kinds)
+        if not alone:
+            # some static fields are equal whatever they hold, and show where they are in memory
+            program = texts.setdefault(program, re.sub(r" at 0x[0-9a-f]+", "", repr(program)))
+        shape = _shape(dataset, [members[m] for m in acting], index in staged)
+        found.append((index, program, shape, "" if alone else digest(dataset)))
+    if alone:
+        return "", found
+    return digest((models, space.values, space.free, space.low, space.high)) + repr(space.names), found
+
+
+def _shape(dataset: Any, acting: list[Any], staged: bool) -> Shape:
+    if isinstance(dataset, Dataset):
+        return Shape(0, 0, 0)
+    fields = vars(dataset)
+    n_reco, n_true = len(fields["energy_edges"]) - 1, len(fields["energy_true_edges"]) - 1
+    if staged:
+        return Shape(n_reco, n_true, fields["nodes"])
+    # templates have as many bins as their dataset, not more
+    exact = any(isinstance(m, TemplateNPredModel) for m in acting)
+    shape = Shape(*((n_reco, n_true) if exact else (bins_rung(n_reco), bins_rung(n_true))), fields["nodes"])
+    if any(isinstance(m, SkyModel) and m.temporal is not None for m in acting):
+        shape = shape._replace(intervals=np.size(dataset.gti.start))
+    return shape
+
+
+def _require_agreement(share: Share, described: list[Any]) -> None:
+    if len({models for models, _ in described}) > 1:
+        raise InputError(
+            "fit: the models differ between the processes. Every process has to give the models of all datasets, in "
+            "the same order and with the same start values."
+        )
+    known: dict[int, Any] = {}
+    for _, part in described:
+        for index, *what in part:
+            if known.setdefault(index, what) != what:
+                raise InputError(
+                    f"fit: dataset {share.names[index]!r} differs between the processes that hold it. Datasets of one "
+                    "name are one dataset: give different ones different names."
+                )
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Which rows of a group are where: processes, devices, batches."""
+
+    share: Share
+    holders: dict[int, list[int]]
+    mesh: Any
+    batch: int | None
+
+    def rows(self, members: list[int]) -> tuple[list[list[int]], int, int]:
+        """The members of each process, the rows of each, and how many of them a device takes at a time."""
+        processes = self.share.processes
+        owner = owners(members, self.holders, processes)
+        parts = [[m for m in members if owner[m] == process] for process in range(processes)]
+        devices = 1 if self.mesh is None else self.mesh.size // processes
+        n = batch_rung(-(-max(map(len, parts)) // devices))
+        rows, batch = rows_per_device(n, self.batch)
+        return parts, rows * devices, batch
 
 
 def _frozen(space: ParameterSpace, model: int) -> tuple[bool, bool]:
@@ -140,11 +211,11 @@ def _frozen(space: ParameterSpace, model: int) -> tuple[bool, bool]:
     return not any(free), not any(f and s for f, s in zip(free, _of_shape(space, model), strict=True))
 
 
-def _merged(shapes: dict[_Shape, list[int]]) -> dict[_Shape, list[int]]:
+def _merged(shapes: dict[Shape, list[int]]) -> dict[Shape, list[int]]:
     """Small groups that differ in shape only, padded to one: a program more costs a second to compile."""
     if len(shapes) == 1:
         return shapes
-    largest = _Shape(*(max(column) for column in zip(*shapes, strict=True)))
+    largest = Shape(*(max(column) for column in zip(*shapes, strict=True)))
     rows = sorted(row for members in shapes.values() for row in members)
     separate = sum(len(members) * shape.n_reco * shape.n_true for shape, members in shapes.items())
     together = len(rows) * largest.n_reco * largest.n_true
@@ -185,55 +256,85 @@ def _layout(space: ParameterSpace, acting: tuple[int, ...]) -> _Layout:
 
 
 def _group(
-    datasets: Datasets,
+    where: _Where,
     space: ParameterSpace,
     layouts: list[_Layout],
-    rows: list[int],
-    shape: _Shape,
+    members: list[int],
+    shape: Shape,
     global_position: np.ndarray,
     staged: dict[int, tuple[Any, dict[str, Any]]],
 ) -> Group:
-    first, layout = datasets[rows[0]], layouts[rows[0]]
-    n_rows = batch_rung(len(rows))
-    padded = rows + [rows[0]] * (n_rows - len(rows))
-    fixed = np.array([layouts[r].fixed for r in padded], int).reshape(n_rows, -1)
-    global_ = global_position[np.array([layouts[r].globals for r in padded], int).reshape(n_rows, -1)]
-    locals_ = np.array([layouts[r].locals for r in padded], int).reshape(n_rows, -1)
+    share, layout = where.share, layouts[members[0]]
+    parts, n_rows, batch = where.rows(members)
+    # the others of a group that this process holds are padding here
+    held = parts[share.process] or [m for m in members if m in share.held][:1]
+    if any(not any(process in where.holders[m] for m in members) for process in range(share.processes)):
+        raise InputError(
+            f"fit: {share.names[members[0]]!r} and its like, {len(members)} datasets, are not held by all processes. "
+            "Give each process one of them at least; a dataset that several processes hold under one name counts once."
+        )
+    padded = [m for part in parts for m in part + [members[0]] * (n_rows - len(part))]
+    total = len(padded)
+    fixed = np.array([layouts[r].fixed for r in padded], int).reshape(total, -1)
+    global_ = global_position[np.array([layouts[r].globals for r in padded], int).reshape(total, -1)]
+    locals_ = np.array([layouts[r].locals for r in padded], int).reshape(total, -1)
     fixed_values = space.values[fixed]
     traced = isinstance(fixed_values, jax.Array)
     fixed_same = np.all(fixed == fixed[:1], axis=0) if traced else np.all(fixed_values == fixed_values[:1], axis=0)
     global_same = np.all(global_ == global_[:1], axis=0)
 
+    here = slice(share.process * n_rows, (share.process + 1) * n_rows)
     arrays: dict[str, Any] = {
         "fixed": fixed_values[0][fixed_same],
-        "fixed_own": fixed_values[:, ~fixed_same],
+        "fixed_own": fixed_values[here, ~fixed_same],
         "shared": global_[0][global_same],
-        "own": global_[:, ~global_same],
+        "own": global_[here, ~global_same],
     }
     tables, tables_own, sources = _sources(space, padded, layout, fixed_same, global_same)
-    arrays["table"], arrays["table_own"] = tables, tables_own
-    if rows[0] in staged:
-        make: Any = staged[rows[0]][0]
-        data, shared_fields = _stack_equal([staged[r][1] for r in rows], n_rows)
+    arrays["table"], arrays["table_own"] = tables, [table[here] for table in tables_own]
+    if held[0] in staged:
+        make: Any = staged[held[0]][0]
+        per_member, fill = [staged[r][1] for r in held], stack_equal
     else:
+        first = share.held[held[0]]
         make = SpectrumProgram(type(first), shape.nodes)
-        data, shared_fields = _stack_data([datasets[r] for r in rows], n_rows, shape)
+        per_member, fill = likelihood_of([share.held[r] for r in held], shape), partial(stack_padded, shape)
+    shared_fields = _shared(share, per_member, most=64 if held[0] in staged else None)
+    data = fill(per_member, n_rows, shared_fields)
+    if not parts[share.process]:
+        data["mask_safe"] = data["mask_safe"] & False
     arrays["data"] = {k: v for k, v in data.items() if k in shared_fields}
     arrays["data_own"] = {k: v for k, v in data.items() if k not in shared_fields}
-    shapes = _shapes(space, space.acting[rows[0]], sources, int((~global_same).sum()))
+    shapes = _shapes(space, space.acting[members[0]], sources, int((~global_same).sum()))
     spec = GroupSpec(
         make=make,
-        structures=tuple(space.models[m].structure for m in space.acting[rows[0]]),
+        structures=tuple(space.models[m].structure for m in space.acting[members[0]]),
         sources=sources,
         shared_fields=shared_fields,
-        n_members=n_rows,
+        n_members=total,
         n_shared=int(global_same.sum()),
         n_own=int((~global_same).sum()),
         n_local=locals_.shape[1],
         shapes_shared=shapes[0],
         shapes_own=shapes[1],
+        mesh=where.mesh,
+        batch=batch,
     )
-    return Group(spec, arrays, np.array(rows), locals_)
+    rows = np.concatenate([n_rows * i + np.arange(len(part)) for i, part in enumerate(parts)])
+    return Group(spec, arrays, np.array([m for part in parts for m in part]), rows, locals_)
+
+
+def _shared(share: Share, per_member: list[dict[str, Any]], most: int | None) -> tuple[str, ...]:
+    """The fields in which all members, of all processes, have the same; see `all_same` for ``most``."""
+    same = {
+        field: value
+        for field, value in per_member[0].items()
+        if field != "mask_safe" and all_same([m[field] for m in per_member], most)
+    }
+    if share.processes == 1:
+        return tuple(same)
+    present = share.collect(lambda: {field: digest(value) for field, value in same.items()})
+    return tuple(k for k in same if len({part.get(k) for part in present}) == 1)
 
 
 def _shapes(
@@ -289,86 +390,3 @@ def _sources(
             of_model.append(Source(names[0 if is_same else 1], int(np.sum(same[:offset] == is_same)), shape))
         sources.append(tuple(of_model))
     return tables, tables_own, tuple(sources)
-
-
-def _stack_data(members: list[Any], n_rows: int, shape: _Shape) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Arrays of the members by field: one array where all members hold the same, else stacked (rows first).
-
-    Padding bins are masked and have neither exposure nor response, padding rows are masked: they contribute nothing.
-    """
-    per_member = [likelihood_arrays(m) for m in members]
-    if shape.intervals:
-        for arrays, member in zip(per_member, members, strict=True):
-            arrays |= {f"gti_{field}": getattr(member.gti, field) for field in ("start", "stop", "reference")}
-    data: dict[str, Any] = {}
-    shared: list[str] = []
-    for field in per_member[0]:
-        values = [arrays[field] for arrays in per_member]
-        axes = LIKELIHOOD_AXES[field]
-        size = tuple(shape.size(axis) for axis in axes)
-        if field != "mask_safe" and _all_same(values):
-            shared.append(field)
-            data[field] = _fill(values[:1], 1, size, axes)[0]
-            continue
-        if any(isinstance(v, jax.Array) for v in values):
-            data[field] = _fill_traced(values, n_rows, size, axes)
-        else:
-            data[field] = _fill(values, n_rows, size, axes)
-    return data, tuple(shared)
-
-
-def _stack_equal(members: list[dict[str, Any]], n_rows: int) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """`_stack_data` for arrays that have the same shapes already."""
-    data: dict[str, Any] = {}
-    shared: list[str] = []
-    for field in members[0]:
-        values = [m[field] for m in members]
-        if field != "mask_safe" and _all_same(values, most=64):
-            shared.append(field)
-            data[field] = values[0]
-            continue
-        blank = values[0] & False if field == "mask_safe" else values[0]
-        rows = values + [blank] * (n_rows - len(values))
-        data[field] = stack_rows(rows)
-    return data, tuple(shared)
-
-
-def _fill(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> Any:
-    """Arrays in the corners of one array (n_rows, *size), zero elsewhere; padding rows repeat the first, masked.
-
-    Edges go on close above the last one, where every model is as finite as it is there.
-    """
-    if isinstance(values[0], jax.Array):
-        return _fill_traced(values, n_rows, size, axes)
-    out = np.zeros((n_rows, *size), values[0].dtype)
-    edges = axes[0].endswith("edges")
-    for row, value in zip(out, values, strict=False):
-        row[tuple(slice(n) for n in value.shape)] = value
-        if edges and len(value) < len(row):
-            row[len(value) :] = value[-1] * (1 + 1e-3 * np.arange(1, len(row) - len(value) + 1))
-    if out.dtype != bool:
-        out[len(values) :] = out[0]
-    return out
-
-
-def _fill_traced(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> jax.Array:
-    """`_fill` for values that are traced, or live on a device."""
-    rows = []
-    for value in values:
-        extra = [(0, n - k) for n, k in zip(size, np.shape(value), strict=True)]
-        if axes[0].endswith("edges"):
-            rows.append(jnp.concatenate([value, value[-1] * (1 + 1e-3 * np.arange(1, extra[0][1] + 1))]))
-        else:
-            rows.append(jnp.pad(jnp.asarray(value), extra))
-    blank = jnp.zeros_like(rows[0]) if rows[0].dtype == bool else rows[0]
-    return jnp.stack(rows + [blank] * (n_rows - len(rows)))
-
-
-def _all_same(values: list[Any], most: int | None = None) -> bool:
-    """Whether arrays are equal; those of more than ``most`` elements only if they are one object."""
-    first = values[0]
-    if all(v is first for v in values):
-        return True
-    if any(isinstance(v, jax.Array) for v in values) or (most is not None and np.size(first) > most):
-        return False
-    return all(np.array_equal(first, v) for v in values[1:])

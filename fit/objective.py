@@ -12,6 +12,7 @@ import numpy as np
 
 from ..datasets.npred import masked, predict
 from .groups import GroupSpec
+from .members import over_members
 
 
 class Theta(NamedTuple):
@@ -33,6 +34,10 @@ class Blocks(NamedTuple):
     shared: Any
     mixed: Any
     own: Any
+
+
+SUMMED = Blocks(slope_shared=True, slope_own=False, shared=True, mixed=False, own=False)
+"""The blocks that are sums over members; the others have one row a member."""
 
 
 class LocalBlocks(NamedTuple):
@@ -111,7 +116,11 @@ def _deviance(dataset: Any, models: Any) -> jax.Array:
 
 def group_stat(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
     """Deviance of each member, (m,)."""
-    return jnp.sum(evaluate(spec, arrays, _deviance, shared, own), axis=-1)
+
+    def deviance(*args):
+        return jnp.sum(evaluate(args[0], args[1], _deviance, *args[2:]), axis=-1)
+
+    return over_members(deviance, False, spec, arrays, shared, own)
 
 
 def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
@@ -123,11 +132,18 @@ def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any)
         extra = jnp.where(jnp.any(mask), getattr(dataset, "extra", 0.0), 0.0)
         return jnp.sum(jnp.where(mask, dataset.offset_bins(), 0.0)) + extra
 
-    return evaluate(spec, arrays, offset, shared, own)
+    def offsets(*args):
+        return evaluate(args[0], args[1], offset, *args[2:])
+
+    return over_members(offsets, False, spec, arrays, shared, own)
 
 
 def group_fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
     """Deviance of the group, its gradient and expected curvature, from forward-mode Jacobians of the prediction."""
+    return over_members(_fisher, (True, SUMMED), spec, arrays, shared, own)
+
+
+def _fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
     predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
 
     def terms(dataset, mask, prediction):
@@ -143,6 +159,10 @@ def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any
 
     Along spectra the slopes in shapes are not wanted: the rows of the shapes have them, and no image is made for them.
     """
+    return over_members(_hessian, SUMMED, spec, arrays, shared, own)
+
+
+def _hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
     n_shared, n_own = shared.shape[0], own.shape[1]
     shapes = spec.shapes_shared
     others = tuple(i for i in range(n_shared) if i not in shapes)

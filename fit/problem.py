@@ -13,7 +13,8 @@ from ..datasets.likelihood import check_ready
 from ..datasets.models import Models
 from ..datasets.program import QUICKEST, Program
 from ..datasets.staging import MapProgram
-from .groups import Group, GroupSpec, build_groups
+from .groups import BY_MEMBER, Group, GroupSpec, build_groups
+from .mesh import check_mesh, n_processes, placed_everywhere, placed_rows
 from .objective import (
     Blocks,
     LocalBlocks,
@@ -27,6 +28,7 @@ from .objective import (
     inputs,
 )
 from .priors import PriorArrays, prior_arrays, prior_curvature, prior_score, prior_value
+from .processes import Share, share_of
 from .space import ParameterSpace, parameter_space
 
 
@@ -43,6 +45,8 @@ class ProblemSpec:
 class Problem:
     """A joint fit of ``datasets`` with ``models``: a static ``spec``, a pytree of ``arrays``, and who is who.
 
+    ``datasets`` are those of this process, ``share`` tells which of all of them they are.
+
     Everything numerical is a pure function of ``(spec, arrays, theta)``, see the functions of this module.
     """
 
@@ -53,6 +57,7 @@ class Problem:
     spec: ProblemSpec
     arrays: dict[str, Any]
     global_index: np.ndarray
+    share: Share
 
     @property
     def free_names(self) -> list[str]:
@@ -71,21 +76,31 @@ class Problem:
         places = self.arrays["places"]
         vector[places.globals] = np.asarray(blocks.globals)
         for group, place, block in zip(self.groups, places.locals, blocks.locals, strict=True):
-            n = len(group.members)
-            vector[place[:n]] = np.asarray(block)[:n]
+            vector[place[group.rows]] = np.asarray(block)[group.rows]
         return vector
 
 
-def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Problem:
-    """Check the input, sort the datasets into groups and lay out the parameters."""
+def make_problem(
+    datasets: Any, models: Any, *, need_free: bool = True, mesh: Any = None, batch_size: int | None = None
+) -> Problem:
+    """Check the input, sort the datasets into groups and lay out the parameters; see `fit` for ``mesh`` and
+    ``batch_size``."""
+    mesh = check_mesh(mesh)
+    if batch_size is not None and not (isinstance(batch_size, int | np.integer) and batch_size > 0):
+        raise InputError(f"fit: batch_size must be a positive integer or None, found {batch_size!r}.")
     datasets = datasets if isinstance(datasets, Datasets) else _as_datasets(datasets)
     models = Models(models)
-    if not len(datasets):
+    share = share_of(datasets, n_processes(mesh))
+    if not share.names:
         raise InputError("There is no dataset to fit.")
-    space = parameter_space(models, datasets.names)
+    space = parameter_space(models, share.names)
     members = models.models
-    for (name, dataset), acting in zip(datasets.items(), space.acting, strict=True):
-        check_ready(dataset, name, [members[i] for i in acting])
+
+    def check() -> None:
+        for index, dataset in share.held.items():
+            check_ready(dataset, share.names[index], [members[i] for i in space.acting[index]])
+
+    share.collect(check)
     if need_free and not space.free.any():
         raise InputError(
             f"All {len(space.names)} parameters are frozen, there is nothing to fit. "
@@ -95,12 +110,12 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
     global_index = np.flatnonzero(is_global)
     position = np.full(len(space.names), -1)
     position[global_index] = np.arange(len(global_index))
-    groups = build_groups(datasets, models, space, position)
+    groups = build_groups(share, models, space, position, mesh, batch_size)
     priors = any(p is not None and p.prior is not None and not p.frozen for p in space.parameters)
     spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
     place = np.cumsum(space.free) - 1
     arrays: dict[str, Any] = {
-        "groups": tuple(g.arrays for g in groups),
+        "groups": tuple(_placed(g.arrays, mesh) for g in groups),
         "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
@@ -112,13 +127,23 @@ def make_problem(datasets: Any, models: Any, *, need_free: bool = True) -> Probl
             prior_arrays([space.parameters[i] for i in global_index], (len(global_index),)),
             tuple(_local_priors(space, g) for g in groups),
         )
-    return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index)
+    return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index, share)
 
 
 def _scale_like(space: ParameterSpace, global_index: np.ndarray, groups: list[Group]) -> Theta:
     """Which free parameters multiply a whole component: amplitudes and norms."""
     flags = np.array([name.rsplit(".", 1)[-1].startswith(("amplitude", "norm")) for name in space.names], bool)
     return Theta(flags[global_index], tuple(flags[g.locals] for g in groups))
+
+
+def _placed(arrays: dict[str, Any], mesh: Any) -> dict[str, Any]:
+    """A group's arrays on the devices of a mesh: every row on one of them, what members share on all."""
+    if mesh is None:
+        return arrays
+    return {
+        k: jax.tree.map(lambda x, put=placed_rows if k in BY_MEMBER else placed_everywhere: put(mesh, x), v)
+        for k, v in arrays.items()
+    }
 
 
 def _on_device(leaf: Any) -> Any:
@@ -140,7 +165,7 @@ def _frozen_priors(space: ParameterSpace) -> Any:
 def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:
     parameters = [space.parameters[i] for i in group.locals.ravel()]
     arrays = prior_arrays(parameters, group.locals.shape)
-    padding = np.arange(len(group.locals)) >= len(group.members)
+    padding = ~np.isin(np.arange(len(group.locals)), group.rows)
     quiet = {"weight": 0.0, "log_weight": 0.0, "constant": 0.0, "low": -np.inf, "high": np.inf}
     silent = {name: np.where(padding[:, None], value, getattr(arrays, name)) for name, value in quiet.items()}
     return arrays._replace(**silent)

@@ -15,6 +15,7 @@ from ..datasets.sky_model import SkyModel
 from ..datasets.spatial_sizes import fits_in
 from ..kernels.sphere import lonlat_to_vector
 from .covariance import Curvature, curvature
+from .mesh import check_mesh, n_processes
 from .methods import run_minuit, run_optax, run_scoring_method
 from .minimise import lower_scoring
 from .outcome import Outcome
@@ -54,6 +55,8 @@ def fit(
     max_iterations: int = 200,
     precision: str = "float64",
     progress: Any = None,
+    batch_size: int | None = None,
+    mesh: Any = None,
 ) -> FitResult:
     """Fit ``models`` to ``datasets`` jointly.
 
@@ -68,6 +71,13 @@ def fit(
     max_iterations : limit of "scoring" (and of Minuit's calls, times 100)
     precision : "float64", or "float32" if asked for
     progress : called as ``progress(iterations, stat, edm)`` about once an iteration
+    batch_size : datasets of a kind that a device takes at a time (default: all). What a step needs besides the data
+        is then about 8 x (batch_size x (d + 2 (1 + s + q) (n + t)) + k t (1 + s)^2) bytes: d counts the numbers of one
+        dataset, s the free parameters that all share, q those that they do not, n the bins, t those in true energy (for
+        a map the pixels of its images) and k the nodes in each of these; see docs/cluster.md
+    mesh : a `jax.sharding.Mesh` of one axis: the datasets are spread over its devices, and what they have in common
+        is summed over them. With devices of several processes (`jax.distributed`) every process gives the datasets
+        that it holds and the models of all, calls this function, and gets the same result; see docs/cluster.md
 
     Raises
     ------
@@ -79,6 +89,8 @@ def fit(
     is_optax = hasattr(method, "init") and hasattr(method, "update")
     if method not in ("scoring", "minuit") and not is_optax:
         raise InputError(f"fit: method must be 'scoring', 'minuit' or an optax optimiser, found {method!r}.")
+    if method != "scoring" and n_processes(check_mesh(mesh)) > 1:
+        raise InputError("fit: on a mesh of several processes the method must be 'scoring'.")
     if precision == "float32":
         tolerance = max(tolerance, 1e-4)
 
@@ -86,7 +98,7 @@ def fit(
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)
         ahead = None
-        if len(problem.datasets) <= AHEAD_DATASETS:
+        if len(problem.datasets) <= AHEAD_DATASETS and mesh is None:
             start = from_free(problem.arrays, np.asarray(problem.start(), precision))
             ahead = compiled_exact_normal(problem.spec).prepare(
                 problem.spec,
@@ -104,16 +116,16 @@ def fit(
             if ahead is not None:
                 ahead.join()
 
-    problem = make_problem(datasets, models)
+    problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
     outcome = run(problem)
     iterations, evaluations = outcome.iterations, outcome.evaluations
     # only sources with a place can have left it
     placed = any(isinstance(m, SkyModel) and m.spatial is not None for m in problem.models)
     for _ in range(MOST_REFRESHES if placed else 0):
         fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free))
-        if not moved(problem.datasets, problem.models, fitted):
+        if not any(problem.share.collect(partial(moved, problem.share.held.values(), problem.models, fitted))):
             break
-        problem = make_problem(datasets, fitted)
+        problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size)
         outcome = run(problem)
         iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
     return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
@@ -165,10 +177,17 @@ def finish(problem: Problem, outcome: Outcome) -> FitResult:
         edm=outcome.edm,
         method=outcome.method,
         free_names=tuple(problem.free_names),
-        n_bins=sum(int(np.sum(fitted_bins(d))) for d in problem.datasets),
-        datasets_names=problem.datasets.names,
+        n_bins=_n_bins(problem),
+        datasets_names=problem.share.names,
         curvature=errors,
     )
+
+
+def _n_bins(problem: Problem) -> int:
+    """Fitted bins of all datasets, those that several processes hold counted once."""
+    share = problem.share
+    parts = share.collect(lambda: {i: int(np.sum(fitted_bins(d))) for i, d in share.held.items()})
+    return sum({i: n for part in parts for i, n in part.items()}.values())
 
 
 def _message(outcome: Outcome, errors: Curvature) -> str:
@@ -210,5 +229,7 @@ def _check_precision(precision: str) -> None:
 
 
 def _single(leaf: Any) -> Any:
+    if isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1:
+        return leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf
     array = np.asarray(leaf)
     return array.astype(np.float32) if array.dtype == np.float64 else leaf

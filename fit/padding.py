@@ -1,0 +1,108 @@
+"""Arrays of datasets as one: padded to one shape, and stacked."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..datasets.likelihood import LIKELIHOOD_AXES, likelihood_arrays
+from ..datasets.staging import stack_rows
+
+
+class Shape(NamedTuple):
+    """Numbers of bins of a spectrum, of nodes in its true ones, and of its good time intervals if models ask."""
+
+    n_reco: int
+    n_true: int
+    nodes: int
+    intervals: int = 0
+
+    def size(self, axis: str) -> int:
+        """Length of an axis by its name in `LIKELIHOOD_AXES`."""
+        if axis == "intervals":
+            return self.intervals
+        n = self.n_true if axis.startswith("energy_true") else self.n_reco
+        return n + 1 if axis.endswith("edges") else n
+
+
+def likelihood_of(members: list[Any], shape: Shape) -> list[dict[str, Any]]:
+    """What the likelihood of each spectrum needs, by field."""
+    per_member = [likelihood_arrays(m) for m in members]
+    if shape.intervals:
+        for arrays, member in zip(per_member, members, strict=True):
+            arrays |= {f"gti_{field}": getattr(member.gti, field) for field in ("start", "stop", "reference")}
+    return per_member
+
+
+def stack_padded(shape: Shape, members: list[dict[str, Any]], n_rows: int, shared: tuple[str, ...]) -> dict[str, Any]:
+    """Arrays of the members by field: those of ``shared`` once, the others stacked (rows first).
+
+    Padding bins are masked and have neither exposure nor response, padding rows are masked: they contribute nothing.
+    """
+    data: dict[str, Any] = {}
+    for field in members[0]:
+        values = [arrays[field] for arrays in members]
+        axes = LIKELIHOOD_AXES[field]
+        size = tuple(shape.size(axis) for axis in axes)
+        if field in shared:
+            data[field] = _fill(values[:1], 1, size, axes)[0]
+        elif any(isinstance(v, jax.Array) for v in values):
+            data[field] = _fill_traced(values, n_rows, size, axes)
+        else:
+            data[field] = _fill(values, n_rows, size, axes)
+    return data
+
+
+def stack_equal(members: list[dict[str, Any]], n_rows: int, shared: tuple[str, ...]) -> dict[str, Any]:
+    """`stack_padded` for arrays that have the same shapes already."""
+    data: dict[str, Any] = {}
+    for field in members[0]:
+        values = [m[field] for m in members]
+        if field in shared:
+            data[field] = values[0]
+            continue
+        blank = values[0] & False if field == "mask_safe" else values[0]
+        data[field] = stack_rows(values + [blank] * (n_rows - len(values)))
+    return data
+
+
+def _fill(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> Any:
+    """Arrays in the corners of one array (n_rows, *size), zero elsewhere; padding rows repeat the first, masked.
+
+    Edges go on close above the last one, where every model is as finite as it is there.
+    """
+    if isinstance(values[0], jax.Array):
+        return _fill_traced(values, n_rows, size, axes)
+    out = np.zeros((n_rows, *size), values[0].dtype)
+    edges = axes[0].endswith("edges")
+    for row, value in zip(out, values, strict=False):
+        row[tuple(slice(n) for n in value.shape)] = value
+        if edges and len(value) < len(row):
+            row[len(value) :] = value[-1] * (1 + 1e-3 * np.arange(1, len(row) - len(value) + 1))
+    if out.dtype != bool:
+        out[len(values) :] = out[0]
+    return out
+
+
+def _fill_traced(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> jax.Array:
+    """`_fill` for values that are traced, or live on a device."""
+    rows = []
+    for value in values:
+        extra = [(0, n - k) for n, k in zip(size, np.shape(value), strict=True)]
+        if axes[0].endswith("edges"):
+            rows.append(jnp.concatenate([value, value[-1] * (1 + 1e-3 * np.arange(1, extra[0][1] + 1))]))
+        else:
+            rows.append(jnp.pad(jnp.asarray(value), extra))
+    blank = jnp.zeros_like(rows[0]) if rows[0].dtype == bool else rows[0]
+    return jnp.stack(rows + [blank] * (n_rows - len(rows)))
+
+
+def all_same(values: list[Any], most: int | None = None) -> bool:
+    """Whether arrays are equal; those of more than ``most`` elements only if they are one object."""
+    first = values[0]
+    if all(v is first for v in values):
+        return True
+    if any(isinstance(v, jax.Array) for v in values) or (most is not None and np.size(first) > most):
+        return False
+    return all(np.array_equal(first, v) for v in values[1:])

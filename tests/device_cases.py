@@ -1,0 +1,144 @@
+"""Joint fits on many devices, for the tests of meshes and processes: a program that prints what it found as JSON.
+
+python device_cases.py mesh
+python device_cases.py process RANK SIZE PORT
+"""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def spectra(gj, n=11, n_reco=12, n_true=16):
+    """Spectra with their own exposures, of a source whose index they share; its amplitude belongs to some of them, and
+    to each a norm and tilt of the background."""
+    import jax
+
+    rng = np.random.default_rng(1)
+    true, reco = np.geomspace(0.1, 100, n_true + 1), np.geomspace(0.2, 50, n_reco + 1)
+    edisp = gj.EDispKernel.from_gauss(true, reco, 0.15)
+    names = [f"run-{i}" for i in range(n)]
+    tilted = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0, frozen=False))
+    models = gj.Models(
+        [
+            gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=3e-11), name="a", datasets_names=names[:6]),
+            gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=4e-11), name="b", datasets_names=names[6:]),
+            *[gj.FoVBackgroundModel(tilted, datasets_names=name) for name in names],
+        ]
+    ).link("a.spectral.index", "b.spectral.index")
+    datasets = {}
+    for i, name in enumerate(names):
+        empty = gj.SpectrumDataset(
+            reco,
+            energy_true_edges=true,
+            exposure=3e12 * rng.uniform(0.7, 1.3) * true[1:] / (1 + true[1:] / 3),
+            edisp=edisp,
+            background=rng.uniform(2000, 4000) * (reco[:-1] / reco[0]) ** -1.5,
+        )
+        datasets[name] = gj.fake(jax.random.key(i), empty, models, name=name)
+    return gj.Datasets(datasets), models
+
+
+def maps(gj, n=5, free=()):
+    """Small maps with a Gaussian source, of whose shape ``free`` is free, and a free norm of the background in each."""
+    spec = importlib.util.spec_from_file_location("map_cases", Path(__file__).with_name("map_cases.py"))
+    cases = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cases)
+    rng = np.random.default_rng(2)
+    y, x = np.meshgrid(np.arange(8) - 3.5, np.arange(8) - 3.5, indexing="ij")
+    datasets = {}
+    for i in range(n):
+        empty = cases.small_map(n=8, n_energy=2, background=3 + 0.5 * i)
+        bump = np.array([[[30.0]], [[8.0]]]) * np.exp(-(x**2 + y**2) / 16)
+        datasets[f"run-{i}"] = empty.replace(counts=rng.poisson(np.asarray(empty.background) + bump).astype(float))
+    model = cases.source(gj.GaussianSpatialModel(lon_0=83.63, lat_0=22.01, sigma=0.1))
+    models = gj.Models([model, *[gj.FoVBackgroundModel(datasets_names=k) for k in datasets]])
+    shape = {f"source.spatial.{k}" for k in ("lon_0", "lat_0", "sigma")}
+    return gj.Datasets(datasets), models.freeze(*(shape - set(free)))
+
+
+def numbers(result):
+    """What two fits of the same data have to agree on."""
+    parameters = {k: (float(result.parameters[k].value), float(result.parameters[k].error)) for k in result.free_names}
+    return {
+        "status": result.status,
+        "stat": result.stat,
+        "iterations": result.iterations,
+        "n_bins": result.n_bins,
+        "parameters": parameters,
+    }
+
+
+def on_meshes():
+    """Fits on 1, 2, 4 and 8 of eight devices, in batches on some of them; what the last sends around at each step."""
+    import jax
+    from jax.sharding import Mesh
+
+    import gammajax as gj
+    from gammajax.fit.problem import from_free, make_problem
+    from gammajax.fit.scoring import initial_state, run_scoring
+
+    found = {}
+    for case, (datasets, models) in {"spectra": spectra(gj), "maps": maps(gj)}.items():
+        found[case] = {"alone": numbers(gj.fit(datasets, models))}
+        for n in (1, 2, 4, 8) if case == "spectra" else (2,):
+            mesh = Mesh(np.array(jax.devices()[:n]), ("datasets",))
+            batch_size = {2: 2, 4: 1}.get(n)
+            found[case][f"{n}"] = numbers(gj.fit(datasets, models, mesh=mesh, batch_size=batch_size))
+    datasets, models = spectra(gj)
+    problem = make_problem(datasets, models, mesh=mesh)
+    state = initial_state(problem.spec, from_free(problem.arrays, problem.start()))
+    lowered = run_scoring._quick.lower(problem.spec, problem.arrays, state, np.asarray(1e-8), np.asarray(20))
+    found["hlo"] = [line for line in lowered.compile().as_text().splitlines() if "channel_id=" in line]
+    found["n_global"], found["n_shared"] = problem.spec.n_global, problem.spec.groups[0].n_shared
+    print(json.dumps(found))
+
+
+def in_process(rank, size, port):
+    """The same fits in several processes, each with every ``size``-th dataset, the third in all; and two mistakes."""
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"localhost:{port}", size, rank)
+    from jax.sharding import Mesh
+
+    import gammajax as gj
+
+    mesh = Mesh(np.array(jax.devices()), ("datasets",))
+    found = {}
+    for case, make in {"spectra": spectra, "maps": maps}.items():
+        datasets, models = make(gj)
+        # held by both: the fourth
+        mine = datasets.select([k for i, k in enumerate(datasets.names) if i % size == rank or i == 3])
+        batch_size = 2 if case == "spectra" else None
+        found[case] = {"together": numbers(gj.fit(mine, models, mesh=mesh, batch_size=batch_size))}
+        if rank == 0:
+            found[case]["alone"] = numbers(gj.fit(datasets, models))
+    datasets, models = spectra(gj)
+    other = models.with_values({"a.spectral.index": 2.0 + rank})
+    odd = {"run-0": datasets[rank], **{k: datasets[k] for k in datasets.names[1:]}}
+    for what, given in {"models": (datasets, other), "dataset": (odd, models)}.items():
+        try:
+            gj.fit(*given, mesh=mesh)
+        except gj.InputError as error:
+            found[what] = str(error)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    kind, *rest = sys.argv[1:]
+    devices = 8 if kind == "mesh" else 2
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}".strip()
+    )
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    if kind == "mesh":
+        on_meshes()
+    else:
+        in_process(*map(int, rest))
