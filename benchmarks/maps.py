@@ -19,7 +19,7 @@ import numpy as np
 from measure import data_folder, load, median, seconds_of, show_time, table
 
 import gammajax as gj
-from gammajax.datasets.footprint import plan
+from gammajax.datasets.image_plan import plan
 
 jax.config.update("jax_enable_x64", True)
 

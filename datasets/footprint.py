@@ -5,7 +5,7 @@ program), `stage` the kernels and responses at the position of the source, `Foot
 parameters. Fits stage once, images of frozen shapes are made once, and predictions use the rest.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -15,56 +15,17 @@ import numpy as np
 from ..kernels import footprint as kernels
 from ..kernels import point as point_kernels
 from ..kernels import psf as psf_kernels
-from ..kernels.edisp import fold
-from ..kernels.sphere import local_offsets, offset_vectors, vector_to_lonlat
+from ..kernels.edisp import fold, unfold
+from ..kernels.sphere import from_icrs, local_offsets, offset_vectors, vector_to_lonlat
 from .edisp_map import EDisp, matrix_at
-from .errors import InputError
+from .image_plan import NO_PSF_STEPS, PIXEL_OVERSAMPLING, Plan, fast_size
 from .map import MapBase
-from .psf import PSFKernel, PSFMap, RecoPSFMap
+from .psf import PSFMap
 from .sky_geometry import SkyGeom
 from .sky_model import SkyModel
-from .spatial_base import ExtendedModel
-from .spatial_sizes import representative
 
-MARGIN = 2
-"""Pixels that a source can move from where it was staged before its image runs off its window."""
-RESOLUTION = 4.5
-"""Lattice steps in the radius that holds 68 % of the PSF, as far as `STEPS` allow: a PSF with a cusp in its middle is
-then resolved to 1e-3 of its peak (tests/test_map_real.py)."""
-STEPS = {"point": (2, 3, 4, 6, 8), "extended": (2, 3, 4)}
-"""Lattice steps a pixel to choose from, for points and for the rest, whose images cost more."""
-NO_PSF_STEPS = 4
-"""Lattice steps a pixel without a PSF: a source is blurred by a Gaussian of a quarter of a pixel."""
-PIXEL_OVERSAMPLING = 10
-"""Points a pixel and dimension at which extended sources are averaged for ``source_grid="pixel"``."""
-NODE_SPACING = 1.2
-"""Distance of the nodes of extended sources in lattice steps: their blurred sum is smooth to exp(-2 pi^2 / 1.2^2)."""
 PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
-
-
-class Plan(NamedTuple):
-    """Sizes of the image of a source, and how it is made.
-
-    ``scheme``: "point", "gauss", "nodes" or "direct"; "pixel" averages over pixels. ``s``: lattice steps a pixel.
-    ``shape``: the window, (ny, nx); it starts ``half`` pixels before the source, or at pixel ``start`` where given.
-    ``width``: pixels of the widest kernel. ``nodes``: counts of nodes. ``psf``: "none", "true", "reco" or "kernel".
-    """
-
-    scheme: str
-    s: int
-    shape: tuple[int, int]
-    half: tuple[int, int]
-    start: tuple[int, int] | None
-    width: int
-    nodes: tuple[Any, ...]
-    psf: str
-    grid: str
-
-    @property
-    def period(self) -> tuple[int, int]:
-        """Pixels after which the image of a point repeats itself."""
-        return fast_size(self.shape[0]), fast_size(self.shape[1])
 
 
 class Response(eqx.Module):
@@ -84,79 +45,13 @@ class Response(eqx.Module):
         )
 
 
-def fast_size(n: int) -> int:
-    """Smallest even number not below ``n`` without prime factors above 5: Fourier transforms of it are fast."""
-    size = n + n % 2
-    while True:
-        rest = size
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return size
-        size += 2
-
-
-def plan(dataset: MapBase, model: SkyModel) -> Plan:
-    """Sizes for one source on one dataset, from what is static in both."""
-    spatial, pixel = model.spatial, dataset.geom.pixel_size
-    if spatial is None:
-        raise InputError(
-            f"Model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
-            "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
-        )
-    psf: Any = dataset.psf if model.flags[1] else None
-    grid = dataset.source_grid
-    kind = "none" if psf is None else "kernel" if isinstance(psf, PSFKernel) else "true"
-    kind = "reco" if isinstance(psf, RecoPSFMap) else kind
-    scheme = spatial.scheme
-    if grid == "pixel":
-        s = 1
-    elif kind == "none":
-        s = NO_PSF_STEPS * (2 if scheme == "point" else 1)
-    elif kind == "kernel":
-        s = 1
-    else:
-        wanted = RESOLUTION * pixel / psf.core
-        steps = STEPS["point"] if scheme == "point" and kind == "true" else STEPS["extended"]
-        s = next((n for n in steps if n >= wanted), steps[-1])
-    width = 1
-    if isinstance(psf, PSFKernel):
-        width = int(np.shape(psf.values)[-1])
-    elif psf is not None:
-        width = 2 * int(np.ceil(2 * psf.reach / pixel) // 2) + 1
-    if grid == "pixel" and scheme in ("gauss", "nodes"):
-        scheme = "pixel"
-    reach = (width + 1) // 2 + MARGIN
-    ny, nx = dataset.geom.shape
-    sizes = model.sizes
-    whole = fast_size(ny + 2 * reach), fast_size(nx + 2 * reach)
-    if scheme == "direct" or sizes is None or sizes.extent is None:
-        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, _nodes(spatial, sizes, pixel, s), kind, grid)
-    half = reach + int(np.ceil(sizes.extent / pixel))
-    size = 2 * half + 1 if scheme == "point" and kind != "reco" else fast_size(2 * half + 1)
-    if size >= max(whole) and scheme != "point":
-        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, _nodes(spatial, sizes, pixel, s), kind, grid)
-    return Plan(scheme, s, (size, size), (half, half), None, width, _nodes(spatial, sizes, pixel, s), kind, grid)
-
-
-def _nodes(spatial: Any, sizes: Any, pixel: float, s: int) -> tuple[Any, ...]:
-    if not isinstance(spatial, ExtendedModel):
-        return ()
-    if sizes is None or sizes.extent is None:
-        raise InputError(
-            f"{type(spatial).__name__}: made inside a JAX transformation, so that its size is unknown. Make the model "
-            "outside, and change its parameters inside with equinox.tree_at."
-        )
-    return tuple(representative(spatial, sizes).node_counts(NODE_SPACING * pixel / s))
-
-
 class Footprint(eqx.Module):
     """A source staged on a dataset: kernel, response and exposure at its position, and the pixels of its window.
 
     ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the
     rest, None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco).
-    ``vectors``, ``omega``: directions and solid angles of the lattice nodes, where the scheme needs them.
+    ``vectors``, ``omega``: directions and solid angles of the lattice nodes, where the scheme needs them. ``inverse``:
+    pixels in x and y per deg to the east and north, (2, 2), likewise.
     """
 
     geom: SkyGeom
@@ -167,6 +62,7 @@ class Footprint(eqx.Module):
     matrix: Any
     vectors: Any
     omega: Any
+    inverse: Any
     plan: Plan = eqx.field(static=True)
 
     def image(self, spatial: Any, energy: Any) -> Any:
@@ -174,11 +70,13 @@ class Footprint(eqx.Module):
 
         ``energy``: centres of the true bins, TeV.
         """
-        if self.plan.scheme == "point" and self.plan.psf != "reco":
+        plan = self.plan
+        if plan.by_transform:
             x, y = self._pixel_of(spatial)
-            if self.plan.grid == "pixel":
-                return point_kernels.bilinear_point_image(self.kernel, x, y, self.plan.shape)
-            return point_kernels.point_image(self.kernel, x, y, self.plan.shape, self.plan.period)
+            spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
+            return point_kernels.point_image(self.kernel, x, y, plan.shape, plan.period, spread, plan.margin)
+        if plan.scheme == "point" and plan.psf != "reco":
+            return point_kernels.bilinear_point_image(self.kernel, *self._pixel_of(spatial), plan.shape)
         return self._convolved(self.lattice(spatial, energy))
 
     def _convolved(self, image: Any) -> Any:
@@ -194,6 +92,15 @@ class Footprint(eqx.Module):
         """Position of a source in pixels of the window; far outside where the projection does not show it."""
         x, y = self.geom.vector_to_pixel(spatial.center_vector)
         return _shown(x) - self.x, _shown(y) - self.y
+
+    def _spread_of(self, spatial: Any) -> tuple[Any, Any, Any]:
+        """Covariance (xx, xy, yy) of a Gaussian in pixels squared."""
+        a, (ee, en, nn) = self.inverse, spatial.covariance
+
+        def along(i, j):
+            return a[i, 0] * a[j, 0] * ee + (a[i, 0] * a[j, 1] + a[i, 1] * a[j, 0]) * en + a[i, 1] * a[j, 1] * nn
+
+        return along(0, 0), along(0, 1), along(1, 1)
 
     def lattice(self, spatial: Any, energy: Any) -> Any:
         """Share of the flux at each lattice node (or pixel) of the window, (ny s, nx s), with energies in front if the
@@ -231,6 +138,19 @@ class Footprint(eqx.Module):
             true = true * kernels.upsampled(self.exposure, s)
         return self._convolved(fold(self.matrix, true))
 
+    def weighted(self, spatial: Any, flux: Any, energy: Any, weights: Any) -> Any:
+        """Sum of ``weights`` (n_reco, ny, nx) times `counts`; its derivatives need no images where those are made by
+        transforms."""
+        plan = self.plan
+        if not plan.by_transform:
+            return jnp.sum(weights * self.counts(spatial, flux, energy))
+        spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
+        back = self.exposed(unfold(self.matrix, weights))
+        of_bins = point_kernels.point_overlap(
+            self.kernel, back, *self._pixel_of(spatial), plan.period, spread, plan.margin
+        )
+        return jnp.sum(flux * of_bins)
+
     def exposed(self, image: Any) -> Any:
         """``image`` times the exposure: what a frozen shape comes down to."""
         return image if self.exposure is None else image * self.exposure
@@ -241,6 +161,10 @@ class Footprint(eqx.Module):
         if exposed.shape[0] == 1:
             return jnp.sum(matrix, axis=0)[:, None, None] * exposed
         return fold(matrix, exposed)
+
+    def weighted_counts_of(self, exposed: Any, flux: Any, weights: Any) -> Any:
+        """Sum of ``weights`` (n_reco, ny, nx) times `counts_of`."""
+        return jnp.sum(flux * jnp.sum(unfold(self.matrix, weights) * exposed, axis=(1, 2)))
 
 
 def _shown(coordinate: Any) -> Any:
@@ -280,6 +204,7 @@ def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
         ),
         vectors=vectors,
         omega=omega,
+        inverse=jnp.linalg.inv(_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
         plan=plan,
     )
 
@@ -311,7 +236,7 @@ def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = 
 def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
     by_pixel = plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
     as_point = plan.scheme == "point" and plan.psf != "reco"
-    if as_point and not by_pixel:
+    if plan.by_transform:
         return _point_transform(response, plan, vector, x, y)
     if plan.psf == "none":
         if by_pixel:
@@ -330,12 +255,14 @@ def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
 
 
 def _point_transform(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
-    """Transform of the PSF, integrated over pixels, for the image of a point."""
+    """Transform of the PSF, integrated over pixels, for the image of a point or a Gaussian."""
     if plan.psf == "kernel":
         return point_kernels.kernel_transform(jnp.asarray(response.psf.values), plan.period)
     fy, fx = point_kernels.frequencies(plan.period, plan.s)
     fy = fy[:, :, None, None]
     window = point_kernels.pixel_window(plan.period, plan.s)
+    if plan.psf == "none" and plan.scheme == "fourier":
+        return jnp.asarray(window)[None]
     if plan.psf == "none":
         width = kernels.BLUR / NO_PSF_STEPS
         return jnp.asarray(np.exp(-2 * (np.pi * width) ** 2 * (fx**2 + fy**2)) * window)[None]
@@ -388,18 +315,18 @@ def _spread(plan: Plan, jacobian: Any, geom: Any = None) -> Any:
     return (kernels.BLUR * geom.pixel_size) ** 2 * inverse @ inverse.T
 
 
-def _jacobian(geom: SkyGeom, x: Any, y: Any) -> Any:
-    """Offsets to the east and north (deg) per pixel in x and y around a pixel position, (2, 2)."""
+def _jacobian(geom: SkyGeom, x: Any, y: Any, frame: str = "icrs") -> Any:
+    """Offsets to the east and north of ``frame`` (deg) per pixel in x and y around a pixel position, (2, 2)."""
     shown = (jnp.abs(x) < 1e5) & (jnp.abs(y) < 1e5)
     middle_x, middle_y = geom.middle
     x, y = jnp.where(shown, x, middle_x), jnp.where(shown, y, middle_y)
-    lon, lat = vector_to_lonlat(geom.shown_vectors(x, y)[0])
+    lon, lat = vector_to_lonlat(from_icrs(geom.shown_vectors(x, y)[0], frame))
     step = jnp.asarray([[0.5, -0.5], [0.0, 0.0]])
     ends, on_sky = geom.shown_vectors(x + step, y + step[::-1])
     # at the rim of the sky the other side has to do, and without any the size of a pixel
     plain = geom.pixel_size / 2 * jnp.asarray([[-1.0, 1.0], [1.0, -1.0]]) * jnp.eye(2)[:, :, None]
     rows = []
-    for offset, size in zip(local_offsets(ends, lon, lat), plain, strict=True):
+    for offset, size in zip(local_offsets(ends, lon, lat, frame), plain, strict=True):
         mirrored = jnp.where(on_sky[:, ::-1], -offset[:, ::-1], size)
         both = jnp.where(on_sky, offset, mirrored)
         rows.append(both[:, 0] - both[:, 1])

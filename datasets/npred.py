@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from .counts_base import CountsBase
 from .dataset import Dataset
 from .errors import InputError
-from .footprint import Plan, Response, plan, stage
+from .footprint import Response, stage
+from .image_plan import Plan, plan
 from .map import MapBase, MapDataset, MapDatasetOnOff
 from .models import Models
 from .program import Program

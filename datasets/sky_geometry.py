@@ -1,5 +1,7 @@
 """Geometry of an image of the sky: pixels and directions."""
 
+import dataclasses
+import math
 import warnings
 from collections.abc import Mapping
 from numbers import Real
@@ -15,6 +17,7 @@ from ..kernels.sphere import lonlat_to_vector, namespace, vector_to_lonlat
 from .errors import InputError
 from .meta import Meta
 from .parameter import frozen_array
+from .sky_bend import bend
 
 if TYPE_CHECKING:
     # where these are used they are imported: they make up a tenth of the time that importing the package takes
@@ -33,7 +36,8 @@ class SkyGeom(eqx.Module):
 
     The projections of `ANALYTIC` have closed forms; any other that astropy reads is fitted by polynomials over the map.
     The arrays that describe the mapping are leaves, so that images which differ in pointing share one program; the FITS
-    header is in ``meta``. ``pixel_size`` is the largest side of a pixel at the reference point, in deg to six digits.
+    header is in ``meta``. ``pixel_size`` is the largest side of a pixel at the reference point, in deg to six digits;
+    ``bend`` says how much the steps from pixel to pixel differ, see `sky_bend.bend`.
     """
 
     projection: str = eqx.field(static=True)
@@ -44,6 +48,7 @@ class SkyGeom(eqx.Module):
     rotation: Any
     coefficients: Any
     meta: Meta
+    bend: float = eqx.field(static=True, default=math.inf)
 
     @classmethod
     def from_header(cls, header: Any, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
@@ -90,7 +95,7 @@ class SkyGeom(eqx.Module):
             if _largest_error(geom, x, y) < TOLERANCE_PIXELS and np.allclose(
                 geom.pixel_to_vector(x, y), vectors, atol=1e-11, rtol=0
             ):
-                return geom
+                return dataclasses.replace(geom, bend=bend(geom))
         return _fitted(wcs, (ny, nx), size, meta, where)
 
     @classmethod
@@ -425,4 +430,4 @@ def _fitted(wcs: "WCS", shape: tuple[int, int], pixel: float, meta: Meta, where:
             f"to {worst:.1e} pixels over this image (expected {TOLERANCE_PIXELS:.0e}). Reproject it to one of "
             f"{', '.join(ANALYTIC)}, or cut out a smaller image."
         )
-    return geom
+    return dataclasses.replace(geom, bend=bend(geom))

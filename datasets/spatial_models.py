@@ -67,6 +67,14 @@ class GaussianSpatialModel(PositionedModel):
     def profile(self, x, y):
         return k.gaussian(x, y, *_internal(self.sigma, self.e, self.phi))
 
+    @property
+    def covariance(self) -> tuple[Any, Any, Any]:
+        """Mean squares of the offsets (deg2): to the east, to the east times to the north, and to the north."""
+        sigma, e, phi = cast("tuple[Any, Any, Any]", _internal(self.sigma, self.e, self.phi))
+        sin, cos = jnp.sin(jnp.deg2rad(phi)), jnp.cos(jnp.deg2rad(phi))
+        major, lack = sigma**2, (sigma * e) ** 2
+        return major - lack * cos**2, lack * sin * cos, major - lack * sin**2
+
     def blurred_profile(self, x, y, blur):
         """The Gaussian blurred by a round one of width ``blur`` (deg): sr-1 at offsets (deg), also for sigma = 0.
 

@@ -10,10 +10,14 @@ from .convert import is_concrete
 from .parameter import Parameter, is_parameter
 from .spatial_base import ExtendedModel, SpatialModel
 
+SHRINKS = 2
+"""Sources may become smaller than their sizes say by this factor before they get new ones."""
+
 
 class Sizes(NamedTuple):
     """``extent``: half-width (deg) of the part of the sky on which a source is evaluated, from the ladder of powers of
-    sqrt 2; None for the whole sky. ``numbers``: its parameters, rounded, from which counts of nodes are found."""
+    sqrt 2; None for the whole sky. ``numbers``: its parameters, rounded, from which counts of nodes are found; of a
+    Gaussian one number, which is 0 if it is round."""
 
     extent: float | None
     numbers: tuple[float, ...] = ()
@@ -30,6 +34,8 @@ def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
     if radius is None:
         return Sizes(None)
     extent = 0.0 if spatial.scheme == "point" else rung(max(float(radius), 1e-3))
+    if spatial.scheme == "gauss":
+        return Sizes(extent, (float(np.asarray(parameters["e"].value) != 0),))
     if not isinstance(spatial, ExtendedModel):
         return Sizes(extent)
     # where a source lies and points has nothing to do with its size
@@ -43,7 +49,7 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
     if new.extent is None or old.extent is None:
         return False
     smaller = all(a <= b for a, b in zip(new.numbers, old.numbers, strict=True))
-    return smaller and old.extent / 4 <= new.extent <= old.extent
+    return smaller and old.extent / SHRINKS <= new.extent <= old.extent
 
 
 def rung(value: float) -> float:

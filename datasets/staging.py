@@ -15,8 +15,9 @@ import numpy as np
 from ..kernels.cash import TRUNCATION, cash_offset
 from ..kernels.wstat import profile_background, wstat
 from .convert import is_concrete
-from .footprint import Footprint, Plan, Response, plan, stage
+from .footprint import Footprint, Response, stage
 from .gti import GTI
+from .image_plan import Plan, plan
 from .map import MapBase
 from .npred import background_norm, flux, signal
 from .program import Program
@@ -106,18 +107,52 @@ class StagedMap:
                 here = jax.lax.dynamic_slice(total, start, counts.shape)
                 return jax.lax.dynamic_update_slice(total, here + counts, start), None
 
-            leaves = [jnp.asarray(arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
-            chosen = [models[i] for i in part.models]
-            places = jnp.asarray(arrays[f"place_{number}"])
-            if len(chosen) == 1:
-                total, _ = add(total, (chosen[0], places[0], [leaf[0] for leaf in leaves]))
-            else:
-                stacked = jax.tree.map(lambda *x: jnp.stack(x), *chosen)
-                total, _ = jax.lax.scan(add, total, (stacked, places, leaves))
+            total = self._over_sources(number, part, models, add, total)
         flat = total.reshape(program.n_reco, -1)
         if program.rest:
             flat = jnp.concatenate([flat, jnp.zeros((program.n_reco, 1), flat.dtype)], axis=1)
         return flat.reshape(-1)
+
+    def weighted_signal(self, models: Sequence[Any], weights: Any) -> jax.Array:
+        """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""
+        program, arrays = self.program, self.arrays
+        edges = jnp.asarray(self.energy_true_edges)
+        energy = jnp.sqrt(edges[:-1] * edges[1:])
+        ny, nx = program.box
+        of_box = weights.reshape(program.n_reco, -1)[:, : ny * nx].reshape(program.n_reco, ny, nx)
+        total = jnp.sum(of_box * jnp.asarray(arrays["constant"]).reshape(of_box.shape))
+        for number, part in enumerate(program.parts):
+            if part.kind == "template":
+                assert program.origin is not None
+                model = models[part.models[0]]
+                centres = jnp.asarray(self.energy_edges)
+                norm = model.evaluate(jnp.sqrt(centres[:-1] * centres[1:]))
+                of_bins = jnp.sum(_cut(jnp.asarray(model.counts), program.box, program.origin) * of_box, axis=(1, 2))
+                total = total + jnp.sum(norm * of_bins)
+                continue
+
+            def add(total, source, part=part):
+                model, place_, leaves = source
+                footprint, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                shape = (program.n_reco, *footprint.plan.shape)
+                here = jax.lax.dynamic_slice(of_box, (0, place_[0], place_[1]), shape)
+                of_bins = flux(self, model)
+                if part.kind == "shape":
+                    return total + footprint.weighted_counts_of(exposed, of_bins, here), None
+                return total + footprint.weighted(model.spatial, of_bins, energy, here), None
+
+            total = self._over_sources(number, part, models, add, total)
+        return total
+
+    def _over_sources(self, number: int, part: Part, models: Sequence[Any], add: Any, total: Any) -> Any:
+        """``total`` after ``add(total, (model, place, leaves))`` for every source of a part."""
+        leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
+        chosen = [models[i] for i in part.models]
+        places = jnp.asarray(self.arrays[f"place_{number}"])
+        if len(chosen) == 1:
+            return add(total, (chosen[0], places[0], [leaf[0] for leaf in leaves]))[0]
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *chosen)
+        return jax.lax.scan(add, total, (stacked, places, leaves))[0]
 
     def spectra(self, models: Sequence[Any]) -> tuple[jax.Array, jax.Array]:
         """Signal and background per energy, sums over the fitted pixels: each (n_reco,)."""
@@ -140,6 +175,11 @@ class StagedCash(StagedMap):
     def predict(self, models: Sequence[Any]) -> jax.Array:
         """Counts per bin: signal plus background."""
         return self.background_bins(models) + self.signal(models)
+
+    def weighted(self, models: Sequence[Any], weights: Any) -> jax.Array:
+        """Sum of ``weights`` (n_bins,), 0 outside the mask, times `predict`."""
+        background = jnp.where(self.mask, self.background_bins(models), 0.0)
+        return self.weighted_signal(models, weights) + jnp.sum(weights * background)
 
     def background_bins(self, models: Sequence[Any], signal: Any = None) -> jax.Array:
         """Background times its norms, per bin."""
@@ -176,6 +216,10 @@ class StagedOnOff(StagedMap):
     def predict(self, models: Sequence[Any]) -> jax.Array:
         """Counts of the signal per bin."""
         return self.signal(models)
+
+    def weighted(self, models: Sequence[Any], weights: Any) -> jax.Array:
+        """Sum of ``weights`` (n_bins,), 0 outside the mask, times `predict`."""
+        return self.weighted_signal(models, weights)
 
     def background_bins(self, models: Sequence[Any], signal: Any = None) -> jax.Array:
         """Background profiled for the signal, per bin."""
@@ -273,7 +317,7 @@ def _stage_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[Foot
     footprint = stage(response, model, sizes)
     edges = jnp.asarray(response.energy_true_edges)
     exposed = footprint.exposed(footprint.image(model.spatial, jnp.sqrt(edges[:-1] * edges[1:])))
-    small = Footprint(cast(Any, None), footprint.x, footprint.y, None, None, footprint.matrix, None, None, sizes)
+    small = Footprint(cast(Any, None), footprint.x, footprint.y, None, None, footprint.matrix, None, None, None, sizes)
     return small, exposed
 
 

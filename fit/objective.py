@@ -64,15 +64,15 @@ def inputs(spec: GroupSpec, arrays: dict[str, Any], theta: Theta, group: int) ->
     return shared, own
 
 
-def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any, own: Any) -> Any:
-    """``function(dataset, models)`` for every member, stacked.
+def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any, own: Any, *rows: Any) -> Any:
+    """``function(dataset, models, *row)`` for every member, stacked; ``rows`` have one row a member.
 
     What all members share stays unbatched, so that vmap hoists the work on it out of the sum.
     """
     batched = {k: arrays[k] for k in ("fixed_own", "table_own", "data_own")}
     common = {k: arrays[k] for k in ("fixed", "table", "data")}
 
-    def member(shared, own, batched, common):
+    def member(shared, own, batched, common, *row):
         vectors = {
             "shared": shared,
             "own": own[: spec.n_own],
@@ -92,11 +92,12 @@ def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any
                 numbers.append(_shaped(vectors[source.vector][source.offset : source.offset + size], source.shape))
             models.append(structure.build(numbers))
         dataset = spec.make(**common["data"], **batched["data_own"])
-        return function(dataset, models)
+        return function(dataset, models, *row)
 
     # parameter by parameter: what a derivative is not taken along then has no tangent, not a tangent of zeros
     shared, own = (x if isinstance(x, list) else _columns(x) for x in (shared, own))
-    return jax.vmap(member, in_axes=(None, 0, 0, None), axis_size=spec.n_members)(shared, own, batched, common)
+    axes = (None, 0, 0, None, *(0 for _ in rows))
+    return jax.vmap(member, in_axes=axes, axis_size=spec.n_members)(shared, own, batched, common, *rows)
 
 
 def _columns(vector: jax.Array) -> list[jax.Array]:
@@ -154,52 +155,83 @@ def _fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> t
 
 
 def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
-    """Gradient and exact curvature of the group's statistic, in the same blocks as `group_fisher`: forward over reverse
-    differentiation.
+    """Gradient and exact curvature of the group's statistic, in the same blocks as `group_fisher`.
 
-    Along spectra the slopes in shapes are not wanted: the rows of the shapes have them, and no image is made for them.
+    With the statistic D of a prediction p they are J^T D'' J, from forward-mode Jacobians J of the prediction, and the
+    second derivatives of sum D' p for fixed D', a number that is linear in the prediction: forward over reverse.
     """
     return over_members(_hessian, SUMMED, spec, arrays, shared, own)
 
 
 def _hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
+    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
+
+    def slopes(dataset, mask, prediction):
+        prediction = jnp.where(mask, prediction, 1.0)
+        ones = jnp.ones_like(prediction)
+
+        def slope(p):
+            return jax.jvp(dataset.deviance_bins, (p,), (ones,))[1]
+
+        return jax.jvp(slope, (prediction,), (ones,))
+
+    score, weight = _per_bin(spec, arrays, slopes, predicted)
+    blocks = _blocks(along_shared, along_own, score, weight)
+    shared_bend, mixed_bend, own_bend = _bends(spec, arrays, shared, own, score)
+    return blocks._replace(
+        shared=blocks.shared + shared_bend, mixed=blocks.mixed + mixed_bend, own=blocks.own + own_bend
+    )
+
+
+def _weighted(dataset: Any, models: Any, weights: jax.Array) -> jax.Array:
+    """Sum over the bins of the prediction times ``weights``, which are 0 outside the mask."""
+    if hasattr(dataset, "weighted"):
+        return dataset.weighted(models, weights)
+    return jnp.sum(masked(dataset, lambda prediction: weights * prediction, predict(dataset, models)))
+
+
+def _bends(
+    spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any, weights: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Second derivatives of the sum of the prediction times ``weights`` (m, bins): the matrices of `Blocks`.
+
+    Along spectra the slopes in shapes are not wanted: the rows of the shapes have them, and no image is made for them.
+    """
     n_shared, n_own = shared.shape[0], own.shape[1]
     shapes = spec.shapes_shared
     others = tuple(i for i in range(n_shared) if i not in shapes)
 
     def along(directions, wanted):
-        """Slopes, and rows for the ``directions`` among the shared parameters; columns for the ``wanted`` ones."""
+        """Rows for the ``directions`` among the shared parameters; columns for the ``wanted`` ones, and the own."""
 
         def gradient(p):
             moved = _inserted(_columns(shared), directions, p)
 
             def value(w, o):
-                return jnp.sum(evaluate(spec, arrays, _deviance, _inserted(moved, wanted, w), o))
+                return jnp.sum(evaluate(spec, arrays, _weighted, _inserted(moved, wanted, w), o, weights))
 
             return jax.grad(value, argnums=(0, 1))(jnp.stack([moved[i] for i in wanted]), own)
 
         part = shared[np.array(directions)]
-        return _along(gradient, part, _unit_steps(part))
+        return _along(gradient, part, _unit_steps(part))[1]
 
-    slope_shared, slope_own = jnp.zeros_like(shared), jnp.zeros_like(own)
     matrix, mixed = jnp.zeros((n_shared, n_shared), shared.dtype), jnp.zeros((n_shared, *own.shape), own.dtype)
     of_own = jnp.zeros((*own.shape, n_own), own.dtype)
     if n_shared and not (shapes and others):
         everything = tuple(range(n_shared))
-        (slope_shared, slope_own), (matrix, mixed) = along(everything, everything)
+        matrix, mixed = along(everything, everything)
     elif n_shared:
-        (slopes, slope_own), (rows, own_rows) = along(shapes, (*shapes, *others))
-        _, (corner, own_corner) = along(others, others)
+        rows, own_rows = along(shapes, (*shapes, *others))
+        corner, own_corner = along(others, others)
         n = len(shapes)
         lower = jnp.concatenate([rows[:, n:].T, corner], axis=1)
         back = np.argsort(np.array(shapes + others))
-        slope_shared, matrix = slopes[back], jnp.concatenate([rows, lower])[back][:, back]
+        matrix = jnp.concatenate([rows, lower])[back][:, back]
         mixed = jnp.concatenate([own_rows, own_corner])[back]
     if n_own:
-        gradient = jax.grad(lambda o: jnp.sum(evaluate(spec, arrays, _deviance, shared, o)))
-        slope_own, by_own = _along(gradient, own, _unit_steps(own))
-        of_own = jnp.moveaxis(by_own, 0, 2)
-    return Blocks(slope_shared, slope_own, matrix, jnp.moveaxis(mixed, 0, 1), of_own)
+        gradient = jax.grad(lambda o: jnp.sum(evaluate(spec, arrays, _weighted, shared, o, weights)))
+        of_own = jnp.moveaxis(_along(gradient, own, _unit_steps(own))[1], 0, 2)
+    return matrix, jnp.moveaxis(mixed, 0, 1), of_own
 
 
 def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: jax.Array) -> list[jax.Array]:

@@ -14,6 +14,11 @@ def fold(matrix: Float[Array, "true reco"], npred_true: Float[Array, "true ..."]
     return jnp.tensordot(matrix, npred_true, axes=[[0], [0]])
 
 
+def unfold(matrix: Float[Array, "true reco"], weights: Float[Array, "reco ..."]) -> Float[Array, "true ..."]:
+    """Weights of counts in true energy from those of counts in reconstructed energy: the transpose of `fold`."""
+    return jnp.tensordot(matrix, weights, axes=[[1], [0]])
+
+
 def diagonal_response(
     edges_true: Float[AnyArray, " e"], edges_reco: Float[AnyArray, " r"]
 ) -> Float[Array, "true reco"]:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import gammajax as gj
-from gammajax.datasets.footprint import Response, plan, stage
+from gammajax.datasets.footprint import Response, stage
+from gammajax.datasets.image_plan import plan
 from gammajax.datasets.npred import npred_signal
 from gammajax.kernels import psf as kernels
 

@@ -9,7 +9,7 @@ from scipy.special import erf
 
 from gammajax.kernels import point as k
 
-point = jax.jit(k.point_image, static_argnums=(3, 4))
+point = jax.jit(k.point_image, static_argnums=(3, 4, 6))
 bilinear = jax.jit(k.bilinear_point_image, static_argnums=3)
 
 # sigma, bands of frequencies, and the accuracy of the peak: what is lost is beyond s / 2 cycles per pixel
@@ -129,6 +129,89 @@ def test_slope_in_the_kernel():
     np.testing.assert_allclose(grad[1], (total(0.1, 20.3 + h) - total(0.1, 20.3 - h)) / (2 * h), rtol=1e-5, atol=1e-10)
     value, slope = jax.jvp(lambda t: point(t, 20.3, 17.2, SHAPE, PERIOD), (transform,), (transform,))
     np.testing.assert_allclose(slope, value, atol=1e-15)
+
+
+WIDTHS = [(0.8, 0.8, 0.0), (3.0, 2.0, 0.6), (2.5, 0.5, -0.9), (0.0, 0.0, 0.0)]
+
+
+def covariance(width_x, width_y, correlation):
+    return width_x**2, correlation * width_x * width_y, width_y**2
+
+
+def of_gaussian(x, y, spread, shape=SHAPE):
+    """A Gaussian integrated over pixels, by Gauss-Legendre nodes in each."""
+    at, weight = (a / 2 for a in np.polynomial.legendre.leggauss(8))
+    px = (np.arange(shape[1])[:, None] + at).ravel() - x
+    py = ((np.arange(shape[0])[:, None] + at).ravel() - y)[:, None]
+    xx, xy, yy = spread
+    det = xx * yy - xy**2
+    values = np.exp(-(yy * px**2 - 2 * xy * px * py + xx * py**2) / (2 * det)) / (2 * np.pi * np.sqrt(det))
+    return np.einsum("yaxb,a,b->yx", values.reshape(shape[0], 8, shape[1], 8), weight, weight)
+
+
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_gaussians(widths):
+    """Covariances of source and PSF add, turned ones as well; without a width it is the point."""
+    transform, spread = gaussian(0.7, 4), covariance(*widths)
+    together = (spread[0] + 0.49, spread[1], spread[2] + 0.49)
+    for x, y in POSITIONS:
+        found = np.asarray(point(transform, x, y, SHAPE, PERIOD, spread))[0]
+        assert np.abs(found - of_gaussian(x, y, together)).max() < 2e-9
+    if not any(widths):
+        np.testing.assert_allclose(found, np.asarray(point(transform, x, y, SHAPE, PERIOD))[0], atol=1e-15)
+
+
+def test_windows_with_a_margin():
+    """Sources beside the window reach into it, and nothing comes in from the other side."""
+    period, margin, spread = (60, 64), (12, 12), covariance(2.0, 2.0, 0.0)
+    for x, y in ((-3.2, 17.0), (40.0, -5.0), (20.0, 40.1)):
+        found = np.asarray(point(gaussian(0.7, 4, period), x, y, SHAPE, period, spread, margin))[0]
+        wanted = of_gaussian(x, y, (4.49, 0.0, 4.49))
+        assert wanted.max() > 1e-3 and np.abs(found - wanted).max() < 1e-8
+    assert not np.any(point(gaussian(0.7, 4, period), -13.0, 17.0, SHAPE, period, spread, margin))
+
+
+def moments(transform, p, weight=None, overlap=False):
+    if overlap:
+        return k.point_overlap(transform, weight, p[0], p[1], PERIOD, (p[2], p[3], p[4]))
+    return k.point_image(transform, p[0], p[1], SHAPE, PERIOD, (p[2], p[3], p[4]))
+
+
+def test_slopes_in_the_widths():
+    transform = gaussian(0.7, 4)
+    image = jax.jit(lambda p: moments(transform, p)[0])
+    first = jax.jit(jax.jacfwd(image))
+    h = 1e-5
+    for at in ([20.31, 16.77, 4.0, 0.8, 2.0], [20.5, 17.0, 0.3, 0.0, 0.3], [20.0, 17.0, 0.0, 0.0, 0.0]):
+        at = np.array(at)
+        wanted = np.stack([(image(at + s) - image(at - s)) / (2 * h) for s in h * np.eye(5)], axis=-1)
+        np.testing.assert_allclose(first(at), wanted, atol=2e-9)
+
+
+def test_overlaps_are_sums_over_the_image():
+    """Value, slopes and second slopes; jit and vmap change nothing."""
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(2, *SHAPE))
+    transform = np.concatenate([gaussian(0.7, 2), gaussian(1.3, 2)])
+    share = np.array([0.3, -1.2])
+
+    def slow(p, scale=1.0):
+        return jnp.sum(share[:, None, None] * weight * moments(transform * scale, p))
+
+    def quick(p, scale=1.0):
+        return jnp.sum(share * moments(transform * scale, p, weight, True))
+
+    def everything(f):
+        return jax.jit(lambda p: (f(p), jax.jacfwd(f)(p), jax.grad(f)(p), jax.jacfwd(jax.grad(f))(p)))
+
+    for at in ([20.31, 16.77, 4.0, 0.8, 2.0], [38.7, 16.2, 0.5, 0.1, 0.3], [20.0, 17.5, 0.0, 0.0, 0.0]):
+        at = np.array(at)
+        for found, wanted in zip(everything(quick)(at), everything(slow)(at), strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-11)
+    np.testing.assert_allclose(jax.grad(quick, argnums=1)(at, 1.0), jax.grad(slow, argnums=1)(at, 1.0), rtol=1e-10)
+    rows = np.stack([at + 0.1 * i for i in range(3)])
+    batch = jax.jit(jax.vmap(quick))(rows)
+    np.testing.assert_allclose(batch, [quick(jnp.asarray(row)) for row in rows], rtol=1e-12)
 
 
 def test_eager_is_jit_and_vmap_is_a_loop():
