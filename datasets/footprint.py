@@ -16,7 +16,7 @@ from ..kernels import footprint as kernels
 from ..kernels import point as point_kernels
 from ..kernels import psf as psf_kernels
 from ..kernels.edisp import fold, unfold
-from ..kernels.sphere import from_icrs, local_offsets, offset_vectors, vector_to_lonlat
+from ..kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
 from .edisp_map import EDisp, matrix_at
 from .image_plan import NO_PSF_STEPS, PIXEL_OVERSAMPLING, Plan, fast_size
 from .map import MapBase
@@ -168,7 +168,26 @@ class Footprint(eqx.Module):
 
 
 def _shown(coordinate: Any) -> Any:
-    return jnp.where(jnp.isfinite(coordinate), coordinate, -1e6)
+    xp = namespace(coordinate)
+    return xp.where(xp.isfinite(coordinate), coordinate, -1e6)
+
+
+def place(geom: SkyGeom, spatial: Any, plan: Plan) -> tuple[Any, tuple[Any, Any], tuple[Any, Any]]:
+    """Direction of a source (that of the middle of the map if it has none), its pixel (x, y), and the first pixel
+    (x, y) of its window."""
+    vector = spatial.center_vector
+    if vector is None or spatial.scheme == "direct":
+        vector = geom.pixel_to_vector(*geom.middle)
+    x, y = (_shown(c) for c in geom.vector_to_pixel(vector))
+    if plan.start is not None:
+        return vector, (x, y), (plan.start[1], plan.start[0])
+    xp = namespace(x, y)
+    # a window that misses the map stays beside it
+    first = [
+        xp.clip(xp.round(jax.lax.stop_gradient(c) if xp is jnp else c) - half, -n, size).astype(int)
+        for c, half, n, size in zip((x, y), plan.half[::-1], plan.shape[::-1], geom.shape[::-1], strict=True)
+    ]
+    return vector, (x, y), (first[0], first[1])
 
 
 def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
@@ -176,17 +195,8 @@ def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
     geom, spatial = response.geom, model.spatial
     assert spatial is not None
     apply_exposure, _, apply_edisp, _ = model.flags
-    vector = spatial.center_vector
-    if vector is None or spatial.scheme == "direct":
-        vector = geom.pixel_to_vector(*(jnp.asarray(c) for c in geom.middle))
-    x, y = (_shown(c) for c in geom.vector_to_pixel(vector))
-    ny, nx = plan.shape
-    if plan.start is not None:
-        first_y, first_x = (jnp.asarray(c) for c in plan.start)
-    else:
-        # a window that misses the map stays beside it
-        first_x = jnp.clip(jnp.round(jax.lax.stop_gradient(x)) - plan.half[1], -nx, geom.shape[1]).astype(int)
-        first_y = jnp.clip(jnp.round(jax.lax.stop_gradient(y)) - plan.half[0], -ny, geom.shape[0]).astype(int)
+    vector, (x, y), first = place(geom, spatial, plan)
+    vector, x, y, first_x, first_y = (jnp.asarray(c) for c in (vector, x, y, *first))
     exposure = None
     if apply_exposure:
         exposure = cut(jnp.asarray(response.exposure), first_x, first_y, plan.shape, plan.psf == "reco")

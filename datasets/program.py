@@ -46,6 +46,10 @@ class Program:
         """Trace it for these arguments, so that a call has only to compile."""
         (self._quick if jax.default_backend() == "cpu" else self._plain).lower(*args)
 
+    def shapes(self, *args: Any) -> Any:
+        """Shapes and types of what it would return."""
+        return (self._quick if jax.default_backend() == "cpu" else self._plain).eval_shape(*args)
+
     def prepare(self, *args: Any, before: Callable[[], None] | None = None) -> threading.Thread | None:
         """Call it with these arguments in the background, for its compilation, if that has not been asked for before;
         the running thread. ``before`` is called first: two threads that trace hold each other up."""

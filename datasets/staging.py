@@ -21,6 +21,7 @@ from .image_plan import Plan, plan
 from .map import MapBase
 from .npred import background_norm, flux, signal
 from .program import Program
+from .rehearsal import is_running, staged
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .statistic import CashStatistic, WStatistic
 from .structure import canonical
@@ -253,11 +254,13 @@ def stage_map(
         structure, numbers = canonical(model)
         bare = structure.build(numbers)
         made = shape_frozen and sizes.psf != "reco"
-        pair = (_stage_shape if made else _stage_source)(sizes, response, bare)
+        pair = staged(_stage_shape if made else _stage_source, sizes, response, bare)
         leaves, treedef = jax.tree_util.tree_flatten(pair)
         key = ("shape" if made else "source", structure, treedef)
         alike.setdefault(key, []).append((i, leaves, pair[0]))
-    constant: Any = signal(dataset, unchanging) if unchanging else np.zeros(dataset.data_shape)
+    constant: Any = np.zeros(dataset.data_shape)
+    if unchanging and not is_running():
+        constant = signal(dataset, unchanging)
     constant = np.asarray(constant) if is_concrete(constant) else constant
     whole = whole or bool(templates) or bool(unchanging)
     footprints = [f for members in alike.values() for _, _, f in members]

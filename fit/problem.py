@@ -88,7 +88,7 @@ def make_problem(
     mesh = check_mesh(mesh)
     if batch_size is not None and not (isinstance(batch_size, int | np.integer) and batch_size > 0):
         raise InputError(f"fit: batch_size must be a positive integer or None, found {batch_size!r}.")
-    datasets = datasets if isinstance(datasets, Datasets) else _as_datasets(datasets)
+    datasets = as_datasets(datasets)
     models = Models(models)
     share = share_of(datasets, n_processes(mesh))
     if not share.names:
@@ -151,7 +151,10 @@ def _on_device(leaf: Any) -> Any:
     return jax.device_put(leaf) if isinstance(leaf, np.ndarray) and leaf.nbytes > 2**18 else leaf
 
 
-def _as_datasets(given: Any) -> Datasets:
+def as_datasets(given: Any) -> Datasets:
+    """What `fit` takes as `Datasets`."""
+    if isinstance(given, Datasets):
+        return given
     if isinstance(given, dict | list | tuple):
         return Datasets(given)
     return Datasets([given])

@@ -7,10 +7,12 @@ from typing import Any, cast
 import jax
 import numpy as np
 
+from ..datasets.container import Datasets
 from ..datasets.errors import InputError
 from ..datasets.likelihood import fitted_bins
 from ..datasets.map import MapBase
 from ..datasets.models import Models
+from ..datasets.rehearsal import rehearsal
 from ..datasets.sky_model import SkyModel
 from ..datasets.spatial_sizes import fits_in
 from ..kernels.sphere import lonlat_to_vector
@@ -19,7 +21,7 @@ from .mesh import check_mesh, n_processes
 from .methods import run_minuit, run_optax, run_scoring_method
 from .minimise import lower_scoring
 from .outcome import Outcome
-from .problem import Problem, compiled_exact_normal, from_free, make_problem
+from .problem import Problem, as_datasets, compiled_exact_normal, from_free, make_problem
 from .result import FitResult
 
 MESSAGES = {
@@ -116,6 +118,9 @@ def fit(
             if ahead is not None:
                 ahead.join()
 
+    datasets, models = as_datasets(datasets), Models(models)
+    if mesh is None and method == "scoring":
+        _rehearse(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
     outcome = run(problem)
     iterations, evaluations = outcome.iterations, outcome.evaluations
@@ -129,6 +134,29 @@ def fit(
         outcome = run(problem)
         iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
     return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
+
+
+_rehearsed: set[Any] = set()
+
+
+def _rehearse(datasets: Datasets, models: Models, batch_size: int | None, precision: str) -> None:
+    """For the first fit of a kind of maps: trace the fit while the programs of its staging are compiled."""
+    given = list(datasets)
+    if len(given) > AHEAD_DATASETS or not any(isinstance(d, MapBase) for d in given):
+        return
+    leaves, structure = jax.tree.flatten((given, list(models)))
+    key = (structure, tuple(map(np.shape, leaves)), batch_size, precision)
+    if key in _rehearsed:
+        return
+    _rehearsed.add(key)
+    with rehearsal() as threads:
+        problem = make_problem(datasets, models, batch_size=batch_size)
+    if threads:
+        if precision == "float32":
+            problem.arrays = jax.tree.map(_single, problem.arrays)
+        lower_scoring(problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(problem.start(), precision)))
+    for thread in threads:
+        thread.join()
 
 
 def _kept_sizes(before: Any, after: Any) -> Models:

@@ -1,0 +1,58 @@
+"""Staging without computing: what programs need to know is the same."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import gammajax as gj
+from gammajax.datasets.rehearsal import is_running, rehearsal
+from gammajax.fit.problem import make_problem
+
+_spec = importlib.util.spec_from_file_location("map_cases", Path(__file__).with_name("map_cases.py"))
+cases = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(cases)
+
+
+def test_programs_and_shapes_are_those_of_the_problem():
+    """Of sources with a place and a width, frozen shapes, wholly frozen ones, and one beside the map."""
+    data = cases.small_map()
+    narrow = gj.GaussianSpatialModel(lon_0=83.63, lat_0=22.01, sigma=0.06)
+    models = gj.Models(
+        [
+            cases.source(gj.PointSpatialModel(lon_0=83.7, lat_0=22.05), name="point"),
+            cases.source(narrow, name="gauss"),
+            cases.source(gj.DiskSpatialModel(lon_0=83.63, lat_0=22.01, r_0=0.1), name="disk"),
+            cases.source(gj.PointSpatialModel(lon_0=93.7, lat_0=22.05), name="beside"),
+            cases.source(narrow, name="frozen"),
+        ]
+    )
+    shape = [n for n in models.parameters if n.startswith("disk.spatial")]
+    models = models.freeze(*shape, *[n for n in models.parameters if n.startswith("frozen")])
+    assert not is_running()
+    with rehearsal() as threads:
+        assert is_running()
+        before = make_problem(data, models)
+    assert not is_running() and len(threads) >= 3
+    for thread in threads:
+        thread.join()
+    after = make_problem(data, models)
+    assert before.spec == after.spec
+    assert jax.tree.structure(before.arrays) == jax.tree.structure(after.arrays)
+    for one, other in zip(jax.tree.leaves(before.arrays), jax.tree.leaves(after.arrays), strict=True):
+        assert np.shape(one) == np.shape(other) and np.result_type(one) == np.result_type(other)
+    # once more there is nothing to compile
+    with rehearsal() as threads:
+        make_problem(data, models)
+    assert not threads
+
+
+def test_errors_come_through():
+    """A rehearsal that fails leaves no trace."""
+    try:
+        with rehearsal():
+            raise gj.InputError("no")
+    except gj.InputError:
+        pass
+    assert not is_running()
