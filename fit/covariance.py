@@ -94,7 +94,7 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
     at_bound = [names[i] for i in problem.global_index[~on]]
     degenerate: list[str] = []
 
-    scale = _scale(np.diag(exact.matrix), on)
+    scale = _scale(np.diag(exact.matrix), np.diag(expected.matrix), on)
     schur = [matrix * np.outer(scale, scale) for matrix in (exact.matrix, expected.matrix)]
     solved: list[tuple[Any, LocalResponse, set[int]] | None] = []
     for number, (group, free_) in enumerate(zip(problem.groups, active.locals, strict=True)):
@@ -105,7 +105,7 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         rows = group.rows
         free, places = np.asarray(free_)[rows], group.locals[rows]
         at_bound.extend(names[places[row, slot]] for row, slot in zip(*np.nonzero(~free), strict=True))
-        local_scale = _scale(np.diagonal(blocks[0].matrix[rows], axis1=1, axis2=2), free)
+        local_scale = _scale(*(np.diagonal(b.matrix[rows], axis1=1, axis2=2) for b in blocks), free)
         outer = local_scale[:, :, None] * local_scale[:, None, :]
         inverses, bad = _inverses(blocks[0].matrix[rows] * outer, blocks[1].matrix[rows] * outer, free)
         degenerate.extend(_describe([names[i] for i in places[row]], direction) for row, direction in bad)
@@ -123,7 +123,7 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
     degenerate.extend(_describe([names[i] for i in problem.global_index], direction) for _, direction in bad)
     covariance = 2 * inverses[0][0] * np.outer(scale, scale)
     errors = np.zeros(len(names))
-    errors[problem.global_index] = np.sqrt(np.diag(covariance))
+    errors[problem.global_index] = _sigma(np.diag(covariance))
     _mark_infinite(errors, problem.global_index, [direction for _, direction in bad])
 
     local_covariance: list[np.ndarray | None] = []
@@ -136,9 +136,11 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         local = 2 * response.inverse + response.by_cross @ of_globals @ np.swapaxes(response.by_cross, 1, 2)
         local_covariance.append(local)
         places = group.locals[response.rows]
-        errors[places] = np.sqrt(np.diagonal(local, axis1=1, axis2=2))
+        errors[places] = _sigma(np.diagonal(local, axis1=1, axis2=2))
         for row in bad_rows:
             errors[places[row]] = np.inf
+    described = {name for text in degenerate for name in text.split(" & ")}
+    degenerate.extend(names[i] for i in np.flatnonzero(np.isinf(errors)) if names[i] not in described)
     return Curvature(
         errors,
         [names[i] for i in problem.global_index],
@@ -190,9 +192,19 @@ def _always_curved(normal: Normal) -> Normal:
     )
 
 
-def _scale(diagonal: np.ndarray, free: np.ndarray) -> np.ndarray:
-    usable = free & (diagonal > 0) & np.isfinite(diagonal)
-    return np.where(usable, 1 / np.sqrt(np.where(usable, diagonal, 1.0)), np.where(free, 1.0, 0.0))
+def _scale(exact: np.ndarray, expected: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Scales to unit diagonals, of the expected curvature where the exact one is not positive."""
+    scale = np.where(free, 1.0, 0.0)
+    for diagonal in (expected, exact):
+        usable = free & (diagonal > 0) & np.isfinite(diagonal)
+        scale = np.where(usable, 1 / np.sqrt(np.where(usable, diagonal, 1.0)), scale)
+    return scale
+
+
+def _sigma(variances: np.ndarray) -> np.ndarray:
+    """Roots; infinite where rounding has left no variance."""
+    known = variances >= 0
+    return np.where(known, np.sqrt(np.where(known, variances, 0.0)), np.inf)
 
 
 def _inverses(

@@ -15,10 +15,9 @@ import numpy as np
 from ..datasets.errors import InputError
 from ..datasets.models import Models
 from .minimise import minimise
-from .objective import Theta
 from .problem import Problem, from_free, make_problem
 from .result import DENSE_LIMIT, FitResult
-from .scoring import BAD_START, CONVERGED, Scoring
+from .scoring import BAD_START, CONVERGED, Scoring, diagonals, slopes_of
 
 TOLERANCE = 1e-8
 """Estimated distance to the minimum at every point, in units of the statistic."""
@@ -145,7 +144,7 @@ class HeldFit:
             zeros = np.zeros(len(self.places))
             return Point(start[self.places], start, np.inf, zeros, False), state
         free = self.problem.to_free(state.theta)
-        slope = self.problem.to_free(_slopes(state))[self.places]
+        slope = self.problem.to_free(slopes_of(state.normal, state.theta))[self.places]
         stat = float(state.stat) + constant
         return Point(free[self.places], free, stat, slope, int(state.status) == CONVERGED), state
 
@@ -254,19 +253,6 @@ def _find(problem: Problem, result: FitResult, name: str, what: str) -> tuple[st
     return full, index
 
 
-def _slopes(state: Scoring) -> Theta:
-    blocks = zip(state.normal.locals, state.theta.locals, strict=True)
-    return Theta(state.normal.slope, tuple(np.zeros(x.shape) if b is None else b.slope for b, x in blocks))
-
-
-def _curvatures(state: Scoring) -> Theta:
-    blocks = zip(state.normal.locals, state.theta.locals, strict=True)
-    return Theta(
-        np.diagonal(state.normal.matrix),
-        tuple(np.zeros(x.shape) if b is None else np.diagonal(b.matrix, axis1=1, axis2=2) for b, x in blocks),
-    )
-
-
 def _plane(
     problem: Problem, result: FitResult, index: list[int], best: Point, places: np.ndarray, state: Scoring
 ) -> np.ndarray:
@@ -285,7 +271,7 @@ def _plane(
         correlation = covariance / np.outer(sigma, sigma)
         if np.linalg.eigvalsh(correlation)[0] > 1e-6:
             return sigma[:, None] * np.linalg.cholesky(correlation)
-    diagonal = problem.to_free(_curvatures(state))[places]
+    diagonal = problem.to_free(diagonals(state.normal, state.theta))[places]
     usable = np.isfinite(diagonal) & (diagonal > 0)
     rough = np.where(best.held == 0, 1.0, 0.1 * np.abs(best.held))
     return np.diag(np.where(usable, np.sqrt(2 / np.where(usable, diagonal, 1.0)), rough))

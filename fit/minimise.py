@@ -8,12 +8,23 @@ import numpy as np
 from .newton import newton_step
 from .objective import Theta
 from .problem import ProblemSpec, compiled_exact_normal
-from .scoring import CONVERGED, MAX_ITERATIONS, RUNNING, Scoring, initial_state, run_scoring
+from .scoring import (
+    CONVERGED,
+    MAX_ITERATIONS,
+    RUNNING,
+    Scoring,
+    diagonals,
+    initial_state,
+    run_scoring,
+    slopes_of,
+)
 
 PATIENCE = 8
 """Evaluations after which steps may be Newton's."""
 PAUSE = 4
 """Evaluations of scoring after a step of Newton's that did not lead down."""
+MOST_AT_BOUNDS = 20
+"""Evaluations for the other parameters to follow some that were put on their bounds."""
 NEAR = 0.1
 """Estimated distance to the minimum, per free parameter, below which they are. In the bends of long valleys scoring is
 better."""
@@ -55,9 +66,41 @@ def minimise(
         state = _towards_newton(spec, arrays, state)._replace(status=np.asarray(RUNNING))
         state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit + 1)))
         state = state._replace(status=np.asarray(CONVERGED))
+    if int(state.status) == CONVERGED:
+        state = _onto_bounds(spec, arrays, state, tolerance)
     if int(state.status) == RUNNING:
         state = state._replace(status=np.asarray(MAX_ITERATIONS))
     return state, float(constant)
+
+
+def _onto_bounds(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tolerance: float) -> Scoring:
+    """The fit with parameters on the bounds that they are next to, as far as the tolerance tells.
+
+    An amplitude that fades goes on for ever in steps that lower the statistic by less and less. At its bound it is
+    named as being there, and the shape of what it scales as undetermined.
+    """
+
+    def onto(x: Any, slope: Any, curvature: Any, low: Any, high: Any) -> np.ndarray:
+        bound = np.where(slope > 0, low, high)
+        way = np.where(np.isfinite(bound), np.abs(x - bound), np.inf)
+        with np.errstate(invalid="ignore", over="ignore"):
+            near = (np.abs(slope) * way <= tolerance) & (curvature * way**2 / 2 <= tolerance)
+        return np.where(near & (slope != 0) & (way > 0), bound, x)
+
+    slopes, curvatures = (f(state.normal, state.theta) for f in (slopes_of, diagonals))
+    there = jax.tree.map(onto, state.theta, *jax.device_get((slopes, curvatures, arrays["low"], arrays["high"])))
+    n_moved = sum(int(np.sum(a != b)) for a, b in zip(*map(jax.tree.leaves, (there, state.theta)), strict=True))
+    if not n_moved:
+        return state
+    limit = np.asarray(state.evaluations + MOST_AT_BOUNDS)
+    restart = state._replace(
+        candidate=there, stat=np.full_like(state.stat, np.inf), predicted=np.ones_like(state.stat),
+        status=np.full_like(state.status, RUNNING),
+    )  # fmt: skip
+    found, _ = jax.device_get(run_scoring(spec, arrays, restart, np.asarray(tolerance, state.stat.dtype), limit))
+    rounding = 8 * np.finfo(state.stat.dtype).eps * max(1.0, abs(float(state.stat)))
+    good = int(found.status) == CONVERGED and found.stat <= state.stat + n_moved * 2 * tolerance + rounding
+    return found if good else state
 
 
 def lower_scoring(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> None:

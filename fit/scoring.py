@@ -22,6 +22,14 @@ RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START = range(5)
 STATUS = ("running", "converged", "max_iterations", "stalled", "bad_start")
 
 START_DAMPING, MOST_DAMPING = 1e-4, 1e12
+AMPLITUDES_FIRST = 3
+"""Evaluations in which shapes stay where they are while an amplitude is far off."""
+FAR = 10.0
+"""Factor by which an amplitude is far off; then it goes down by no more than this where steps are not known to be good.
+"""
+GONE = 1e-30
+"""Curvature, as a share of the largest in the same parameter so far, below which the parameter means nothing any more.
+"""
 
 
 def least_damping(dtype: Any) -> float:
@@ -32,7 +40,7 @@ def least_damping(dtype: Any) -> float:
 class Scoring(NamedTuple):
     """State of the loop. ``candidate`` is the point to evaluate next; the rest describes the best point so far.
 
-    ``relative``: amplitudes move by factors, not by differences.
+    ``relative``: amplitudes move by factors, not by differences. ``largest``: of each parameter's curvatures so far.
     """
 
     theta: Theta
@@ -42,6 +50,7 @@ class Scoring(NamedTuple):
     candidate: Theta
     predicted: Any
     relative: Any
+    largest: Theta
     edm: Any
     iterations: Any
     evaluations: Any
@@ -65,7 +74,9 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     normal = Normal(np.zeros(spec.n_global, dtype), np.zeros((spec.n_global, spec.n_global), dtype), locals_)
     infinite, damping = np.asarray(np.inf, dtype), np.asarray(START_DAMPING, dtype)
     zero = np.zeros((), jnp.result_type(int))
-    return Scoring(theta, infinite, normal, damping, theta, infinite, np.zeros((), bool), infinite, zero, zero, zero)
+    largest = jax.tree.map(lambda x: np.zeros(np.shape(x), dtype), theta)
+    relative = np.zeros((), bool)
+    return Scoring(theta, infinite, normal, damping, theta, infinite, relative, largest, infinite, zero, zero, zero)
 
 
 @Program
@@ -98,30 +109,77 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s:
 
     low, high = arrays["low"], arrays["high"]
     active = active_set(theta, kept_normal, low, high)
-    steps, decreases = jax.vmap(lambda d: solve_arrowhead(kept_normal, active, d))(
-        jnp.stack([damping, jnp.asarray(least, dtype)])
+    curvatures = diagonals(kept_normal, theta)
+    largest = jax.tree.map(jnp.maximum, s.largest, curvatures)
+    alive = jax.tree.map(lambda free, now, most: free & (now > GONE * most), active, curvatures, largest)
+    slopes = slopes_of(kept_normal, theta)
+    # with shapes held the statistic is convex in the amplitudes: from far off that is a better way than all at once
+    early = s.evaluations < AMPLITUDES_FIRST
+    far = early & _far_off(theta, slopes, curvatures, alive, arrays["scale_like"])
+    moving = jax.tree.map(
+        lambda on, free, like: jnp.stack([on & (jnp.asarray(like) | ~far), free]), alive, active, arrays["scale_like"]
+    )
+    steps, decreases = jax.vmap(lambda on, d: solve_arrowhead(kept_normal, on, d))(
+        moving, jnp.stack([damping, jnp.asarray(least, dtype)])
     )
     edm = decreases[1]
+    # nothing but parameters that mean nothing any more could still move
+    stuck = (decreases[0] <= tolerance) & (damping <= 1e-2) & ~far
     # after a poor step change between x + d and x exp(d / x) for amplitudes: the second follows the valley of a norm
     # that fades while its tilt grows, the first goes straight to the answer from an amplitude far too low
     relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)
-    candidate = jax.tree.map(partial(_move, relative), theta, steps, arrays["scale_like"], low, high)
+    trusted = ~early | (better & (gain > 0.25) & ~first)
+    candidate = jax.tree.map(partial(_move, relative, trusted), theta, steps, arrays["scale_like"], low, high)
     status = jnp.where(
         first & ~finite,
         BAD_START,
-        jnp.where(edm <= tolerance, CONVERGED, jnp.where(damping > MOST_DAMPING, STALLED, RUNNING)),
+        jnp.where(edm <= tolerance, CONVERGED, jnp.where(stuck | (damping > MOST_DAMPING), STALLED, RUNNING)),
     )
     return Scoring(
-        theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, edm,
+        theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, largest, edm,
         s.iterations + (better & ~first), s.evaluations + 1, status,
     )  # fmt: skip
 
 
-def _move(relative: jax.Array, x: jax.Array, steps: jax.Array, scale_like: Any, low: Any, high: Any) -> jax.Array:
-    """The point one step (the first of ``steps``) from ``x``, projected into the bounds."""
+def _move(
+    relative: jax.Array, trusted: jax.Array, x: jax.Array, steps: jax.Array, scale_like: Any, low: Any, high: Any
+) -> jax.Array:
+    """The point one step (the first of ``steps``) from ``x``, projected into the bounds.
+
+    Unless ``trusted``, amplitudes keep a share of what they are: at zero the shape of what they scale has no slope.
+    """
     step = steps[0]
+    amplitude = scale_like & (x > 0)
     ratio = jnp.clip(step / jnp.where(x > 0, x, 1.0), -50.0, 5.0)
-    return jnp.clip(jnp.where(relative & scale_like & (x > 0), x * jnp.exp(ratio), x + step), low, high)
+    moved = jnp.where(relative & amplitude, x * jnp.exp(ratio), x + step)
+    moved = jnp.where(amplitude & ~trusted, jnp.maximum(moved, x / FAR), moved)
+    return jnp.clip(moved, low, high)
+
+
+def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, alive: Theta, scale_like: Theta) -> jax.Array:
+    """Whether an amplitude alone would move by more than the factor `FAR`."""
+
+    def far(x: jax.Array, slope: jax.Array, curvature: jax.Array, on: jax.Array, amplitude: Any) -> jax.Array:
+        step = -slope / jnp.where(on, curvature, 1.0)
+        leaves = (step < (1 / FAR - 1) * x) | (step > (FAR - 1) * x)
+        return jnp.any(jnp.asarray(amplitude) & on & (x > 0) & leaves)
+
+    return jnp.any(jnp.stack(jax.tree.leaves(jax.tree.map(far, theta, slopes, curvatures, alive, scale_like))))
+
+
+def slopes_of(normal: Normal, theta: Theta) -> Theta:
+    """The slopes by parameter; zero where a group has no local ones."""
+    blocks = zip(normal.locals, theta.locals, strict=True)
+    return Theta(normal.slope, tuple(jnp.zeros_like(x) if b is None else b.slope for b, x in blocks))
+
+
+def diagonals(normal: Normal, theta: Theta) -> Theta:
+    """The curvatures by parameter, likewise."""
+    blocks = zip(normal.locals, theta.locals, strict=True)
+    return Theta(
+        normal.matrix.diagonal(),
+        tuple(jnp.zeros_like(x) if b is None else b.matrix.diagonal(axis1=1, axis2=2) for b, x in blocks),
+    )
 
 
 def _all_finite(normal: Normal) -> jax.Array:
@@ -131,10 +189,11 @@ def _all_finite(normal: Normal) -> jax.Array:
 
 
 def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:
-    """False for parameters held at a bound (the slope points out of the allowed range) or without any curvature."""
+    """False for parameters held at a bound (the slope points out of the allowed range) or between two equal ones, and
+    for those without any curvature."""
 
     def free(x, slope, curvature, lo, hi):
-        return ~(((x <= lo) & (slope > 0)) | ((x >= hi) & (slope < 0))) & (curvature > 0)
+        return ~(((x <= lo) & (slope > 0)) | ((x >= hi) & (slope < 0)) | (lo >= hi)) & (curvature > 0)
 
     return Theta(
         free(theta.globals, normal.slope, normal.matrix.diagonal(), low.globals, high.globals),
