@@ -20,6 +20,10 @@ from measure import data_folder, load, median, seconds_of, show_time, table
 
 import gammajax as gj
 from gammajax.datasets.image_plan import plan
+from gammajax.datasets.npred import predict
+from gammajax.datasets.program import QUICK
+from gammajax.fit.objective import evaluate, inputs
+from gammajax.fit.problem import from_free, make_problem
 
 jax.config.update("jax_enable_x64", True)
 
@@ -62,11 +66,22 @@ def timed(function: Any, *args: Any, repeats: int) -> tuple[float, float]:
     return first, median([seconds_of(lambda: jax.block_until_ready(function(*args)))[0] for _ in range(repeats)])
 
 
-def bare_transforms(dataset: Any, model: gj.SkyModel, repeats: int) -> float:
-    """Time of the inverse transforms that an extended source cannot do without: one per plane of its window."""
-    shape = plan(dataset, model).shape
-    planes = jnp.ones((dataset.n_true, shape[0], shape[1] // 2 + 1), complex)
-    return timed(jax.jit(lambda x: jnp.fft.irfft2(x, s=shape)), planes, repeats=repeats)[1]
+def bare_transforms(dataset: Any, models: gj.Models, repeats: int) -> float:
+    """Time of the inverse transforms that sources cannot do without: one per plane and source."""
+    ny, nx = plan(dataset, models[0]).period
+    planes = jnp.ones((dataset.n_true, ny, nx // 2 + 1), complex)
+    return len(models) * timed(jax.jit(lambda x: jnp.fft.irfft2(x, s=(ny, nx))), planes, repeats=repeats)[1]
+
+
+def staged_npred(datasets: gj.Datasets, models: gj.Models, repeats: int) -> float:
+    """Time of the predicted counts inside a fit, where all shapes and spectra are free."""
+    problem = make_problem(datasets, models.unfreeze(*[f"{m.name}.spatial.lon_0" for m in models]))
+    (group,), (arrays,) = problem.spec.groups, problem.arrays["groups"]
+    arrays = jax.tree.map(jnp.asarray, arrays)
+    theta = from_free(problem.arrays, jnp.asarray(problem.start()))
+    shared, own = inputs(group, arrays, theta, 0)
+    function = jax.jit(lambda a, s, o: evaluate(group, a, predict, s, o), compiler_options=QUICK)
+    return timed(function, arrays, shared, own, repeats=repeats)[1]
 
 
 def predictions(args: argparse.Namespace) -> None:
@@ -92,11 +107,12 @@ def predictions(args: argparse.Namespace) -> None:
         _, pure = timed(npred, dataset, models, repeats=args.repeats)
         _, gradient = timed(slope, models, dataset, repeats=args.repeats)
         _, staged = timed(both, vector, repeats=args.repeats)
-        floor = bare_transforms(dataset, models[0], args.repeats) if kind == "gauss" else float("nan")
+        inside = staged_npred(gj.Datasets({"map": dataset.replace(counts=counts)}), models, args.repeats)
+        floor = bare_transforms(dataset, models, args.repeats)
         peer = gammapy_npred(dataset, models, args) if args.gammapy else float("nan")
         rows.append(
             [f"{number} {kind}, {n} x {n} x 20"]
-            + [show_time(x) if np.isfinite(x) else "" for x in (pure, gradient, staged, floor, peer)]
+            + [show_time(x) if np.isfinite(x) else "" for x in (pure, gradient, inside, floor, staged, peer)]
         )
     print(
         table(
@@ -104,8 +120,9 @@ def predictions(args: argparse.Namespace) -> None:
                 "model, map",
                 "npred",
                 "npred and gradient",
-                "statistic and gradient, staged",
-                "bare FFTs",
+                "npred in a fit",
+                "its bare FFTs",
+                "statistic and gradient in a fit, one position free",
                 "gammapy npred",
             ],
             rows,

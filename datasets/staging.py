@@ -35,7 +35,8 @@ class Part:
     """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`.
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; "pixel" also for points
+    that are shared out over pixels.
     """
 
     kind: str
@@ -272,7 +273,8 @@ def stage_map(
     xp = np if known else jnp
     for (kind, _, treedef), members in alike.items():
         number, n_leaves = len(parts), len(members[0][1])
-        scheme = members[0][2].plan.scheme
+        of_first = members[0][2].plan
+        scheme = of_first.scheme if of_first.grid == "exact" else "pixel"
         parts.append(Part(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme))
         # where all members of a group have it at the same place, adding a window is a copy and not a scatter
         places = [[xp.asarray(f.y) - origin[0], xp.asarray(f.x) - origin[1]] for _, _, f in members]

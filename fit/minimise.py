@@ -21,6 +21,9 @@ from .scoring import (
 
 PATIENCE = 8
 """Evaluations after which steps may be Newton's."""
+SLOW = 0.3
+"""Share of the estimated distance to the minimum that a step of scoring leaves where Newton's, which costs several times
+as much, are worth it."""
 PAUSE = 4
 """Evaluations of scoring after a step of Newton's that did not lead down."""
 MOST_AT_BOUNDS = 20
@@ -46,10 +49,10 @@ def minimise(
     state = initial_state(spec, theta)
     tolerance_, most = np.asarray(tolerance, state.stat.dtype), max_iterations + 1
     limit = min(PATIENCE, most) if progress is None else 1
-    newton, resume = False, PATIENCE
+    newton, resume = False, PATIENCE + 1
     near = NEAR * sum(np.size(leaf) for leaf in jax.tree.leaves(theta))
     while True:
-        before = int(state.iterations)
+        before, distance = int(state.iterations), float(state.edm)
         state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit)))
         if int(state.status) != RUNNING or limit >= most:
             break
@@ -57,7 +60,8 @@ def minimise(
             progress(int(state.iterations), float(state.stat + constant), float(state.edm))
         refused = newton and int(state.iterations) == before
         resume = limit + PAUSE if refused else resume
-        newton = limit >= resume and float(state.edm) < near
+        slow = newton or SLOW * distance < float(state.edm) < near
+        newton = limit >= resume and slow and float(state.edm) < near
         if newton:
             state = _towards_newton(spec, arrays, state)
         limit += 1

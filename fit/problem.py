@@ -257,15 +257,15 @@ def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal:
 
 compiled_stat = jax.jit(stat_of_free, static_argnums=0)
 compiled_value_and_grad = jax.jit(jax.value_and_grad(stat_of_free, argnums=2), static_argnums=0)
-_exact_normal, _exact_normal_of_points = Program(exact_normal), Program(exact_normal, QUICKEST)
+_exact_normal, _exact_normal_of_pixels = Program(exact_normal), Program(exact_normal, QUICKEST)
 
 
 def compiled_exact_normal(spec: ProblemSpec) -> Program:
-    """The program of `exact_normal`. It runs once in most fits: for maps of points, whose images are quick, compiling
-    it well costs more than it saves."""
+    """The program of `exact_normal`. It runs once in most fits: for maps whose sources are shared out over pixels, which
+    is quick, compiling it well costs more than it saves."""
     parts = [part for group in spec.groups if isinstance(group.make, MapProgram) for part in group.make.parts]
-    points = parts and all(part.kind != "source" or part.scheme == "point" for part in parts)
-    return _exact_normal_of_points if points else _exact_normal
+    quick = parts and all(part.kind != "source" or part.scheme == "pixel" for part in parts)
+    return _exact_normal_of_pixels if quick else _exact_normal
 
 
 compiled_normal = Program(stat_and_normal)

@@ -81,6 +81,11 @@ def _inside(at: Any, n: int) -> Array:
 @partial(jax.jit, static_argnums=(4, 5))
 def _images(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders) -> Array:
     """Derivatives of the given orders in (x, y) of the image of a source, (order, e, *period)."""
+    return jnp.fft.irfft2(_spectra(transform, x, y, spread, period, orders), s=period)
+
+
+def _spectra(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders) -> Array:
+    """Transforms of the same, (order, e, ny, nx // 2 + 1)."""
     s = transform.shape[1]
     fy, fx = frequencies(period, s)
     transform = _widened(transform, spread, period)
@@ -98,8 +103,7 @@ def _images(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int,
         (real[..., b, :], imaginary[..., b, :], along_x[:, None, None, b].real, along_x[:, None, None, b].imag)
         for b in range(s)
     ]
-    spectrum = jax.lax.complex(sum(p * c - q * d for p, q, c, d in parts), sum(p * d + q * c for p, q, c, d in parts))
-    return jnp.fft.irfft2(spectrum, s=period)
+    return jax.lax.complex(sum(p * c - q * d for p, q, c, d in parts), sum(p * d + q * c for p, q, c, d in parts))
 
 
 def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array:
@@ -179,16 +183,8 @@ def _overlaps(
     transform: Array, there: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
 ) -> Array:
     """Derivatives of the given orders in (x, y) of overlaps, (order, e)."""
-    fy, fx = frequencies(period, transform.shape[1])
-    phases = jnp.exp(-2j * np.pi * fy * y)[:, :, None, None] * jnp.exp(-2j * np.pi * fx * x)
-    product = there[:, None, :, None, :] * (_widened(transform, spread, period) * phases)
-    rows = []
-    for i, j in orders:
-        # real part of (-2 pi i f)^(i + j) times the product
-        part = product.imag if (i + j) % 2 else product.real
-        along_x, along_y = (2 * np.pi * fx) ** i * (-1) ** ((i + j) // 2), (2 * np.pi * fy) ** j
-        rows.append(jnp.einsum("ebycx,by,cx->e", part, along_y, along_x))
-    return jnp.stack(rows)
+    spectra = _spectra(transform, x, y, spread, period, orders)
+    return jnp.sum(there.real * spectra.real - there.imag * spectra.imag, axis=(-2, -1))
 
 
 @partial(_overlaps.defjvp, symbolic_zeros=True)
