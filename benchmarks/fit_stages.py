@@ -37,7 +37,7 @@ def stages(datasets: Any, models: Any) -> dict[str, Callable[[], Any]]:
     """The parts of a fit as functions to call again."""
     problem = make_problem(datasets, models)
     start = from_free(problem.arrays, np.asarray(problem.start(), float))
-    state, _ = minimise(problem.spec, problem.arrays, start, tolerance=1e-8, max_iterations=200)
+    state, *_ = minimise(problem.spec, problem.arrays, start, tolerance=1e-8, max_iterations=200)
     theta = state.theta
     exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
     errors = curvature(problem, theta, exact, state.normal)

@@ -1,12 +1,13 @@
 """What a joint fit needs of a dataset: that it is fit for it, and its arrays.
 
-These functions read the fields of a dataset from its instance dictionary: attribute access on modules is slow, and
-joint fits of ten thousand runs do nothing else here.
+These functions read the fields of a dataset with `fields_of`, and ask for its type once a type: joint fits of ten
+thousand runs do nothing else here.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .errors import InputError
 from .gti import GTI
 from .map import MapBase
 from .npred import Counts
+from .parameter import fields_of
 from .sky_model import FoVBackgroundModel, SkyModel
 from .statistic import WStatistic
 
@@ -54,11 +56,25 @@ class SpectrumProgram:
         return self.type(**arrays, gti=gti, nodes=self.nodes)
 
 
+class _Kind(NamedTuple):
+    """What the type of a dataset says about it."""
+
+    own: bool
+    counts: bool
+    on_off: bool
+    is_map: bool
+
+
+@lru_cache(maxsize=256)
+def _kind(of: Any) -> _Kind:
+    return _Kind(issubclass(of, Dataset), issubclass(of, Counts), issubclass(of, WStatistic), issubclass(of, MapBase))
+
+
 def fitted_bins(dataset: Counts | Dataset) -> Any:
     """The mask as an array, all True where there is none; of the shape of the counts."""
     if isinstance(dataset, Dataset):
         return np.ones(dataset.data_shape, bool) if dataset.mask is None else dataset.mask
-    fields = vars(dataset)
+    fields = fields_of(dataset)
     safe, fit = fields["mask_safe"], fields["mask_fit"]
     if safe is None and fit is None:
         return np.ones(dataset.data_shape, bool)
@@ -69,14 +85,14 @@ def fitted_bins(dataset: Counts | Dataset) -> Any:
 
 def likelihood_arrays(dataset: Any) -> dict[str, Any]:
     """The arrays of a spectrum that enter the likelihood, by constructor argument; `LIKELIHOOD_AXES` has their axes."""
-    fields = vars(dataset)
+    fields = fields_of(dataset)
     arrays = {name: fields[name] for name in LIKELIHOOD_AXES if name in fields}
     if arrays["exposure"] is None:
         arrays["exposure"] = np.zeros(len(fields["energy_true_edges"]) - 1)
     if arrays.get("background", arrays) is None:
         arrays["background"] = np.zeros(len(fields["energy_edges"]) - 1)
     edisp = fields["edisp"]
-    arrays["edisp"] = dataset.diagonal_matrix() if edisp is None else vars(edisp)["matrix"]
+    arrays["edisp"] = dataset.diagonal_matrix() if edisp is None else fields_of(edisp)["matrix"]
     arrays["mask_safe"] = fitted_bins(dataset)
     return arrays
 
@@ -84,7 +100,9 @@ def likelihood_arrays(dataset: Any) -> dict[str, Any]:
 def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
     """Raise an `InputError` if the dataset cannot enter a fit with these models."""
     what = f"Dataset {name!r}"
-    if isinstance(dataset, Dataset):
+    of_dataset: Any = type(dataset)
+    kind = _kind(of_dataset)
+    if kind.own:
         dataset.check_models(models, what)
         mask = fitted_bins(dataset)
         if is_concrete(mask) and not np.any(mask):
@@ -93,16 +111,16 @@ def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
                 f"{dataset.stat_type!r} needs. Widen the fit range, or leave the dataset out."
             )
         return
-    if not isinstance(dataset, Counts):
+    if not kind.counts:
         raise InputError(
             f"{what}: found {type(dataset).__name__}, expected a dataset. A type of your own must derive from "
             "gammajax.Dataset, which says what it needs."
         )
-    fields = vars(dataset)
+    fields = fields_of(dataset)
     if fields["counts"] is None:
         raise InputError(f"{what}: there are no counts. Read or simulate them first.")
-    on_off = isinstance(dataset, WStatistic)
-    _check_models(dataset, on_off, what, models)
+    on_off = kind.on_off
+    _check_models(dataset, kind, what, models)
     if on_off and fields["counts_off"] is None:
         raise InputError(f"{what}: there are no off counts. Read the background file, or fit a SpectrumDataset.")
     mask = fitted_bins(dataset)
@@ -126,12 +144,12 @@ def check_ready(dataset: Any, name: str, models: Sequence[Any]) -> None:
             )
 
 
-def _check_models(dataset: Any, on_off: bool, what: str, models: Sequence[Any]) -> None:
-    fields = vars(dataset)
-    backgrounds = [m.name for m in models if type(m) is FoVBackgroundModel]
+def _check_models(dataset: Any, kind: _Kind, what: str, models: Sequence[Any]) -> None:
+    fields = fields_of(dataset)
+    backgrounds = [fields_of(m)["name"] for m in models if type(m) is FoVBackgroundModel]
     if len(backgrounds) > 1:
         raise InputError(f"{what}: one background model per dataset, found {', '.join(map(repr, backgrounds))}.")
-    if backgrounds and on_off:
+    if backgrounds and kind.on_off:
         raise InputError(
             f"{what}: the background model {backgrounds[0]!r} has no effect, because the W statistic profiles the "
             "background from the off counts. Remove the model, or fit a SpectrumDataset."
@@ -139,16 +157,17 @@ def _check_models(dataset: Any, on_off: bool, what: str, models: Sequence[Any]) 
     if backgrounds and fields["background"] is None:
         raise InputError(f"{what}: the model {backgrounds[0]!r} scales a background that is missing.")
     sources = [m for m in models if type(m) is SkyModel]
-    is_map = bool(sources) and isinstance(dataset, MapBase)
     for model in sources:
-        if model.temporal is not None:
+        of_model = fields_of(model)
+        if of_model["temporal"] is not None:
             model.check_times(fields["gti"], what)
-        if not is_map:
-            model.check_spectrum()
-        elif model.spatial is None:
+        if not kind.is_map:
+            if of_model["spatial"] is not None:
+                model.check_spectrum()
+        elif of_model["spatial"] is None:
             raise InputError(
                 f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
                 "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
             )
-    if fields["exposure"] is None and any(m.flags[0] for m in sources):
+    if fields["exposure"] is None and any(fields_of(m)["flags"][0] for m in sources):
         raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")

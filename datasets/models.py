@@ -9,7 +9,7 @@ import numpy as np
 
 from .convert import is_concrete
 from .errors import InputError
-from .parameter import Parameter, is_parameter
+from .parameter import Parameter, fields_of, is_parameter
 from .sky_model import ModelBase
 from .structure import free_by_default, take_apart, with_numbers
 from .suggestions import closest, listed
@@ -113,13 +113,13 @@ class Models(eqx.Module):
                     "Wrap a spectrum as SkyModel(spectral=..., name=...)."
                 )
         names = self.names
-        if len(set(names)) != len(names):
+        if len(set(names)) < len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise InputError(f"Models: the name {twice!r} is there twice; names must be unique.")
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(m.name for m in self.models)
+        return tuple(fields_of(m)["name"] for m in self.models)
 
     def __len__(self) -> int:
         return len(self.models)
@@ -228,7 +228,7 @@ class Models(eqx.Module):
 
         The fast path for fits: no names are looked up, and nothing but numbers changes.
         """
-        return Models([with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True)])
+        return _unchecked(with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True))
 
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.
@@ -333,9 +333,13 @@ def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
         ordered = iter(names)
         leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
         new.append(type(model).settled(jax.tree_util.tree_unflatten(treedef, leaves)))
-    # names and types are as before, and the checks of a constructor cost as much as the change itself
+    return _unchecked(new)
+
+
+def _unchecked(models: Iterable[ModelBase]) -> Models:
+    """Models whose names and types are as before: the checks of a constructor cost as much as changing them."""
     container = object.__new__(Models)
-    object.__setattr__(container, "models", tuple(new))
+    object.__setattr__(container, "models", tuple(models))
     return container
 
 

@@ -53,6 +53,15 @@ def frozen_array(value: Any, dtype: Any = float) -> Any:
     return array
 
 
+def fields_of(module: Any) -> dict[str, Any]:
+    """The fields of a module as they are kept; what fits of thousands of models read.
+
+    Attributes of modules, and `vars` of them, go through a look-up in Python.
+    """
+    fields: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return fields
+
+
 class Parameter(eqx.Module):
     """A model parameter.
 
@@ -115,8 +124,7 @@ class Parameter(eqx.Module):
     @property
     def bounds(self) -> tuple[float, float]:
         """Bounds of a fit: min and max, narrowed by the support of the prior."""
-        low, high = self.prior.bounds if self.prior is not None else (-math.inf, math.inf)
-        return (max(self.min, low), min(self.max, high))
+        return bounds_of(self)
 
     def replace(self, **changes: Any) -> "Parameter":
         """A copy with changed fields (``value``, ``error``, ``frozen``, ``min``, ``max``, ``prior``, ``link``).
@@ -139,6 +147,13 @@ class Parameter(eqx.Module):
     def __repr__(self):
         text = f"{np.asarray(self.value):.6g}" if not isinstance(self.value, jax.core.Tracer) else repr(self.value)
         return f"Parameter({text}{' ' + self.unit if self.unit else ''}{', frozen' if self.frozen else ''})"
+
+
+def bounds_of(parameter: Parameter) -> tuple[float, float]:
+    """`Parameter.bounds`, without the look-up of an attribute of a module."""
+    fields = fields_of(parameter)
+    low, high, prior = fields["min"], fields["max"], fields["prior"]
+    return (low, high) if prior is None else (max(low, prior.bounds[0]), min(high, prior.bounds[1]))
 
 
 _FIELDS = ("value", "error", "frozen", "min", "max", "prior", "link", "scale")

@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from .parameter import Parameter, frozen_array, is_parameter
+from .parameter import Parameter, fields_of, frozen_array, is_parameter
 from .sky_model import ModelBase
 from .spectral_base import SpectralModel
 from .spectral_compound import ScaleSpectralModel
@@ -63,7 +63,75 @@ class Structure:
 
 
 def take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
-    """Structure of a model and its items; item names are full parameter names."""
+    """Structure of a model and its items; item names are full parameter names.
+
+    Models of one structure have one `Structure`, the same object, if parameters are all that they have.
+    """
+    kind, fields = type(model), fields_of(model)
+    name = fields["name"]
+    items: list[Item] = []
+    shapes, scales = [], []
+    for part in kind.parts:
+        content = fields[part]
+        found = None if content is None else _plain(content)
+        shapes.append(found and found[0])
+        if found is None:
+            if content is not None:
+                return _take_apart(model)
+            continue
+        for last, leaf in zip(found[0].names, found[1], strict=True):
+            items.append(Item("parameter", f"{name}.{part}.{last}", leaf))
+            scales.append(fields_of(leaf)["scale"])
+    flags: Any = fields["flags"] if "flags" in fields else kind.flags  # noqa: SIM401  the class need not have it
+    key = (kind, flags, tuple(shapes), tuple(scales))
+    structure = _STRUCTURES.get(key)
+    if structure is None:
+        if len(_STRUCTURES) >= MOST_STRUCTURES:
+            _STRUCTURES.clear()
+        structure = _STRUCTURES[key] = _take_apart(model)[0]
+    return structure, items
+
+
+MOST_STRUCTURES = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class _Plain:
+    """The tree of a component all of whose leaves are parameters, and the names of these."""
+
+    treedef: Any
+    names: tuple[str, ...]
+
+
+_PLAIN: dict[Any, _Plain] = {}
+_STRUCTURES: dict[Any, Structure] = {}
+
+
+def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
+    """The shape of a component and its parameters, if these are all its leaves and fields of its own."""
+    kind = type(content)
+    if not issubclass(kind, eqx.Module):
+        return None
+    fields, (leaves, statics) = fields_of(content), _field_names(kind)
+    parameters: list[Any] = [fields.get(name) for name in leaves]
+    for p in parameters:
+        if type(p) is not Parameter:
+            return None
+    try:
+        key = (kind, *[fields[name] for name in statics])
+        found = _PLAIN.get(key)
+    except (KeyError, TypeError):  # a static field that is not there, or cannot be hashed
+        return None
+    if found is None:
+        treedef = jax.tree_util.tree_structure(content, is_leaf=is_parameter)
+        names = _item_names(treedef, (True,) * len(parameters))
+        if len(_PLAIN) >= MOST_STRUCTURES:
+            _PLAIN.clear()
+        found = _PLAIN[key] = _Plain(treedef, names)
+    return found, parameters
+
+
+def _take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
     kinds: list[tuple[Any, ...]] = []
     items: list[Item] = []
     treedefs: list[Any] = []
@@ -99,7 +167,7 @@ def canonical(model: ModelBase) -> tuple[Structure, list[Any]]:
 def _parts(model: ModelBase) -> Iterator[tuple[str, Any, bool]]:
     """Name and content of each part, and whether it is a spectrum from elsewhere (whose arrays are weights)."""
     for part in type(model).parts:
-        content = vars(model)[part]
+        content = fields_of(model)[part]
         yield part, content, part == "spectral" and not isinstance(content, SpectralModel)
 
 
@@ -163,16 +231,21 @@ def _part(key: Any) -> str:
 def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
     """The model with new (value, error) of its parameters and new weights, in the order of its items less tables."""
     given = iter(numbers)
-    copy: Any = object.__new__(type(model))
-    for field, content in vars(model).items():
-        object.__setattr__(copy, field, content)
-    for part, content, foreign in _parts(model):
-        flat = None if foreign else _only_parameters(content)
-        if flat is not None:
-            # what thousands of background models are: taking trees apart is slow
-            fields = {name: _with_number(p, *next(given)) for name, p in flat.items()}
-            object.__setattr__(copy, part, _copied(content, fields))
+    copy: Any = _copied(model, {})
+    of_copy = fields_of(copy)
+    for part in type(model).parts:
+        content = of_copy[part]
+        if content is None:
             continue
+        plain = _plain(content)
+        if plain is not None:
+            # what thousands of background models are: taking trees apart is slow
+            of_content: Any = type(content)
+            names, _ = _field_names(of_content)
+            new_fields = {name: _with_number(p, *next(given)) for name, p in zip(names, plain[1], strict=True)}
+            of_copy[part] = _copied(content, new_fields)
+            continue
+        foreign = part == "spectral" and not isinstance(content, SpectralModel)
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
         new: list[Any] = []
         for leaf in leaves:
@@ -182,33 +255,35 @@ def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
                 new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
             else:
                 new.append(leaf)
-        object.__setattr__(copy, part, jax.tree_util.tree_unflatten(treedef, new))
+        of_copy[part] = jax.tree_util.tree_unflatten(treedef, new)
     return type(model).settled(copy)
 
 
 def _with_number(parameter: Parameter, value: Any, error: Any) -> Parameter:
-    return _copied(
-        parameter, {"value": frozen_array(np.reshape(value, ())), "error": frozen_array(np.reshape(error, ()))}
-    )
+    return _copied(parameter, {"value": _number(value), "error": _number(error)})
+
+
+def _number(given: Any) -> Any:
+    if type(given) is not float:
+        return frozen_array(np.reshape(given, ()))
+    number = np.array(given)
+    number.setflags(write=False)
+    return number
 
 
 def _copied(node: Any, changes: dict[str, Any]) -> Any:
     """A copy of a module with changed fields, which nothing checks again."""
     copy = object.__new__(type(node))
-    vars(copy).update(vars(node))
-    vars(copy).update(changes)
+    fields = fields_of(copy)
+    fields.update(fields_of(node))
+    fields.update(changes)
     return copy
 
 
-def _only_parameters(content: Any) -> dict[str, Parameter] | None:
-    """The leaves of a module by name, if they are parameters and all of them its own fields."""
-    if not isinstance(content, eqx.Module):
-        return None
-    fields = vars(content)
-    found = {name: fields[name] for name in _leaf_fields(type(content))}
-    return found if all(type(value) is Parameter for value in found.values()) else None
-
-
 @lru_cache(maxsize=256)
-def _leaf_fields(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in dataclasses.fields(kind) if not f.metadata.get("static", False))
+def _field_names(kind: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the fields of a module that hold leaves, and of the static ones."""
+    fields = dataclasses.fields(kind)
+    static = [bool(f.metadata.get("static", False)) for f in fields]
+    leaves = tuple(f.name for f, s in zip(fields, static, strict=True) if not s)
+    return leaves, tuple(f.name for f, s in zip(fields, static, strict=True) if s)

@@ -105,7 +105,8 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         rows = group.rows
         free, places = np.asarray(free_)[rows], group.locals[rows]
         at_bound.extend(names[places[row, slot]] for row, slot in zip(*np.nonzero(~free), strict=True))
-        local_scale = _scale(*(np.diagonal(b.matrix[rows], axis1=1, axis2=2) for b in blocks), free)
+        local_exact, local_expected = (np.diagonal(b.matrix[rows], axis1=1, axis2=2) for b in blocks)
+        local_scale = _scale(local_exact, local_expected, free)
         outer = local_scale[:, :, None] * local_scale[:, None, :]
         inverses, bad = _inverses(blocks[0].matrix[rows] * outer, blocks[1].matrix[rows] * outer, free)
         degenerate.extend(_describe([names[i] for i in places[row]], direction) for row, direction in bad)

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from ..datasets.errors import InputError
 from ..datasets.likelihood import SpectrumProgram
 from ..datasets.map import MapBase
 from ..datasets.models import Models
+from ..datasets.parameter import fields_of
 from ..datasets.sky_model import SkyModel, TemplateNPredModel
 from ..datasets.staging import stage_map
 from ..datasets.structure import Structure
@@ -101,7 +102,8 @@ def build_groups(
         if processes disagree on the models or on a dataset, or if one holds no dataset of a group.
     """
     # datasets on which the same models act have the same layout
-    of_acting = {acting: _layout(space, acting) for acting in space.acting}
+    pieces = _pieces(space)
+    of_acting = {acting: _layout([pieces[m] for m in acting]) for acting in space.acting}
     layouts = [of_acting[acting] for acting in space.acting]
     staged: dict[int, tuple[Any, dict[str, Any]]] = {}
     described = share.collect(lambda: _describe(share, models, space, layouts, staged))
@@ -126,44 +128,67 @@ def _describe(
 ) -> tuple[str, list[tuple[int, Any, Shape, str]]]:
     """Program and shape of the datasets of this process, which are staged if need be; what tells the models apart."""
     members = list(models)
-    frozen = [_frozen(space, m) for m in range(len(members))]
-    identities: dict[Structure, int] = {}
-    structure_id = [identities.setdefault(m.structure, len(identities)) for m in space.models]
+    identities = _Identities()
+    structure_id = [identities(m.structure) for m in space.models]
+    # what only templates, and only light curves, ask of the shape
+    exact = {m for m, model in enumerate(members) if type(model) is TemplateNPredModel}
+    timed = {
+        m for m, model in enumerate(members) if type(model) is SkyModel and fields_of(model)["temporal"] is not None
+    }
     alone = share.processes == 1
     texts: dict[Any, str] = {}
     found: list[tuple[int, Any, Shape, str]] = []
+    types = {type(dataset): dataset for dataset in share.held.values()}
+    maps = {of for of, dataset in types.items() if isinstance(dataset, MapBase)}
+    own = {of for of, dataset in types.items() if isinstance(dataset, Dataset)} - maps
+    frozen = cache(partial(_frozen, space))
     for index, dataset in share.held.items():
         acting = space.acting[index]
         kind: Any = type(dataset)
-        if isinstance(dataset, MapBase):
+        if kind in maps:
             chosen = [members[m] for m in acting]
-            staged[index] = stage_map(dataset, chosen, [frozen[m] for m in acting], share.names[index])
-            kind = staged[index][0]
-        elif isinstance(dataset, Dataset):
+            staged[index] = stage_map(dataset, chosen, [frozen(m) for m in acting], share.names[index])
+        elif kind in own:
             staged[index] = dataset.stage([members[m] for m in acting])
+        shape = Shape(0, 0, 0)
+        if kind not in own:
+            shape = _shape(dataset, index in staged, not exact.isdisjoint(acting), not timed.isdisjoint(acting))
+        if index in staged:
             kind = staged[index][0]
         program: Any = (kind, tuple(structure_id[m] for m in acting), layouts[index].kinds)
         if not alone:
             # some static fields are equal whatever they hold, and show where they are in memory
             program = texts.setdefault(program, re.sub(r" at 0x[0-9a-f]+", "", repr(program)))
-        shape = _shape(dataset, [members[m] for m in acting], index in staged)
         found.append((index, program, shape, "" if alone else digest(dataset)))
     if alone:
         return "", found
     return digest((models, space.values, space.free, space.low, space.high)) + repr(space.names), found
 
 
-def _shape(dataset: Any, acting: list[Any], staged: bool) -> Shape:
-    if isinstance(dataset, Dataset):
-        return Shape(0, 0, 0)
-    fields = vars(dataset)
+class _Identities:
+    """Numbers for structures: equal ones have one. Most are one object, which is quicker to look up."""
+
+    def __init__(self) -> None:
+        self._of_object: dict[int, int] = {}
+        self._of_equal: dict[Structure, int] = {}
+
+    def __call__(self, structure: Structure) -> int:
+        known = self._of_object.get(id(structure))
+        if known is None:
+            known = self._of_equal.setdefault(structure, len(self._of_equal))
+            self._of_object[id(structure)] = known
+        return known
+
+
+def _shape(dataset: Any, staged: bool, exact: bool, timed: bool) -> Shape:
+    """Shape of a dataset; with bins ``exact`` as they are, and the good time intervals if ``timed``."""
+    fields = fields_of(dataset)
     n_reco, n_true = len(fields["energy_edges"]) - 1, len(fields["energy_true_edges"]) - 1
     if staged:
         return Shape(n_reco, n_true, fields["nodes"])
     # templates have as many bins as their dataset, not more
-    exact = any(isinstance(m, TemplateNPredModel) for m in acting)
     shape = Shape(*((n_reco, n_true) if exact else (bins_rung(n_reco), bins_rung(n_true))), fields["nodes"])
-    if any(isinstance(m, SkyModel) and m.temporal is not None for m in acting):
+    if timed:
         shape = shape._replace(intervals=np.size(dataset.gti.start))
     return shape
 
@@ -232,26 +257,34 @@ class _Layout:
     locals: list[int]
 
 
-def _layout(space: ParameterSpace, acting: tuple[int, ...]) -> _Layout:
+def _pieces(space: ParameterSpace) -> list[list[tuple[str, int, list[int]]]]:
+    """For each item of each model the kind of its numbers, the first of them, and all."""
+    free, owner = space.free.tolist(), space.owner.tolist()
+
+    def piece(entries: np.ndarray | None) -> tuple[str, int, list[int]]:
+        if entries is None:
+            return "table", -1, []
+        indices = entries.tolist()
+        first = indices[0] if indices else -1
+        if first < 0 or not free[first]:
+            return "fixed", first, indices
+        return "global" if owner[first] < 0 else "local", first, indices
+
+    return [[piece(entries) for entries in model.entries] for model in space.models]
+
+
+def _layout(pieces: list[list[tuple[str, int, list[int]]]]) -> _Layout:
     kinds: list[tuple[str, int, int]] = []
-    vectors: dict[str, list[int]] = {"fixed": [], "global": [], "local": []}
-    for model in acting:
-        for entries in space.models[model].entries:
-            if entries is None:
-                kinds.append(("table", 0, 0))
-                continue
-            first = int(entries[0]) if len(entries) else -1
-            if first < 0 or not space.free[first]:
-                kind = "fixed"
-            else:
-                kind = "global" if space.owner[first] < 0 else "local"
+    vectors: dict[str, list[int]] = {"table": [], "fixed": [], "global": [], "local": []}
+    for of_model in pieces:
+        for kind, first, indices in of_model:
             vector = vectors[kind]
             if kind == "local" and first in vector:
                 # linked within the dataset: one local parameter in two places
-                kinds.append((kind, vector.index(first), len(entries)))
+                kinds.append((kind, vector.index(first), len(indices)))
                 continue
-            kinds.append((kind, len(vector), len(entries)))
-            vector.extend(int(e) for e in entries)
+            kinds.append((kind, len(vector), len(indices)))
+            vector += indices
     return _Layout(tuple(kinds), vectors["fixed"], vectors["global"], vectors["local"])
 
 

@@ -114,7 +114,7 @@ class HeldFit:
         errors = np.array([0.0 if p is None else float(p.error) for p in self.problem.space.parameters])
         values[self.problem.space.free] = point.free
         entries = [[e for e in m.entries if e is not None] for m in self.problem.space.models]
-        return self.problem.models.with_numbers([[(values[e], errors[e]) for e in model] for model in entries])
+        return Models.with_numbers(self.problem.models, [[(values[e], errors[e]) for e in model] for model in entries])
 
     def is_new_minimum(self, point: Point) -> bool:
         """Does the point lie below the minimum of the result by more than numerical noise?"""
@@ -136,7 +136,7 @@ class HeldFit:
         arrays = dict(self.problem.arrays)
         arrays["low"] = from_free(arrays, np.where(fixed, start, self._low))
         arrays["high"] = from_free(arrays, np.where(fixed, start, self._high))
-        state, constant = minimise(
+        state, constant, _ = minimise(
             self.problem.spec, arrays, from_free(arrays, start), tolerance=TOLERANCE, max_iterations=200
         )
         self.evaluations += int(state.evaluations)

@@ -19,7 +19,7 @@ def run_scoring_method(
 ) -> Outcome:
     """Damped Fisher scoring, see ``scoring``."""
     start = from_free(problem.arrays, np.asarray(problem.start(), precision))
-    state, constant = minimise(
+    state, constant, exact = minimise(
         problem.spec, problem.arrays, start, tolerance=tolerance, max_iterations=max_iterations, progress=progress
     )
     if int(state.status) == BAD_START:
@@ -33,6 +33,7 @@ def run_scoring_method(
         evaluations=int(state.evaluations),
         method="scoring",
         expected=state.normal,
+        exact=exact,
     )
 
 

@@ -1,12 +1,12 @@
 """The default method of joint fits: damped scoring, then Newton steps if that is slow."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from .newton import newton_step
-from .objective import Theta
+from .objective import Normal, Theta
 from .problem import ProblemSpec, compiled_exact_normal
 from .scoring import (
     CONVERGED,
@@ -33,6 +33,18 @@ NEAR = 0.1
 better."""
 
 
+NEGLIGIBLE = 1e-3
+"""Decrease to expect, as a share of the tolerance, for which no last step is taken."""
+
+
+class Minimum(NamedTuple):
+    """The last state, the constant to add to its ``stat``, and the exact normal equations there if they are known."""
+
+    state: Scoring
+    constant: float
+    exact: Normal | None
+
+
 def minimise(
     spec: ProblemSpec,
     arrays: dict[str, Any],
@@ -41,8 +53,8 @@ def minimise(
     tolerance: float,
     max_iterations: int,
     progress: Any = None,
-) -> tuple[Scoring, float]:
-    """Minimise from ``theta``; the last state, and the constant to add to its ``stat``.
+) -> Minimum:
+    """Minimise from ``theta``.
 
     ``progress(iterations, stat, edm)`` is called about once an iteration if given.
     """
@@ -63,18 +75,22 @@ def minimise(
         slow = newton or SLOW * distance < float(state.edm) < near
         newton = limit >= resume and slow and float(state.edm) < near
         if newton:
-            state = _towards_newton(spec, arrays, state)
+            state, _ = _towards_newton(spec, arrays, state)
         limit += 1
+    exact = None
     if int(state.status) == CONVERGED and newton:
         # where the exact curvature is far below the expected one, which says when to stop, a last step is worth it
-        state = _towards_newton(spec, arrays, state)._replace(status=np.asarray(RUNNING))
-        state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit + 1)))
-        state = state._replace(status=np.asarray(CONVERGED))
+        last, exact = _towards_newton(spec, arrays, state)
+        if float(last.predicted) > NEGLIGIBLE * tolerance:
+            last, exact = last._replace(status=np.asarray(RUNNING)), None
+            state, constant = jax.device_get(run_scoring(spec, arrays, last, tolerance_, np.asarray(limit + 1)))
+            state = state._replace(status=np.asarray(CONVERGED))
     if int(state.status) == CONVERGED:
-        state = _onto_bounds(spec, arrays, state, tolerance)
+        at_bounds = _onto_bounds(spec, arrays, state, tolerance)
+        state, exact = at_bounds, exact if at_bounds is state else None
     if int(state.status) == RUNNING:
         state = state._replace(status=np.asarray(MAX_ITERATIONS))
-    return state, float(constant)
+    return Minimum(state, float(constant), exact)
 
 
 def _onto_bounds(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tolerance: float) -> Scoring:
@@ -113,10 +129,10 @@ def lower_scoring(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> No
     run_scoring.lower(spec, arrays, state, np.asarray(0.0, state.stat.dtype), np.asarray(0))
 
 
-def _towards_newton(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring) -> Scoring:
-    """The state with Newton's step as the next to try."""
+def _towards_newton(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring) -> tuple[Scoring, Normal]:
+    """The state with Newton's step as the next to try, and the exact normal equations at the point it starts from."""
     exact = compiled_exact_normal(spec)(spec, arrays, state.theta)
     candidate, decrease = jax.device_get(
         newton_step(None, exact, state.normal, state.theta, arrays["low"], arrays["high"], arrays["scale_like"])
     )
-    return state._replace(candidate=candidate, predicted=decrease) if np.isfinite(decrease) else state
+    return state._replace(candidate=candidate, predicted=decrease) if np.isfinite(decrease) else state, exact

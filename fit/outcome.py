@@ -9,7 +9,10 @@ from .objective import Normal
 
 @dataclass(frozen=True)
 class Outcome:
-    """End point of an optimiser: the free parameters ``free`` (n,), how it got there, the normal equations there."""
+    """End point of an optimiser: the free parameters ``free`` (n,), how it got there, the normal equations there.
+
+    ``exact``: those with exact second derivatives, if the optimiser has them.
+    """
 
     free: np.ndarray
     stat: float
@@ -20,3 +23,4 @@ class Outcome:
     method: str
     expected: Normal
     message: str = ""
+    exact: Normal | None = None

@@ -1,5 +1,8 @@
 """A joint fit made ready: programs, arrays, parameters."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +14,7 @@ from ..datasets.container import Datasets
 from ..datasets.errors import InputError
 from ..datasets.likelihood import check_ready
 from ..datasets.models import Models
+from ..datasets.parameter import fields_of
 from ..datasets.program import QUICKEST, Program
 from ..datasets.staging import MapProgram
 from .groups import BY_MEMBER, Group, GroupSpec, build_groups
@@ -85,11 +89,28 @@ def make_problem(
 ) -> Problem:
     """Check the input, sort the datasets into groups and lay out the parameters; see `fit` for ``mesh`` and
     ``batch_size``."""
-    mesh = check_mesh(mesh)
+    with no_collection():
+        return _make_problem(datasets, models, need_free, check_mesh(mesh), batch_size)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: it looks at every object of thousands of models and datasets again and again,
+    while all that is made here stays."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _make_problem(datasets: Any, models: Any, need_free: bool, mesh: Any, batch_size: int | None) -> Problem:
     if batch_size is not None and not (isinstance(batch_size, int | np.integer) and batch_size > 0):
         raise InputError(f"fit: batch_size must be a positive integer or None, found {batch_size!r}.")
     datasets = as_datasets(datasets)
-    models = Models(models)
+    models = models if type(models) is Models else Models(models)
     share = share_of(datasets, n_processes(mesh))
     if not share.names:
         raise InputError("There is no dataset to fit.")
@@ -111,7 +132,8 @@ def make_problem(
     position = np.full(len(space.names), -1)
     position[global_index] = np.arange(len(global_index))
     groups = build_groups(share, models, space, position, mesh, batch_size)
-    priors = any(p is not None and p.prior is not None and not p.frozen for p in space.parameters)
+    with_prior = [i for i, p in enumerate(space.parameters) if p is not None and fields_of(p)["prior"] is not None]
+    priors = bool(np.any(space.free[with_prior]))
     spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
     place = np.cumsum(space.free) - 1
     arrays: dict[str, Any] = {
@@ -120,7 +142,7 @@ def make_problem(
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
         "scale_like": _scale_like(space, global_index, groups),
-        "constant": _frozen_priors(space),
+        "constant": _frozen_priors(space, with_prior),
     }
     if priors:
         arrays["priors"] = (
@@ -160,9 +182,10 @@ def as_datasets(given: Any) -> Datasets:
     return Datasets([given])
 
 
-def _frozen_priors(space: ParameterSpace) -> Any:
+def _frozen_priors(space: ParameterSpace, with_prior: list[int]) -> Any:
     """Priors of frozen parameters: a constant of the statistic."""
-    return sum((p.prior(p.value) for p in space.parameters if p is not None and p.frozen and p.prior is not None), 0.0)
+    parameters: list[Any] = [space.parameters[i] for i in with_prior]
+    return sum((p.prior(p.value) for p in parameters if p.frozen), 0.0)
 
 
 def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:

@@ -21,8 +21,9 @@ from .mesh import check_mesh, n_processes
 from .methods import run_minuit, run_optax, run_scoring_method
 from .minimise import lower_scoring
 from .outcome import Outcome
-from .problem import Problem, as_datasets, compiled_exact_normal, from_free, make_problem
+from .problem import Problem, as_datasets, compiled_exact_normal, from_free, make_problem, no_collection
 from .result import FitResult
+from .space import ParameterSpace
 
 MESSAGES = {
     "converged": "The fit converged.",
@@ -125,7 +126,7 @@ def fit(
     outcome = run(problem)
     iterations, evaluations = outcome.iterations, outcome.evaluations
     # only sources with a place can have left it
-    placed = any(isinstance(m, SkyModel) and m.spatial is not None for m in problem.models)
+    placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
     for _ in range(MOST_REFRESHES if placed else 0):
         fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free))
         if not any(problem.share.collect(partial(moved, problem.share.held.values(), problem.models, fitted))):
@@ -193,10 +194,14 @@ def moved(datasets: Any, before: Any, after: Any) -> bool:
 def finish(problem: Problem, outcome: Outcome) -> FitResult:
     """Errors at the end point, and the models that carry them."""
     theta = from_free(problem.arrays, outcome.free)
-    exact = jax.device_get(compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta))
-    errors = curvature(problem, theta, exact, jax.device_get(outcome.expected))
+    exact = outcome.exact
+    if exact is None:
+        exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
+    errors = curvature(problem, theta, *jax.device_get((exact, outcome.expected)))
+    with no_collection():
+        models = _fitted_models(problem, outcome.free, errors.errors)
     return FitResult(
-        models=_fitted_models(problem, outcome.free, errors.errors),
+        models=models,
         stat=outcome.stat,
         status=outcome.status,
         message=_message(outcome, errors),
@@ -241,9 +246,17 @@ def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> An
     """The models with new values and errors; bounds, units, links and priors stay."""
     values = np.array(problem.space.values, float)
     values[problem.space.free] = free
-    return problem.models.with_numbers(
-        [[(values[e], errors[e]) for e in m.entries if e is not None] for m in problem.space.models]
-    )
+    # through the class: on an instance, equinox makes a module of the method with all the models
+    return Models.with_numbers(problem.models, _numbers(problem.space, values, errors))
+
+
+def _numbers(space: ParameterSpace, values: np.ndarray, errors: np.ndarray) -> list[list[tuple[Any, Any]]]:
+    """Value and error of every item of every model, see `Models.with_numbers`."""
+    pairs: list[tuple[Any, Any]] = list(zip(values.tolist(), np.asarray(errors, float).tolist(), strict=True))
+    return [
+        [pairs[e.item()] if e.size == 1 else (values[e], errors[e]) for e in m.entries if e is not None]
+        for m in space.models
+    ]
 
 
 def _check_precision(precision: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..datasets.errors import InputError
 from ..datasets.models import Models
-from ..datasets.parameter import Parameter
+from ..datasets.parameter import Parameter, bounds_of, fields_of
 from ..datasets.structure import Item, Structure, take_apart
 
 
@@ -54,15 +54,14 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     space = ParameterSpace()
     values: list[Any] = []
     links: dict[str, int] = {}
-    for model in models:
+    for model in models.models:
         structure, items = take_apart(model)
-        space.models.append(
-            ModelEntry(model.name, structure, items, [_register(space, values, links, item) for item in items])
-        )
-    traced = any(isinstance(v, jax.Array) for v in values)
+        entries = [_register(space, values, links, item) for item in items]
+        space.models.append(ModelEntry(fields_of(model)["name"], structure, items, entries))
+    traced = any(type(v) is not np.ndarray and isinstance(v, jax.Array) for v in values)
     space.values = jax.numpy.stack([jax.numpy.asarray(v) for v in values]) if traced else np.array(values, float)
-    space.free = np.array([p is None or not p.frozen for p in space.parameters], bool)
-    bounds = [(-np.inf, np.inf) if p is None else p.bounds for p in space.parameters]
+    space.free = np.array([p is None or not fields_of(p)["frozen"] for p in space.parameters], bool)
+    bounds = [(-np.inf, np.inf) if p is None else bounds_of(p) for p in space.parameters]
     space.low, space.high = np.array(bounds, float).reshape(-1, 2).T
     space.acting = _acting(models, dataset_names)
     space.owner = _owners(space)
@@ -71,35 +70,36 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
 
 def _register(space: ParameterSpace, values: list[Any], links: dict[str, int], item: Item) -> np.ndarray | None:
     """Add an item's numbers to the space; their indices, or None for tables."""
-    if item.kind == "data":
+    kind, name, content = item
+    if kind == "data":
         return None
-    if item.kind == "weights":
-        start, size = len(values), int(np.size(item.content))
-        flat = item.content.reshape(-1)
+    if kind == "weights":
+        start, size = len(values), int(np.size(content))
+        flat = content.reshape(-1)
         values.extend(flat[i] for i in range(size))
-        shape = np.shape(item.content)
-        space.names.extend(
-            f"{item.name}{list(map(int, np.unravel_index(i, shape))) if shape else ''}" for i in range(size)
-        )
+        shape = np.shape(content)
+        space.names.extend(f"{name}{list(map(int, np.unravel_index(i, shape))) if shape else ''}" for i in range(size))
         space.parameters.extend([None] * size)
         return np.arange(start, start + size)
-    parameter: Parameter = item.content
-    if parameter.link is not None and parameter.link in links:
-        index = links[parameter.link]
+    parameter: Parameter = content
+    fields = fields_of(parameter)
+    link = fields["link"]
+    if link is not None and link in links:
+        index = links[link]
         first = space.parameters[index]
         assert first is not None
-        _check_link(space.names[index], first, item.name, parameter)
+        _check_link(space.names[index], first, name, parameter)
         if (first.unit, first.scale) != (parameter.unit, parameter.scale):
             raise InputError(
-                f"Parameters {space.names[index]} ({first.unit!r}) and {item.name} ({parameter.unit!r}) are linked by "
+                f"Parameters {space.names[index]} ({first.unit!r}) and {name} ({parameter.unit!r}) are linked by "
                 f"{parameter.link!r} but have different units. Give both the same unit."
             )
         return np.array([index])
     index = len(values)
-    if parameter.link is not None:
-        links[parameter.link] = index
-    values.append(parameter.value)
-    space.names.append(item.name)
+    if link is not None:
+        links[link] = index
+    values.append(fields["value"])
+    space.names.append(name)
     space.parameters.append(parameter)
     return np.array([index])
 
@@ -120,11 +120,12 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
     """For each dataset the indices of the models that act on it."""
     position = {name: i for i, name in enumerate(dataset_names)}
     acting: list[list[int]] = [[] for _ in dataset_names]
-    for i, model in enumerate(models):
-        if model.datasets_names is None:
+    for i, model in enumerate(models.models):
+        names = fields_of(model)["datasets_names"]
+        if names is None:
             chosen = list(range(len(dataset_names)))
         else:
-            chosen = sorted({position[n] for n in model.datasets_names if n in position})
+            chosen = sorted({position[n] for n in names if n in position})
         if not chosen:
             wanted = ", ".join(model.datasets_names or ())
             raise InputError(
@@ -139,17 +140,25 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
 
 def _owners(space: ParameterSpace) -> np.ndarray:
     """The dataset on which each parameter acts if it is one only, else -1."""
-    owner = np.full(len(space.names), -2)
+    n = len(space.names)
     if len(space.acting) == 1:
         # with a single dataset there is nothing to tell apart
-        return np.full_like(owner, -1)
-    single = np.full(len(space.models), -2)
+        return np.full(n, -1)
+    single = [-2] * len(space.models)
     for dataset, chosen in enumerate(space.acting):
         for model in chosen:
             single[model] = dataset if single[model] == -2 else -1
-    for model, entry in enumerate(space.models):
-        for entries in entry.entries:
-            if entries is not None:
-                same = (owner[entries] == -2) | (owner[entries] == single[model])
-                owner[entries] = np.where(same, single[model], -1)
-    return owner
+    pairs = [
+        (entries, owner)
+        for owner, entry in zip(single, space.models, strict=True)
+        for entries in entry.entries
+        if entries is not None
+    ]
+    if not pairs:
+        return np.full(n, -1)
+    index = np.concatenate([entries for entries, _ in pairs])
+    owners = np.repeat([owner for _, owner in pairs], [len(entries) for entries, _ in pairs])
+    least, most = np.full(n, len(space.acting)), np.full(n, -2)
+    np.minimum.at(least, index, owners)
+    np.maximum.at(most, index, owners)
+    return np.where(least == most, most, -1)

@@ -160,3 +160,23 @@ def test_free_by_default():
     assert set(Models(MODELS["compound"]).freeze().unfreeze().parameters.free) == {
         n for n in Models(MODELS["compound"]).parameters if not n.endswith(("reference", "tilt"))
     }
+
+
+def test_models_of_one_structure_share_it():
+    """One object for many, so that joint fits compare it by identity; whatever chooses the program makes another."""
+    one, two = (take_apart(FoVBackgroundModel(PowerLawNormSpectralModel(norm=v), f"run-{v}")) for v in (1.0, 2.0))
+    assert one[0] is two[0]
+    assert [i.name for i in two[1]] == [f"run-2.0-bkg.spectral.{k}" for k in ("tilt", "norm", "reference")]
+    assert float(two[1][1].content.value) == 2.0
+    flux = PowerLawSpectralModel(amplitude=3e-18 * u.Unit("cm-2 s-1 MeV-1"))
+    models = [
+        SkyModel(PowerLawSpectralModel()),
+        SkyModel(flux),
+        SkyModel(LogParabolaSpectralModel()),
+        SkyModel(PowerLawSpectralModel(), apply_irf={"edisp": False}),
+        SkyModel(CompoundSpectralModel(PowerLawSpectralModel(), PowerLawSpectralModel(), "sub")),
+        SkyModel(CompoundSpectralModel(PowerLawSpectralModel(), PowerLawSpectralModel(), "add")),
+        FoVBackgroundModel(datasets_names="run"),
+    ]
+    assert len({take_apart(model)[0] for model in models}) == len(models)
+    assert take_apart(models[0])[0] is take_apart(models[0].replace(name="other"))[0]
