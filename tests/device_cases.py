@@ -4,6 +4,8 @@ python device_cases.py mesh
 python device_cases.py process RANK SIZE PORT
 """
 
+import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -13,14 +15,24 @@ from pathlib import Path
 import numpy as np
 
 
-def spectra(gj, n=11, n_reco=12, n_true=16):
-    """Spectra with their own exposures, of a source whose index they share; its amplitude belongs to some of them, and
-    to each a norm and tilt of the background."""
+def compile_quickest():
+    """Programs without any optimisation: each runs a few times here."""
     import jax
 
+    from gammajax.datasets.program import QUICKEST, Program
+
+    for program in [p for p in gc.get_objects() if isinstance(p, Program)]:
+        program._quick = jax.jit(program._plain.__wrapped__, static_argnums=0, compiler_options=QUICKEST)
+
+
+def spectra(gj, n=11, n_reco=8, n_true=8):
+    """Spectra with their own exposures, of a source whose index they share; its amplitude belongs to some of them, and
+    to each a norm and tilt of the background."""
     rng = np.random.default_rng(1)
     true, reco = np.geomspace(0.1, 100, n_true + 1), np.geomspace(0.2, 50, n_reco + 1)
-    edisp = gj.EDispKernel.from_gauss(true, reco, 0.15)
+    middle = np.log(reco[1:] * reco[:-1]) / 2
+    response = np.exp(-((middle - np.log(true[1:] * true[:-1])[:, None] / 2) ** 2) / (2 * 0.3**2))
+    edisp = gj.EDispKernel(response / response.sum(axis=1, keepdims=True))
     names = [f"run-{i}" for i in range(n)]
     tilted = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0, frozen=False))
     models = gj.Models(
@@ -32,14 +44,17 @@ def spectra(gj, n=11, n_reco=12, n_true=16):
     ).link("a.spectral.index", "b.spectral.index")
     datasets = {}
     for i, name in enumerate(names):
-        empty = gj.SpectrumDataset(
+        exposure = 3e12 * rng.uniform(0.7, 1.3) * true[1:] / (1 + true[1:] / 3)
+        background = rng.uniform(2000, 4000) * (reco[:-1] / reco[0]) ** -2.2
+        flux = (3e-11 if i < 6 else 4e-11) * -np.diff(true**-1.5) / 1.5
+        datasets[name] = gj.SpectrumDataset(
             reco,
             energy_true_edges=true,
-            exposure=3e12 * rng.uniform(0.7, 1.3) * true[1:] / (1 + true[1:] / 3),
+            exposure=exposure,
             edisp=edisp,
-            background=rng.uniform(2000, 4000) * (reco[:-1] / reco[0]) ** -1.5,
+            background=background,
+            counts=rng.poisson(background + (exposure * flux) @ np.asarray(edisp.matrix)).astype(float),
         )
-        datasets[name] = gj.fake(jax.random.key(i), empty, models, name=name)
     return gj.Datasets(datasets), models
 
 
@@ -74,23 +89,36 @@ def numbers(result):
 
 
 def on_meshes():
-    """Fits on 1, 2, 4 and 8 of eight devices, in batches on some of them; what the last sends around at each step."""
+    """A fit of spectra on eight devices, in batches; the normal equations of spectra on one and two of them and of maps
+    on two; what a step on eight sends around."""
     import jax
     from jax.sharding import Mesh
 
     import gammajax as gj
-    from gammajax.fit.problem import from_free, make_problem
-    from gammajax.fit.scoring import initial_state, run_scoring
 
-    found = {}
-    for case, (datasets, models) in {"spectra": spectra(gj), "maps": maps(gj)}.items():
-        found[case] = {"alone": numbers(gj.fit(datasets, models))}
-        for n in (1, 2, 4, 8) if case == "spectra" else (2,):
-            mesh = Mesh(np.array(jax.devices()[:n]), ("datasets",))
-            batch_size = {2: 2, 4: 1}.get(n)
-            found[case][f"{n}"] = numbers(gj.fit(datasets, models, mesh=mesh, batch_size=batch_size))
-    datasets, models = spectra(gj)
-    problem = make_problem(datasets, models, mesh=mesh)
+    minimise = importlib.import_module("gammajax.fit.minimise")
+    from gammajax.fit.problem import compiled_normal, from_free, make_problem
+    from gammajax.fit.scoring import initial_state, run_scoring, slopes_of
+
+    compile_quickest()
+    # so that there are steps of Newton's
+    minimise.PATIENCE = 3
+
+    def on(n):
+        return Mesh(np.array(jax.devices()[:n]), ("datasets",)) if n else None
+
+    def step(case, n, batch_size):
+        problem = make_problem(*case, mesh=on(n), batch_size=batch_size)
+        at = from_free(problem.arrays, problem.start())
+        stat, normal = compiled_normal(problem.spec, problem.arrays, at)
+        slope = problem.to_free(slopes_of(normal, at))
+        return [float(stat), *slope.tolist(), *np.asarray(normal.matrix).ravel().tolist()]
+
+    runs, some_maps = spectra(gj), maps(gj)
+    found = {"fits": [numbers(gj.fit(*runs)), numbers(gj.fit(*runs, mesh=on(8), batch_size=1))]}
+    found["spectra"] = [step(runs, 0, None), step(runs, 1, None), step(runs, 2, 2)]
+    found["maps"] = [step(some_maps, 0, None), step(some_maps, 2, None)]
+    problem = make_problem(*runs, mesh=on(8))
     state = initial_state(problem.spec, from_free(problem.arrays, problem.start()))
     lowered = run_scoring._quick.lower(problem.spec, problem.arrays, state, np.asarray(1e-8), np.asarray(20))
     found["hlo"] = [line for line in lowered.compile().as_text().splitlines() if "channel_id=" in line]
@@ -108,6 +136,7 @@ def in_process(rank, size, port):
 
     import gammajax as gj
 
+    compile_quickest()
     mesh = Mesh(np.array(jax.devices()), ("datasets",))
     found = {}
     for case, make in {"spectra": spectra, "maps": maps}.items():
@@ -116,7 +145,7 @@ def in_process(rank, size, port):
         mine = datasets.select([k for i, k in enumerate(datasets.names) if i % size == rank or i == 3])
         batch_size = 2 if case == "spectra" else None
         found[case] = {"together": numbers(gj.fit(mine, models, mesh=mesh, batch_size=batch_size))}
-        if rank == 0:
+        if rank == (case == "maps"):
             found[case]["alone"] = numbers(gj.fit(datasets, models))
     datasets, models = spectra(gj)
     other = models.with_values({"a.spectral.index": 2.0 + rank})

@@ -36,9 +36,9 @@ def test_two_processes_find_what_one_does():
     assert all(process.returncode == 0 for process in started), [errors[-2000:] for _, errors in done]
     found = [json.loads(out.splitlines()[-1]) for out, _ in done]
     # every process has the same result, to the last bit
-    for case in ("spectra", "maps"):
+    for rank, case in enumerate(("spectra", "maps")):
         assert found[0][case]["together"] == found[1][case]["together"]
-        alone, together = found[0][case]["alone"], found[0][case]["together"]
+        alone, together = found[rank][case]["alone"], found[0][case]["together"]
         assert together["status"] == alone["status"] == "converged" and together["n_bins"] == alone["n_bins"]
         assert together["stat"] == pytest.approx(alone["stat"], rel=1e-12)
         assert set(together["parameters"]) == set(alone["parameters"])
