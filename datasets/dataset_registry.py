@@ -18,8 +18,10 @@ from .errors import InputError
 from .files import as_path
 from .flux_points_dataset import FluxPointsDataset
 from .gadf_map_write import gadf_map_contents
+from .gadf_region import read_gadf_region
 from .map import MapDataset, MapDatasetOnOff
 from .map_files import read_map, read_map_on_off
+from .region_map import RegionMapDataset
 from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from .spectrum_files import contents, read_counts, read_on_off
 
@@ -29,7 +31,8 @@ class DatasetType:
     """How datasets of one class are read and written.
 
     ``read`` gives a dataset from a path, ``contents(dataset, path, name)`` all files of one as bytes by path; ``stem``
-    comes before the name of the dataset in the name of its file, and ``suffix`` after it.
+    comes before the name of the dataset in the name of its file, and ``suffix`` after it. ``word`` is the type in an
+    index that is written, the tag of the class by default.
     """
 
     cls: type
@@ -37,6 +40,7 @@ class DatasetType:
     contents: Callable[[Any, Path, str], Mapping[Path, bytes]]
     stem: str = ""
     suffix: str = ".fits"
+    word: str = ""
 
 
 def register_dataset(cls: type, *, suffix: str = ".fits") -> type:
@@ -105,6 +109,8 @@ BUILT_IN = {
     "SpectrumDatasetOnOff": DatasetType(SpectrumDatasetOnOff, read_on_off, _spectrum_contents, stem="pha_obs"),
     "SpectrumDataset": DatasetType(SpectrumDataset, read_counts, _spectrum_contents),
     "MapDataset": DatasetType(MapDataset, read_map, _map_contents),
+    # to gammapy it is a map
+    "RegionMapDataset": DatasetType(RegionMapDataset, read_gadf_region, _map_contents, word="MapDataset"),
     "MapDatasetOnOff": DatasetType(MapDatasetOnOff, read_map_on_off, _map_contents),
     "FluxPointsDataset": DatasetType(FluxPointsDataset, FluxPointsDataset.read, _points_contents),
 }

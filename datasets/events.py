@@ -24,6 +24,7 @@ from .models import Models
 from .npred import background, template
 from .parameter import frozen_array
 from .psf import RecoPSFMap
+from .region_map import RegionMapDataset
 from .sky_model import SkyModel, TemplateNPredModel
 from .statistic import WStatistic
 
@@ -184,6 +185,8 @@ def bin_events(events: EventList, dataset: Any) -> Any:
         column, row, on_map = _pixels(dataset, lonlat_to_vector(np.asarray(events.lon), np.asarray(events.lat)))
         inside = inside & on_map
         index = (energy * shape[1] + row) * shape[2] + column
+    elif isinstance(dataset, RegionMapDataset) and events.lon is not None:
+        inside = inside & dataset.region.contains(lonlat_to_vector(np.asarray(events.lon), np.asarray(events.lat)))
     counts = np.bincount(index[inside], minlength=int(np.prod(shape))).reshape(shape)
     return dataset.replace(counts=counts.astype(float))
 
@@ -223,6 +226,9 @@ def _background(dataset: Any, acting: Models, given: Any) -> tuple[np.ndarray | 
 
 def _from_source(rng: np.random.Generator, dataset: Any, model: SkyModel, gti: GTI) -> tuple[Any, Any]:
     """True and reconstructed (vectors, energy, time) of the events of a source that are inside the dataset."""
+    if isinstance(dataset, RegionMapDataset):
+        # of the events in a region directions are not drawn, only how many there are
+        dataset = dataset.to_spectrum_dataset(model)
     vectors, energy, bins = draw_source(rng, dataset, model)
     edges = np.asarray(dataset.energy_true_edges)
     _, apply_psf, apply_edisp, _ = model.flags

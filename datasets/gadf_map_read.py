@@ -21,6 +21,7 @@ from .sky_geometry import SkyGeom
 
 ON_ENERGY = ("COUNTS", "BACKGROUND", "COUNTS_OFF", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_SAFE", "MASK_FIT")
 """Quantities on the sky pixels and reconstructed energies of a dataset."""
+KNOWN_BACKGROUND = ("COUNTS", "BACKGROUND", "MASK_SAFE", "MASK_FIT")
 AGAIN = "Write the dataset again from one source."
 
 
@@ -36,7 +37,7 @@ def read_gadf_map(filename: Any) -> MapDataset:
     with naming(file):
         if "ACCEPTANCE" in file:
             raise InputError("the file is an on/off dataset (it has ACCEPTANCE). Use MapDatasetOnOff.read.")
-        return MapDataset(**_fields(file, ("COUNTS", "BACKGROUND", "MASK_SAFE", "MASK_FIT")))
+        return MapDataset(**map_fields(file, KNOWN_BACKGROUND))
 
 
 def read_gadf_map_on_off(filename: Any) -> MapDatasetOnOff:
@@ -48,14 +49,14 @@ def read_gadf_map_on_off(filename: Any) -> MapDatasetOnOff:
                 f"the HDU ACCEPTANCE is missing, there are {file.names()}; an on/off dataset needs it. "
                 "Read a dataset with known background by MapDataset.read."
             )
-        fields = _fields(file, tuple(name for name in ON_ENERGY if name != "BACKGROUND"))
+        fields = map_fields(file, tuple(name for name in ON_ENERGY if name != "BACKGROUND"))
         return MapDatasetOnOff(**_with_off_regions(file, fields))
 
 
-def _fields(file: FitsFile, names: tuple[str, ...]) -> dict[str, Any]:
-    """Arguments of the constructors."""
+def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) -> dict[str, Any]:
+    """Arguments of the constructors; ``geom`` is None for the tables of one region, which are read if ``of_region``."""
     geoms: dict[str, SkyGeom] = {}
-    maps = {name: _on_energy(file, name, geoms) for name in names if name in file}
+    maps = {name: _on_energy(file, name, geoms, of_region) for name in names if name in file}
     if not maps:
         raise InputError(f"none of the HDUs {', '.join(names)} is there, only {file.names()}. Check the file's name.")
     first = next(iter(maps.values()))
@@ -88,12 +89,16 @@ def _fields(file: FitsFile, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _on_energy(file: FitsFile, name: str, geoms: dict[str, SkyGeom]) -> StoredMap:
+def _on_energy(file: FitsFile, name: str, geoms: dict[str, SkyGeom], of_region: bool) -> StoredMap:
     stored = read_quantity(file, name, geoms).require_axes("energy")
-    if stored.geom is None:
+    if stored.geom is None and not of_region:
         raise InputError(
             f"{stored.where}: the HDU is a table of one region, expected an image. Read spectra of a region by "
             "SpectrumDataset.read or SpectrumDatasetOnOff.read."
+        )
+    if stored.geom is not None and of_region:
+        raise InputError(
+            f"{stored.where}: the HDU is an image, expected a table of one region. Read maps by MapDataset.read."
         )
     return stored
 

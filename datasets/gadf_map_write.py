@@ -10,12 +10,13 @@ from astropy.io import fits
 from .edisp import EDispKernel
 from .edisp_map import EDispKernelMap
 from .errors import InputError
-from .fits_table import table_hdu, to_bytes
+from .fits_table import FitsTable, table_hdu, to_bytes
 from .gti_table import gti_hdu
 from .map_axis import MapAxis
+from .meta import Meta
 from .meta_table import meta_table_hdus
 from .psf import PSFKernel
-from .region_table import unpack_region
+from .region_table import pack_region, unpack_region
 from .sky_geometry import SkyGeom
 
 SAME_CENTRE = 1e-6
@@ -23,7 +24,7 @@ SAME_CENTRE = 1e-6
 
 
 def gadf_map_contents(dataset: Any, name: str) -> bytes:
-    """Content of the file of a `MapDataset` or `MapDatasetOnOff`; gammapy calls the dataset ``name``.
+    """Content of the file of a map dataset, or a `RegionMapDataset`; gammapy calls the dataset ``name``.
 
     HDUs, their order and keywords are gammapy's. Numbers take 4 bytes where these hold them exactly, else 8. A dataset
     without counts, background and masks gets a safe mask that is True everywhere: something has to show its bins.
@@ -37,14 +38,23 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     hdus: list[Any] = [primary]
     reco = MapAxis(np.asarray(dataset.energy_edges), "log", "energy", "TeV")
     true = MapAxis(np.asarray(dataset.energy_true_edges), "log", "energy_true", "TeV")
+    geom, region = getattr(dataset, "geom", None), None
+    if geom is None:
+        region = pack_region(FitsTable(dataset.region.to_table(), "region"))
+        own = {key: dataset.meta[key] for key in dataset.meta}
+        dataset = dataset.replace(meta=Meta({"psf_region": region, "edisp_region": region} | own))
 
     def add(key: str, axis: MapAxis, unit: str = "", meta: dict[str, Any] | None = None) -> None:
         values = getattr(dataset, key.lower())
         if values is not None:
-            hdus.extend(map_hdus(key, values, unit, (axis,), dataset.geom, meta))
+            values = values if region is None else np.asarray(values)[:, None, None]
+            hdus.extend(map_hdus(key, values, unit, (axis,), geom, meta, region))
 
     add("COUNTS", reco)
     add("EXPOSURE", true, "cm2 s", _exposure_meta(dataset))
+    # the form of regions has no place for the livetime: a keyword that gammapy does not know
+    if region is not None and dataset.exposure is not None and np.isfinite(np.asarray(dataset.livetime)):
+        next(hdu for hdu in hdus if hdu.name == "EXPOSURE").header["LIVETIME"] = (float(dataset.livetime), "[s]")
     on_off = dataset.tag == "MapDatasetOnOff"
     if not on_off:
         add("BACKGROUND", reco)

@@ -115,11 +115,12 @@ def plan(dataset: MapBase, model: SkyModel) -> Plan:
         width = 2 * int(np.ceil(2 * psf.reach / pixel) // 2) + 1
     if grid == "pixel" and scheme in ("gauss", "nodes"):
         scheme = "pixel"
+    nodes = () if scheme == "fourier" else extended_nodes(spatial, sizes, NODE_SPACING * pixel / s)
     reach = (width + 1) // 2 + MARGIN
     ny, nx = dataset.geom.shape
     whole = fast_size(ny + 2 * reach), fast_size(nx + 2 * reach)
     if scheme == "direct" or sizes is None or sizes.extent is None:
-        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, _nodes(spatial, sizes, pixel, s), kind, grid)
+        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, nodes, kind, grid)
     extent = int(np.ceil(sizes.extent / pixel))
     # three widths beyond the PSF a Gaussian has little left of what is little there
     half = max(extent + MARGIN, reach + int(np.ceil(0.6 * extent))) if scheme == "fourier" else reach + extent
@@ -127,11 +128,12 @@ def plan(dataset: MapBase, model: SkyModel) -> Plan:
     if size >= max(whole) and scheme == "fourier":
         return Plan(scheme, s, (ny, nx), (half, half), (0, 0), width, (), kind, grid)
     if size >= max(whole) and scheme != "point":
-        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, _nodes(spatial, sizes, pixel, s), kind, grid)
-    return Plan(scheme, s, (size, size), (half, half), None, width, _nodes(spatial, sizes, pixel, s), kind, grid)
+        return Plan(scheme, s, whole, (0, 0), (-reach, -reach), width, nodes, kind, grid)
+    return Plan(scheme, s, (size, size), (half, half), None, width, nodes, kind, grid)
 
 
-def _nodes(spatial: Any, sizes: Any, pixel: float, s: int) -> tuple[Any, ...]:
+def extended_nodes(spatial: Any, sizes: Any, spacing: float) -> tuple[Any, ...]:
+    """Counts of the nodes of an extended source no farther apart than ``spacing`` (deg); () for others."""
     if not isinstance(spatial, ExtendedModel):
         return ()
     if sizes is None or sizes.extent is None:
@@ -139,7 +141,7 @@ def _nodes(spatial: Any, sizes: Any, pixel: float, s: int) -> tuple[Any, ...]:
             f"{type(spatial).__name__}: made inside a JAX transformation, so that its size is unknown. Make the model "
             "outside, and change its parameters inside with equinox.tree_at."
         )
-    return tuple(representative(spatial, sizes).node_counts(NODE_SPACING * pixel / s))
+    return tuple(representative(spatial, sizes).node_counts(spacing))
 
 
 def _has_transform(dataset: MapBase, kind: str, sizes: Any) -> bool:

@@ -157,7 +157,7 @@ def write_datasets(datasets: Datasets, filename: Any, overwrite: bool = False) -
         target = _target(path.parent, name, form, {path, *files})
         with naming(f"dataset {name!r}"):
             files |= form.contents(dataset, target, name)
-        entry: dict[str, Any] = {"name": name, "type": dataset.tag, "filename": target.name}
+        entry: dict[str, Any] = {"name": name, "type": form.word or dataset.tag, "filename": target.name}
         # other types have their masks in their files
         if isinstance(dataset, CountsBase) and dataset.mask_fit is not None:
             entry |= _mask_entry(np.asarray(dataset.mask_fit), dataset)

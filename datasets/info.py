@@ -130,7 +130,7 @@ def _sums(datasets: Datasets) -> list[dict[str, Any]]:
     for name, dataset in datasets.items():
         if hasattr(dataset, "edisp"):
             # not in the table, and most of the work
-            dataset = dataset.replace(edisp=None, **({"psf": None} if hasattr(dataset, "geom") else {}))
+            dataset = dataset.replace(edisp=None, **({"psf": None} if "psf" in vars(dataset) else {}))
         total = stack_named([(name, dataset)] if total is None else [("sum", total), (name, dataset)])
         rows.append(info_dict(total, name))
     return rows

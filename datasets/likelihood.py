@@ -18,6 +18,8 @@ from .gti import GTI
 from .map import MapBase
 from .npred import Counts
 from .parameter import fields_of
+from .region_map import RegionMapDataset
+from .region_response import plan_share
 from .sky_model import FoVBackgroundModel, SkyModel
 from .statistic import WStatistic
 
@@ -157,11 +159,14 @@ def _check_models(dataset: Any, kind: _Kind, what: str, models: Sequence[Any]) -
     if backgrounds and fields["background"] is None:
         raise InputError(f"{what}: the model {backgrounds[0]!r} scales a background that is missing.")
     sources = [m for m in models if type(m) is SkyModel]
+    is_region = bool(sources) and isinstance(dataset, RegionMapDataset)
     for model in sources:
         of_model = fields_of(model)
         if of_model["temporal"] is not None:
             model.check_times(fields["gti"], what)
-        if not kind.is_map:
+        if is_region and of_model["spatial"] is not None:
+            plan_share(dataset, model)
+        elif not kind.is_map:
             if of_model["spatial"] is not None:
                 model.check_spectrum()
         elif of_model["spatial"] is None:

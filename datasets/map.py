@@ -205,6 +205,12 @@ class MapDataset(CashStatistic, MapBase):
         """Counts minus background, before any norm."""
         return self.counts if self.background is None else self.counts - self.background
 
+    def to_region_map_dataset(self, region: Any) -> Any:
+        """The `RegionMapDataset` of a region of the ``regions`` package; see `region_sums.region_map`."""
+        from .region_sums import region_map
+
+        return region_map(self, region)
+
     @classmethod
     def read(cls, filename: Any) -> "MapDataset":
         """Read gammapy's GADF form; see `read_map`."""

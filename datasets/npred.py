@@ -14,13 +14,15 @@ from .image_plan import Plan, plan
 from .map import MapBase, MapDataset, MapDatasetOnOff
 from .models import Models
 from .program import Program
+from .region_map import RegionMapDataset
+from .region_npred import signal_of_region
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .spectrum import SpectrumBase, SpectrumDataset, SpectrumDatasetOnOff
 from .statistic import WStatistic
 from .structure import Structure, canonical
 
 Spectrum = SpectrumDataset | SpectrumDatasetOnOff
-Counts = Spectrum | MapDataset | MapDatasetOnOff
+Counts = Spectrum | MapDataset | MapDatasetOnOff | RegionMapDataset
 
 
 def npred_signal(dataset: Any, models: Any, name: str | None = None) -> jax.Array:
@@ -102,11 +104,17 @@ def masked(dataset: Any, function: Any, prediction: jax.Array) -> jax.Array:
 def signal(dataset: Any, models: Models | Sequence[Any]) -> jax.Array:
     """Counts of the sky models and templates among ``models``."""
     sources = [m for m in models if isinstance(m, SkyModel)]
-    total = (_of_map if isinstance(dataset, MapBase) else _of_spectrum)(dataset, sources)
+    total = _of_sources(dataset)(dataset, sources)
     for model in models:
         if isinstance(model, TemplateNPredModel):
             total = total + template(dataset, model)
     return total
+
+
+def _of_sources(dataset: Any) -> Any:
+    if isinstance(dataset, MapBase):
+        return _of_map
+    return signal_of_region if isinstance(dataset, RegionMapDataset) else _of_spectrum
 
 
 def template(dataset: Any, model: TemplateNPredModel) -> jax.Array:

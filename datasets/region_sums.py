@@ -1,19 +1,20 @@
-"""Spectra of a region of the sky, summed from map datasets."""
+"""Datasets of a region of the sky, summed from map datasets."""
 
-import warnings
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from astropy.io import fits
 
+from ..kernels.psf import at_position, nearest_valid
 from ..kernels.sphere import lonlat_to_vector, vector_to_lonlat
 from .edisp import EDispKernel
-from .edisp_map import matrix_at
+from .edisp_map import EDispKernelMap, EDispMap, matrix_at
 from .errors import InputError
 from .fits_table import FitsTable, naming
 from .meta import Meta
-from .psf import PSFMap, RecoPSFMap
-from .region_table import pack_region
+from .psf import PSFKernel, PSFMap, RecoPSFMap
+from .region_map import RegionMapDataset
+from .region_table import pack_region, region_hdu
 from .reshape_sums import bin_sums, is_on_off, on_host
 from .sky_cutout import padded
 from .sky_geometry import SkyGeom
@@ -36,10 +37,95 @@ def region_spectrum(
     Raises InputError for a region that holds no pixel or is not wholly inside the image, for a mask that is not the
     same all over the region at each energy, and where the containment is not known.
     """
+    fields, vector = _summed(dataset, on_region, WHAT)
+    if dataset.exposure is not None and containment_correction:
+        fields["exposure"] = fields["exposure"] * _contained(dataset, on_region, vector)
+    if dataset.edisp is not None:
+        matrix = matrix_at(dataset.edisp, vector, dataset.energy_true_edges, dataset.energy_edges)
+        fields["edisp"] = EDispKernel(np.asarray(matrix))
+    fields["meta"] = _with_region(dataset.meta, dataset.geom, on_region)
+    return (SpectrumDatasetOnOff if is_on_off(dataset) else SpectrumDataset)(**fields)
+
+
+def region_map(dataset: Any, on_region: Any) -> RegionMapDataset:
+    """The `RegionMapDataset` of the pixels whose centre is inside ``on_region``: sums and exposure as in
+    `region_spectrum`, with the point spread function, so that models act by what the region contains of them.
+
+    PSF and energy dispersion are those of the middle of the region. The counts are of whole pixels, the prediction is
+    for the region itself: choose a region that is large against the pixels. Raises InputError as `region_spectrum`
+    does, for on/off data, and for a `PSFKernel`.
+    """
+    what = "to_region_map_dataset"
+    if is_on_off(dataset):
+        raise InputError(
+            f"{what}: found a {type(dataset).__name__}; there is no on/off dataset of a region with a point spread "
+            "function. Use to_spectrum_dataset(region, containment_correction=True)."
+        )
+    if isinstance(dataset.psf, PSFKernel):
+        raise InputError(f"{what}: the dataset has a PSFKernel, which holds for its pixels only. Give it a PSFMap.")
+    sky = on_region if hasattr(on_region, "to_pixel") else None
+    if sky is None and hasattr(on_region, "to_sky"):
+        sky = on_region.to_sky(dataset.geom.wcs)
+    fields, vector = _summed(dataset, on_region, what)
+    fields |= {"psf": psf_at(dataset.psf, vector), "edisp": edisp_at(dataset.edisp, vector), "meta": dataset.meta}
+    return RegionMapDataset(sky, **fields)
+
+
+def without_psf(dataset: RegionMapDataset, model: Any = None) -> SpectrumDataset:
+    """See `RegionMapDataset.to_spectrum_dataset`."""
     on_host(dataset, WHAT)
-    inside = _inside(dataset.geom, on_region)
-    _require_uniform(dataset, inside)
-    vector = _middle(dataset.geom, on_region, inside)
+    names = ("counts", "background", "exposure", "mask_safe", "mask_fit", *CARRIED)
+    fields: dict[str, Any] = {name: getattr(dataset, name) for name in names}
+    lattice = dataset.region.lattice
+    vector = np.asarray(lattice.pixel_to_vector(*lattice.middle))
+    if model is not None:
+        share = np.asarray(dataset.contained_share(model))
+        if isinstance(dataset.psf, RecoPSFMap):
+            raise InputError(
+                f"{WHAT}: the PSF is in reconstructed energy, so that what the region contains is no factor of the "
+                "exposure. Leave the model out, or give the dataset a PSFMap in true energy."
+            )
+        if dataset.exposure is not None:
+            fields["exposure"] = np.asarray(dataset.exposure) * share
+        if model.spatial is not None and model.spatial.center_vector is not None:
+            vector = np.asarray(model.spatial.center_vector)
+    if dataset.edisp is not None:
+        matrix = matrix_at(dataset.edisp, vector, dataset.energy_true_edges, dataset.energy_edges)
+        fields["edisp"] = EDispKernel(np.asarray(matrix))
+    fields["meta"] = _with_region(dataset.meta, lattice, dataset.region.region)
+    return SpectrumDataset(**fields)
+
+
+def psf_at(psf: Any, vector: Any) -> Any:
+    """A `PSFMap` (or None) that has everywhere what it has at an ICRS unit vector."""
+    if psf is None or psf.geom is None:
+        return psf
+    values = np.asarray(psf.profile_at(vector, np.asarray(psf.energy)))[..., None, None]
+    x, y = psf.geom.vector_to_pixel(vector)
+    exposure = None if psf.exposure is None else np.asarray(at_position(jnp.asarray(psf.exposure), x, y))
+    return type(psf)(
+        None, psf.energy, psf.rad, psf.rad_edges, values, None if exposure is None else exposure[:, None, None]
+    )
+
+
+def edisp_at(edisp: Any, vector: Any) -> Any:
+    """An energy dispersion (or None) that is everywhere that of an ICRS unit vector."""
+    if edisp is None or getattr(edisp, "geom", None) is None:
+        return edisp
+    x, y, _ = nearest_valid(jnp.any(jnp.asarray(edisp.values) > 0, axis=(0, 1)), *edisp.geom.vector_to_pixel(vector))
+    at = slice(int(y), int(y) + 1), slice(int(x), int(x) + 1)
+    values = np.asarray(edisp.values)[(..., *at)]
+    exposure = None if edisp.exposure is None else np.asarray(edisp.exposure)[(..., *at)]
+    if isinstance(edisp, EDispKernelMap):
+        return EDispKernelMap(None, values, exposure)
+    return EDispMap(None, edisp.energy_true_edges, edisp.migra_edges, values, exposure)
+
+
+def _summed(dataset: Any, on_region: Any, what: str) -> tuple[dict[str, Any], np.ndarray]:
+    """Sums over the pixels in a region and the mean exposure, by argument of the constructors; and its middle."""
+    on_host(dataset, what)
+    inside = _inside(dataset.geom, on_region, what)
+    _require_uniform(dataset, inside, what)
 
     def total(values: Any) -> np.ndarray:
         return np.asarray(values)[:, inside].sum(axis=1)
@@ -55,13 +141,7 @@ def region_spectrum(
     fields |= {name: getattr(dataset, name) for name in CARRIED}
     if dataset.exposure is not None:
         fields["exposure"] = np.asarray(dataset.exposure)[:, inside].mean(axis=1)
-        if containment_correction:
-            fields["exposure"] = fields["exposure"] * _contained(dataset, on_region, vector)
-    if dataset.edisp is not None:
-        matrix = matrix_at(dataset.edisp, vector, dataset.energy_true_edges, dataset.energy_edges)
-        fields["edisp"] = EDispKernel(np.asarray(matrix))
-    fields["meta"] = _with_region(dataset.meta, dataset.geom, on_region)
-    return (SpectrumDatasetOnOff if is_on_off(dataset) else SpectrumDataset)(**fields)
+    return fields, _middle(dataset.geom, on_region, inside)
 
 
 def region_spectra(datasets: Any, on_region: Any, containment_correction: bool = False) -> Any:
@@ -111,22 +191,22 @@ def _contained(dataset: Any, region: Any, vector: Any) -> np.ndarray:
     return contained_share(dataset.psf, vector, np.sqrt(edges[:-1] * edges[1:]), region.radius.to_value("deg"))
 
 
-def _inside(geom: SkyGeom, region: Any) -> np.ndarray:
+def _inside(geom: SkyGeom, region: Any, what: str) -> np.ndarray:
     """Pixels inside a region, (ny, nx)."""
     inside = geom.region_mask(region)
     if not inside.any():
         raise InputError(
-            f"{WHAT}: the centre of no pixel is inside the region. It is outside the image, or smaller than its pixels "
+            f"{what}: the centre of no pixel is inside the region. It is outside the image, or smaller than its pixels "
             f"of {geom.pixel_size:.4g} deg."
         )
     around = padded(geom, 1)
     wide = around.region_mask(region if hasattr(region, "to_pixel") else region.to_sky(geom.wcs))
     if wide[[0, -1]].any() or wide[:, [0, -1]].any():
-        raise InputError(f"{WHAT}: the region is not wholly inside the image. Use a smaller one, or a wider image.")
+        raise InputError(f"{what}: the region is not wholly inside the image. Use a smaller one, or a wider image.")
     return inside
 
 
-def _require_uniform(dataset: Any, inside: np.ndarray) -> None:
+def _require_uniform(dataset: Any, inside: np.ndarray, what: str) -> None:
     if dataset.mask is None:
         return
     mask = np.asarray(dataset.mask)[:, inside]
@@ -134,7 +214,7 @@ def _require_uniform(dataset: Any, inside: np.ndarray) -> None:
     if partly.any():
         bad = int(np.argmax(partly))
         raise InputError(
-            f"{WHAT}: the mask is not the same all over the region: in energy bin {bad} {int(mask[bad].sum())} of "
+            f"{what}: the mask is not the same all over the region: in energy bin {bad} {int(mask[bad].sum())} of "
             f"{mask.shape[1]} pixels are inside it ({int(partly.sum())} such bins). The exposure of a part of a region "
             "is not that of the whole: use a region inside the mask, or mask whole energy bins."
         )
@@ -153,27 +233,7 @@ def _middle(geom: SkyGeom, region: Any, inside: np.ndarray) -> np.ndarray:
 
 def _with_region(meta: Meta, geom: SkyGeom, region: Any) -> Meta:
     """Descriptions with the region as files keep it; a region that FITS cannot express is left out."""
-    from astropy.table import Table
-    from astropy.utils.exceptions import AstropyUserWarning
-    from regions import Regions
-
     try:
-        pixel = [part.to_pixel(geom.wcs) if hasattr(part, "to_pixel") else part for part in _parts(region)]
-        with warnings.catch_warnings():
-            # that is how it says that it leaves a region out
-            warnings.simplefilter("error", AstropyUserWarning)
-            table = Regions(pixel).serialize(format="fits")
-    except (TypeError, ValueError, KeyError, AttributeError, AstropyUserWarning):
+        return meta.updated(region=pack_region(FitsTable(region_hdu(region, geom, "REGION"), "region")))
+    except InputError:
         return meta
-    hdu = fits.table_to_hdu(Table(table))
-    hdu.header.update(geom.wcs.to_header())
-    # gammapy asks for the size of the image of which these are the pixels
-    hdu.header["WCSSHAPE"] = f"({geom.shape[1]},{geom.shape[0]})"
-    return meta.updated(region=pack_region(FitsTable(hdu, "region")))
-
-
-def _parts(region: Any) -> list[Any]:
-    """The regions of a union, or the region itself."""
-    if getattr(getattr(region, "operator", None), "__name__", "") == "or_":
-        return _parts(region.region1) + _parts(region.region2)
-    return [region]

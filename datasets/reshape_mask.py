@@ -12,7 +12,6 @@ from .parameter import frozen_array
 from .psf import PSFMap
 from .reshape_sums import on_host, stored
 from .response_grid import response_mask
-from .sky_geometry import SkyGeom
 
 
 def masked(dataset: Any) -> Any:
@@ -36,11 +35,11 @@ def masked(dataset: Any) -> Any:
     anywhere = np.broadcast_to(safe.any(axis=tuple(range(1, safe.ndim)), keepdims=True), safe.shape)
     edisp = masked_edisp(dataset, safe=anywhere)
     if isinstance(edisp, EDispKernelMap | EDispMap) and edisp.exposure is not None:
-        weights = response_mask(edisp.geom, dataset.geom, image[None])
+        weights = _in_use(edisp, dataset, image[None])
         edisp = dataclasses.replace(edisp, exposure=np.asarray(edisp.exposure) * weights)
     changes["edisp"] = edisp
     if isinstance(dataset.psf, PSFMap):
-        changes["psf"] = _masked_psf(dataset.psf, dataset.geom, image)
+        changes["psf"] = _masked_psf(dataset.psf, dataset, image)
     return dataset.replace(**changes)
 
 
@@ -64,12 +63,17 @@ def masked_edisp(dataset: Any, bins: slice = slice(None), safe: np.ndarray | Non
         edisp = edisp.to_kernel_map(dataset.energy_edges)
     if isinstance(edisp, EDispKernel):
         return EDispKernel(np.asarray(edisp.matrix) * safe.reshape(len(safe), -1).any(axis=1))
-    weights = response_mask(edisp.geom, dataset.geom, safe)
+    weights = _in_use(edisp, dataset, safe)
     return EDispKernelMap(edisp.geom, np.asarray(edisp.values) * weights, edisp.exposure)
 
 
-def _masked_psf(psf: PSFMap, geom: SkyGeom, image: np.ndarray) -> PSFMap:
+def _in_use(response: Any, dataset: Any, mask: np.ndarray) -> np.ndarray:
+    """Where a mask of the dataset's pixels (n, ny, nx), or of its one region (n,), uses the pixels of a response."""
+    return response_mask(response.geom, dataset.geom, mask) if dataset.pixels else mask[:, None, None]
+
+
+def _masked_psf(psf: PSFMap, dataset: Any, image: np.ndarray) -> PSFMap:
     if psf.exposure is None:
         return psf
-    exposure = np.asarray(psf.exposure) * response_mask(psf.geom, geom, image[None])
+    exposure = np.asarray(psf.exposure) * _in_use(psf, dataset, image[None])
     return eqx.tree_at(lambda p: p.exposure, psf, frozen_array(exposure))

@@ -12,15 +12,17 @@ from .counts_base import CountsBase
 from .errors import InputError
 from .gti import GTI
 from .map import MapDataset, MapDatasetOnOff
+from .region_map import RegionMapDataset
 from .reshape_sums import alpha_of_sum, ratio
 from .sky_geometry import SkyGeom
 from .spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from .stack_geom import is_inside, pixel_offset
 from .stack_irf import Part, require_same, stack_edisp, stack_matrix, stack_psf
 from .stack_meta import join_meta
+from .stack_region import require_same_region, stack_region_responses
 
 MAPS = (MapDataset, MapDatasetOnOff)
-TYPES = (SpectrumDataset, SpectrumDatasetOnOff, *MAPS)
+TYPES = (SpectrumDataset, SpectrumDatasetOnOff, *MAPS, RegionMapDataset)
 
 
 def stack(datasets: Datasets | Mapping[str, Any] | Iterable[Any], geom: SkyGeom | None = None) -> Any:
@@ -28,7 +30,8 @@ def stack(datasets: Datasets | Mapping[str, Any] | Iterable[Any], geom: SkyGeom 
 
     Parameters
     ----------
-    datasets : `SpectrumDataset`, `SpectrumDatasetOnOff`, `MapDataset` or `MapDatasetOnOff`, on the same energies
+    datasets : `SpectrumDataset`, `SpectrumDatasetOnOff`, `MapDataset`, `MapDatasetOnOff` or `RegionMapDataset` (of one
+        region), on the same energies
     geom : image of the sum, for maps that are cutouts of it; not needed where all have the same pixels
 
     Every dataset enters with its safe bins only (all bins where ``mask_safe`` is None), so one without any changes
@@ -38,7 +41,7 @@ def stack(datasets: Datasets | Mapping[str, Any] | Iterable[Any], geom: SkyGeom 
       safe bin; livetime and the union of the GTIs: of the datasets with any safe bin
     - acceptance_off: such that the background alpha n_off of every bin is kept. Bins without off counts take the mean
       alpha of all off counts, as in gammapy; where there are none at all, sum(acceptance) / sum(acceptance_off)
-    - PSF and energy dispersion: weighted with the exposure, see `stack_psf` and `stack_edisp`
+    - PSF and energy dispersion: weighted with the exposure, see `stack_psf`, `stack_edisp`, `stack_region_responses`
     - mask_safe: bins that are safe in any. A mask_fit is not carried over: choose the fit range of the sum.
     - meta: what is equal in all, and a table with one entry per observation
 
@@ -93,7 +96,9 @@ def stack_named(named: Sequence[tuple[str, Any]], geom: SkyGeom | None = None) -
     if geom is not None:
         fields["geom"] = geom
     # where nothing is used any response will do
-    if used and geom is None:
+    if used and isinstance(first, RegionMapDataset):
+        fields |= stack_region_responses(used, union)
+    elif used and geom is None:
         fields["edisp"] = stack_matrix(used, union)
     elif used and geom is not None:
         fields |= {"psf": stack_psf(used, geom), "edisp": stack_edisp(used, geom, union)}
@@ -116,6 +121,8 @@ def _check(named: Sequence[tuple[str, Any]]) -> Any:
             raise InputError(
                 "stack: it works on numbers, not inside a JAX transformation. Stack outside of jit and grad."
             )
+        if isinstance(dataset, RegionMapDataset):
+            require_same_region(first_name, first.region, name, dataset.region)
         for field in ("energy_edges", "energy_true_edges"):
             require_same(f"{field} (TeV)", first_name, getattr(first, field), name, getattr(dataset, field))
         grids = [getattr(d, "source_grid", None) for d in (first, dataset)]

@@ -82,11 +82,11 @@ def stack_psf(parts: Sequence[Part], geom: SkyGeom) -> PSFMap | PSFKernel | None
     there is no average, for mixtures, and for tables of different energies, radii or pixels.
     """
     psfs = [p.dataset.psf for p in parts]
-    _require_one_kind(parts, "psf", psfs)
+    require_one_kind(parts, "psf", psfs)
     first = psfs[0]
     if first is None or len(parts) == 1:
         return first
-    equal = _all_equal(psfs)
+    equal = same_responses(psfs)
     if equal and (isinstance(first, PSFKernel | RecoPSFMap) or first.geom is None):
         return first
     if type(first) is not PSFMap:
@@ -127,7 +127,7 @@ def stack_edisp(parts: Sequence[Part], geom: SkyGeom, union: np.ndarray) -> EDis
     if len(parts) == 1:
         return first
     uniform = same_range(parts, union)
-    equal = uniform and _all_equal(edisps)
+    equal = uniform and same_responses(edisps)
     if equal and (first is None or isinstance(first, EDispKernel) or first.geom is None):
         return first
     dataset = parts[0].dataset
@@ -151,7 +151,7 @@ def stack_edisp(parts: Sequence[Part], geom: SkyGeom, union: np.ndarray) -> EDis
 def stack_matrix(parts: Sequence[Part], union: np.ndarray) -> EDispKernel | None:
     """Average energy dispersion of spectra, of which the bins ``union`` are safe; None if all are perfect."""
     edisps = [p.dataset.edisp for p in parts]
-    if same_range(parts, union) and _all_equal(edisps):
+    if same_range(parts, union) and same_responses(edisps):
         return edisps[0]
     dataset = parts[0].dataset
     weighted, total = np.zeros((dataset.n_true, dataset.n_reco)), np.zeros(dataset.n_true)
@@ -187,7 +187,7 @@ def _as_matrices(edisp: EDisp | None, dataset: Any) -> EDispKernelMap:
     return EDispKernelMap.from_kernel(EDispKernel(np.asarray(diagonal_response(true, reco))))
 
 
-def _require_one_kind(parts: Sequence[Part], field: str, values: Sequence[Any]) -> None:
+def require_one_kind(parts: Sequence[Part], field: str, values: Sequence[Any]) -> None:
     for part, value in zip(parts, values, strict=True):
         if type(value) is not type(values[0]):
             kinds = ["none" if v is None else f"a {type(v).__name__}" for v in (values[0], value)]
@@ -197,7 +197,7 @@ def _require_one_kind(parts: Sequence[Part], field: str, values: Sequence[Any]) 
             )
 
 
-def _all_equal(irfs: Sequence[Any]) -> bool:
+def same_responses(irfs: Sequence[Any]) -> bool:
     """Whether all responses hold the same numbers on the same pixels, whatever their exposures."""
     first = irfs[0]
     return all(other is first or _equal(first, other) for other in irfs[1:])

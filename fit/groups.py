@@ -14,6 +14,8 @@ from ..datasets.likelihood import SpectrumProgram
 from ..datasets.map import MapBase
 from ..datasets.models import Models
 from ..datasets.parameter import fields_of
+from ..datasets.region_map import RegionMapDataset
+from ..datasets.region_staging import stage_region
 from ..datasets.sky_model import SkyModel, TemplateNPredModel
 from ..datasets.staging import stage_map
 from ..datasets.structure import Structure
@@ -148,6 +150,8 @@ def _describe(
         if kind in maps:
             chosen = [members[m] for m in acting]
             staged[index] = stage_map(dataset, chosen, [frozen(m) for m in acting], share.names[index])
+        elif kind is RegionMapDataset:
+            staged[index] = stage_region(dataset, [members[m] for m in acting], [frozen(m) for m in acting])
         elif kind in own:
             staged[index] = dataset.stage([members[m] for m in acting])
         shape = Shape(0, 0, 0)

@@ -13,6 +13,7 @@ from ..datasets.likelihood import fitted_bins
 from ..datasets.map import MapBase
 from ..datasets.models import Models
 from ..datasets.rehearsal import rehearsal
+from ..datasets.region_map import RegionMapDataset
 from ..datasets.sky_model import SkyModel
 from ..datasets.spatial_sizes import fits_in
 from ..kernels.sphere import lonlat_to_vector
@@ -174,15 +175,19 @@ def _kept_sizes(before: Any, after: Any) -> Models:
 
 def moved(datasets: Any, before: Any, after: Any) -> bool:
     """Whether a source on a map has moved, or grown, so far that its responses have to be looked up again."""
+    datasets = list(datasets)
     pixels = [d.geom.pixel_size for d in datasets if isinstance(d, MapBase)]
-    if not pixels:
+    regions = [d for d in datasets if isinstance(d, RegionMapDataset)]
+    # the lattice of a region stays where it is, so that sources move freely unless the responses differ on the sky
+    pixels += [d.region.lattice.pixel_size for d in regions if d.varies]
+    if not pixels and not regions:
         return False
     for old, new in zip(before, after, strict=True):
         if not isinstance(old, SkyModel) or old.spatial is None:
             continue
         if old.sizes != new.sizes:
             return True
-        if old.spatial.position is not None:
+        if pixels and old.spatial.position is not None:
             ends = [
                 lonlat_to_vector(*(np.asarray(c, float) for c in m.spatial.position)) for m in (cast(Any, old), new)
             ]

@@ -33,6 +33,8 @@ from gammajax.datasets.npred import npred, npred_background, npred_signal, stat_
 from gammajax.datasets.parameter import Parameter
 from gammajax.datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, UniformPrior
 from gammajax.datasets.psf import PSFKernel, PSFMap, RecoPSFMap
+from gammajax.datasets.region_geom import RegionGeom
+from gammajax.datasets.region_map import RegionMapDataset
 from gammajax.datasets.residuals import residuals
 from gammajax.datasets.simulate import asimov, fake
 from gammajax.datasets.sky_geometry import SkyGeom
@@ -166,6 +168,8 @@ __all__ = [
     "PowerLawTemporalModel",
     "Profile",
     "RecoPSFMap",
+    "RegionGeom",
+    "RegionMapDataset",
     "ScaleSpectralModel",
     "Shell2SpatialModel",
     "ShellSpatialModel",

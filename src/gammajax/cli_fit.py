@@ -66,6 +66,7 @@ def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
     """Fit the models of one file to the datasets of another, print the report, write all results; the `FitResult`."""
     from gammajax.datasets.map import MapBase
     from gammajax.datasets.models import Models
+    from gammajax.datasets.region_map import RegionMapDataset
     from gammajax.fit.problem import make_problem
     from gammajax.fit.run import fit
     from gammajax.fit.space import parameter_space
@@ -97,7 +98,7 @@ def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
     seconds = time.perf_counter() - start
 
     space = parameter_space(result.models, datasets.names)
-    if any(isinstance(d, MapBase) for d in datasets):
+    if any(isinstance(d, MapBase | RegionMapDataset) for d in datasets):
         # with the responses at the fitted positions
         problem = make_problem(datasets, result.models)
     found = predictions(problem, space.values[space.free])

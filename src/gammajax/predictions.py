@@ -12,6 +12,7 @@ from gammajax.datasets.counts_base import CountsBase
 from gammajax.datasets.dataset import Dataset
 from gammajax.datasets.likelihood import fitted_bins
 from gammajax.datasets.npred import predict, signal
+from gammajax.datasets.region_staging import StagedRegion
 from gammajax.datasets.staging import StagedMap
 from gammajax.datasets.statistic import WStatistic
 from gammajax.fit.objective import Theta, evaluate, group_offset, group_stat, inputs
@@ -59,7 +60,7 @@ def compiled_predictions(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta
 
 
 def _counts(dataset: Any, models: Any) -> tuple[jax.Array, jax.Array]:
-    if isinstance(dataset, StagedMap):
+    if isinstance(dataset, StagedMap | StagedRegion):
         return dataset.spectra(models)
     if not isinstance(dataset, CountsBase):
         return dataset.predict(models), jnp.zeros(dataset.mask.shape)
