@@ -60,7 +60,7 @@ class RegionGeom(eqx.Module):
         size = _ladder(extent)
         step = max(float(step), (size + 2 * reach) / (MOST_NODES - 2 * TAILS))
         step = float(f"{step:.4g}")
-        n = _even_fast(math.ceil((size + 2 * reach) / step) + 2 * TAILS)
+        n = _even_fast(math.ceil(0.999 * (size + 2 * reach) / step) + 2 * TAILS)
         lattice = SkyGeom.create(center, step, npix=n)
         pixel = region.to_pixel(lattice.wcs)
         transform = _transform(pixel, n)
@@ -165,7 +165,7 @@ def _transform(pixel: Any, n: int) -> np.ndarray:
         return disk_transform(n, *at, pixel.outer_radius) - disk_transform(n, *at, pixel.inner_radius)
     x0, x1, y0, y1 = pixel.bounding_box.extent
     size = max(x1 - x0, y1 - y0) + 1
-    cells = max(4, 2 ** math.ceil(math.log2(CELLS / size)))
+    cells = max(8, 2 ** math.ceil(math.log2(CELLS / size)))
     first = (x0 - 0.5, y0 - 0.5)
     shares = _filled(pixel, first, (math.ceil((x1 - x0 + 1) * cells), math.ceil((y1 - y0 + 1) * cells)), 1 / cells)
     return cells_transform(n, shares, first[0] + 0.5 / cells, first[1] + 0.5 / cells, 1 / cells)

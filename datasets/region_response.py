@@ -24,7 +24,7 @@ from .sky_model import SkyModel
 
 HELD = 0.99999
 """Share of the events within the radius at which a PSF begins to end, unless the reach of the lattice is smaller."""
-PERFECT = 1.0
+PERFECT = 0.5
 """Width in lattice steps of the Gaussian that stands for a perfect PSF."""
 
 

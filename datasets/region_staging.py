@@ -15,9 +15,8 @@ import numpy as np
 from .convert import is_concrete
 from .gti import GTI
 from .npred import background, flux, signal, template
-from .program import Program
 from .region_map import RegionMapDataset
-from .region_npred import check_source
+from .region_npred import check_source, quick_program
 from .region_response import RegionResponse, SharePlan, plan_share, stage_share
 from .sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from .staging import stack_rows
@@ -30,13 +29,14 @@ class RegionPart:
     """How some sources enter: "matrix" (their response matrices are made already) or "source".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``.
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` is that of their shapes, see `SharePlan`.
     """
 
     kind: str
     models: tuple[int, ...]
     treedef: Any
     n_leaves: int
+    scheme: str
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,10 @@ def stage_region(
         check_source(dataset, model)
         made = shape_frozen or model.spatial is None
         structure, numbers = canonical(model)
-        staged = (_matrix if made else _share)((structure, plan_share(dataset, model)), numbers, response)
+        plan = plan_share(dataset, model)
+        staged = (_matrix if made else _share)((structure, plan), numbers, response)
         leaves, treedef = jax.tree_util.tree_flatten(staged)
-        alike.setdefault(("matrix" if made else "source", structure, treedef), []).append((i, leaves))
+        alike.setdefault(("matrix" if made else "source", plan.scheme, structure, treedef), []).append((i, leaves))
     constant: Any = signal(dataset, unchanging) if unchanging else np.zeros(dataset.n_reco)
     arrays: dict[str, Any] = {
         "counts": dataset.counts,
@@ -142,9 +143,9 @@ def stage_region(
         "constant": np.asarray(constant) if is_concrete(constant) else constant,
     }
     parts: list[RegionPart] = []
-    for (kind, _, treedef), members in alike.items():
+    for (kind, scheme, _, treedef), members in alike.items():
         number, n_leaves = len(parts), len(members[0][1])
-        parts.append(RegionPart(kind, tuple(i for i, _ in members), treedef, n_leaves))
+        parts.append(RegionPart(kind, tuple(i for i, _ in members), treedef, n_leaves, scheme))
         for k in range(n_leaves):
             arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves in members])
     if any(isinstance(m, SkyModel) and m.temporal is not None for m in models):
@@ -152,14 +153,14 @@ def stage_region(
     return RegionProgram(dataset.n_reco, dataset.nodes, tuple(parts), tuple(templates)), arrays
 
 
-@Program
+@quick_program
 def _share(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
     """A source of free shape: its region's containment."""
     structure, plan = static
     return stage_share(response, structure.build(numbers), plan)  # type: ignore[arg-type]
 
 
-@Program
+@quick_program
 def _matrix(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
     """A source of frozen shape: its response matrix."""
     structure, plan = static

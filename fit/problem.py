@@ -16,6 +16,7 @@ from ..datasets.likelihood import check_ready
 from ..datasets.models import Models
 from ..datasets.parameter import fields_of
 from ..datasets.program import QUICKEST, Program
+from ..datasets.region_staging import RegionProgram
 from ..datasets.staging import MapProgram
 from .groups import BY_MEMBER, Group, GroupSpec, build_groups
 from .mesh import check_mesh, n_processes, placed_everywhere, placed_rows
@@ -284,11 +285,12 @@ _exact_normal, _exact_normal_of_pixels = Program(exact_normal), Program(exact_no
 
 
 def compiled_exact_normal(spec: ProblemSpec) -> Program:
-    """The program of `exact_normal`. It runs once in most fits: for maps whose sources are shared out over pixels, which
-    is quick, compiling it well costs more than it saves."""
-    parts = [part for group in spec.groups if isinstance(group.make, MapProgram) for part in group.make.parts]
-    quick = parts and all(part.kind != "source" or part.scheme == "pixel" for part in parts)
-    return _exact_normal_of_pixels if quick else _exact_normal
+    """The program of `exact_normal`. It runs once in most fits: where images of maps are shared out over pixels, and for
+    points in regions, it is quick, and compiling it well costs more than it saves."""
+    quick = {MapProgram: "pixel", RegionProgram: "point"}
+    makes = [group.make for group in spec.groups if type(group.make) in quick]
+    all_quick = all(p.kind != "source" or p.scheme == quick[type(make)] for make in makes for p in make.parts)
+    return _exact_normal_of_pixels if makes and all_quick else _exact_normal
 
 
 compiled_normal = Program(stat_and_normal)

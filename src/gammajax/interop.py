@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from gammajax.datasets.container import Datasets
+from gammajax.datasets.counts_base import CountsBase
 from gammajax.datasets.edisp import EDispKernel
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.fits_table import FitsTable
@@ -19,6 +20,7 @@ from gammajax.datasets.map import MapDataset, MapDatasetOnOff
 from gammajax.datasets.meta import Meta
 from gammajax.datasets.meta_table import meta_table_hdus, read_meta_table
 from gammajax.datasets.models import Models
+from gammajax.datasets.region_map import RegionMapDataset
 from gammajax.datasets.region_table import pack_region, unpack_region
 from gammajax.datasets.sky_model import ModelBase
 from gammajax.datasets.spatial_base import SpatialModel
@@ -26,11 +28,12 @@ from gammajax.datasets.spectral_base import SpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.datasets.temporal_base import TemporalModel
 from gammajax.interop_flux_points import dataset_from, dataset_to, points_from, points_to
-from gammajax.interop_maps import is_region, map_from, map_to
+from gammajax.interop_maps import is_region, map_from, map_to, region_from
 from gammajax.interop_models import models_from, models_to, part_from, part_to
 
 SUPPORTED = (
-    "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, FluxPointsDataset, Datasets of these, "
+    "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, RegionMapDataset, FluxPointsDataset, "
+    "Datasets of these, "
     "FluxPoints, SkyModel, "
     "FoVBackgroundModel, TemplateNPredModel, Models of these, and spectral, spatial and temporal models"
 )
@@ -83,7 +86,7 @@ def to_gammapy(obj: Any, name: str | None = None, dataset: Any = None) -> Any:
     peer = _gammapy("to_gammapy")
     if isinstance(obj, SpectrumDataset | SpectrumDatasetOnOff):
         return _spectrum_to(obj, name, peer)
-    if isinstance(obj, MapDataset | MapDatasetOnOff):
+    if isinstance(obj, MapDataset | MapDatasetOnOff | RegionMapDataset):
         return map_to(obj, name, peer)
     if isinstance(obj, FluxPointsDataset):
         return dataset_to(obj, name, peer, *_points_extras(obj.data, peer))
@@ -129,6 +132,9 @@ def _unsupported(function: str, obj: Any) -> InputError:
 def _map_from(peer: Any, api: _Peer) -> Any:
     on_off = isinstance(peer, api.datasets.MapDatasetOnOff)
     if is_region(peer):
+        if peer.psf is not None:
+            _check_statistic(peer, MapDatasetOnOff if on_off else MapDataset)
+            return region_from(peer, api)
         return _spectrum_from(peer, SpectrumDatasetOnOff if on_off else SpectrumDataset)
     _check_statistic(peer, MapDatasetOnOff if on_off else MapDataset)
     return map_from(peer, api)
@@ -294,9 +300,12 @@ def _points_extras(points: FluxPoints, peer: _Peer) -> tuple[Any, Any]:
 
 def _counts_geom(dataset: Any, peer: _Peer) -> Any:
     """Geometry of the counts of a dataset, in gammapy."""
-    if not isinstance(dataset, SpectrumDataset | SpectrumDatasetOnOff | MapDataset | MapDatasetOnOff):
+    if not isinstance(dataset, CountsBase):
         raise InputError(f"to_gammapy: dataset must be one dataset, found {type(dataset).__name__}.")
     axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
     if isinstance(dataset, MapDataset | MapDatasetOnOff):
         return peer.maps.WcsGeom(dataset.geom.wcs, npix=dataset.geom.shape[::-1], axes=[axis])
-    return peer.maps.RegionGeom(axes=[axis], **_region_to(dataset.meta, "region", peer))
+    meta = dataset.meta
+    if isinstance(dataset, RegionMapDataset):
+        meta = Meta({"region": pack_region(FitsTable(dataset.region.to_table(), "region"))})
+    return peer.maps.RegionGeom(axes=[axis], **_region_to(meta, "region", peer))

@@ -1,0 +1,95 @@
+"""Fits of region datasets: truth comes back, alone and beside maps and spectra."""
+
+import importlib.util
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+import regions
+
+import gammajax as gj
+from gammajax.datasets.region_staging import stage_region
+
+_spec = importlib.util.spec_from_file_location("region_cases", Path(__file__).with_name("region_cases.py"))
+cases = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(cases)
+beside, dataset, source = cases.beside, cases.dataset, cases.source
+TRUTH = source(gj.GaussianSpatialModel(sigma=0.06, **beside(0.03)))
+
+
+@pytest.fixture(scope="module")
+def circles():
+    """Four circles, one in the middle and three around it."""
+    places = [cases.CENTER] + [cases.CENTER.directional_offset_by(a * u.deg, 0.15 * u.deg) for a in (0, 120, 240)]
+    found = [dataset(regions.CircleSkyRegion(at, cases.RADIUS * u.deg)) for at in places]
+    return gj.Datasets({f"circle-{i}": d for i, d in enumerate(found)})
+
+
+def test_position_comes_back(circles):
+    truth = source(gj.PointSpatialModel(**beside(0.03)))
+    expected = gj.Datasets({name: gj.asimov(d, truth) for name, d in circles.items()})
+    result = gj.fit(expected, source(gj.PointSpatialModel(**beside(0.06, 200.0)), 2e-11, 2.0))
+    assert result.success and result.iterations < 15
+    for name in ("lon_0", "lat_0"):
+        wanted = float(getattr(truth.spatial, name).value)
+        assert float(result.parameters[f"source.spatial.{name}"].value) == pytest.approx(wanted, abs=1e-6)
+    assert float(result.parameters["source.spectral.amplitude"].value) == pytest.approx(4e-11, rel=1e-6)
+
+
+def test_width_comes_back(circles):
+    """In one circle, whose counts in energy say how far the source reaches out of it."""
+    one = gj.asimov(circles["circle-0"], TRUTH)
+    fixed = {name: gj.Parameter(beside(0.03)[name], "deg", frozen=True) for name in ("lon_0", "lat_0")}
+    start = source(gj.GaussianSpatialModel(sigma=0.1, **fixed), 4e-11, 2.3)
+    start = gj.Models([start]).freeze("source.spectral.index")
+    result = gj.fit(one, start)
+    assert result.success
+    assert float(result.parameters["source.spatial.sigma"].value) == pytest.approx(0.06, abs=1e-6)
+
+
+def test_frozen_shape_is_a_response_matrix(circles):
+    """It costs what a spectrum costs: the numbers of the share are gone."""
+    circle = circles["circle-1"]
+    models = [
+        TRUTH,
+        gj.TemplateNPredModel(np.array([3.0, 1.0])),
+        gj.FoVBackgroundModel(),
+        source(gj.PointSpatialModel(**beside(0.2)), name="other"),
+        source(name="without"),
+    ]
+    wanted = np.asarray(gj.npred(circle, models))
+    for frozen in ([(False, True)] * 5, [(False, False)] * 5, [(True, True)] * 5):
+        program, arrays = stage_region(circle, models, frozen)
+        np.testing.assert_allclose(program(**arrays).predict(models), wanted, rtol=1e-10)
+    program, arrays = stage_region(circle, models, [(False, True)] * 5)
+    assert max(np.size(a) for a in arrays.values()) <= 6 and [p.kind for p in program.parts] == ["matrix"] * 3
+
+
+def test_beside_a_map_and_a_spectrum(circles):
+    """The joint likelihood is the sum of those of each, at any place of the source."""
+    geom = gj.SkyGeom.create((83.63, 22.01), 0.04, npix=20)
+    circle = circles["circle-0"]
+    sky = gj.MapDataset(
+        geom,
+        cases.RECO,
+        cases.TRUE,
+        counts=np.ones((2, 20, 20)),
+        exposure=np.broadcast_to(circle.exposure[:, None, None], (3, 20, 20)),
+        psf=cases.PSF,
+        edisp=circle.edisp,
+        background=np.full((2, 20, 20), 0.5),
+    )
+    datasets = gj.Datasets({"map": sky, "region": circle, "spectrum": circle.to_spectrum_dataset()})
+    point = source(gj.PointSpatialModel(**beside(0.04)))
+    density = gj.log_density(datasets, point)
+    wanted = sum(float(np.sum(gj.stat_array(d, point))) for d in datasets)
+    assert float(density(density.initial)) == pytest.approx(-wanted / 2, rel=1e-10)
+
+
+def test_errors(circles):
+    empty = circles["circle-0"].replace(exposure=None)
+    with pytest.raises(gj.InputError, match="the exposure is missing"):
+        gj.fit(empty, TRUTH)
+    with pytest.raises(gj.InputError, match="a flux in every pixel, and a region has none"):
+        gj.fit(circles["circle-0"], source(gj.ConstantFluxSpatialModel()))
