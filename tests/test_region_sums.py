@@ -205,3 +205,48 @@ def test_datasets():
             regions.CircleSkyRegion(SkyCoord(0, 0, unit="deg"), 0.1 * u.deg)
         )
     assert Meta({}).get("region") is None
+
+
+def test_region_map_dataset():
+    """Sums and exposure as those of a spectrum, with the responses of the middle of the region."""
+    before = dataset("MapDataset", mask_fit=None)
+    wanted = before.to_spectrum_dataset(CIRCLE)
+    found = before.to_region_map_dataset(CIRCLE)
+    assert type(found) is gj.RegionMapDataset and found.region.region is CIRCLE
+    for name in ("counts", "background", "exposure", "mask_safe", "livetime"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    np.testing.assert_array_equal(np.asarray(found.edisp.values)[..., 0, 0], wanted.edisp.matrix)
+    energy = np.asarray(before.psf.energy)
+    vector = unit_vector(CENTER.icrs.ra.deg, CENTER.icrs.dec.deg)
+    profile = np.asarray(before.psf.profile_at(vector, energy))
+    np.testing.assert_allclose(np.asarray(found.psf.values)[..., 0, 0], profile, rtol=1e-12)
+    assert found.psf.geom is None and not found.varies
+    pixel = CIRCLE.to_pixel(GEOM.wcs)
+    assert before.to_region_map_dataset(pixel).counts.tolist() == found.counts.tolist()
+
+
+def test_region_map_predicts_what_the_map_predicts():
+    """A square of whole pixels: the sum of the prediction of the map over them."""
+    sky = small_map(n=24, exposure=4e13 * np.ones((4, 24, 24)))
+    width = 8 * 0.05 * u.deg
+    square = regions.RectangleSkyRegion(sky.geom.wcs.pixel_to_world(11.5, 11.5), width, width)
+    found = sky.to_region_map_dataset(square)
+    assert found.background.sum() == pytest.approx(sky.background[:, 8:16, 8:16].sum(), rel=1e-12)
+    lon, lat = sky.geom.wcs.wcs_pix2world(14.3, 12.1, 0)
+    point = map_cases.source(gj.PointSpatialModel(lon_0=float(lon), lat_0=float(lat)))
+    wanted = np.asarray(gj.npred_signal(sky, point))[:, 8:16, 8:16].sum((1, 2))
+    np.testing.assert_allclose(gj.npred_signal(found, point), wanted, rtol=3e-4)
+
+
+def test_region_map_errors():
+    with pytest.raises(InputError, match="to_region_map_dataset: found a MapDatasetOnOff; there is no on/off dataset"):
+        from gammajax.datasets.region_sums import region_map
+
+        region_map(dataset("MapDatasetOnOff"), CIRCLE)
+    kernel = small_map(psf=gj.PSFKernel.from_gauss(small_map().geom, np.geomspace(0.5, 20, 5), 0.06))
+    circle = regions.CircleSkyRegion(kernel.geom.center, 0.2 * u.deg)
+    with pytest.raises(InputError, match="has a PSFKernel, which holds for its pixels only"):
+        kernel.to_region_map_dataset(circle)
+    far = regions.CircleSkyRegion(SkyCoord(10, 20, unit="deg"), 0.2 * u.deg)
+    with pytest.raises(InputError, match="to_region_map_dataset: the centre of no pixel is inside the region"):
+        small_map().to_region_map_dataset(far)
