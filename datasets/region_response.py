@@ -4,7 +4,7 @@ As with images on maps (see `footprint`), work is in three steps: `plan_share` f
 `stage_share` does what no parameter of the shape changes, and `SeenShare.matrix` the rest.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -121,11 +121,12 @@ class SeenShare(eqx.Module):
         plan, shape = self.plan, self.lattice.shape
         if plan.scheme == "nodes":
             east, north, weight = spatial.nodes(*plan.nodes)
-            position = cast("tuple[Any, Any]", spatial.position)
+            position: tuple[Any, Any] = spatial.position
             x, y = self.lattice.vector_to_pixel(offset_vectors(east, north, *position, spatial.frame))
             return particle_image(_shown(x), _shown(y), weight, shape, 1)
         if plan.scheme == "gauss":
-            offsets = local_offsets(self.vectors, *spatial.position, spatial.frame)
+            position = spatial.position
+            offsets = local_offsets(self.vectors, *position, spatial.frame)
             return spatial.blurred_profile(*offsets, BLUR * self.lattice.pixel_size) * self.omega
         return spatial.evaluate(self.vectors, energy) * self.omega
 

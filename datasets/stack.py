@@ -121,7 +121,7 @@ def _check(named: Sequence[tuple[str, Any]]) -> Any:
             raise InputError(
                 "stack: it works on numbers, not inside a JAX transformation. Stack outside of jit and grad."
             )
-        if isinstance(dataset, RegionMapDataset):
+        if isinstance(dataset, RegionMapDataset) and isinstance(first, RegionMapDataset):
             require_same_region(first_name, first.region, name, dataset.region)
         for field in ("energy_edges", "energy_true_edges"):
             require_same(f"{field} (TeV)", first_name, getattr(first, field), name, getattr(dataset, field))

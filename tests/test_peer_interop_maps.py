@@ -191,7 +191,7 @@ def test_datasets_of_gammajax():
 
 
 def test_regions():
-    """A map dataset of one region is a spectrum here, if it has no PSF."""
+    """A map dataset of one region is a spectrum here, if it has no PSF, and else a region dataset."""
     region = RegionGeom.create("icrs;circle(83.63, 22.01, 0.5)", axes=[ENERGY])
     true = region.to_image().to_cube([TRUE])
     fields = {
@@ -205,10 +205,9 @@ def test_regions():
     np.testing.assert_array_equal(ours.counts, np.arange(4.0))
     assert ours.exposure[0] == 1e4
     psf = irf.PSFMap.from_gauss(energy_axis_true=TRUE, rad_axis=RAD, sigma=0.12 * u.deg)
-    with pytest.raises(
-        gj.InputError, match=r"MapDataset 'r' is of one region, and has a point spread .*to_spectrum_data"
-    ):
-        gj.from_gammapy(peers.MapDataset(**fields, psf=psf, name="r"))
+    seen = gj.from_gammapy(peers.MapDataset(**fields, psf=psf, name="r"))
+    assert isinstance(seen, gj.RegionMapDataset)
+    np.testing.assert_array_equal(seen.counts, ours.counts)
 
 
 def test_what_cannot_be_converted():
