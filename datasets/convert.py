@@ -13,9 +13,17 @@ from .parameter import frozen_array
 def to_unit(value: Any, unit: str, what: str) -> Any:
     """Numbers in ``unit``: Quantities are converted, bare numbers are taken to be in it, JAX arrays pass unchanged.
 
-    Texts such as "1 TeV" and lists of Quantities are Quantities. InputError, which begins with ``what``, for others and
-    for units that cannot be converted.
+    Texts such as "1 TeV", lists of Quantities and columns of tables with a unit are Quantities. InputError, which
+    begins with ``what``, for others and for units that cannot be converted.
     """
+    own = getattr(value, "unit", None)
+    if own is not None and isinstance(value, np.ndarray) and not isinstance(value, u.Quantity):
+        # a column of a plain table, which knows its unit and is no Quantity; what it masks is NaN
+        numbers = np.ma.filled(value.astype(float), np.nan) if isinstance(value, np.ma.MaskedArray) else value
+        try:
+            value = u.Quantity(np.asarray(numbers), own)
+        except (TypeError, ValueError) as error:
+            raise _no_number(value, unit, what) from error
     several = isinstance(value, list | tuple) and any(isinstance(v, u.Quantity) for v in value)
     if isinstance(value, str) or several:
         try:

@@ -107,7 +107,10 @@ class CountsBase(eqx.Module):
         return masked(self)
 
     def to_image(self) -> Any:
-        """A copy with one reconstructed energy bin, the sum over safe bins; see `reshape_energy.resample`."""
+        """A copy with one reconstructed energy bin, the sum over safe bins; see `reshape_energy.resample`.
+
+        A pixel of a map that is safe at fewer energies than those around it predicts more than was counted.
+        """
         from .reshape_energy import image
 
         return image(self)
@@ -134,7 +137,10 @@ class CountsBase(eqx.Module):
         return slice_energy_range(self, energy_min, energy_max)
 
     def downsample(self, factor: int, axis_name: str | None = None) -> Any:
-        """A copy in which ``factor`` by ``factor`` pixels are one, or ``factor`` bins of the axis "energy"."""
+        """A copy in which ``factor`` by ``factor`` pixels are one, or ``factor`` bins of the axis "energy".
+
+        Merged pixels that are safe in part predict more than was counted; see `reshape_sky.downsample_pixels`.
+        """
         from .reshape_sky import downsample
 
         return downsample(self, factor, axis_name)

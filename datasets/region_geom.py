@@ -9,6 +9,7 @@ import numpy as np
 from ..kernels.containment import cells_transform, disk_transform
 from .errors import InputError
 from .fits_table import FitsTable
+from .image_plan import fast_size
 from .meta import Meta
 from .parameter import frozen_array
 from .region_table import region_hdu, region_of
@@ -60,7 +61,7 @@ class RegionGeom(eqx.Module):
         size = _ladder(extent)
         step = max(float(step), (size + 2 * reach) / (MOST_NODES - 2 * TAILS))
         step = float(f"{step:.4g}")
-        n = _even_fast(math.ceil(0.999 * (size + 2 * reach) / step) + 2 * TAILS)
+        n = fast_size(math.ceil(0.999 * (size + 2 * reach) / step) + 2 * TAILS)
         lattice = SkyGeom.create(center, step, npix=n)
         pixel = region.to_pixel(lattice.wcs)
         transform = _transform(pixel, n)
@@ -194,16 +195,3 @@ def _filled(pixel: Any, first: tuple[float, float], size: tuple[int, int], step:
 def _ladder(value: float) -> float:
     """``value`` rounded up to a power of 2^(1/4)."""
     return 2.0 ** (math.ceil(4 * math.log2(value) - 1e-9) / 4)
-
-
-def _even_fast(n: int) -> int:
-    """Smallest even number not below ``n`` without prime factors above 5."""
-    size = n + n % 2
-    while True:
-        rest = size
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return size
-        size += 2

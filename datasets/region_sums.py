@@ -149,7 +149,7 @@ def region_spectra(datasets: Any, on_region: Any, containment_correction: bool =
     spectra = {}
     for name, dataset in datasets.items():
         with naming(f"dataset {name!r}"):
-            if not hasattr(dataset, WHAT):
+            if not hasattr(dataset, "geom"):
                 raise InputError(f"{type(dataset).__name__} is no map, from which spectra of a region can be made.")
             spectra[name] = dataset.to_spectrum_dataset(on_region, containment_correction)
     return type(datasets)(spectra)

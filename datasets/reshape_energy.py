@@ -24,7 +24,10 @@ def resample(dataset: Any, energy_edges: Any, what: str = "resample_energy_axis"
 
     The edges must be among those of the dataset, to 1e-6; bins below the first and above the last are dropped. Counts
     and background are the sums over safe bins, masks are True where any bin was, and the energy dispersion is that into
-    safe bins, so that predicted counts are the sums too. For acceptances see `bin_sums`. Other edges: InputError.
+    safe bins, so that predicted counts are the sums too. That is so for each pixel of a map as long as pixels which
+    share a matrix of the energy dispersion are safe at the same energies: a bin goes into the sums of all of them if
+    it is safe in one. Nothing says so where safe masks differ more finely; pixels with fewer safe energies then predict
+    too much. For acceptances see `bin_sums`. Other edges: InputError.
     """
     on_host(dataset, what)
     index = _edge_index(dataset, energy_edges, what)

@@ -57,7 +57,8 @@ def downsample_pixels(dataset: Any, factor: int) -> Any:
     """A copy in which ``factor`` by ``factor`` pixels are one.
 
     Counts, background and off counts are the sums over safe bins, masks are True where any bin was, exposure and
-    acceptance are plain means (as in gammapy: of a pixel that is safe in part, the signal is predicted for the whole).
+    acceptance are plain means (as in gammapy: of a pixel that is safe in part, the signal is predicted for the whole,
+    and nothing says so; mask such pixels, or cut the dataset out inside its mask, where that matters).
     Responses stay as they are. Raises InputError where the factor does not divide the pixels, and for a PSFKernel,
     which holds on the pixels it was made for.
     """

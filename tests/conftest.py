@@ -105,3 +105,30 @@ def power_law():
         return gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(index=index, amplitude=amplitude), name="source")])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def background_runs_factory(spectrum_factory):
+    """Factory of runs with a known background each, and a model with a source and the norm and tilt of each run."""
+    import gammajax as gj
+
+    def make(number, seed, **fields):
+        datasets = gj.Datasets({f"run-{i}": spectrum_factory(seed + i, on_off=False, **fields) for i in range(number)})
+        norm = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0))
+        backgrounds = [gj.FoVBackgroundModel(norm, datasets_names=name) for name in datasets.names]
+        source = gj.SkyModel(gj.PowerLawSpectralModel(index=2.0, amplitude=1e-11), name="source")
+        return datasets, gj.Models([source, *backgrounds])
+
+    return make
+
+
+@pytest.fixture
+def command_line(monkeypatch):
+    """The command line changes settings of its process, and here that is the process of the tests."""
+    from gammajax import session
+
+    before = jax.config.jax_enable_x64
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    monkeypatch.setattr(session, "cache_folder", lambda jaxlib: None)
+    yield
+    jax.config.update("jax_enable_x64", before)

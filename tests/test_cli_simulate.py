@@ -5,21 +5,13 @@ import numpy as np
 import pytest
 
 import gammajax as gj
-from gammajax import session
 from gammajax.cli import main
 from gammajax.cli_simulate import event_files
 
 EDGES = np.geomspace(1, 10, 4)
 
 
-@pytest.fixture(autouse=True)
-def keep_settings(monkeypatch):
-    """The command line changes settings of its process, and here that is the process of the tests."""
-    before = jax.config.jax_enable_x64
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
-    monkeypatch.setattr(session, "cache_folder", lambda jaxlib: None)
-    yield
-    jax.config.update("jax_enable_x64", before)
+pytestmark = pytest.mark.usefixtures("command_line")
 
 
 @pytest.fixture

@@ -19,15 +19,9 @@ def runs(spectrum_factory):
 
 
 @pytest.fixture(scope="module")
-def background_runs(spectrum_factory):
+def background_runs(background_runs_factory):
     """Five runs with a known background each, and a model with one source and five background norms and tilts."""
-    datasets = gj.Datasets(
-        {f"run-{i}": spectrum_factory(10 + i, on_off=False, background=2000.0, exposure=1e14) for i in range(5)}
-    )
-    norm = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0))
-    backgrounds = [gj.FoVBackgroundModel(norm, datasets_names=name) for name in datasets.names]
-    source = gj.SkyModel(gj.PowerLawSpectralModel(index=2.0, amplitude=1e-11), name="source")
-    return datasets, gj.Models([source, *backgrounds])
+    return background_runs_factory(5, 10, background=2000.0, exposure=1e14)
 
 
 def dense_covariance(datasets, result):

@@ -11,15 +11,9 @@ module = importlib.import_module("gammajax.fit.minimise")
 
 
 @pytest.fixture(scope="module")
-def slow_fit(spectrum_factory):
+def slow_fit(background_runs_factory):
     """Bright source, faint backgrounds with free norm and tilt: scoring needs tens of steps."""
-    datasets = gj.Datasets(
-        {f"run-{i}": spectrum_factory(20 + i, on_off=False, background=200.0, exposure=3e13) for i in range(4)}
-    )
-    norm = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0))
-    backgrounds = [gj.FoVBackgroundModel(norm, datasets_names=name) for name in datasets.names]
-    source = gj.SkyModel(gj.PowerLawSpectralModel(index=2.0, amplitude=1e-11), name="source")
-    return datasets, gj.Models([source, *backgrounds])
+    return background_runs_factory(4, 20, background=200.0, exposure=3e13)
 
 
 def test_fewer_steps_to_the_same_minimum(slow_fit, monkeypatch):

@@ -11,15 +11,9 @@ from gammajax.fit.problem import compiled_exact_normal, compiled_normal, from_fr
 
 
 @pytest.fixture(scope="module")
-def local_runs(spectrum_factory):
+def local_runs(background_runs_factory):
     """Four runs with a bright source and a background each, whose norm and tilt are free."""
-    datasets = gj.Datasets(
-        {f"run-{i}": spectrum_factory(20 + i, on_off=False, background=600.0, exposure=1e14) for i in range(4)}
-    )
-    norm = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0))
-    backgrounds = [gj.FoVBackgroundModel(norm, datasets_names=name) for name in datasets.names]
-    source = gj.SkyModel(gj.PowerLawSpectralModel(index=2.0, amplitude=1e-11), name="source")
-    return datasets, gj.Models([source, *backgrounds])
+    return background_runs_factory(4, 20, background=600.0, exposure=1e14)
 
 
 def test_curvature_is_lifted():

@@ -147,7 +147,7 @@ def test_point_beside_the_middle(gaussian):
 
 
 def test_what_is_refused(crab):
-    own, peer = crab
+    _, peer = crab
     on_off = peers.MapDatasetOnOff(
         counts=peer.counts, exposure=peer.exposure, psf=peer.psf, edisp=peer.edisp, name="on-off"
     )

@@ -59,7 +59,7 @@ def test_slopes(circle):
     at = [float(x) for x in (*beside(0.1).values(), 0.05, GAUSS.spectral.amplitude.value)]
     slopes = jax.jacfwd(lambda p: gj.npred(circle, moved(GAUSS, *p)))(jnp.array(at))
     for i, step in enumerate((1e-4, 1e-4, 1e-4, 1e-15)):
-        ends = [at[:i] + [at[i] + s] + at[i + 1 :] for s in (-step, step)]
+        ends = [[*at[:i], at[i] + s, *at[i + 1 :]] for s in (-step, step)]
         low, high = (np.asarray(gj.npred(circle, moved(GAUSS, *p))) for p in ends)
         difference = (high - low) / (2 * step)
         np.testing.assert_allclose(slopes[:, i], difference, rtol=2e-5, atol=2e-6 * np.abs(difference).max())
