@@ -24,6 +24,8 @@ from .sky_model import SkyModel
 
 HELD = 0.99999
 """Share of the events within the radius at which a PSF begins to end, unless the reach of the lattice is smaller."""
+MOST_SOURCE_NODES = 50_000
+"""Most nodes of an extended source: one that is wider than the lattice many times over is evaluated on the lattice."""
 PERFECT = 0.5
 """Width in lattice steps of the Gaussian that stands for a perfect PSF."""
 
@@ -71,8 +73,10 @@ def plan_share(dataset: Any, model: SkyModel) -> SharePlan:
         )
     psf = dataset.psf if model.flags[1] else None
     kind = "none" if psf is None else "reco" if isinstance(psf, RecoPSFMap) else "true"
-    spacing = NODE_SPACING * dataset.region.lattice.pixel_size
-    return SharePlan(spatial.scheme, kind, extended_nodes(spatial, model.sizes, spacing))
+    nodes = extended_nodes(spatial, model.sizes, NODE_SPACING * dataset.region.lattice.pixel_size)
+    if nodes and sum(nodes[0]) * nodes[1] > MOST_SOURCE_NODES:
+        return SharePlan("direct", kind, ())
+    return SharePlan(spatial.scheme, kind, nodes)
 
 
 class SeenShare(eqx.Module):

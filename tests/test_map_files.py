@@ -43,7 +43,5 @@ def test_files_of_one_region_are_spectra(tmp_path):
             hdus.extend([other["PSF"].copy(), other["PSF_BANDS"].copy()])
 
     edit(tmp_path / "a.fits", change)
-    with pytest.raises(
-        InputError, match=r"a\.fits: the counts are of one region, and there is a point spread function"
-    ):
+    with pytest.raises(InputError, match=r"a\.fits: no HDU names the region"):
         MapDataset.read(tmp_path / "a.fits")

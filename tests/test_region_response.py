@@ -55,6 +55,14 @@ def test_disk(circle):
     np.testing.assert_allclose(share(circle, disk), wanted, rtol=0, atol=3e-4)
 
 
+def test_wide_sources(circle):
+    """Much wider than the region: its brightness in the middle times the solid angle."""
+    found = share(circle, gj.DiskSpatialModel(r_0=3.0, **beside(0.1)))
+    np.testing.assert_allclose(found, (cases.RADIUS / 3) ** 2, rtol=1e-3)
+    found = share(circle, gj.GaussianSpatialModel(sigma=2.0, **beside(0.1)))
+    np.testing.assert_allclose(found, in_circle(np.hypot(2.0, SIGMA), 0.1), rtol=2e-4)
+
+
 def test_everywhere_the_same(circle):
     """A brightness of 1 / sr: the solid angle of the region, whatever the PSF is."""
     found = share(circle, gj.ConstantSpatialModel(value=1.0))
