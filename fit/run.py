@@ -12,8 +12,8 @@ from ..datasets.errors import InputError
 from ..datasets.likelihood import fitted_bins
 from ..datasets.map import MapBase
 from ..datasets.models import Models
-from ..datasets.rehearsal import rehearsal
 from ..datasets.region_map import RegionMapDataset
+from ..datasets.rehearsal import rehearsal
 from ..datasets.sky_model import SkyModel
 from ..datasets.spatial_sizes import fits_in
 from ..kernels.sphere import lonlat_to_vector
