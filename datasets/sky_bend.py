@@ -29,7 +29,7 @@ def bend(geom: Any) -> float:
         ends = [
             np.stack(
                 [
-                    np.stack(local_offsets(np.asarray(geom.pixel_to_vector(px + sign * dx, py + sign * dy)), a, b))
+                    np.stack(local_offsets(geom.pixel_to_vector(px + sign * dx, py + sign * dy), a, b))
                     for px, py, a, b in zip(x[shown], y[shown], lon[shown], lat[shown], strict=True)
                 ]
             )

@@ -35,8 +35,8 @@ class Part:
     """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; "pixel" also for points
-    that are shared out over pixels.
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; "pixel" also for
+    points that are shared out over pixels.
     """
 
     kind: str
@@ -255,7 +255,7 @@ def stage_map(
         structure, numbers = canonical(model)
         bare = structure.build(numbers)
         made = shape_frozen and sizes.psf != "reco"
-        pair = staged(_stage_shape if made else _stage_source, sizes, response, bare)
+        pair = staged(_stage_shape if made else _stage_source, sizes, response, cast(SkyModel, bare))
         leaves, treedef = jax.tree_util.tree_flatten(pair)
         key = ("shape" if made else "source", structure, treedef)
         alike.setdefault(key, []).append((i, leaves, pair[0]))

@@ -22,8 +22,8 @@ from .scoring import (
 PATIENCE = 8
 """Evaluations after which steps may be Newton's."""
 SLOW = 0.3
-"""Share of the estimated distance to the minimum that a step of scoring leaves where Newton's, which costs several times
-as much, are worth it."""
+"""Share of the estimated distance to the minimum that a step of scoring has to leave for Newton's to be worth it, which
+cost several times as much."""
 PAUSE = 4
 """Evaluations of scoring after a step of Newton's that did not lead down."""
 MOST_AT_BOUNDS = 20

@@ -281,16 +281,16 @@ def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal:
 
 compiled_stat = jax.jit(stat_of_free, static_argnums=0)
 compiled_value_and_grad = jax.jit(jax.value_and_grad(stat_of_free, argnums=2), static_argnums=0)
-_exact_normal, _exact_normal_of_pixels = Program(exact_normal), Program(exact_normal, QUICKEST)
+_exact_normal, _quick_exact_normal = Program(exact_normal), Program(exact_normal, QUICKEST)
 
 
 def compiled_exact_normal(spec: ProblemSpec) -> Program:
-    """The program of `exact_normal`. It runs once in most fits: where images of maps are shared out over pixels, and for
-    points in regions, it is quick, and compiling it well costs more than it saves."""
+    """The program of `exact_normal`. It runs once in most fits: for points in regions, and where sources are shared out
+    over the pixels of maps, it is quick, and compiling it well costs more than it saves."""
     quick = {MapProgram: "pixel", RegionProgram: "point"}
     makes = [group.make for group in spec.groups if type(group.make) in quick]
     all_quick = all(p.kind != "source" or p.scheme == quick[type(make)] for make in makes for p in make.parts)
-    return _exact_normal_of_pixels if makes and all_quick else _exact_normal
+    return _quick_exact_normal if makes and all_quick else _exact_normal
 
 
 compiled_normal = Program(stat_and_normal)
