@@ -111,7 +111,7 @@ def _make_problem(datasets: Any, models: Any, need_free: bool, mesh: Any, batch_
     if batch_size is not None and not (isinstance(batch_size, int | np.integer) and batch_size > 0):
         raise InputError(f"fit: batch_size must be a positive integer or None, found {batch_size!r}.")
     datasets = as_datasets(datasets)
-    models = models if type(models) is Models else Models(models)
+    models = as_models(models)
     share = share_of(datasets, n_processes(mesh))
     if not share.names:
         raise InputError("There is no dataset to fit.")
@@ -172,6 +172,11 @@ def _placed(arrays: dict[str, Any], mesh: Any) -> dict[str, Any]:
 def _on_device(leaf: Any) -> Any:
     """Large arrays move to the device once; for small ones the call is dearer than what it saves."""
     return jax.device_put(leaf) if isinstance(leaf, np.ndarray) and leaf.nbytes > 2**18 else leaf
+
+
+def as_models(given: Any) -> Models:
+    """The container itself, whose thousands of names need no second look, or one of what is given."""
+    return given if type(given) is Models else Models(given)
 
 
 def as_datasets(given: Any) -> Datasets:

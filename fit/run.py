@@ -22,7 +22,7 @@ from .mesh import check_mesh, n_processes
 from .methods import run_minuit, run_optax, run_scoring_method
 from .minimise import lower_scoring
 from .outcome import Outcome
-from .problem import Problem, as_datasets, compiled_exact_normal, from_free, make_problem, no_collection
+from .problem import Problem, as_datasets, as_models, compiled_exact_normal, from_free, make_problem, no_collection
 from .result import FitResult
 from .space import ParameterSpace
 
@@ -120,7 +120,7 @@ def fit(
             if ahead is not None:
                 ahead.join()
 
-    datasets, models = as_datasets(datasets), Models(models)
+    datasets, models = as_datasets(datasets), as_models(models)
     if mesh is None and method == "scoring":
         _rehearse(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)

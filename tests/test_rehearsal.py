@@ -7,6 +7,8 @@ import jax
 import numpy as np
 
 import gammajax as gj
+from gammajax.datasets import staging
+from gammajax.datasets.program import Program
 from gammajax.datasets.rehearsal import is_running, rehearsal
 from gammajax.fit.problem import make_problem
 
@@ -30,6 +32,9 @@ def test_programs_and_shapes_are_those_of_the_problem():
     )
     shape = [n for n in models.parameters if n.startswith("disk.spatial")]
     models = models.freeze(*shape, *[n for n in models.parameters if n.startswith("frozen")])
+    # as if no other test had asked for any of these programs
+    for program in [p for p in vars(staging).values() if isinstance(p, Program)]:
+        program._prepared.clear()
     assert not is_running()
     with rehearsal() as threads:
         assert is_running()
