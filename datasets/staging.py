@@ -35,8 +35,8 @@ class Part:
     """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; "pixel" also for
-    points that are shared out over pixels.
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; "pixel" also
+    for points that are shared out over pixels.
     """
 
     kind: str
