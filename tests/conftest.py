@@ -16,7 +16,7 @@ if version("jaxlib").startswith("0.10."):
         if _flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flag}".strip()
 
-MOST_MEMORY = 2**31
+MOST_MEMORY = 2**32
 """Bytes above which a test process lets go of its compiled programs after a file."""
 
 LOG10_BETA = 0.24 / np.log(10)  # of the published log parabola

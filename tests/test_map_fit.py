@@ -4,13 +4,16 @@ import importlib.util
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from astropy import units as u
 from scipy.special import erf
 
 import gammajax as gj
-from gammajax.datasets.npred import npred_signal
+from gammajax.datasets.npred import npred_signal, predict
+from gammajax.fit import objective
+from gammajax.fit.problem import from_free, make_problem
 
 _spec = importlib.util.spec_from_file_location("map_cases", Path(__file__).with_name("map_cases.py"))
 cases = importlib.util.module_from_spec(_spec)
@@ -48,7 +51,6 @@ def test_staging_changes_nothing():
             "disk.spatial.r_0",
         ],
         ["source.spatial.lon_0", "source.spatial.lat_0", "source.spatial.sigma"],
-        ["map-bkg.spectral.norm"],
     ):
         assert abs(float(gj.stat_sum(datasets, models.freeze(*frozen))) / whole - 1) < 1e-9
     template = gj.TemplateNPredModel(np.full(dataset.data_shape, 0.2), name="template")
@@ -56,6 +58,28 @@ def test_staging_changes_nothing():
     whole = float(np.sum(gj.stat_array(dataset, more, name="map")))
     assert abs(float(gj.stat_sum(datasets, more)) / whole - 1) < 1e-9
     assert abs(float(gj.stat_sum(datasets, more.freeze("template.spectral.norm"))) / whole - 1) < 1e-9
+    weighted_sums_are_sums(datasets, more.freeze("disk.spatial.lon_0", "disk.spatial.lat_0", "disk.spatial.r_0"))
+
+
+def weighted_sums_are_sums(datasets, models):
+    """Those without images, from which curvature comes: of sources, a frozen shape, a template and the background."""
+    problem = make_problem(datasets, models)
+    (group,), (arrays,) = problem.spec.groups, problem.arrays["groups"]
+    shared, own = objective.inputs(group, arrays, from_free(problem.arrays, problem.start()), 0)
+    assert {(part.kind, part.scheme) for part in group.make.parts} >= {("source", "point"), ("source", "fourier")}
+    assert {part.kind for part in group.make.parts} == {"source", "shape", "template"}
+
+    @jax.jit
+    def both(arrays, weights):
+        predicted = objective.evaluate(group, arrays, predict, shared, own)
+        weights = jnp.where(jnp.reshape((arrays["data"] | arrays["data_own"])["mask_safe"], (1, -1)), weights, 0.0)
+        return jnp.sum(weights * predicted), objective.evaluate(
+            group, arrays, objective._weighted, shared, own, weights
+        )
+
+    weights = np.random.default_rng(4).normal(size=(1, arrays["data"]["counts"].size))
+    wanted, found = both(arrays, weights)
+    assert float(found[0]) == pytest.approx(float(wanted), rel=1e-10)
 
 
 def test_on_off_maps():
