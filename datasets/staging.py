@@ -107,7 +107,8 @@ class StagedMap:
                 # boxes hold their windows wholly, so that nothing has to be cut off
                 start = (0, place_[0], place_[1])
                 here = jax.lax.dynamic_slice(total, start, counts.shape)
-                return jax.lax.dynamic_update_slice(total, here + counts, start), None
+                # rules of quadrature are in double precision
+                return jax.lax.dynamic_update_slice(total, here + counts.astype(total.dtype), start), None
 
             total = self._over_sources(number, part, models, add, total)
         flat = total.reshape(program.n_reco, -1)
@@ -140,8 +141,8 @@ class StagedMap:
                 here = jax.lax.dynamic_slice(of_box, (0, place_[0], place_[1]), shape)
                 of_bins = flux(self, model)
                 if part.kind == "shape":
-                    return total + footprint.weighted_counts_of(exposed, of_bins, here), None
-                return total + footprint.weighted(model.spatial, of_bins, energy, here), None
+                    return total + footprint.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
+                return total + footprint.weighted(model.spatial, of_bins, energy, here).astype(total.dtype), None
 
             total = self._over_sources(number, part, models, add, total)
         return total

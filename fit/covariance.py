@@ -91,7 +91,8 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
     exact, expected = _to_numpy(exact), _to_numpy(expected)
     active = active_set(theta, _always_curved(exact), problem.arrays["low"], problem.arrays["high"])
     on = np.asarray(active.globals)
-    at_bound = [names[i] for i in problem.global_index[~on]]
+    touching = (np.diag(expected.matrix) == 0) & (np.diag(exact.matrix) > 0) & _on_bounds(problem, theta)
+    at_bound = [names[i] for i in problem.global_index[~on | touching]]
     degenerate: list[str] = []
 
     scale = _scale(np.diag(exact.matrix), np.diag(expected.matrix), on)
@@ -153,6 +154,12 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         problem.arrays["places"],
         errors[problem.space.free],
     )
+
+
+def _on_bounds(problem: Problem, theta: Theta) -> np.ndarray:
+    """Which global parameters have the value of one of their bounds."""
+    value, low, high = (np.asarray(x.globals) for x in (theta, problem.arrays["low"], problem.arrays["high"]))
+    return (value == low) | (value == high)
 
 
 def _opened(covariance: np.ndarray, errors: np.ndarray) -> np.ndarray:
@@ -222,6 +229,9 @@ def _inverses(
     unit = np.eye(size)
     keep = free[:, :, None] & free[:, None, :]
     exact, expected = (np.where(keep, np.where(np.isfinite(m), m, 0.0), unit) for m in (exact, expected))
+    # where the prediction is at its extreme in a parameter (a width of 0), second derivatives are all there is
+    of_exact, of_expected = (np.diagonal(m, axis1=1, axis2=2) for m in (exact, expected))
+    expected = expected + unit * np.where((of_expected == 0) & (of_exact > 0), of_exact, 0.0)[:, None, :]
     values, vectors = np.linalg.eigh(expected)
     usable = values > NULL * np.maximum(values[:, -1:], 1e-300)
     bad = [(int(row), vectors[row, :, column]) for row, column in zip(*np.nonzero(~usable), strict=True)]

@@ -198,7 +198,7 @@ def moved(datasets: Any, before: Any, after: Any) -> bool:
 
 def finish(problem: Problem, outcome: Outcome) -> FitResult:
     """Errors at the end point, and the models that carry them."""
-    theta = from_free(problem.arrays, outcome.free)
+    theta = from_free(problem.arrays, np.asarray(outcome.free, problem.arrays["low"].globals.dtype))
     exact = outcome.exact
     if exact is None:
         exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)

@@ -87,7 +87,8 @@ def _images(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int,
 def _spectra(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders) -> Array:
     """Transforms of the same, (order, e, ny, nx // 2 + 1)."""
     s = transform.shape[1]
-    fy, fx = frequencies(period, s)
+    # strong types of NumPy would make all of it double precision
+    fy, fx = (jnp.asarray(f, transform.real.dtype) for f in frequencies(period, s))
     transform = _widened(transform, spread, period)
     powers = sorted({j for _, j in orders})
     along_y = jnp.stack([jnp.exp(-2j * np.pi * fy * y) * (-2j * np.pi * fy) ** j for j in powers])
@@ -110,7 +111,7 @@ def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array
     """The transform of a Gaussian instead of a point."""
     if not spread:
         return transform
-    fy, fx = frequencies(period, transform.shape[1])
+    fy, fx = (jnp.asarray(f, transform.real.dtype) for f in frequencies(period, transform.shape[1]))
     fy = fy[:, :, None, None]
     xx, xy, yy = spread
     return transform * jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2))

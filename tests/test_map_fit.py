@@ -201,3 +201,49 @@ def test_diffuse_maps_have_no_flux_on_spectra(spectrum_factory):
         gj.npred(spectrum, model)
     with pytest.raises(gj.InputError, match="maps only"):
         gj.fit(gj.Datasets({"run": spectrum}), model)
+
+
+@pytest.mark.parametrize("shape", ["point", "gauss", "disk"])
+def test_single_precision(shape):
+    """Asked for, a fit in float32 ends where the other does."""
+    data = cases.small_map(n=20)
+    at = dict(zip(("lon_0", "lat_0"), cases.at_pixel(data, 9.3, 10.8), strict=True))
+    spatial = {
+        "point": gj.PointSpatialModel(**at),
+        "gauss": gj.GaussianSpatialModel(sigma=0.1, **at),
+        "disk": gj.DiskSpatialModel(r_0=0.15, **at),
+    }[shape]
+    models = gj.Models([cases.source(spatial), gj.FoVBackgroundModel(datasets_names="map")])
+    models = models.freeze("source.spectral.index")
+    datasets = gj.Datasets({"map": gj.asimov(data, models, name="map")})
+    start = models.with_values({"source.spectral.amplitude": 3.5e-11})
+    result = gj.fit(datasets, start, precision="float32")
+    assert result.success and result.method == "scoring"
+    truth = {n: float(p.value) for n, p in models.parameters.items()}
+    for name in result.free_names:
+        found = result.parameters[name]
+        assert abs(float(found.value) - truth[name]) < 0.05 * float(found.error)
+
+
+def test_widths_that_end_at_zero():
+    """Where the prediction does not change with the width at first, second derivatives tell how far it may grow."""
+    data = cases.small_map(n=20)
+    at = dict(zip(("lon_0", "lat_0"), cases.at_pixel(data, 9.3, 10.8), strict=True))
+    background = gj.FoVBackgroundModel(datasets_names="map")
+    point = gj.Models([cases.source(gj.PointSpatialModel(**at)), background])
+    # less light around the middle than a point has: narrower than the PSF
+    counts = np.asarray(gj.npred(data, point, name="map"))
+    x, y = np.meshgrid(np.arange(20) - 9.3, np.arange(20) - 10.8)
+    datasets = gj.Datasets({"map": data.replace(counts=counts * (1 - 0.01 * np.minimum(np.hypot(x, y), 5)))})
+    models = gj.Models([cases.source(gj.GaussianSpatialModel(sigma=0.02, **at)), background])
+    models = models.freeze("source.spectral.index", "source.spatial.lon_0", "source.spatial.lat_0")
+    result = gj.fit(datasets, models)
+    width = result.parameters["source.spatial.sigma"]
+    assert result.success and float(width.value) == 0
+    assert "source.spatial.sigma" in result.at_bound and not result.degenerate
+    # half the second difference of the statistic, the other parameters following
+    free = result.models.freeze("source.spatial.sigma")
+    step = 0.1 * float(width.error)
+    up = gj.fit(datasets, free.with_values({"source.spatial.sigma": step})).stat
+    assert 0 < step < 0.01
+    assert up - result.stat == pytest.approx(0.01, rel=0.05)

@@ -84,3 +84,38 @@ def test_errors():
         hdu = RegionGeom.create(CIRCLE, PSF).to_table()
         hdu.data = hdu.data[:0]
         RegionGeom.from_table(FitsTable(hdu, "a file"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"step": -0.01}, "step must be positive and at most a quarter"),
+        ({"step": 1.0}, "step must be positive and at most a quarter"),
+        ({"reach": -1.0}, "reach must not be negative"),
+        ({"reach": "x"}, "reach"),
+        ({"reach": 3 * u.TeV}, "reach"),
+        ({"step": np.nan}, "step must be finite"),
+        ({"psf": 3}, "psf must be a PSFMap or None"),
+    ],
+)
+def test_lattices_that_make_no_sense(given, message):
+    region = regions.CircleSkyRegion(SkyCoord(83.63, 22.01, unit="deg"), 0.2 * u.deg)
+    with pytest.raises(gj.InputError, match=message):
+        gj.RegionGeom.create(region, **given)
+    wide = regions.CircleSkyRegion(SkyCoord(83.63, 22.01, unit="deg"), 11 * u.deg)
+    with pytest.raises(gj.InputError, match="taken as flat"):
+        gj.RegionGeom.create(wide)
+
+
+def test_quantities_and_lattices_that_are_too_coarse():
+    region = regions.CircleSkyRegion(SkyCoord(83.63, 22.01, unit="deg"), 0.2 * u.deg)
+    one, other = (
+        gj.RegionGeom.create(region, step=0.01, reach=0.1),
+        gj.RegionGeom.create(region, step=0.6 * u.arcmin, reach=6 * u.arcmin),
+    )
+    assert one.lattice.is_same(other.lattice) and one.reach == pytest.approx(other.reach)
+    psf = gj.PSFMap.from_gauss([1.0], 0.05)
+    coarse = gj.RegionGeom.create(region, reach=40.0)
+    assert coarse.fitted(psf).lattice.pixel_size < 0.1 * coarse.lattice.pixel_size
+    fine = gj.RegionGeom.create(region, psf)
+    assert fine.fitted(psf) is fine
