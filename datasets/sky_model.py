@@ -24,7 +24,14 @@ APPLY_IRF = {"exposure": True, "psf": True, "edisp": True}
 def _names(given: Any) -> tuple[str, ...] | None:
     if given is None:
         return None
-    return (given,) if isinstance(given, str) else tuple(str(n) for n in given)
+    # names in YAML files may be numbers
+    names = [given] if isinstance(given, str | int) or not hasattr(given, "__iter__") else list(given)
+    wrong = [type(n).__name__ for n in names if not isinstance(n, str | int)]
+    if wrong:
+        raise InputError(
+            f"datasets_names must be a name or a list of names, found {wrong[0]}. Those of datasets are datasets.names."
+        )
+    return tuple(str(n) for n in names)
 
 
 class ModelBase(eqx.Module):

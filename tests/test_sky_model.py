@@ -98,3 +98,10 @@ def test_bad_input(make, text):
     with pytest.raises(InputError) as error:
         make()
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize("given", [3.5, [2.0], [PowerLawSpectralModel()], PowerLawSpectralModel()])
+def test_names_of_datasets_are_texts(given):
+    with pytest.raises(InputError, match="datasets_names must be a name or a list of names, found"):
+        FoVBackgroundModel(datasets_names=given)
+    assert FoVBackgroundModel(datasets_names=23523).datasets_names == ("23523",)
