@@ -203,13 +203,12 @@ def test_diffuse_maps_have_no_flux_on_spectra(spectrum_factory):
         gj.fit(gj.Datasets({"run": spectrum}), model)
 
 
-@pytest.mark.parametrize("shape", ["point", "gauss", "disk"])
+@pytest.mark.parametrize("shape", ["gauss", "disk"])
 def test_single_precision(shape):
     """Asked for, a fit in float32 ends where the other does."""
     data = cases.small_map(n=20)
     at = dict(zip(("lon_0", "lat_0"), cases.at_pixel(data, 9.3, 10.8), strict=True))
     spatial = {
-        "point": gj.PointSpatialModel(**at),
         "gauss": gj.GaussianSpatialModel(sigma=0.1, **at),
         "disk": gj.DiskSpatialModel(r_0=0.15, **at),
     }[shape]

@@ -145,7 +145,10 @@ def test_predictions():
     rows, columns = cutout_slices(before.geom, position, 0.5)
     again = np.asarray(gj.npred_signal(before.cutout(position, 0.5).pad(3), models))
     np.testing.assert_allclose(again[:, 3:-3, 3:-3], signal[:, rows, columns], atol=1e-11 * peak)
-    assert again.sum() == again[:, 3:-3, 3:-3].sum() > 0.5 * signal.sum()
+    # nothing in the padding
+    outside = np.array(again)
+    outside[:, 3:-3, 3:-3] = 0
+    assert not outside.any() and again.sum() > 0.5 * signal.sum()
     merged = np.asarray(gj.npred_signal(before.downsample(2), models))
     sums = signal.reshape(3, 8, 2, 8, 2).sum((2, 4))
     np.testing.assert_allclose(merged, sums, atol=2e-3 * sums.max())
