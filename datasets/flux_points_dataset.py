@@ -206,7 +206,7 @@ class FluxPointsDataset(Dataset):
         if extra:
             arrays = {name: _padded(values, extra) for name, values in arrays.items()}
         if self.gti is not None and any(isinstance(m, SkyModel) and m.temporal is not None for m in models):
-            arrays |= {f"gti_{field}": getattr(self.gti, field) for field in ("start", "stop", "reference")}
+            arrays |= self.gti.to_arrays()
         shapes = tuple((name, np.shape(values)) for name, values in arrays.items())
         return PointsProgram(self.stat_type, shapes), arrays
 

@@ -38,12 +38,7 @@ class PointsStatistic(ABC):
 
     @property
     def gti(self) -> Any:
-        if "gti_start" not in self.arrays:
-            return None
-        gti = object.__new__(GTI)
-        for field in ("start", "stop", "reference"):
-            object.__setattr__(gti, field, self.arrays[f"gti_{field}"])
-        return gti
+        return GTI.from_arrays(self.arrays)
 
     def predict(self, models: Sequence[Any]) -> jax.Array:
         """Predicted norms: flux at the reference energies, in units of the reference flux."""

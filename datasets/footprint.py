@@ -16,6 +16,7 @@ from ..kernels import footprint as kernels
 from ..kernels import point as point_kernels
 from ..kernels import psf as psf_kernels
 from ..kernels.edisp import fold, unfold
+from ..kernels.quadrature import log_centers
 from ..kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
 from .edisp_map import EDisp, matrix_at
 from .image_plan import NO_PSF_STEPS, PIXEL_OVERSAMPLING, Plan, fast_size
@@ -90,8 +91,8 @@ class Footprint(eqx.Module):
 
     def _pixel_of(self, spatial: Any) -> tuple[Any, Any]:
         """Position of a source in pixels of the window; far outside where the projection does not show it."""
-        x, y = self.geom.vector_to_pixel(spatial.center_vector)
-        return _shown(x) - self.x, _shown(y) - self.y
+        x, y = self.geom.vector_to_pixel_or_far(spatial.center_vector)
+        return x - self.x, y - self.y
 
     def _spread_of(self, spatial: Any) -> tuple[Any, Any, Any]:
         """Covariance (xx, xy, yy) of a Gaussian in pixels squared."""
@@ -113,8 +114,8 @@ class Footprint(eqx.Module):
         if plan.scheme == "nodes":
             east, north, weight = spatial.nodes(*plan.nodes)
             position = cast("tuple[Any, Any]", spatial.position)
-            x, y = self.geom.vector_to_pixel(offset_vectors(east, north, *position, spatial.frame))
-            return kernels.particle_image(_shown(x) - self.x, _shown(y) - self.y, weight, plan.shape, plan.s)
+            x, y = self.geom.vector_to_pixel_or_far(offset_vectors(east, north, *position, spatial.frame))
+            return kernels.particle_image(x - self.x, y - self.y, weight, plan.shape, plan.s)
         if plan.scheme in ("point", "gauss"):
             blur = kernels.BLUR * self.geom.pixel_size / plan.s
             position = cast("tuple[Any, Any]", spatial.position)
@@ -167,18 +168,13 @@ class Footprint(eqx.Module):
         return jnp.sum(flux * jnp.sum(unfold(self.matrix, weights) * exposed, axis=(1, 2)))
 
 
-def _shown(coordinate: Any) -> Any:
-    xp = namespace(coordinate)
-    return xp.where(xp.isfinite(coordinate), coordinate, -1e6)
-
-
 def place(geom: SkyGeom, spatial: Any, plan: Plan) -> tuple[Any, tuple[Any, Any], tuple[Any, Any]]:
     """Direction of a source (that of the middle of the map if it has none), its pixel (x, y), and the first pixel
     (x, y) of its window."""
     vector = spatial.center_vector
     if vector is None or spatial.scheme == "direct":
         vector = geom.pixel_to_vector(*geom.middle)
-    x, y = (_shown(c) for c in geom.vector_to_pixel(vector))
+    x, y = geom.vector_to_pixel_or_far(vector)
     if plan.start is not None:
         return vector, (x, y), (plan.start[1], plan.start[0])
     xp = namespace(x, y)
@@ -287,9 +283,9 @@ def _point_transform(response: Response, plan: Plan, vector: Any, x: Any, y: Any
 def _profile(response: Response, plan: Plan, vector: Any) -> tuple[Any, Any, Any, Any]:
     """Profiles of the PSF at a position, their radii and where those end, and the radii that hold most events."""
     psf: PSFMap = response.psf
-    edges = jnp.asarray(response.energy_edges if plan.psf == "reco" else response.energy_true_edges)
+    edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
     rad, rad_edges = jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges)
-    profile = psf.profile_at(vector, jnp.sqrt(edges[:-1] * edges[1:]))
+    profile = psf.profile_at(vector, log_centers(edges))
     radius = psf_kernels.containment_radius(profile, rad, rad_edges, psf_kernels.CONTAINMENT)
     return profile, rad, rad_edges[-1], radius
 

@@ -16,6 +16,9 @@ TOUCH = 1e-6
 """Largest gap (s) between intervals that are one: times since references in days are no better known."""
 
 
+FIELDS = ("start", "stop", "reference")
+
+
 class GTI(eqx.Module):
     """Good time intervals: ``start`` and ``stop``, shape (n_intervals,), in seconds after ``reference`` (MJD, TT)."""
 
@@ -38,6 +41,20 @@ class GTI(eqx.Module):
             )
         if np.any(~np.isfinite(start)) or np.any(~np.isfinite(stop)) or np.any(stop < start):
             raise InputError("GTI: every interval needs a finite start before its stop.")
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Any]) -> "GTI | None":
+        """The intervals among ``arrays`` (see `to_arrays`), unchecked: they may be traced. None if there are none."""
+        if "gti_start" not in arrays:
+            return None
+        gti = object.__new__(cls)
+        for field in FIELDS:
+            object.__setattr__(gti, field, arrays[f"gti_{field}"])
+        return gti
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Arrays with names of their own."""
+        return {f"gti_{field}": getattr(self, field) for field in FIELDS}
 
     @classmethod
     def union(cls, gtis: "Iterable[GTI]") -> "GTI":

@@ -9,7 +9,7 @@ from .map import MapBase
 from .psf import PSFKernel, RecoPSFMap
 from .sky_model import SkyModel
 from .spatial_base import ExtendedModel
-from .spatial_sizes import SHRINKS, representative
+from .spatial_sizes import STEP, representative
 
 MARGIN = 2
 """Pixels that a source can move from where it was staged before its image runs off its window."""
@@ -124,7 +124,7 @@ def plan(dataset: MapBase, model: SkyModel) -> Plan:
     extent = int(np.ceil(sizes.extent / pixel))
     # three widths beyond the PSF a Gaussian has little left of what is little there
     half = max(extent + MARGIN, reach + int(np.ceil(0.6 * extent))) if scheme == "fourier" else reach + extent
-    size = 2 * half + 1 if scheme in ("point", "fourier") and kind != "reco" else fast_size(2 * half + 1)
+    size = fast_size(2 * half + 1)
     if size >= max(whole) and scheme == "fourier":
         return Plan(scheme, s, (ny, nx), (half, half), (0, 0), width, (), kind, grid)
     if size >= max(whole) and scheme != "point":
@@ -157,7 +157,7 @@ def _has_transform(dataset: MapBase, kind: str, sizes: Any) -> bool:
 def _narrowest(pixel: float, sizes: Any) -> float:
     """Least width in pixels that a Gaussian of these sizes may have, see `fits_in`."""
     elongated = any(sizes.numbers)
-    return 1e-9 if elongated else sizes.extent / RADII / pixel / SHRINKS / np.sqrt(2)
+    return 1e-9 if elongated else sizes.extent / RADII / pixel / (STEP * sizes.shrinks)
 
 
 def _fourier_steps(psf: Any, pixel: float, sizes: Any) -> int:

@@ -49,13 +49,11 @@ class SpectrumProgram:
     nodes: int
 
     def __call__(self, **arrays: Any) -> Any:
-        times = {field: arrays.pop(f"gti_{field}", None) for field in ("start", "stop", "reference")}
-        if times["start"] is None:
+        gti = GTI.from_arrays(arrays)
+        if gti is None:
             return self.type(**arrays, nodes=self.nodes)
-        gti = object.__new__(GTI)
-        for field, value in times.items():
-            object.__setattr__(gti, field, value)
-        return self.type(**arrays, gti=gti, nodes=self.nodes)
+        own = {k: v for k, v in arrays.items() if not k.startswith("gti_")}
+        return self.type(**own, gti=gti, nodes=self.nodes)
 
 
 class _Kind(NamedTuple):

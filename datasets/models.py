@@ -10,7 +10,8 @@ import numpy as np
 from .convert import is_concrete
 from .errors import InputError
 from .parameter import Parameter, fields_of, is_parameter
-from .sky_model import ModelBase
+from .sky_model import ModelBase, SkyModel
+from .spatial_sizes import roomy
 from .structure import free_by_default, take_apart, with_numbers
 from .suggestions import closest, listed
 
@@ -229,6 +230,13 @@ class Models(eqx.Module):
         The fast path for fits: no names are looked up, and nothing but numbers changes.
         """
         return _unchecked(with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True))
+
+    def with_room(self) -> "Models":
+        """A copy in which the sizes of images leave room for free widths to change in a fit."""
+        return _unchecked(
+            m.with_sizes(roomy(m.spatial, m.sizes)) if type(m) is SkyModel and m.spatial is not None else m
+            for m in self.models
+        )
 
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.

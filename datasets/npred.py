@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..kernels.quadrature import log_centers
 from .counts_base import CountsBase
 from .dataset import Dataset
 from .errors import InputError
@@ -124,17 +125,12 @@ def template(dataset: Any, model: TemplateNPredModel) -> jax.Array:
             f"Model {model.name!r}: its counts have shape {jnp.shape(model.counts)}, expected {dataset.data_shape} as "
             "the dataset has. Make the template on the same axes and pixels."
         )
-    return jnp.asarray(model.counts) * per_energy(dataset, model.evaluate(_centres(dataset)))
+    return jnp.asarray(model.counts) * per_energy(dataset, model.evaluate(log_centers(dataset.energy_edges)))
 
 
 def per_energy(dataset: Any, values: Any) -> Any:
     """Values (n_reco,) in a shape that broadcasts to the counts."""
     return values.reshape(-1, *(1 for _ in dataset.pixels))
-
-
-def _centres(dataset: Any) -> Any:
-    edges = jnp.asarray(dataset.energy_edges)
-    return jnp.sqrt(edges[:-1] * edges[1:])
 
 
 def flux(dataset: Any, model: SkyModel) -> Any:
@@ -169,7 +165,7 @@ def _add_sources(
         model: Any = structure.build(numbers)
         of_bins = model.mean_flux(edges, nodes, gti)
         footprint = stage(response, model, sizes)
-        counts = footprint.counts(model.spatial, of_bins, jnp.sqrt(edges[:-1] * edges[1:]))
+        counts = footprint.counts(model.spatial, of_bins, log_centers(edges))
         start = (0, footprint.y + ny, footprint.x + nx)
         here = jax.lax.dynamic_slice(padded, start, counts.shape)
         return jax.lax.dynamic_update_slice(padded, here + counts, start), None
@@ -231,7 +227,7 @@ def background(dataset: Any, models: Models | Sequence[Any], *, fitted_only: boo
 
 def background_norm(dataset: Any, model: FoVBackgroundModel, kept: Any = None) -> Any:
     """Norm at the centres of the energy bins, (n_reco,); at those not ``kept`` that of the first one which is."""
-    energy = _centres(dataset)
+    energy = log_centers(dataset.energy_edges)
     return model.evaluate(energy if kept is None else jnp.where(kept, energy, energy[jnp.argmax(kept)]))
 
 
@@ -241,7 +237,9 @@ def on_sky(dataset: Any, model: FoVBackgroundModel) -> Any:
         raise InputError(f"Model {model.name!r} has a spatial norm, and the dataset is a spectrum. Remove it.")
     assert model.spatial is not None
     x, y = dataset.geom.pixel_grid
-    return model.spatial.evaluate(dataset.geom.shown_vectors(jnp.asarray(x), jnp.asarray(y))[0], _centres(dataset))
+    return model.spatial.evaluate(
+        dataset.geom.shown_vectors(jnp.asarray(x), jnp.asarray(y))[0], log_centers(dataset.energy_edges)
+    )
 
 
 def _check(dataset: Any, also: Any = ()) -> None:

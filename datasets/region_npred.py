@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..kernels.quadrature import log_centers
 from .errors import InputError
 from .program import QUICKEST, Program
 from .region_response import RegionResponse, SharePlan, plan_share, stage_share
@@ -51,8 +52,6 @@ def check_source(dataset: Any, model: SkyModel) -> None:
     """InputError for a source that predicts nothing on the dataset."""
     if model.temporal is not None:
         model.check_times(dataset.gti, type(dataset).__name__)
-    if model.spatial is None:
-        model.check_spectrum()
     if model.flags[0] and dataset.exposure is None:
         raise InputError(
             f"{type(dataset).__name__}: the exposure is missing, so model {model.name!r} predicts nothing. "
@@ -70,7 +69,7 @@ def _counts(
     def counts(numbers):
         model: Any = structure.build(numbers)
         seen = stage_share(response, model, plan)
-        return model.mean_flux(edges, nodes, gti) @ seen.matrix(model.spatial, jnp.sqrt(edges[:-1] * edges[1:]))
+        return model.mean_flux(edges, nodes, gti) @ seen.matrix(model.spatial, log_centers(edges))
 
     if len(members) == 1:
         return counts(members[0])
@@ -82,6 +81,4 @@ def _counts(
 def _share(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> jax.Array:
     structure, plan = static
     model: Any = structure.build(numbers)
-    edges = jnp.asarray(response.energy_true_edges)
-    seen = stage_share(response, model, plan)
-    return seen.share(model.spatial, jnp.sqrt(edges[:-1] * edges[1:]))
+    return stage_share(response, model, plan).share(model.spatial, log_centers(response.energy_true_edges))

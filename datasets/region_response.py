@@ -13,6 +13,7 @@ import numpy as np
 from ..kernels import containment as kernels
 from ..kernels import psf as psf_kernels
 from ..kernels.footprint import BLUR, lattice_nodes, particle_image
+from ..kernels.quadrature import log_centers
 from ..kernels.sphere import local_offsets, offset_vectors
 from .edisp_map import EDisp, matrix_at
 from .errors import InputError
@@ -111,8 +112,7 @@ class SeenShare(eqx.Module):
         if plan.scheme == "whole":
             return jnp.ones(1)
         if plan.scheme == "point":
-            x, y = self.lattice.vector_to_pixel(spatial.center_vector)
-            return kernels.point_share(self.contained, _shown(x), _shown(y))
+            return kernels.point_share(self.contained, *self.lattice.vector_to_pixel_or_far(spatial.center_vector))
         image = self._image(spatial, energy)
         if image.ndim == 2:
             return jnp.einsum("eyx,yx->e", self.contained, image)
@@ -126,8 +126,8 @@ class SeenShare(eqx.Module):
         if plan.scheme == "nodes":
             east, north, weight = spatial.nodes(*plan.nodes)
             position: tuple[Any, Any] = spatial.position
-            x, y = self.lattice.vector_to_pixel(offset_vectors(east, north, *position, spatial.frame))
-            return particle_image(_shown(x), _shown(y), weight, shape, 1)
+            vectors = offset_vectors(east, north, *position, spatial.frame)
+            return particle_image(*self.lattice.vector_to_pixel_or_far(vectors), weight, shape, 1)
         if plan.scheme == "gauss":
             position = spatial.position
             offsets = local_offsets(self.vectors, *position, spatial.frame)
@@ -165,9 +165,9 @@ def _contained(response: RegionResponse, plan: SharePlan, vector: Any) -> Any:
         psf = jnp.asarray(kernels.gauss_transform(n, PERFECT))
     else:
         table = response.psf
-        edges = jnp.asarray(response.energy_edges if plan.psf == "reco" else response.energy_true_edges)
+        edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
         rad, rad_edges = jnp.asarray(table.rad), jnp.asarray(table.rad_edges)
-        profile = table.profile_at(vector, jnp.sqrt(edges[:-1] * edges[1:]))
+        profile = table.profile_at(vector, log_centers(edges))
         held = psf_kernels.containment_radius(profile, rad, rad_edges, HELD)
         fy, fx = kernels.lattice_frequencies(n)
         psf = psf_kernels.transforms(
@@ -185,7 +185,3 @@ def _contained(response: RegionResponse, plan: SharePlan, vector: Any) -> Any:
         return kernels.frequency_terms(seen)
     # lattice images are blurred by a Gaussian of a step, which is undone here
     return kernels.share_map(seen, None if plan.scheme == "direct" else BLUR**2 * np.eye(2))
-
-
-def _shown(coordinate: Any) -> Any:
-    return jnp.where(jnp.isfinite(coordinate), coordinate, -1e6)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..kernels.quadrature import log_centers
 from .convert import is_concrete
 from .gti import GTI
 from .npred import background, flux, signal, template
@@ -66,11 +67,7 @@ class StagedRegion:
         self.counts, self.background, self.mask = arrays["counts"], arrays["background"], arrays["mask_safe"]
         self.energy_edges, self.energy_true_edges = arrays["energy_edges"], arrays["energy_true_edges"]
         self.nodes, self.data_shape = program.nodes, (program.n_reco,)
-        self.gti = None
-        if "gti_start" in arrays:
-            self.gti = object.__new__(GTI)
-            for field in ("start", "stop", "reference"):
-                object.__setattr__(self.gti, field, arrays[f"gti_{field}"])
+        self.gti = GTI.from_arrays(arrays)
 
     def predict(self, models: Sequence[Any]) -> jax.Array:
         """Counts per bin: signal plus background."""
@@ -82,8 +79,7 @@ class StagedRegion:
 
     def signal(self, models: Sequence[Any]) -> jax.Array:
         """Counts of the sources, (n_reco,)."""
-        edges = jnp.asarray(self.energy_true_edges)
-        energy = jnp.sqrt(edges[:-1] * edges[1:])
+        energy = log_centers(self.energy_true_edges)
         total = jnp.asarray(self.arrays["constant"])
         for place in self.program.templates:
             total = total + template(self, models[place])
@@ -149,7 +145,8 @@ def stage_region(
         for k in range(n_leaves):
             arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves in members])
     if any(isinstance(m, SkyModel) and m.temporal is not None for m in models):
-        arrays |= {f"gti_{field}": getattr(dataset.gti, field) for field in ("start", "stop", "reference")}
+        assert dataset.gti is not None
+        arrays |= dataset.gti.to_arrays()
     return RegionProgram(dataset.n_reco, dataset.nodes, tuple(parts), tuple(templates)), arrays
 
 
@@ -165,5 +162,4 @@ def _matrix(static: tuple[Structure, SharePlan], numbers: list[Any], response: R
     """A source of frozen shape: its response matrix."""
     structure, plan = static
     model: Any = structure.build(numbers)
-    edges = jnp.asarray(response.energy_true_edges)
-    return stage_share(response, model, plan).matrix(model.spatial, jnp.sqrt(edges[:-1] * edges[1:]))
+    return stage_share(response, model, plan).matrix(model.spatial, log_centers(response.energy_true_edges))

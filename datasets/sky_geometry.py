@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 DEGREE = 9
+FAR = -1e6
+"""Pixel coordinate of what a projection does not show."""
 TOLERANCE_PIXELS = 1e-6
 """How well pixel positions have to come back, in pixels, from a projection that is fitted by polynomials."""
 FITTED = 1.5
@@ -205,6 +207,12 @@ class SkyGeom(eqx.Module):
             (cd[1, 1] * px - cd[0, 1] * py) / det + self.crpix[0],
             (cd[0, 0] * py - cd[1, 0] * px) / det + self.crpix[1],
         )
+
+    def vector_to_pixel_or_far(self, vectors: Any) -> tuple[Any, Any]:
+        """`vector_to_pixel`, and far outside of any map where the projection does not show them."""
+        x, y = self.vector_to_pixel(vectors)
+        xp = namespace(x, y)
+        return xp.where(xp.isfinite(x), x, FAR), xp.where(xp.isfinite(y), y, FAR)
 
     def _poly_to_vector(self, x: Any, y: Any) -> Any:
         xp = namespace(x, y, self.crpix)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 
-from ..kernels.quadrature import integrate_bins
+from ..kernels.quadrature import integrate_bins, log_centers
 from .errors import InputError
 from .parameter import frozen_array
 from .spatial_base import SpatialModel
@@ -129,10 +129,10 @@ class SkyModel(ModelBase):
         """What sets the size of the image of the source, fixed when the model is made."""
         return self.flags[3]
 
-    def with_sizes(self, other: "SkyModel") -> "SkyModel":
-        """A copy with the sizes of ``other``: the programs of one are those of the other."""
+    def with_sizes(self, sizes: Sizes | None) -> "SkyModel":
+        """A copy with these sizes: what has the sizes of another has its programs."""
         copy = object.__new__(SkyModel)
-        for field, value in (vars(self) | {"flags": other.flags}).items():
+        for field, value in (vars(self) | {"flags": (*self.flags[:3], sizes)}).items():
             object.__setattr__(copy, field, value)
         return copy
 
@@ -164,7 +164,7 @@ class SkyModel(ModelBase):
         if self.temporal is None:
             return flux
         self.check_times(gti, "SkyModel")
-        return flux * self.temporal.mean(gti, jnp.sqrt(edges[:-1] * edges[1:]))
+        return flux * self.temporal.mean(gti, log_centers(edges))
 
     def check_spectrum(self) -> None:
         """Raise an `InputError` if the model is no flux without its spatial part: a diffuse map with a norm."""

@@ -10,17 +10,20 @@ from .convert import is_concrete
 from .parameter import Parameter, is_parameter
 from .spatial_base import ExtendedModel, SpatialModel
 
-SHRINKS = 2
-"""Sources may become smaller than their sizes say by this factor before they get new ones."""
+SHRINKS = 2.0
+"""Factor by which sources may become smaller than their sizes say before they get new ones, Gaussians apart."""
+STEP = math.sqrt(2)
+"""From one rung of the ladder of sizes to the next."""
 
 
 class Sizes(NamedTuple):
     """``extent``: half-width (deg) of the part of the sky on which a source is evaluated, from the ladder of powers of
     sqrt 2; None for the whole sky. ``numbers``: its parameters, rounded, from which counts of nodes are found; of a
-    Gaussian one number, which is 0 if it is round."""
+    Gaussian one number, which is 0 if it is round. ``shrinks``: factor by which the extent may become smaller."""
 
     extent: float | None
     numbers: tuple[float, ...] = ()
+    shrinks: float = SHRINKS
 
 
 def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
@@ -35,7 +38,7 @@ def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
         return Sizes(None)
     extent = 0.0 if spatial.scheme == "point" else rung(max(float(radius), 1e-3))
     if spatial.scheme == "gauss":
-        return Sizes(extent, (float(np.asarray(parameters["e"].value) != 0),))
+        return Sizes(extent, (float(np.asarray(parameters["e"].value) != 0),), 1.0)
     if not isinstance(spatial, ExtendedModel):
         return Sizes(extent)
     # where a source lies and points has nothing to do with its size
@@ -49,7 +52,19 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
     if new.extent is None or old.extent is None:
         return False
     smaller = all(a <= b for a, b in zip(new.numbers, old.numbers, strict=True))
-    return smaller and old.extent / SHRINKS <= new.extent <= old.extent
+    # rungs, up to rounding
+    return smaller and old.extent / old.shrinks / 1.1 < new.extent < old.extent * 1.1
+
+
+def roomy(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
+    """Sizes with which a Gaussian of free width can grow by two rungs and shrink by one, others as they are."""
+    if sizes is None or sizes.shrinks != 1.0:
+        return sizes
+    free = {name for name, p in spatial.parameters.items() if not p.frozen}
+    if spatial.scheme != "gauss" or sizes.extent is None or not free & {"sigma", "e"}:
+        return sizes
+    elongated = 1.0 if "e" in free else sizes.numbers[0]
+    return Sizes(sizes.extent * STEP**2, (elongated,), STEP**3)
 
 
 def rung(value: float) -> float:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..kernels.cash import TRUNCATION, cash_offset
+from ..kernels.quadrature import log_centers
 from ..kernels.wstat import profile_background, wstat
 from .convert import is_concrete
 from .footprint import Footprint, Response, stage
@@ -69,31 +70,24 @@ class StagedMap:
     """A map dataset inside a fit, with flat bins: energies by the pixels of the box and one for the rest of the map."""
 
     background_bins: Callable[..., jax.Array]
+    weighted: Callable[..., jax.Array]
 
     def __init__(self, program: MapProgram, arrays: dict[str, Any]):
         self.program, self.arrays = program, arrays
         self.counts, self.mask = arrays["counts"], arrays["mask_safe"]
         self.energy_edges, self.energy_true_edges = arrays["energy_edges"], arrays["energy_true_edges"]
         self.nodes, self.extra = program.nodes, arrays["extra"]
-        self.gti = None
-        if "gti_start" in arrays:
-            self.gti = object.__new__(GTI)
-            for field in ("start", "stop", "reference"):
-                object.__setattr__(self.gti, field, arrays[f"gti_{field}"])
+        self.gti = GTI.from_arrays(arrays)
 
     def signal(self, models: Sequence[Any]) -> jax.Array:
         """Counts of the sources, (n_bins,)."""
         program, arrays = self.program, self.arrays
-        edges = jnp.asarray(self.energy_true_edges)
-        energy = jnp.sqrt(edges[:-1] * edges[1:])
+        energy = log_centers(self.energy_true_edges)
         total = jnp.asarray(arrays["constant"]).reshape(program.n_reco, *program.box)
         for number, part in enumerate(program.parts):
             if part.kind == "template":
-                assert program.origin is not None
-                model = models[part.models[0]]
-                centres = jnp.asarray(self.energy_edges)
-                norm = model.evaluate(jnp.sqrt(centres[:-1] * centres[1:]))
-                total = total + _cut(jnp.asarray(model.counts), program.box, program.origin) * norm[:, None, None]
+                norm, counts = self._template(models[part.models[0]])
+                total = total + counts * norm[:, None, None]
                 continue
 
             def add(total, source, part=part):
@@ -119,19 +113,14 @@ class StagedMap:
     def weighted_signal(self, models: Sequence[Any], weights: Any) -> jax.Array:
         """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""
         program, arrays = self.program, self.arrays
-        edges = jnp.asarray(self.energy_true_edges)
-        energy = jnp.sqrt(edges[:-1] * edges[1:])
+        energy = log_centers(self.energy_true_edges)
         ny, nx = program.box
         of_box = weights.reshape(program.n_reco, -1)[:, : ny * nx].reshape(program.n_reco, ny, nx)
         total = jnp.sum(of_box * jnp.asarray(arrays["constant"]).reshape(of_box.shape))
         for number, part in enumerate(program.parts):
             if part.kind == "template":
-                assert program.origin is not None
-                model = models[part.models[0]]
-                centres = jnp.asarray(self.energy_edges)
-                norm = model.evaluate(jnp.sqrt(centres[:-1] * centres[1:]))
-                of_bins = jnp.sum(_cut(jnp.asarray(model.counts), program.box, program.origin) * of_box, axis=(1, 2))
-                total = total + jnp.sum(norm * of_bins)
+                norm, counts = self._template(models[part.models[0]])
+                total = total + jnp.sum(norm * jnp.sum(counts * of_box, axis=(1, 2)))
                 continue
 
             def add(total, source, part=part):
@@ -146,6 +135,13 @@ class StagedMap:
 
             total = self._over_sources(number, part, models, add, total)
         return total
+
+    def _template(self, model: Any) -> tuple[Any, Any]:
+        """Norm per energy and counts in the box, (n_reco,) and (n_reco, ny, nx), of a `TemplateNPredModel`."""
+        assert self.program.origin is not None
+        return model.evaluate(log_centers(self.energy_edges)), _cut(
+            jnp.asarray(model.counts), self.program.box, self.program.origin
+        )
 
     def _over_sources(self, number: int, part: Part, models: Sequence[Any], add: Any, total: Any) -> Any:
         """``total`` after ``add(total, (model, place, leaves))`` for every source of a part."""
@@ -192,8 +188,7 @@ class StagedCash(StagedMap):
                 kept = jnp.asarray(self.mask).reshape(self.program.n_reco, -1).any(axis=1)
                 norm = background_norm(self, model, kept)[:, None]
                 if model.spatial is not None:
-                    edges = jnp.asarray(self.energy_edges)
-                    sky = model.spatial.evaluate(self.arrays["vectors"], jnp.sqrt(edges[:-1] * edges[1:]))
+                    sky = model.spatial.evaluate(self.arrays["vectors"], log_centers(self.energy_edges))
                     norm = norm * sky.reshape(-1, counts.shape[1])
                 counts = counts * norm
         return counts.reshape(-1)
@@ -288,7 +283,8 @@ def stage_map(
     timed = [m for m in models if isinstance(m, SkyModel) and m.temporal is not None]
     if timed:
         timed[0].check_times(dataset.gti, f"Dataset {name!r}")
-        arrays |= {f"gti_{field}": getattr(dataset.gti, field) for field in ("start", "stop", "reference")}
+        assert dataset.gti is not None
+        arrays |= dataset.gti.to_arrays()
     program = MapProgram(
         isinstance(dataset, WStatistic),
         dataset.n_reco,
@@ -321,8 +317,7 @@ def _stage_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[Foo
 def _stage_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[Footprint, Any]:
     """The image of a frozen shape, and a footprint without what made it."""
     footprint = stage(response, model, sizes)
-    edges = jnp.asarray(response.energy_true_edges)
-    exposed = footprint.exposed(footprint.image(model.spatial, jnp.sqrt(edges[:-1] * edges[1:])))
+    exposed = footprint.exposed(footprint.image(model.spatial, log_centers(response.energy_true_edges)))
     small = Footprint(cast(Any, None), footprint.x, footprint.y, None, None, footprint.matrix, None, None, None, sizes)
     return small, exposed
 
@@ -346,7 +341,8 @@ def _box(
         if whole or not first:
             first, ends = [*first, 0], [*ends, n]
         low, size = min(first), max(ends) - min(first)
-        sizes.append(-(-size // BOX_STEP) * BOX_STEP if size != n else n)
+        # a box that is a window needs no copies
+        sizes.append(size if size in (n, *windows) else -(-size // BOX_STEP) * BOX_STEP)
         starts.append(low)
     return (sizes[0], sizes[1]), (starts[0], starts[1])
 

@@ -20,7 +20,7 @@ from ..datasets.sky_model import SkyModel, TemplateNPredModel
 from ..datasets.staging import stage_map
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
-from .mesh import rows_per_device
+from .mesh import rows_at_a_time, rows_per_device
 from .padding import Shape, all_same, likelihood_of, stack_equal, stack_padded
 from .processes import Share, digest, owners
 from .space import ParameterSpace
@@ -222,14 +222,18 @@ class _Where:
     mesh: Any
     batch: int | None
 
-    def rows(self, members: list[int]) -> tuple[list[list[int]], int, int]:
-        """The members of each process, the rows of each, and how many of them a device takes at a time."""
+    def rows(self, members: list[int], arrays: dict[str, Any] | None) -> tuple[list[list[int]], int, int]:
+        """The members of each process, the rows of each, and how many of them a device takes at a time; ``arrays`` of
+        one member where it is a map."""
         processes = self.share.processes
         owner = owners(members, self.holders, processes)
         parts = [[m for m in members if owner[m] == process] for process in range(processes)]
         devices = 1 if self.mesh is None else self.mesh.size // processes
-        n = batch_rung(-(-max(map(len, parts)) // devices))
-        rows, batch = rows_per_device(n, self.batch)
+        n = -(-max(map(len, parts)) // devices)
+        fitting = None if arrays is None else rows_at_a_time(arrays)
+        if fitting is None or fitting >= n or self.batch is not None:
+            n = batch_rung(n)
+        rows, batch = rows_per_device(n, fitting if self.batch is None else self.batch)
         return parts, rows * devices, batch
 
 
@@ -302,14 +306,16 @@ def _group(
     staged: dict[int, tuple[Any, dict[str, Any]]],
 ) -> Group:
     share, layout = where.share, layouts[members[0]]
-    parts, n_rows, batch = where.rows(members)
-    # the others of a group that this process holds are padding here
-    held = parts[share.process] or [m for m in members if m in share.held][:1]
     if any(not any(process in where.holders[m] for m in members) for process in range(share.processes)):
         raise InputError(
             f"fit: {share.names[members[0]]!r} and its like, {len(members)} datasets, are not held by all processes. "
             "Give each process one of them at least; a dataset that several processes hold under one name counts once."
         )
+    known = [m for m in members if m in share.held][:1]
+    is_map = isinstance(share.held[known[0]], MapBase)
+    parts, n_rows, batch = where.rows(members, staged[known[0]][1] if is_map else None)
+    # the others of a group that this process holds are padding here
+    held = parts[share.process] or known
     padded = [m for part in parts for m in part + [members[0]] * (n_rows - len(part))]
     total = len(padded)
     fixed = np.array([layouts[r].fixed for r in padded], int).reshape(total, -1)

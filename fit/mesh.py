@@ -8,6 +8,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..datasets.errors import InputError
 
+AT_A_TIME, AT_A_TIME_ELSEWHERE = 2**21, 2**28
+"""Bytes of the data of maps that processors, and other devices, take at a time. Their images need some 30 times as
+much."""
+
 
 def check_mesh(mesh: Any) -> Mesh | None:
     """The mesh with its axis left to the compiler.
@@ -54,6 +58,13 @@ def rows_per_device(n: int, batch: int | None) -> tuple[int, int]:
     n_batches = -(-n // batch)
     size = -(-n // n_batches)
     return n_batches * size, size
+
+
+def rows_at_a_time(arrays: dict[str, Any]) -> int:
+    """How many maps a device takes at a time by default, from the ``arrays`` of one: images that stay in the cache of a
+    processor take half the time, and those of hundreds of maps would fill the memory of any device."""
+    size = sum(np.size(leaf) * np.dtype(jax.numpy.result_type(leaf)).itemsize for leaf in jax.tree.leaves(arrays))
+    return max(1, (AT_A_TIME if jax.default_backend() == "cpu" else AT_A_TIME_ELSEWHERE) // size)
 
 
 def placed_rows(mesh: Mesh, rows: Any) -> jax.Array:

@@ -31,8 +31,6 @@ MOST_AT_BOUNDS = 20
 NEAR = 0.1
 """Estimated distance to the minimum, per free parameter, below which they are. In the bends of long valleys scoring is
 better."""
-
-
 NEGLIGIBLE = 1e-3
 """Decrease to expect, as a share of the tolerance, for which no last step is taken."""
 
@@ -72,7 +70,7 @@ def minimise(
             progress(int(state.iterations), float(state.stat + constant), float(state.edm))
         refused = newton and int(state.iterations) == before
         resume = limit + PAUSE if refused else resume
-        slow = newton or SLOW * distance < float(state.edm) < near
+        slow = newton or float(state.edm) > SLOW * distance
         newton = limit >= resume and slow and float(state.edm) < near
         if newton:
             state, _ = _towards_newton(spec, arrays, state)

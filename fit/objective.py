@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.npred import masked, predict
+from ..datasets.staging import StagedMap
 from .groups import GroupSpec
 from .members import over_members
 
@@ -118,8 +119,8 @@ def _deviance(dataset: Any, models: Any) -> jax.Array:
 def group_stat(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
     """Deviance of each member, (m,)."""
 
-    def deviance(*args):
-        return jnp.sum(evaluate(args[0], args[1], _deviance, *args[2:]), axis=-1)
+    def deviance(spec, arrays, shared, own):
+        return jnp.sum(evaluate(spec, arrays, _deviance, shared, own), axis=-1)
 
     return over_members(deviance, False, spec, arrays, shared, own)
 
@@ -133,8 +134,8 @@ def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any)
         extra = jnp.where(jnp.any(mask), getattr(dataset, "extra", 0.0), 0.0)
         return jnp.sum(jnp.where(mask, dataset.offset_bins(), 0.0)) + extra
 
-    def offsets(*args):
-        return evaluate(args[0], args[1], offset, *args[2:])
+    def offsets(spec, arrays, shared, own):
+        return evaluate(spec, arrays, offset, shared, own)
 
     return over_members(offsets, False, spec, arrays, shared, own)
 
@@ -185,7 +186,7 @@ def _hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> 
 
 def _weighted(dataset: Any, models: Any, weights: jax.Array) -> jax.Array:
     """Sum over the bins of the prediction times ``weights``, which are 0 outside the mask."""
-    if hasattr(dataset, "weighted"):
+    if isinstance(dataset, StagedMap):
         return dataset.weighted(models, weights)
     return jnp.sum(masked(dataset, lambda prediction: weights * prediction, predict(dataset, models)))
 
@@ -234,10 +235,10 @@ def _bends(
     return matrix, jnp.moveaxis(mixed, 0, 1), of_own
 
 
-def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: jax.Array) -> list[jax.Array]:
-    """The columns with those at ``places`` exchanged for those of ``values``."""
+def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: Any) -> list[jax.Array]:
+    """The columns with those at ``places`` exchanged for ``values``, columns or an array of them."""
     new = list(columns)
-    for place, column in zip(places, _columns(values), strict=True):
+    for place, column in zip(places, values if isinstance(values, list) else _columns(values), strict=True):
         new[place] = column
     return new
 
@@ -256,22 +257,28 @@ def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) ->
 
 
 def _by_parts(function: Any, at: jax.Array, shapes: tuple[int, ...]) -> tuple[Any, Any]:
-    """`_along` unit steps, those in the parameters of shapes (places ``shapes`` of the last axis) apart from the rest.
+    """Value of ``function(columns)`` and its derivatives along the last axis of ``at``, the first axis of the result.
 
-    Images of sources do not take part in steps along spectra, and to batch all steps would make them anew for each.
+    Those in the parameters of shapes (places ``shapes``) apart from the rest: images of sources do not take part in
+    steps along spectra, and to batch all steps would make them anew for each.
     """
-    n = at.shape[-1]
-    others = tuple(i for i in range(n) if i not in shapes)
-    if not shapes or not others:
-        return _along(function, at, _unit_steps(at))
+    columns = _columns(at)
+    others = tuple(i for i in range(len(columns)) if i not in shapes)
+    if not columns:
+        return _along(function, at, at[None][:0])
     value, slopes = None, []
-    for places in (shapes, others):
-        part = at[..., np.array(places)]
-
-        value, slope = _along(
-            lambda p, places=places: function(_inserted(_columns(at), places, p)), part, _unit_steps(part)
-        )
+    for places, along in ((shapes, _one_by_one), (others, _along)):
+        if not places:
+            continue
+        # as they are in the other part, so that XLA finds the images of both to be one
+        part = [columns[i] for i in places]
+        n = len(places)
+        eye = jnp.eye(n, dtype=at.dtype).reshape(n, n, *([1] * (at.ndim - 1)))
+        steps = [jnp.broadcast_to(eye[:, k], (n, *part[k].shape)) for k in range(n)]
+        value, slope = along(lambda p, places=places: function(_inserted(columns, places, p)), part, steps)
         slopes.append(slope)
+    if len(slopes) == 1:
+        return value, slopes[0]
     back = np.argsort(np.array(shapes + others))
     return value, jnp.concatenate(slopes)[back]
 
@@ -283,12 +290,19 @@ def _unit_steps(at: jax.Array) -> jax.Array:
     return jnp.broadcast_to(steps, (n, *at.shape))
 
 
-def _along(function: Any, at: jax.Array, directions: jax.Array) -> tuple[Any, Any]:
-    """Value of ``function`` and its derivatives along each direction (first axis)."""
-    if directions.shape[0] == 0:
+def _along(function: Any, at: Any, directions: Any) -> tuple[Any, Any]:
+    """Value of ``function`` and its derivatives along each direction (first axis of the leaves)."""
+    if jax.tree.leaves(directions)[0].shape[0] == 0:
         value = function(at)
         return value, jax.tree.map(lambda v: jnp.zeros((0, *v.shape), v.dtype), value)
     return jax.vmap(lambda d: jax.jvp(function, (at,), (d,)), out_axes=(None, 0))(directions)
+
+
+def _one_by_one(function: Any, at: Any, directions: Any) -> tuple[Any, Any]:
+    """`_along` for images: those of several directions at once leave the cache, and what they share is computed once
+    here and not once for each of them."""
+    value, slope = jax.linearize(function, at)
+    return value, jax.lax.map(slope, directions)
 
 
 def _per_bin(spec: GroupSpec, arrays: dict[str, Any], function: Any, predicted: jax.Array) -> Any:

@@ -31,7 +31,7 @@ def likelihood_of(members: list[Any], shape: Shape) -> list[dict[str, Any]]:
     per_member = [likelihood_arrays(m) for m in members]
     if shape.intervals:
         for arrays, member in zip(per_member, members, strict=True):
-            arrays |= {f"gti_{field}": getattr(member.gti, field) for field in ("start", "stop", "reference")}
+            arrays |= member.gti.to_arrays()
     return per_member
 
 

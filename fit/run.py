@@ -120,7 +120,7 @@ def fit(
             if ahead is not None:
                 ahead.join()
 
-    datasets, models = as_datasets(datasets), as_models(models)
+    datasets, models = as_datasets(datasets), as_models(models).with_room()
     if mesh is None and method == "scoring":
         _rehearse(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
@@ -132,7 +132,7 @@ def fit(
         fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free))
         if not any(problem.share.collect(partial(moved, problem.share.held.values(), problem.models, fitted))):
             break
-        problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size)
+        problem = make_problem(datasets, fitted.with_room(), mesh=mesh, batch_size=batch_size)
         outcome = run(problem)
         iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
     return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
@@ -165,7 +165,7 @@ def _kept_sizes(before: Any, after: Any) -> Models:
     """The later models, with the sizes of the earlier where those will do: another size is another program."""
     return Models(
         [
-            new.with_sizes(old)
+            new.with_sizes(old.sizes)
             if isinstance(new, SkyModel) and new.sizes and old.sizes and fits_in(new.sizes, old.sizes)
             else new
             for old, new in zip(before, after, strict=True)

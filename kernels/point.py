@@ -65,9 +65,16 @@ def point_image(
     ``period``, which must hold the window and ``margin`` (y, x) on either side of it. It holds wherever the kernel is
     inside the two; sources fade out as they leave them.
     """
-    image = _images(transform, x, y, spread, period, ((0, 0),))[0]
+    image = _image(transform, x, y, spread, period)
     faded = _inside(x + margin[1], shape[1] + 2 * margin[1]) * _inside(y + margin[0], shape[0] + 2 * margin[0])
     return image[:, : shape[0], : shape[1]] * faded
+
+
+@partial(jax.jit, static_argnums=4)
+def _image(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int]) -> Array:
+    """The image, (e, *period)."""
+    (spectrum,) = _spectra(transform, x, y, spread, period, ((0, 0),))
+    return jnp.fft.irfft2(spectrum, s=period)
 
 
 def _inside(at: Any, n: int) -> Array:
@@ -78,33 +85,45 @@ def _inside(at: Any, n: int) -> Array:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4, 5))
-@partial(jax.jit, static_argnums=(4, 5))
-def _images(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders) -> Array:
-    """Derivatives of the given orders in (x, y) of the image of a source, (order, e, *period)."""
-    return jnp.fft.irfft2(_spectra(transform, x, y, spread, period, orders), s=period)
-
-
-def _spectra(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders) -> Array:
-    """Transforms of the same, (order, e, ny, nx // 2 + 1)."""
+def _spectra(
+    transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
+) -> tuple[Array, ...]:
+    """Transforms of the derivatives in (x, y) of the image of a source, one (e, ny, nx // 2 + 1) for each order."""
     s = transform.shape[1]
     # strong types of NumPy would make all of it double precision
     fy, fx = (jnp.asarray(f, transform.real.dtype) for f in frequencies(period, s))
     transform = _widened(transform, spread, period)
-    powers = sorted({j for _, j in orders})
-    along_y = jnp.stack([jnp.exp(-2j * np.pi * fy * y) * (-2j * np.pi * fy) ** j for j in powers])
-    along_x = jnp.stack([jnp.exp(-2j * np.pi * fx * x) * (-2j * np.pi * fx) ** i for i, _ in orders])
-    terms = [_times(transform[:, b], along_y[:, None, b, :, None, None]) for b in range(s)]
-    # fused with what follows, XLA would not compute these sums along their rows
-    real, imaginary = jax.lax.optimization_barrier((sum(t[0] for t in terms), sum(t[1] for t in terms)))
-    if len(powers) < len(orders):
-        rows = np.array([powers.index(j) for _, j in orders])
-        real, imaginary = real[rows], imaginary[rows]
+    # each power and order by itself, so that XLA finds the image among what its slopes are made of
+    along_y = {j: _phases(fy, y, j) for j in sorted({j for _, j in orders})}
+    along_x = {i: _phases(fx, x, i) for i in sorted({i for i, _ in orders})}
     # sum(...) over the bands and not jnp.sum: loops along rows are several times faster than XLA's reductions across
-    parts = [
-        (real[..., b, :], imaginary[..., b, :], along_x[:, None, None, b].real, along_x[:, None, None, b].imag)
-        for b in range(s)
-    ]
-    return jax.lax.complex(sum(p * c - q * d for p, q, c, d in parts), sum(p * d + q * c for p, q, c, d in parts))
+    rows: dict[int, tuple[Any, Any]] = {}
+    for j, (real, imaginary) in along_y.items():
+        terms = [_times(transform[:, b], real[b, :, None, None], imaginary[b, :, None, None]) for b in range(s)]
+        rows[j] = sum(t[0] for t in terms), sum(t[1] for t in terms)
+    spectra = []
+    for i, j in orders:
+        (p, q), (c, d) = rows[j], along_x[i]
+        real = sum(p[:, :, b] * c[b] - q[:, :, b] * d[b] for b in range(s))
+        imaginary = sum(p[:, :, b] * d[b] + q[:, :, b] * c[b] for b in range(s))
+        spectra.append(jax.lax.complex(real, imaginary))
+    return tuple(spectra)
+
+
+def _phases(frequency: Array, at: Any, power: int) -> Array:
+    """Real and imaginary part of exp(-2 pi i f x) (-2 pi i f)^power, (2, *shape)."""
+    phases = jnp.exp(-2j * np.pi * frequency * at) * (-2j * np.pi * frequency) ** power
+    return _kept(jnp.stack([phases.real, phases.imag]))
+
+
+def _kept(values: Array) -> Array:
+    """The values themselves, computed once: fused with what uses them, XLA computes them again for every energy.
+
+    It does not fuse products of matrices, and those with the identity are exact.
+    """
+    rows = values.reshape(-1, values.shape[-1])
+    eye = jnp.eye(values.shape[-1], dtype=values.dtype)
+    return jnp.dot(rows, eye, precision=jax.lax.Precision.HIGHEST).reshape(values.shape)
 
 
 def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array:
@@ -114,45 +133,49 @@ def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array
     fy, fx = (jnp.asarray(f, transform.real.dtype) for f in frequencies(period, transform.shape[1]))
     fy = fy[:, :, None, None]
     xx, xy, yy = spread
-    return transform * jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2))
+    return transform * _kept(jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2)))
 
 
-def _times(transform: Array, phase: Array) -> tuple[Array, Array]:
+def _times(transform: Array, real: Array, imaginary: Array) -> tuple[Array, Array]:
     """Real and imaginary part of the product; the transforms of symmetric kernels are real."""
     if not jnp.iscomplexobj(transform):
-        return transform * phase.real, transform * phase.imag
-    product = transform * phase
-    return product.real, product.imag
+        return transform * real, transform * imaginary
+    a, b = transform.real, transform.imag
+    return a * real - b * imaginary, a * imaginary + b * real
 
 
 MOVES = ((1.0, (1, 0)), (1.0, (0, 1)), (0.5, (2, 0)), (1.0, (1, 1)), (0.5, (0, 2)))
 """Slopes of images in x, y, xx, xy, yy as multiples of their derivatives: a Gaussian spreads as heat does."""
 
 
-@partial(_images.defjvp, symbolic_zeros=True)
-def _slopes(period: tuple[int, int], orders: Orders, primals: Any, tangents: Any) -> tuple[Array, Array]:
+@partial(_spectra.defjvp, symbolic_zeros=True)
+def _spectra_slopes(
+    period: tuple[int, int], orders: Orders, primals: Any, tangents: Any
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     of_transform, *moved = tangents
-    value, slope = _moving(lambda needed: _images(*primals, period, needed), moved, orders)
+    value, slope = _moving(lambda needed: _spectra(*primals, period, needed), moved, orders)
     if not isinstance(of_transform, SymbolicZero):
-        slope = slope + _images(of_transform, *primals[1:], period, orders)
+        more = _spectra(of_transform, *primals[1:], period, orders)
+        slope = tuple(a + b for a, b in zip(slope, more, strict=True))
     return value, slope
 
 
-def _moving(function: Any, tangents: Any, orders: Orders) -> tuple[Array, Array]:
-    """Value and slope of ``function(orders)``, whose rows are derivatives in (x, y); tangents of x, y and spread.
+def _moving(function: Any, tangents: Any, orders: Orders) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Values and slopes of ``function(orders)``, which has one result for each order of derivatives in (x, y).
 
-    Slopes of images are images of slopes: written out, all of them share their sums over frequencies.
+    ``tangents``: of x, y and the spread. Slopes are results of higher orders: all of them share their sums over
+    frequencies.
     """
     of_x, of_y, of_spread = tangents
     along = (of_x, of_y, *of_spread)
     moves = [(t, *move) for t, move in zip(along, MOVES, strict=False) if not isinstance(t, SymbolicZero)]
     needed = sorted({*orders, *((i + a, j + b) for i, j in orders for _, _, (a, b) in moves)})
-    rows = function(tuple(needed))
-    value = rows[np.array([needed.index(o) for o in orders])]
-    slope = jnp.zeros_like(value)
-    for tangent, share, (a, b) in moves:
-        slope = slope + tangent * share * rows[np.array([needed.index((i + a, j + b)) for i, j in orders])]
-    return value, slope
+    found = dict(zip(needed, function(tuple(needed)), strict=True))
+    slopes = []
+    for i, j in orders:
+        terms = [tangent * share * found[i + a, j + b] for tangent, share, (a, b) in moves]
+        slopes.append(sum(terms[1:], terms[0]) if terms else jnp.zeros_like(found[i, j]))
+    return tuple(found[order] for order in orders), tuple(slopes)
 
 
 def point_overlap(
@@ -182,20 +205,25 @@ def point_overlap(
 @partial(jax.jit, static_argnums=(5, 6))
 def _overlaps(
     transform: Array, there: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
-) -> Array:
-    """Derivatives of the given orders in (x, y) of overlaps, (order, e)."""
+) -> tuple[Array, ...]:
+    """Derivatives of the given orders in (x, y) of overlaps, each (e,)."""
     spectra = _spectra(transform, x, y, spread, period, orders)
-    return jnp.sum(there.real * spectra.real - there.imag * spectra.imag, axis=(-2, -1))
+    return tuple(jnp.sum(there.real * each.real - there.imag * each.imag, axis=(-2, -1)) for each in spectra)
 
 
 @partial(_overlaps.defjvp, symbolic_zeros=True)
-def _overlap_slopes(period: tuple[int, int], orders: Orders, primals: Any, tangents: Any) -> tuple[Array, Array]:
+def _overlap_slopes(
+    period: tuple[int, int], orders: Orders, primals: Any, tangents: Any
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     of_transform, of_there, *moved = tangents
     value, slope = _moving(lambda needed: _overlaps(*primals, period, needed), moved, orders)
+    more: list[tuple[Array, ...]] = []
     if not isinstance(of_transform, SymbolicZero):
-        slope = slope + _overlaps(of_transform, *primals[1:], period, orders)
+        more.append(_overlaps(of_transform, *primals[1:], period, orders))
     if not isinstance(of_there, SymbolicZero):
-        slope = slope + _overlaps(primals[0], of_there, *primals[2:], period, orders)
+        more.append(_overlaps(primals[0], of_there, *primals[2:], period, orders))
+    for terms in more:
+        slope = tuple(a + b for a, b in zip(slope, terms, strict=True))
     return value, slope
 
 

@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,12 @@ LADDER = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 # Twelve nodes resolve a fall of 22 e-foldings to 2e-9, and what lies beyond the fall is e^-22 = 3e-10 of the bin.
 FALL = 22.0
 STEEP_ORDER = 12
+
+
+def log_centers(edges: Any) -> Array:
+    """Centres of bins in the logarithm of energy, from their edges."""
+    edges = jnp.asarray(edges)
+    return jnp.sqrt(edges[:-1] * edges[1:])
 
 
 def nodes_for(edges: np.ndarray) -> int:
