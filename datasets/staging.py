@@ -37,7 +37,7 @@ class Part:
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
     arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; "pixel" also
-    for points that are shared out over pixels.
+    for points that are shared out over pixels; ``by_transform`` whether from transforms.
     """
 
     kind: str
@@ -45,6 +45,7 @@ class Part:
     treedef: Any = None
     n_leaves: int = 0
     scheme: str = ""
+    by_transform: bool = False
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,8 @@ def stage_map(
         number, n_leaves = len(parts), len(members[0][1])
         of_first = members[0][2].plan
         scheme = of_first.scheme if of_first.grid == "exact" else "pixel"
-        parts.append(Part(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme))
+        places_of = tuple(i for i, _, _ in members)
+        parts.append(Part(kind, places_of, treedef, n_leaves, scheme, of_first.by_transform))
         # where all members of a group have it at the same place, adding a window is a copy and not a scatter
         places = [[xp.asarray(f.y) - origin[0], xp.asarray(f.x) - origin[1]] for _, _, f in members]
         arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])

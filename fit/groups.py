@@ -17,7 +17,7 @@ from ..datasets.parameter import fields_of
 from ..datasets.region_map import RegionMapDataset
 from ..datasets.region_staging import stage_region
 from ..datasets.sky_model import SkyModel, TemplateNPredModel
-from ..datasets.staging import stage_map
+from ..datasets.staging import MapProgram, stage_map
 from ..datasets.structure import Structure
 from .ladder import batch_rung, bins_rung
 from .mesh import rows_at_a_time, rows_per_device
@@ -68,6 +68,17 @@ class GroupSpec:
     shapes_own: tuple[int, ...] = ()
     mesh: Any = None
     batch: int = 0
+
+    @property
+    def shapes(self) -> tuple[int, ...]:
+        """Places of the parameters of spatial models where the own parameters follow the shared ones."""
+        return (*self.shapes_shared, *(self.n_shared + i for i in self.shapes_own))
+
+    @property
+    def sums_images(self) -> bool:
+        """Whether weighted sums over the bins need images, see `StagedMap.weighted_signal`."""
+        parts = self.make.parts if isinstance(self.make, MapProgram) else ()
+        return any(part.kind == "source" and not part.by_transform for part in parts)
 
 
 @dataclass

@@ -4,7 +4,7 @@ Free parameters come in two kinds: *global* ones, a vector (n_global,), and *loc
 an array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -196,109 +196,105 @@ def _bends(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Second derivatives of the sum of the prediction times ``weights`` (m, bins): the matrices of `Blocks`.
 
-    Along spectra the slopes in shapes are not wanted: the rows of the shapes have them, and no image is made for them.
+    Where images have to be made for them, the slopes along spectra are not taken in shapes: the rows of the shapes have
+    them, and no image is made for them.
     """
-    n_shared, n_own = shared.shape[0], own.shape[1]
-    shapes = spec.shapes_shared
-    others = tuple(i for i in range(n_shared) if i not in shapes)
+    columns, n_shared = [*_columns(shared), *_columns(own)], shared.shape[0]
+    everything = tuple(range(len(columns)))
 
-    def along(directions, wanted):
-        """Rows for the ``directions`` among the shared parameters; columns for the ``wanted`` ones, and the own."""
+    def rows(places, wanted):
+        """Slopes along the parameters at ``places``, in the shared (p, s) and own (p, m, q) ones of the ``wanted``."""
 
-        def gradient(p):
-            moved = _inserted(_columns(shared), directions, p)
+        def gradient(part):
+            moved = _inserted(columns, places, part)
 
-            def value(w, o):
-                return jnp.sum(evaluate(spec, arrays, _weighted, _inserted(moved, wanted, w), o, weights))
+            def value(chosen):
+                return jnp.sum(_evaluated(spec, arrays, _weighted, _inserted(moved, wanted, chosen), weights))
 
-            return jax.grad(value, argnums=(0, 1))(jnp.stack([moved[i] for i in wanted]), own)
+            return jax.grad(value)([moved[i] for i in wanted])
 
-        part = shared[np.array(directions)]
-        return _along(gradient, part, _unit_steps(part))[1]
+        part = [columns[i] for i in places]
+        slopes = _along(gradient, part, _unit_steps(part))[1]
+        n = sum(i < n_shared for i in wanted)
+        nothing = jnp.zeros((len(places), 0), shared.dtype)
+        return (
+            jnp.stack(slopes[:n], axis=-1) if n else nothing,
+            jnp.stack(slopes[n:], axis=-1) if slopes[n:] else jnp.zeros((len(places), *own.shape), own.dtype),
+        )
 
-    matrix, mixed = jnp.zeros((n_shared, n_shared), shared.dtype), jnp.zeros((n_shared, *own.shape), own.dtype)
-    of_own = jnp.zeros((*own.shape, n_own), own.dtype)
-    if n_shared and not (shapes and others):
-        everything = tuple(range(n_shared))
-        matrix, mixed = along(everything, everything)
-    elif n_shared:
-        rows, own_rows = along(shapes, (*shapes, *others))
-        corner, own_corner = along(others, others)
-        n = len(shapes)
-        lower = jnp.concatenate([rows[:, n:].T, corner], axis=1)
-        back = np.argsort(np.array(shapes + others))
-        matrix = jnp.concatenate([rows, lower])[back][:, back]
-        mixed = jnp.concatenate([own_rows, own_corner])[back]
-    if n_own:
-        gradient = jax.grad(lambda o: jnp.sum(evaluate(spec, arrays, _weighted, shared, o, weights)))
-        of_own = jnp.moveaxis(_along(gradient, own, _unit_steps(own))[1], 0, 2)
-    return matrix, jnp.moveaxis(mixed, 0, 1), of_own
+    shapes = spec.shapes
+    others = tuple(i for i in everything if i not in shapes)
+    if not (shapes and others and spec.sums_images):
+        matrix, mixed = rows(everything, everything)
+        return matrix[:n_shared], jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
+    upper, own_upper = rows(shapes, everything)
+    corner, own_corner = rows(others, tuple(i for i in everything if i in others or i >= n_shared))
+    mixed = jnp.concatenate([own_upper, own_corner])[np.argsort(np.array(shapes + others))]
+    first, second = ([i for i in places if i < n_shared] for places in (shapes, others))
+    order = np.array(first + second, int)
+    upper, corner = upper[: len(first), order], corner[: len(second)]
+    lower = jnp.concatenate([upper[:, len(first) :].T, corner], axis=1)
+    back = np.argsort(order)
+    matrix = jnp.concatenate([upper, lower])[back][:, back]
+    return matrix, jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
 
 
-def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: Any) -> list[jax.Array]:
-    """The columns with those at ``places`` exchanged for ``values``, columns or an array of them."""
+def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: list[jax.Array]) -> list[jax.Array]:
+    """The columns with those at ``places`` exchanged for ``values``."""
     new = list(columns)
-    for place, column in zip(places, values if isinstance(values, list) else _columns(values), strict=True):
+    for place, column in zip(places, values, strict=True):
         new[place] = column
     return new
 
 
+def _evaluated(spec: GroupSpec, arrays: dict[str, Any], function: Any, columns: list[jax.Array], *rows: Any) -> Any:
+    """`evaluate` with the shared parameters, and the own ones behind them, as one list."""
+    return evaluate(spec, arrays, function, columns[: spec.n_shared], columns[spec.n_shared :], *rows)
+
+
 def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters."""
-    predicted, along_shared, along_own = None, None, None
-    if shared.shape[0]:
-        predicted, along_shared = _by_parts(
-            lambda s: evaluate(spec, arrays, predict, s, own), shared, spec.shapes_shared
-        )
-    if own.shape[1] or predicted is None:
-        predicted, along_own = _by_parts(lambda o: evaluate(spec, arrays, predict, shared, o), own, spec.shapes_own)
-    empty = jnp.zeros((0, *predicted.shape), predicted.dtype)
-    return predicted, empty if along_shared is None else along_shared, empty if along_own is None else along_own
+    """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters.
 
-
-def _by_parts(function: Any, at: jax.Array, shapes: tuple[int, ...]) -> tuple[Any, Any]:
-    """Value of ``function(columns)`` and its derivatives along the last axis of ``at``, the first axis of the result.
-
-    Those in the parameters of shapes (places ``shapes``) apart from the rest: images of sources do not take part in
-    steps along spectra, and to batch all steps would make them anew for each.
+    Those in the parameters of shapes apart from the rest: images of sources do not take part in steps along spectra,
+    and to batch all steps would make them anew for each.
     """
-    columns = _columns(at)
+    columns, shapes = [*_columns(shared), *_columns(own)], spec.shapes
     others = tuple(i for i in range(len(columns)) if i not in shapes)
-    if not columns:
-        return _along(function, at, at[None][:0])
-    value, slopes = None, []
+    predicted, slopes = None, []
     for places, along in ((shapes, _one_by_one), (others, _along)):
-        if not places:
-            continue
-        # as they are in the other part, so that XLA finds the images of both to be one
-        part = [columns[i] for i in places]
-        n = len(places)
-        eye = jnp.eye(n, dtype=at.dtype).reshape(n, n, *([1] * (at.ndim - 1)))
-        steps = [jnp.broadcast_to(eye[:, k], (n, *part[k].shape)) for k in range(n)]
-        value, slope = along(lambda p, places=places: function(_inserted(columns, places, p)), part, steps)
-        slopes.append(slope)
-    if len(slopes) == 1:
-        return value, slopes[0]
-    back = np.argsort(np.array(shapes + others))
-    return value, jnp.concatenate(slopes)[back]
+        if places or (along is _along and predicted is None):
+            # as they are in the other part, so that XLA finds the images of both to be one
+            part = [columns[i] for i in places]
+            predicted, slope = along(
+                lambda p, places=places: _evaluated(spec, arrays, predict, _inserted(columns, places, p)),
+                part,
+                _unit_steps(part),
+            )
+            slopes.append(slope)
+    found = slopes[0]
+    if len(slopes) == 2:
+        found = jnp.concatenate(slopes)[np.argsort(np.array(shapes + others))]
+    return cast(jax.Array, predicted), found[: spec.n_shared], found[spec.n_shared :]
 
 
-def _unit_steps(at: jax.Array) -> jax.Array:
-    """Unit steps along the last axis: (n, n) for a vector, (q, m, q) for rows, all rows stepping together."""
-    n = at.shape[-1]
-    steps = jnp.eye(n, dtype=at.dtype).reshape(n, *([1] * (at.ndim - 1)), n)
-    return jnp.broadcast_to(steps, (n, *at.shape))
+def _unit_steps(part: list[jax.Array]) -> list[jax.Array]:
+    """A unit step along each of some parameters, first axis; all rows of own ones step together."""
+    eye = np.eye(len(part))
+    return [
+        jnp.broadcast_to(jnp.asarray(eye[:, k], x.dtype).reshape(-1, *([1] * x.ndim)), (len(part), *x.shape))
+        for k, x in enumerate(part)
+    ]
 
 
-def _along(function: Any, at: Any, directions: Any) -> tuple[Any, Any]:
-    """Value of ``function`` and its derivatives along each direction (first axis of the leaves)."""
-    if jax.tree.leaves(directions)[0].shape[0] == 0:
+def _along(function: Any, at: list[jax.Array], directions: list[jax.Array]) -> tuple[Any, Any]:
+    """Value of ``function`` and its derivatives along each direction (first axis of each of their arrays)."""
+    if not directions:
         value = function(at)
         return value, jax.tree.map(lambda v: jnp.zeros((0, *v.shape), v.dtype), value)
     return jax.vmap(lambda d: jax.jvp(function, (at,), (d,)), out_axes=(None, 0))(directions)
 
 
-def _one_by_one(function: Any, at: Any, directions: Any) -> tuple[Any, Any]:
+def _one_by_one(function: Any, at: list[jax.Array], directions: list[jax.Array]) -> tuple[Any, Any]:
     """`_along` for images: those of several directions at once leave the cache, and what they share is computed once
     here and not once for each of them."""
     value, slope = jax.linearize(function, at)

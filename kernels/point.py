@@ -189,42 +189,47 @@ def point_overlap(
 ) -> Float[Array, " e"]:
     """Sum over pixels of ``weights`` times the `point_image`, by its transform: without any image.
 
-    Derivatives of any order in the position and the spread cost sums over frequencies only.
+    It is a polynomial around the position and the spread that has the value and the first and second derivatives in
+    these: what a Hessian needs, and cheap to differentiate. There are no others, and none in anything else.
     """
     ny, nx = weights.shape[-2:]
+    at = (x, y, *spread)
+    fixed_x, fixed_y, *fixed_spread = jax.lax.stop_gradient(at)
+    moves = MOVES[: len(at)]
+    pairs = [(a + c, b + d) for _, (a, b) in moves for _, (c, d) in moves]
+    orders = sorted({(0, 0), *(order for _, order in moves), *pairs})
+    found = _overlaps(transform, weights, fixed_x, fixed_y, tuple(fixed_spread), period, tuple(orders))
+    of_order = dict(zip(orders, found, strict=True))
+    # no step at all, but one with slopes
+    steps = [share * (a - jax.lax.stop_gradient(a)) for a, (share, _) in zip(at, moves, strict=True)]
+    total = of_order[0, 0]
+    for first, (_, (a, b)) in zip(steps, moves, strict=True):
+        bend = sum(second * of_order[a + c, b + d] for second, (_, (c, d)) in zip(steps, moves, strict=True))
+        total = total + first * (of_order[a, b] + bend / 2)
+    faded = _inside(x + margin[1], nx + 2 * margin[1]) * _inside(y + margin[0], ny + 2 * margin[0])
+    return total * faded
+
+
+@partial(jax.jit, static_argnums=(5, 6))
+def _overlaps(
+    transform: Array, weights: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
+) -> tuple[Array, ...]:
+    """Sums over pixels of ``weights`` times the derivatives of the given orders in (x, y) of an image, each (e,)."""
     rows, columns = period
+    ny, nx = weights.shape[-2:]
     padded = jnp.pad(weights, ((0, 0), (0, rows - ny), (0, columns - nx)))
     # of the columns of frequencies that are not there, all but these are mirror images
     once = (np.arange(columns // 2 + 1) % (columns / 2)) == 0
-    there = jnp.conj(jnp.fft.rfft2(padded)) * (np.where(once, 1.0, 2.0) / (rows * columns))
-    faded = _inside(x + margin[1], nx + 2 * margin[1]) * _inside(y + margin[0], ny + 2 * margin[0])
-    return _overlaps(transform, there, x, y, spread, period, ((0, 0),))[0] * faded
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(5, 6))
-@partial(jax.jit, static_argnums=(5, 6))
-def _overlaps(
-    transform: Array, there: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
-) -> tuple[Array, ...]:
-    """Derivatives of the given orders in (x, y) of overlaps, each (e,)."""
-    spectra = _spectra(transform, x, y, spread, period, orders)
-    return tuple(jnp.sum(there.real * each.real - there.imag * each.imag, axis=(-2, -1)) for each in spectra)
-
-
-@partial(_overlaps.defjvp, symbolic_zeros=True)
-def _overlap_slopes(
-    period: tuple[int, int], orders: Orders, primals: Any, tangents: Any
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    of_transform, of_there, *moved = tangents
-    value, slope = _moving(lambda needed: _overlaps(*primals, period, needed), moved, orders)
-    more: list[tuple[Array, ...]] = []
-    if not isinstance(of_transform, SymbolicZero):
-        more.append(_overlaps(of_transform, *primals[1:], period, orders))
-    if not isinstance(of_there, SymbolicZero):
-        more.append(_overlaps(primals[0], of_there, *primals[2:], period, orders))
-    for terms in more:
-        slope = tuple(a + b for a, b in zip(slope, terms, strict=True))
-    return value, slope
+    share = jnp.asarray(np.where(once, 1.0, 2.0) / (rows * columns), weights.dtype)
+    there = jnp.conj(jnp.fft.rfft2(padded)) * share
+    product = _widened(transform, spread, period) * there[:, None, :, None, :]
+    fy, fx = (jnp.asarray(f, weights.dtype) for f in frequencies(period, transform.shape[1]))
+    powers = range(max(max(order) for order in orders) + 1)
+    along_y, along_x = (jnp.stack([_phases(f, at, n) for n in powers]) for f, at in ((fy, y), (fx, x)))
+    sums = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    by_rows = sums("ebyak,iak->ebyi", product, jax.lax.complex(along_x[:, 0], along_x[:, 1]))
+    found = sums("ebyi,jby->eij", by_rows, jax.lax.complex(along_y[:, 0], along_y[:, 1])).real
+    return tuple(found[:, i, j] for i, j in orders)
 
 
 def bilinear_point_image(
