@@ -96,12 +96,11 @@ class Footprint(eqx.Module):
 
     def _spread_of(self, spatial: Any) -> tuple[Any, Any, Any]:
         """Covariance (xx, xy, yy) of a Gaussian in pixels squared."""
-        a, (ee, en, nn) = self.inverse, spatial.covariance
-
-        def along(i, j):
-            return a[i, 0] * a[j, 0] * ee + (a[i, 0] * a[j, 1] + a[i, 1] * a[j, 0]) * en + a[i, 1] * a[j, 1] * nn
-
-        return along(0, 0), along(0, 1), along(1, 1)
+        ee, en, nn = spatial.covariance
+        a, on_sky = self.inverse, jnp.stack([jnp.stack([ee, en]), jnp.stack([en, nn])])
+        # not a product of matrices, which a GPU may round
+        here = jnp.sum(a[:, None, :, None] * a[None, :, None, :] * on_sky, axis=(2, 3))
+        return here[0, 0], here[0, 1], here[1, 1]
 
     def lattice(self, spatial: Any, energy: Any) -> Any:
         """Share of the flux at each lattice node (or pixel) of the window, (ny s, nx s), with energies in front if the

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 
-from ..kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, tangent_basis, to_icrs
+from ..kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, to_icrs
 from .convert import is_concrete
 from .errors import InputError
 from .model_component import ModelComponent
@@ -72,7 +72,7 @@ class SpatialModel(ModelComponent):
     @property
     def center_vector(self) -> Any:
         """ICRS unit vector (3,) of the centre, or None."""
-        return None if self.position is None else tangent_basis(*self.position, self.frame)[2]
+        return None if self.position is None else to_icrs(lonlat_to_vector(*self.position), self.frame)
 
     @property
     def evaluation_radius(self) -> Any:

@@ -1,7 +1,10 @@
 """Elementary functions with removable singularities, exact to second derivatives on both sides of every branch."""
 
 import math
+from functools import partial
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -10,11 +13,24 @@ TERMS = 20
 
 
 def _series(x: Array, offset: int) -> Array:
-    """sum_k x^k / (k + offset)!, by Horner's rule."""
-    total = jnp.zeros_like(x)
-    for k in reversed(range(TERMS)):
-        total = total * x + 1.0 / math.factorial(k + offset)
+    """sum_k x^k / (k + offset)!."""
+    return _polynomial(x, tuple(1.0 / math.factorial(k + offset) for k in range(TERMS)))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
+    """sum_k c_k x^k, by Horner's rule; its slope is another such sum, and not the slope of every step."""
+    total = jnp.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * x + coefficient
     return total
+
+
+@_polynomial.defjvp
+def _slope(coefficients: tuple[float, ...], primals: Any, tangents: Any) -> tuple[Array, Array]:
+    (x,), (along,) = primals, tangents
+    of_slope = tuple(k * c for k, c in enumerate(coefficients))[1:]
+    return _polynomial(x, coefficients), _polynomial(x, of_slope) * along
 
 
 def expm1_ratio(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

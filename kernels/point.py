@@ -8,6 +8,7 @@ Transforms have shape (e, s, ny, s, nx // 2 + 1): ``s`` bands of frequencies in 
 pixels.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -66,8 +67,7 @@ def point_image(
     inside the two; sources fade out as they leave them.
     """
     image = _image(transform, x, y, spread, period)
-    faded = _inside(x + margin[1], shape[1] + 2 * margin[1]) * _inside(y + margin[0], shape[0] + 2 * margin[0])
-    return image[:, : shape[0], : shape[1]] * faded
+    return image[:, : shape[0], : shape[1]] * _inside(x, y, shape, margin)
 
 
 @partial(jax.jit, static_argnums=4)
@@ -77,11 +77,15 @@ def _image(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, 
     return jnp.fft.irfft2(spectrum, s=period)
 
 
-def _inside(at: Any, n: int) -> Array:
-    """1 for places in a window of n pixels, falling smoothly to 0 over its outermost sixteenth."""
-    half, fade = (n - 1) / 2, max(n / 16, 1.0)
-    t = jnp.clip((half - jnp.abs(at - half)) / fade, 0.0, 1.0)
-    return t * t * t * (10 - 15 * t + 6 * t * t)
+def _inside(x: Any, y: Any, shape: tuple[int, int], margin: tuple[int, int]) -> Array:
+    """1 for places in a window with a margin, falling smoothly to 0 over its outermost sixteenths."""
+    at = jnp.stack([y, x])
+    half = (np.array(shape, at.dtype) - 1) / 2
+    wide = half + np.array(margin, at.dtype)
+    fade = np.maximum((2 * wide + 1) / 16, 1)
+    t = jnp.clip((wide - jnp.abs(at - half)) / fade, 0.0, 1.0)
+    smooth = t * t * t * (10 - 15 * t + 6 * t * t)
+    return smooth[0] * smooth[1]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4, 5))
@@ -90,30 +94,38 @@ def _spectra(
 ) -> tuple[Array, ...]:
     """Transforms of the derivatives in (x, y) of the image of a source, one (e, ny, nx // 2 + 1) for each order."""
     s = transform.shape[1]
-    # strong types of NumPy would make all of it double precision
-    fy, fx = (jnp.asarray(f, transform.real.dtype) for f in frequencies(period, s))
+    # as they are, double precision would spread from here
+    fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, s))
     transform = _widened(transform, spread, period)
     # each power and order by itself, so that XLA finds the image among what its slopes are made of
-    along_y = {j: _phases(fy, y, j) for j in sorted({j for _, j in orders})}
-    along_x = {i: _phases(fx, x, i) for i in sorted({i for i, _ in orders})}
-    # sum(...) over the bands and not jnp.sum: loops along rows are several times faster than XLA's reductions across
+    along_y = {j: _phases(fy, y, (j,))[0] for j in sorted({j for _, j in orders})}
+    along_x = {i: _phases(fx, x, (i,))[0] for i in sorted({i for i, _ in orders})}
     rows: dict[int, tuple[Any, Any]] = {}
-    for j, (real, imaginary) in along_y.items():
-        terms = [_times(transform[:, b], real[b, :, None, None], imaginary[b, :, None, None]) for b in range(s)]
-        rows[j] = sum(t[0] for t in terms), sum(t[1] for t in terms)
+    for j, phases in along_y.items():
+        real, imaginary = _times(transform, *phases[:, :, :, None, None])
+        rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
     spectra = []
     for i, j in orders:
         (p, q), (c, d) = rows[j], along_x[i]
-        real = sum(p[:, :, b] * c[b] - q[:, :, b] * d[b] for b in range(s))
-        imaginary = sum(p[:, :, b] * d[b] + q[:, :, b] * c[b] for b in range(s))
-        spectra.append(jax.lax.complex(real, imaginary))
+        spectra.append(jax.lax.complex(_over_bands(p * c - q * d, 2), _over_bands(p * d + q * c, 2)))
     return tuple(spectra)
 
 
-def _phases(frequency: Array, at: Any, power: int) -> Array:
-    """Real and imaginary part of exp(-2 pi i f x) (-2 pi i f)^power, (2, *shape)."""
-    phases = jnp.exp(-2j * np.pi * frequency * at) * (-2j * np.pi * frequency) ** power
-    return _kept(jnp.stack([phases.real, phases.imag]))
+def _over_bands(values: Array, axis: int) -> Array:
+    """Sum over an axis of bands; loops along rows are several times faster than XLA's reductions across them."""
+    return sum(
+        (jax.lax.index_in_dim(values, b, axis, keepdims=False) for b in range(1, values.shape[axis])),
+        start=jax.lax.index_in_dim(values, 0, axis, keepdims=False),
+    )
+
+
+def _phases(frequency: np.ndarray, at: Any, powers: Sequence[int]) -> Array:
+    """Real and imaginary part of exp(-2 pi i f x) (-2 pi i f)^n for each power n, (n, 2, *shape)."""
+    omega = 2 * np.pi * frequency
+    cosine, sine = jnp.cos(omega * at), jnp.sin(omega * at)
+    # each factor -i turns the real part into the imaginary one
+    turned = jnp.stack([cosine, -sine, -cosine, sine])[np.array([(n % 4, (n + 1) % 4) for n in powers])]
+    return _kept(turned * np.stack([omega**n for n in powers])[:, None])
 
 
 def _kept(values: Array) -> Array:
@@ -130,7 +142,7 @@ def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array
     """The transform of a Gaussian instead of a point."""
     if not spread:
         return transform
-    fy, fx = (jnp.asarray(f, transform.real.dtype) for f in frequencies(period, transform.shape[1]))
+    fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, transform.shape[1]))
     fy = fy[:, :, None, None]
     xx, xy, yy = spread
     return transform * _kept(jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2)))
@@ -195,19 +207,18 @@ def point_overlap(
     ny, nx = weights.shape[-2:]
     at = (x, y, *spread)
     fixed_x, fixed_y, *fixed_spread = jax.lax.stop_gradient(at)
-    moves = MOVES[: len(at)]
-    pairs = [(a + c, b + d) for _, (a, b) in moves for _, (c, d) in moves]
-    orders = sorted({(0, 0), *(order for _, order in moves), *pairs})
-    found = _overlaps(transform, weights, fixed_x, fixed_y, tuple(fixed_spread), period, tuple(orders))
-    of_order = dict(zip(orders, found, strict=True))
+    moves = [move for _, move in MOVES[: len(at)]]
+    pairs = [[(a + c, b + d) for a, b in moves] for c, d in moves]
+    orders = sorted({(0, 0), *moves, *(order for row in pairs for order in row)})
+    found = jnp.stack(_overlaps(transform, weights, fixed_x, fixed_y, tuple(fixed_spread), period, tuple(orders)))
+    place = {order: n for n, order in enumerate(orders)}
+    slopes = found[np.array([place[m] for m in moves])]
+    bends = found[np.array([[place[m] for m in row] for row in pairs])]
     # no step at all, but one with slopes
-    steps = [share * (a - jax.lax.stop_gradient(a)) for a, (share, _) in zip(at, moves, strict=True)]
-    total = of_order[0, 0]
-    for first, (_, (a, b)) in zip(steps, moves, strict=True):
-        bend = sum(second * of_order[a + c, b + d] for second, (_, (c, d)) in zip(steps, moves, strict=True))
-        total = total + first * (of_order[a, b] + bend / 2)
-    faded = _inside(x + margin[1], nx + 2 * margin[1]) * _inside(y + margin[0], ny + 2 * margin[0])
-    return total * faded
+    now = jnp.stack(at)
+    step = jnp.asarray([share for share, _ in MOVES[: len(at)]], now.dtype) * (now - jax.lax.stop_gradient(now))
+    total = found[place[0, 0]] + jnp.sum(step[:, None] * (slopes + jnp.sum(step[:, None] * bends, axis=1) / 2), axis=0)
+    return total * _inside(x, y, (ny, nx), margin)
 
 
 @partial(jax.jit, static_argnums=(5, 6))
@@ -223,9 +234,9 @@ def _overlaps(
     share = jnp.asarray(np.where(once, 1.0, 2.0) / (rows * columns), weights.dtype)
     there = jnp.conj(jnp.fft.rfft2(padded)) * share
     product = _widened(transform, spread, period) * there[:, None, :, None, :]
-    fy, fx = (jnp.asarray(f, weights.dtype) for f in frequencies(period, transform.shape[1]))
+    fy, fx = (f.astype(weights.dtype) for f in frequencies(period, transform.shape[1]))
     powers = range(max(max(order) for order in orders) + 1)
-    along_y, along_x = (jnp.stack([_phases(f, at, n) for n in powers]) for f, at in ((fy, y), (fx, x)))
+    along_y, along_x = _phases(fy, y, powers), _phases(fx, x, powers)
     sums = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
     by_rows = sums("ebyak,iak->ebyi", product, jax.lax.complex(along_x[:, 0], along_x[:, 1]))
     found = sums("ebyi,jby->eij", by_rows, jax.lax.complex(along_y[:, 0], along_y[:, 1])).real

@@ -131,7 +131,7 @@ def test_extended_sources_are_right(hess, shape):
     model = models["crab"].replace(spatial=spatial)
     if isinstance(spatial, gj.GaussianSpatialModel):
         # one program for the three
-        model = model.with_sizes(models["crab"].replace(spatial=EXTENDED["elongated"][0]))
+        model = model.with_sizes(models["crab"].replace(spatial=EXTENDED["elongated"][0]).sizes)
     edges = np.asarray(dataset.energy_true_edges)
     flux = np.asarray(integral_of_bins(model, edges))
     position = AT["lon_0"], AT["lat_0"]
