@@ -147,6 +147,10 @@ class CountsBase(eqx.Module):
 
     def _check_common(self) -> None:
         name = type(self).__name__
+        for field, kind in (("gti", GTI), ("meta", Meta)):
+            value = getattr(self, field, None)
+            if value is not None and not isinstance(value, kind):
+                raise InputError(f"{name}: {field} must be a {kind.__name__}, found {type(value).__name__}.")
         pixels = self.pixels
         reco, true = (self.n_reco, *pixels), (self.n_true, *pixels)
         axes = {1: "one per {} bin", 3: "{} bins, y, x"}[len(reco)]
@@ -204,7 +208,9 @@ def as_bins(value: Any, what: str = "counts") -> Any:
 
 def quadrature_nodes(given: int | None, energy_true_edges: Any) -> int:
     if given is not None:
-        return given
+        if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
+            raise InputError(f"nodes must be a positive integer, found {given!r}.")
+        return int(given)
     if not is_concrete(energy_true_edges):
         raise InputError("nodes must be given when energy_true_edges is traced.")
     return nodes_for(np.asarray(energy_true_edges))

@@ -419,7 +419,9 @@ def _rest_of_map(outside: np.ndarray, counts: Any, background: Any) -> tuple[dic
     known = outside & (background > 0)
     n, b = np.where(known, counts, 0.0), np.where(known, background, 0.0)
     total_n, total_b = n.sum((1, 2)), b.sum((1, 2))
-    logs = np.sum(n * np.log(np.where(known, background, 1.0)), axis=(1, 2))
+    # most bins are empty
+    hit = np.nonzero(n)
+    logs = np.bincount(hit[0], n[hit] * np.log(b[hit]), minlength=len(n))
     constant = 2 * np.sum(total_n * np.log(np.where(total_b > 0, total_b, 1.0)) - logs)
     # where no background is known either, the floor of the statistic stands for any norm
     unknown = np.where(outside & (background == 0), counts, 0.0)

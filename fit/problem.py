@@ -108,7 +108,8 @@ def no_collection() -> Iterator[None]:
 
 
 def _make_problem(datasets: Any, models: Any, need_free: bool, mesh: Any, batch_size: int | None) -> Problem:
-    if batch_size is not None and not (isinstance(batch_size, int | np.integer) and batch_size > 0):
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size is not None and not (whole and batch_size > 0):
         raise InputError(f"fit: batch_size must be a positive integer or None, found {batch_size!r}.")
     datasets = as_datasets(datasets)
     models = as_models(models)

@@ -75,7 +75,8 @@ def fit(
     max_iterations : limit of "scoring" (and of Minuit's calls, times 100)
     precision : "float64", or "float32" if asked for
     progress : called as ``progress(iterations, stat, edm)`` about once an iteration
-    batch_size : datasets of a kind that a device takes at a time (default: all). What a step needs besides the data
+    batch_size : datasets of a kind that a device takes at a time (default: all; of maps as many as stay in the cache
+        of a processor, or in 256 MB with their data on other devices). What a step needs besides the data
         is then about 8 x (batch_size x (d + 2 (1 + s + q) (n + t)) + k t (1 + s)^2) bytes: d counts the numbers of one
         dataset, s the free parameters that all share, q those that they do not, n the bins, t those in true energy (for
         a map the pixels of its images) and k the nodes in each of these; see docs/cluster.md
