@@ -36,8 +36,8 @@ class Part:
     """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; "pixel" also
-    for points that are shared out over pixels; ``by_transform`` whether from transforms.
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; it is
+    "four-pixel" for points that are shared out over pixels. ``by_transform``: whether from transforms.
     """
 
     kind: str
@@ -271,7 +271,8 @@ def stage_map(
     for (kind, _, treedef), members in alike.items():
         number, n_leaves = len(parts), len(members[0][1])
         of_first = members[0][2].plan
-        scheme = of_first.scheme if of_first.grid == "exact" else "pixel"
+        shared_out = of_first.scheme == "point" and of_first.grid == "pixel"
+        scheme = "four-pixel" if shared_out else of_first.scheme
         places_of = tuple(i for i, _, _ in members)
         parts.append(Part(kind, places_of, treedef, n_leaves, scheme, of_first.by_transform))
         # where all members of a group have it at the same place, adding a window is a copy and not a scatter

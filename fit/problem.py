@@ -293,7 +293,7 @@ _exact_normal, _quick_exact_normal = Program(exact_normal), Program(exact_normal
 def compiled_exact_normal(spec: ProblemSpec) -> Program:
     """The program of `exact_normal`. It runs once in most fits: for points in regions, and where sources are shared out
     over the pixels of maps, it is quick, and compiling it well costs more than it saves."""
-    quick = {MapProgram: "pixel", RegionProgram: "point"}
+    quick = {MapProgram: "four-pixel", RegionProgram: "point"}
     makes = [group.make for group in spec.groups if type(group.make) in quick]
     all_quick = all(p.kind != "source" or p.scheme == quick[type(make)] for make in makes for p in make.parts)
     return _quick_exact_normal if makes and all_quick else _exact_normal

@@ -12,8 +12,9 @@ from scipy.special import erf
 
 import gammajax as gj
 from gammajax.datasets.npred import npred_signal, predict
-from gammajax.fit import objective
+from gammajax.fit import mesh, objective
 from gammajax.fit.problem import from_free, make_problem
+from gammajax.fit.scoring import run_scoring
 
 _spec = importlib.util.spec_from_file_location("map_cases", Path(__file__).with_name("map_cases.py"))
 cases = importlib.util.module_from_spec(_spec)
@@ -246,3 +247,49 @@ def test_widths_that_end_at_zero():
     up = gj.fit(datasets, free.with_values({"source.spatial.sigma": step})).stat
     assert 0 < step < 0.01
     assert up - result.stat == pytest.approx(0.01, rel=0.05)
+
+
+def test_widths_have_room_to_change():
+    """A width that doubles, or shrinks by a sixth, needs no other program; maps one by one change nothing."""
+    maps = {name: cases.small_map(n=24) for name in ("a", "b", "c")}
+    lon, lat = cases.at_pixel(maps["a"], 11.4, 11.7)
+
+    def models(sigma):
+        return gj.Models([cases.source(gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=sigma))])
+
+    before = run_scoring.count()
+    for sigma in (0.048, 0.12):
+        counts = {name: np.asarray(gj.npred(data, models(sigma), name=name)) for name, data in maps.items()}
+        datasets = gj.Datasets({name: data.replace(counts=counts[name]) for name, data in maps.items()})
+        result = gj.fit(datasets, models(0.06))
+        assert result.success
+        assert float(result.parameters["source.spatial.sigma"].value) == pytest.approx(sigma, rel=1e-3)
+        assert result.models["source"].sizes == models(sigma)["source"].sizes
+    assert run_scoring.count() == before + 1
+    one_by_one = gj.fit(datasets, models(0.06), batch_size=1)
+    assert one_by_one.stat == pytest.approx(result.stat, rel=1e-12)
+
+
+def test_maps_that_fill_the_cache_are_taken_one_by_one(monkeypatch):
+    maps = {name: cases.small_map(n=16) for name in ("a", "b", "c")}
+    model = cases.source(gj.PointSpatialModel(lon_0=83.63, lat_0=22.01))
+    together = make_problem(gj.Datasets(maps), gj.Models([model]))
+    monkeypatch.setattr(mesh, "AT_A_TIME", 1)
+    monkeypatch.setattr(mesh, "AT_A_TIME_ELSEWHERE", 1)
+    alone = make_problem(gj.Datasets(maps), gj.Models([model]))
+    assert [p.groups[0].spec.batch for p in (together, alone)] == [0, 1]
+    assert alone.groups[0].spec.n_members == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"gti": "all night"}, "gti must be a GTI, found str"),
+        ({"meta": {"OBS_ID": 1}}, "meta must be a Meta, found dict"),
+        ({"nodes": 0}, "nodes must be a positive integer, found 0"),
+        ({"nodes": 2.5}, "nodes must be a positive integer, found 2.5"),
+    ],
+)
+def test_fields_of_other_types(fields, message):
+    with pytest.raises(gj.InputError, match=message):
+        cases.small_map(n=8, **fields)
