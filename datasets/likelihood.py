@@ -162,6 +162,8 @@ def _check_models(dataset: Any, kind: _Kind, what: str, models: Sequence[Any]) -
         of_model = fields_of(model)
         if of_model["temporal"] is not None:
             model.check_times(fields["gti"], what)
+        if of_model["spatial"] is not None:
+            model.check_place(what)
         if is_region and of_model["spatial"] is not None:
             plan_share(dataset, model)
         elif not kind.is_map:

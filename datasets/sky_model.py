@@ -1,7 +1,7 @@
 """Source and background models: a spectrum, and perhaps a shape and a light curve, with a name and datasets."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from astropy import units as u
 
 from ..kernels.quadrature import integrate_bins, log_centers
+from .convert import is_concrete
 from .errors import InputError
 from .parameter import frozen_array
 from .spatial_base import SpatialModel
@@ -32,6 +33,10 @@ def _names(given: Any) -> tuple[str, ...] | None:
             f"datasets_names must be a name or a list of names, found {wrong[0]}. Those of datasets are datasets.names."
         )
     return tuple(str(n) for n in names)
+
+
+LARGEST = 720.0
+"""Half-width (deg) of a source beyond which it is an error: a Gaussian is evaluated out to five widths."""
 
 
 class ModelBase(eqx.Module):
@@ -172,6 +177,21 @@ class SkyModel(ModelBase):
             raise InputError(
                 f"SkyModel {self.name!r}: its map has the unit {self.spatial.unit!r}, so that it has no flux on a "
                 "dataset without a sky. Let it act on maps only: datasets_names=[...]."
+            )
+
+    def check_place(self, where: str) -> None:
+        """Raise an `InputError` for a source off the sphere, or much larger than it."""
+        position = cast(SpatialModel, self.spatial).position
+        latitude = 0.0 if position is None or not is_concrete(position[1]) else float(position[1])
+        if abs(latitude) > 90:
+            raise InputError(
+                f"{where}: model {self.name!r} is at the latitude {latitude:g} deg, expected -90 to 90. Correct lat_0."
+            )
+        extent = None if self.sizes is None else self.sizes.extent
+        if extent is not None and extent > LARGEST:
+            raise InputError(
+                f"{where}: model {self.name!r} reaches {extent:.4g} deg from its middle, further than the sky is wide. "
+                "Start from a smaller size."
             )
 
     def check_times(self, gti: Any, where: str) -> None:

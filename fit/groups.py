@@ -19,7 +19,7 @@ from ..datasets.region_staging import stage_region
 from ..datasets.sky_model import SkyModel, TemplateNPredModel
 from ..datasets.staging import MapProgram, stage_map
 from ..datasets.structure import Structure
-from .ladder import batch_rung, bins_rung
+from .ladder import batch_rung, bins_rung, fine_rung
 from .mesh import rows_at_a_time, rows_per_device
 from .padding import Shape, all_same, likelihood_of, stack_equal, stack_padded
 from .processes import Share, digest, owners
@@ -241,9 +241,8 @@ class _Where:
         parts = [[m for m in members if owner[m] == process] for process in range(processes)]
         devices = 1 if self.mesh is None else self.mesh.size // processes
         n = -(-max(map(len, parts)) // devices)
-        fitting = None if arrays is None else rows_at_a_time(arrays)
-        if fitting is None or fitting >= n or self.batch is not None:
-            n = batch_rung(n)
+        fitting = None if arrays is None else rows_at_a_time(arrays, self.mesh)
+        n = batch_rung(n) if fitting is None or fitting >= n or self.batch is not None else fine_rung(n)
         rows, batch = rows_per_device(n, fitting if self.batch is None else self.batch)
         return parts, rows * devices, batch
 

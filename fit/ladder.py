@@ -24,3 +24,11 @@ def batch_rung(n: int) -> int:
     while step * 8 < n:
         step *= 2
     return -(-n // step) * step
+
+
+def fine_rung(n: int) -> int:
+    """Smallest rung that holds ``n`` maps, where each costs much: all numbers up to 16, then eight an octave."""
+    step = 1
+    while step * 16 < n:
+        step *= 2
+    return -(-n // step) * step

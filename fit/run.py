@@ -24,6 +24,7 @@ from .minimise import lower_scoring
 from .outcome import Outcome
 from .problem import Problem, as_datasets, as_models, compiled_exact_normal, from_free, make_problem, no_collection
 from .result import FitResult
+from .saddle import off_saddle
 from .space import ParameterSpace
 
 MESSAGES = {
@@ -129,13 +130,21 @@ def fit(
     iterations, evaluations = outcome.iterations, outcome.evaluations
     # only sources with a place can have left it
     placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
+    before: tuple[Problem, Outcome] | None = None
     for _ in range(MOST_REFRESHES if placed else 0):
-        fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free))
-        if not any(problem.share.collect(partial(moved, problem.share.held.values(), problem.models, fitted))):
+        # once: what falls from there again is no way out
+        off = off_saddle(problem, outcome) if before is None else None
+        if off is not None:
+            before = problem, outcome
+        fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free if off is None else off))
+        moves = problem.share.collect(partial(moved, problem.share.held.values(), problem.models, fitted))
+        if off is None and not any(moves):
             break
         problem = make_problem(datasets, fitted.with_room(), mesh=mesh, batch_size=batch_size)
         outcome = run(problem)
         iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
+    if before is not None and not outcome.stat < before[1].stat:
+        problem, outcome = before
     return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
 
 

@@ -202,7 +202,8 @@ def point_overlap(
     """Sum over pixels of ``weights`` times the `point_image`, by its transform: without any image.
 
     It is a polynomial around the position and the spread that has the value and the first and second derivatives in
-    these: what a Hessian needs, and cheap to differentiate. There are no others, and none in anything else.
+    these: what a Hessian needs, and cheap to differentiate. Higher ones are not those of the sum, and those in anything
+    else are those of its value.
     """
     ny, nx = weights.shape[-2:]
     at = (x, y, *spread)

@@ -286,3 +286,38 @@ def test_maps_that_fill_the_cache_are_taken_one_by_one(monkeypatch):
 def test_fields_of_other_types(fields, message):
     with pytest.raises(gj.InputError, match=message):
         cases.small_map(n=8, **fields)
+
+
+def test_zero_widths_and_eccentricities_are_left():
+    """At zero a prediction does not change with them at first; fits that get there go on where the statistic falls."""
+    data = cases.small_map(n=24)
+    lon, lat = cases.at_pixel(data, 11.4, 11.7)
+    background = gj.FoVBackgroundModel(datasets_names="map")
+
+    def models(**shape):
+        shape = gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, **shape)
+        return gj.Models([cases.source(shape), background])
+
+    truth = models(sigma=0.12, e=0.8, phi=50.0)
+    datasets = gj.Datasets({"map": data.replace(counts=np.asarray(gj.npred(data, truth, name="map")))})
+    free = gj.Parameter(0.0, frozen=False, min=0.0, max=0.99)
+    turned = gj.Parameter(-40.0, "deg", frozen=False)
+    for start in (models(sigma=0.0), models(sigma=0.12, e=free, phi=turned)):
+        start = start.freeze("source.spatial.lon_0", "source.spatial.lat_0")
+        result = gj.fit(datasets, start)
+        assert result.success and not result.degenerate and not result.at_bound
+    best = {k: float(result.parameters[f"source.spatial.{k}"].value) for k in ("sigma", "e", "phi")}
+    assert best["sigma"] == pytest.approx(0.12, rel=1e-3) and best["e"] == pytest.approx(0.8, rel=1e-3)
+    assert best["phi"] % 180 == pytest.approx(50.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (gj.PointSpatialModel(lon_0=83.63, lat_0=95.0), "latitude 95 deg, expected -90 to 90"),
+        (gj.GaussianSpatialModel(lon_0=83.63, lat_0=22.0, sigma=1e3), "further than the sky is wide"),
+    ],
+)
+def test_places_off_the_sky(shape, message):
+    with pytest.raises(gj.InputError, match=message):
+        gj.fit(gj.Datasets({"map": cases.small_map(n=8)}), cases.source(shape))
