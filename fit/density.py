@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.parameter import frozen_array
-from .problem import ProblemSpec, compiled_stat, make_problem
+from .problem import ProblemSpec, as_models, compiled_stat, make_problem
 
 
 def stat_sum(datasets: Any, models: Any) -> jax.Array:
@@ -43,8 +43,12 @@ class LogDensity(eqx.Module):
 
 
 def log_density(datasets: Any, models: Any) -> LogDensity:
-    """The log density of the free parameters of ``models`` given ``datasets``; see `LogDensity`."""
-    problem = make_problem(datasets, models)
+    """The log density of the free parameters of ``models`` given ``datasets``; see `LogDensity`.
+
+    Sources on maps have the responses at the places that ``models`` give them, as in a fit, and images with room for
+    free widths of Gaussians to double. Make it anew for sources that leave their pixel or their size.
+    """
+    problem = make_problem(datasets, as_models(models).with_room())
     free = problem.space.free
     low, high = frozen_array(problem.space.low[free]), frozen_array(problem.space.high[free])
     initial = frozen_array(np.array(problem.start(), float))

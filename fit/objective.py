@@ -4,14 +4,14 @@ Free parameters come in two kinds: *global* ones, a vector (n_global,), and *loc
 an array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.npred import masked, predict
-from ..datasets.staging import StagedMap
+from ..datasets.staging import MapProgram, StagedMap
 from .groups import GroupSpec
 from .members import over_members
 
@@ -222,8 +222,13 @@ def _bends(
             jnp.stack(slopes[n:], axis=-1) if slopes[n:] else jnp.zeros((len(places), *own.shape), own.dtype),
         )
 
-    shapes = spec.shapes
+    shapes, own_places = spec.shapes, everything[n_shared:]
     others = tuple(i for i in everything if i not in shapes)
+    if not isinstance(spec.make, MapProgram):
+        # nothing but their own models changes along own parameters, which is far less work
+        matrix, mixed = rows(everything[:n_shared], everything)
+        of_own = rows(own_places, own_places)[1] if own_places else jnp.zeros((0, *own.shape), own.dtype)
+        return matrix, jnp.moveaxis(mixed, 0, 1), jnp.moveaxis(of_own, 0, 1)
     if not (shapes and others and spec.sums_images):
         matrix, mixed = rows(everything, everything)
         return matrix[:n_shared], jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
@@ -260,9 +265,14 @@ def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) ->
     """
     columns, shapes = [*_columns(shared), *_columns(own)], spec.shapes
     others = tuple(i for i in range(len(columns)) if i not in shapes)
+    # what shared parameters change, own ones do not: no work on the sources for steps along backgrounds
+    parts = [tuple(i for i in others if (i < spec.n_shared) == of_shared) for of_shared in (True, False)]
     predicted, slopes = None, []
-    for places, along in ((shapes, _one_by_one), (others, _along)):
-        if places or (along is _along and predicted is None):
+    order: list[int] = []
+    of_shapes = _along if spec.sums_images else _one_by_one
+    for places, along in ((shapes, of_shapes), *((part, _along) for part in parts)):
+        if places:
+            order += places
             # as they are in the other part, so that XLA finds the images of both to be one
             part = [columns[i] for i in places]
             predicted, slope = along(
@@ -271,10 +281,12 @@ def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) ->
                 _unit_steps(part),
             )
             slopes.append(slope)
-    found = slopes[0]
-    if len(slopes) == 2:
-        found = jnp.concatenate(slopes)[np.argsort(np.array(shapes + others))]
-    return cast(jax.Array, predicted), found[: spec.n_shared], found[spec.n_shared :]
+    if predicted is None:
+        predicted = _evaluated(spec, arrays, predict, columns)
+    found = jnp.concatenate([jnp.zeros((0, *predicted.shape), predicted.dtype), *slopes])
+    if order != sorted(order):
+        found = found[np.argsort(np.array(order))]
+    return predicted, found[: spec.n_shared], found[spec.n_shared :]
 
 
 def _unit_steps(part: list[jax.Array]) -> list[jax.Array]:

@@ -81,7 +81,7 @@ def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
     problem = make_problem(datasets, models)
 
     start = time.perf_counter()
-    prepare(problem, options)
+    imports = prepare(problem, options)
     with Progress(make_console, options.quiet) as progress:
 
         def follow(iterations: int, stat: float, edm: float) -> None:
@@ -96,6 +96,9 @@ def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
             progress=follow,
         )
     seconds = time.perf_counter() - start
+    if imports is not None:
+        # two threads that import one package at a time may find half of it
+        imports.join()
 
     space = parameter_space(result.models, datasets.names)
     if any(isinstance(d, MapBase | RegionMapDataset) for d in datasets):
@@ -209,10 +212,11 @@ def picture_names(datasets: Any, models: Any) -> dict[tuple[str, str], str]:
     return names
 
 
-def prepare(problem: Any, options: FitOptions) -> None:
-    """Compile and import, in other threads, what comes after the fit (which sees to its errors itself)."""
+def prepare(problem: Any, options: FitOptions) -> threading.Thread | None:
+    """Compile and import, in other threads, what comes after the fit (which sees to its errors itself); the one that
+    imports."""
     if len(problem.datasets) > WARM_DATASETS:
-        return
+        return None
 
     def compile_rest() -> None:
         from gammajax.fit.problem import from_free
@@ -239,9 +243,11 @@ def prepare(problem: Any, options: FitOptions) -> None:
             import rich.box
             import rich.table  # noqa: F401
 
-    for work in (compile_rest, import_rest):
-        # not daemons: a thread that is inside XLA while the interpreter ends takes the whole process down with it
-        threading.Thread(target=work).start()
+    # not daemons: a thread that is inside XLA while the interpreter ends takes the whole process down with it
+    threads = [threading.Thread(target=work) for work in (compile_rest, import_rest)]
+    for thread in threads:
+        thread.start()
+    return threads[1]
 
 
 def contents(result: Any, found: list[Any], pictures: dict[tuple[str, str], str], datasets: Any) -> dict[str, bytes]:
