@@ -121,7 +121,8 @@ def test_nothing_is_replaced_unless_asked_for(result, tmp_path, ending):
     with pytest.raises(gj.InputError, match="exists already"):
         result.write(path)
     result.write(path, overwrite=True)
-    if ending.endswith(("yaml", "yml", "gz")):
+    # checksums of FITS files hold the time of writing
+    if ending.startswith(("yaml", "yml")):
         assert path.read_bytes() == before
     assert not list(tmp_path.glob(".*")), "no temporary files stay"
 
