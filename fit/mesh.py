@@ -62,7 +62,7 @@ def rows_per_device(n: int, batch: int | None) -> tuple[int, int]:
 
 def rows_at_a_time(arrays: dict[str, Any], mesh: Mesh | None) -> int:
     """How many maps a device takes at a time by default, from the ``arrays`` of one: images that stay in the cache of a
-    processor take half the time, and those of hundreds of maps would fill the memory of any device."""
+    processor take less time, and those of hundreds of maps would fill the memory of any device."""
     size = sum(np.size(leaf) * np.dtype(jax.numpy.result_type(leaf)).itemsize for leaf in jax.tree.leaves(arrays))
     platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
     return max(1, (AT_A_TIME if platform == "cpu" else AT_A_TIME_ELSEWHERE) // size)
