@@ -273,7 +273,6 @@ def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) ->
     for places, along in ((shapes, of_shapes), *((part, _along) for part in parts)):
         if places:
             order += places
-            # as they are in the other part, so that XLA finds the images of both to be one
             part = [columns[i] for i in places]
             predicted, slope = along(
                 lambda p, places=places: _evaluated(spec, arrays, predict, _inserted(columns, places, p)),

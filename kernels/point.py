@@ -97,9 +97,9 @@ def _spectra(
     # as they are, double precision would spread from here
     fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, s))
     transform = _widened(transform, spread, period)
-    # each power and order by itself, so that XLA finds the image among what its slopes are made of
-    along_y = {j: _phases(fy, y, (j,))[0] for j in sorted({j for _, j in orders})}
-    along_x = {i: _phases(fx, x, (i,))[0] for i in sorted({i for i, _ in orders})}
+    powers_x, powers_y = (sorted(set(powers)) for powers in zip(*orders, strict=True))
+    along_y = dict(zip(powers_y, _phases(fy, y, powers_y), strict=True))
+    along_x = dict(zip(powers_x, _phases(fx, x, powers_x), strict=True))
     rows: dict[int, tuple[Any, Any]] = {}
     for j, phases in along_y.items():
         real, imaginary = _times(transform, *phases[:, :, :, None, None])

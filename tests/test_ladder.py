@@ -1,4 +1,4 @@
-from gammajax.fit.ladder import batch_rung, bins_rung
+from gammajax.fit.ladder import batch_rung, bins_rung, fine_rung
 
 
 def test_rungs_hold_what_they_must_and_waste_little():
@@ -10,3 +10,9 @@ def test_rungs_hold_what_they_must_and_waste_little():
 def test_few_rungs():
     assert sorted({bins_rung(n) for n in range(1, 129)}) == [8, 12, 16, 24, 32, 48, 64, 96, 128]
     assert len({batch_rung(n) for n in range(1, 10001)}) < 45
+
+
+def test_rungs_of_maps_are_fine():
+    for n in range(1, 3000):
+        assert n <= fine_rung(n) <= 1.125 * n and fine_rung(fine_rung(n)) == fine_rung(n)
+    assert [fine_rung(n) for n in (1, 16, 17, 20, 100, 500)] == [1, 16, 18, 20, 104, 512]
