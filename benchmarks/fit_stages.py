@@ -17,18 +17,18 @@ from measure import load, median, repeat, show_time, table
 from simulated import simulate, to_gammajax
 
 import gammajax as gj
-from gammajax.fit.covariance import curvature
-from gammajax.fit.minimise import minimise
-from gammajax.fit.problem import (
+from gammajax.fit import curvature
+from gammajax.fit.fit import _fitted_models
+from gammajax.fit.joint import (
     compiled_exact_normal,
     compiled_normal,
     compiled_stat,
     compiled_value_and_grad,
     from_free,
     make_problem,
+    parameter_space,
 )
-from gammajax.fit.run import _fitted_models
-from gammajax.fit.space import parameter_space
+from gammajax.fit.solvers import minimise
 
 jax.config.update("jax_enable_x64", True)
 

@@ -164,7 +164,7 @@ def fit_gammajax(n: int, spectrum: str) -> dict[str, Any]:
 
     jax.config.update("jax_enable_x64", True)
     import gammajax as gj
-    from gammajax.fit.problem import make_problem
+    from gammajax.fit.joint import make_problem
 
     figures: dict[str, Any] = {}
     figures["simulate"], (datasets, models) = seconds_of(lambda: simulate(n, spectrum))

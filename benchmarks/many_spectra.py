@@ -32,7 +32,7 @@ def fit_gammajax(n: int, responses: str, local: bool) -> dict[str, Any]:
     jax.config.update("jax_enable_x64", True)
     from simulated import TRUTH, simulate, to_gammajax
 
-    from gammajax.fit.problem import make_problem
+    from gammajax.fit.joint import make_problem
 
     figures: dict[str, Any] = {"import": time.perf_counter() - start, "memory_import": memory_mb("VmRSS")}
     figures["simulate"], runs = seconds_of(lambda: simulate(n, responses, local))

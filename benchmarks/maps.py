@@ -19,11 +19,9 @@ import numpy as np
 from measure import data_folder, load, median, seconds_of, show_time, table
 
 import gammajax as gj
-from gammajax.datasets.image_plan import plan
-from gammajax.datasets.npred import predict
-from gammajax.datasets.program import QUICK
-from gammajax.fit.objective import evaluate, inputs
-from gammajax.fit.problem import from_free, make_problem
+from gammajax.datasets.compile import QUICK
+from gammajax.datasets.map import plan
+from gammajax.fit.joint import evaluate, from_free, inputs, make_problem
 
 jax.config.update("jax_enable_x64", True)
 
@@ -80,7 +78,10 @@ def staged_npred(datasets: gj.Datasets, models: gj.Models, repeats: int) -> floa
     arrays = jax.tree.map(jnp.asarray, arrays)
     theta = from_free(problem.arrays, jnp.asarray(problem.start()))
     shared, own = inputs(group, arrays, theta, 0)
-    function = jax.jit(lambda a, s, o: evaluate(group, a, predict, s, o), compiler_options=QUICK)
+    function = jax.jit(
+        lambda a, s, o: evaluate(group, a, lambda dataset, models: dataset.predict(models), s, o),
+        compiler_options=QUICK,
+    )
     return timed(function, arrays, shared, own, repeats=repeats)[1]
 
 

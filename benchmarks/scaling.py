@@ -57,8 +57,8 @@ def worker(n: int, devices: int, batch_size: int | None) -> dict[str, Any]:
     jax.config.update("jax_enable_x64", True)
     from simulated import simulate, to_gammajax
 
-    from gammajax.fit.problem import from_free, make_problem
-    from gammajax.fit.scoring import initial_state, run_scoring
+    from gammajax.fit.joint import from_free, make_problem
+    from gammajax.fit.solvers import initial_state, run_scoring
 
     datasets, models = to_gammajax(simulate(n, "own", True), True)
     assert len(jax.devices()) == devices

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import gammajax as gj
-from gammajax.datasets.program import QUICK
-from gammajax.fit.problem import exact_normal, from_free, make_problem, stat_and_normal, stat_of_free
-from gammajax.kernels.cash import cash
-from gammajax.kernels.wstat import wstat
+from gammajax.datasets.compile import QUICK
+from gammajax.fit.joint import exact_normal, from_free, make_problem, stat_and_normal, stat_of_free
+from gammajax.kernels import cash, wstat
 
 jax.config.update("jax_enable_x64", True)
 

@@ -1,11 +1,11 @@
-"""What a dataset must say about itself to be fitted, beside datasets of counts.
+"""What a dataset says about itself: the one protocol of all types, of the package and of your own.
 
-`Dataset` is the base of flux points, and of dataset types of your own. A type needs three things::
+A type needs three things::
 
     class Measured(gj.Dataset):
-        energy: Any                     # numbers that enter arithmetic: arrays; anything else is a static field
-        value: Any
-        sigma: Any
+        energy: jax.Array               # numbers that enter arithmetic: arrays; anything else is a static field
+        value: jax.Array
+        sigma: jax.Array
         tag = "Measured"
 
         @property
@@ -20,26 +20,145 @@
 
 `gj.stat_array`, `gj.stat_sum`, `gj.fit` (alone, or jointly with any other datasets), `gj.log_density` and `gj.profile`
 work then. Further methods may be overridden: see `Dataset`. `gj.register_dataset` adds reading and writing.
+
+A joint fit asks a dataset for a `Spec` and arrays, once (`Dataset.prepare`), and works on what the spec makes of the
+arrays, a `Prepared` dataset: everything that no free parameter changes has been computed by then.
 """
 
 import dataclasses
-from abc import abstractmethod
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 
+from .arrays import Array, Mask, is_concrete
 from .errors import InputError
-from .sky_model import SkyModel
-from .spectral_base import SpectralModel
+from .statistics.base import Bins, Statistic, scoring_terms
+
+Models = Sequence[eqx.Module]
+"""Models that act on one dataset."""
+
+Arrays = dict[str, Array]
+
+Size = tuple[tuple[str, int], ...]
+
+
+class Frozen(NamedTuple):
+    """Of a model in a fit: whether all of its parameters are frozen, and whether those of its shape on the sky are."""
+
+    model: bool
+    shape: bool
+
+
+class Prepared(ABC):
+    """A dataset inside a fit: its bins in one axis, and nothing left to compute that no free parameter changes.
+
+    ``mask`` (n_bins,) are the fitted bins.
+    """
+
+    mask: Bool[Array, " n_bins"]
+    extra: Float[Array, ""] | float = 0.0
+    """What is to be added to the sum of the statistic whatever the parameters are."""
+
+    @abstractmethod
+    def predict(self, models: Models) -> Bins:
+        """What the data are compared with, (n_bins,)."""
+
+    @abstractmethod
+    def deviance_bins(self, prediction: Bins) -> Bins:
+        """The statistic per bin, less a constant of the data."""
+
+    @abstractmethod
+    def offset_bins(self) -> Bins:
+        """That constant, per bin."""
+
+    @abstractmethod
+    def scoring_bins(self, prediction: Bins) -> tuple[Bins, Bins, Bins]:
+        """`deviance_bins`, its slope in the prediction, and a curvature that is not negative."""
+
+    def weighted(self, models: Models, weights: Bins) -> Float[jax.Array, ""]:
+        """Sum of ``weights`` (n_bins,), 0 outside the mask, times `predict`."""
+        return jnp.sum(masked(self.mask, lambda prediction: weights * prediction, self.predict(models)))
+
+    def spectra(self, models: Models) -> tuple[Bins, Bins]:
+        """Signal and background per energy, sums over the fitted pixels: each (n_reco,)."""
+        signal = self.predict(models)
+        return signal, jnp.zeros(signal.shape)
+
+
+class PreparedCounts(Prepared):
+    """A prepared dataset whose statistic is one of `STATISTICS`; ``data`` are the arrays that it reads."""
+
+    statistic: Statistic
+    data: Mapping[str, Array]
+
+    def deviance_bins(self, prediction: Bins) -> Bins:
+        return self.statistic.deviance_bins(self.data, prediction)
+
+    def offset_bins(self) -> Bins:
+        return self.statistic.offset_bins(self.data)
+
+    def scoring_bins(self, prediction: Bins) -> tuple[Bins, Bins, Bins]:
+        return self.statistic.scoring_bins(self.data, prediction)
+
+
+class Spec:
+    """The static side of a prepared dataset: hashable, and all that chooses its program. A frozen dataclass.
+
+    ``spec(**arrays)`` is the `Prepared` dataset. Specs that are equal but for the size are fitted as one: their
+    arrays have equal shapes, or are padded to one size (`axes`).
+    """
+
+    @abstractmethod
+    def __call__(self, **arrays: Array) -> Prepared: ...
+
+    @property
+    def axes(self) -> Mapping[str, tuple[str, ...]]:
+        """The axes of each array by name, if arrays may be padded to `size`: see `fit.joint.padding`."""
+        return {}
+
+    @property
+    def size(self) -> Size:
+        """Length of each axis that may be padded, and other numbers of which the largest of a family serves all."""
+        return ()
+
+    @property
+    def bucketed(self) -> tuple[str, ...]:
+        """The axes whose length may be rounded up to one that more datasets share."""
+        return ()
+
+    def with_size(self, size: Size) -> "Spec":
+        """The spec of datasets that are padded to another size; of size () that of the whole family."""
+        return self
+
+    def cost(self, size: Size) -> int:
+        """What a dataset of some size costs in a fit, in some unit."""
+        return 1
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether predictions are images, next to which nothing else costs."""
+        return False
+
+    @property
+    def sums_images(self) -> bool:
+        """Whether `Prepared.weighted` needs images, too."""
+        return False
+
+    @property
+    def quick_to_compile(self) -> bool | None:
+        """Whether second derivatives run so quickly that compiling them well costs more than it saves; None: no say."""
+        return None
 
 
 class Dataset(eqx.Module):
-    """Base of datasets that are not counts. A subclass has ``data_shape``, ``predict`` and ``stat_bins``.
+    """Base of all datasets. A subclass has ``data_shape``, ``predict`` and ``stat_bins``.
 
     ``mask_safe`` and ``mask_fit`` are fields of a subclass that has masks, of ``data_shape`` or None. ``gti`` is one if
     light curves shall apply. What enters arithmetic is an array field; what chooses the program is static.
@@ -47,6 +166,11 @@ class Dataset(eqx.Module):
 
     tag: ClassVar[str] = ""
     stat_type = "custom"
+    prepare_compiles: ClassVar[bool] = False
+    """Whether `prepare` runs programs of its own, which the first fit of a kind traces ahead."""
+
+    has_counts: ClassVar[bool] = False
+    """Whether the data are counts of events."""
 
     @property
     @abstractmethod
@@ -54,58 +178,70 @@ class Dataset(eqx.Module):
         """Shape of predictions, statistics and masks."""
 
     @abstractmethod
-    def predict(self, models: Sequence[Any]) -> Any:
+    def predict(self, models: Models) -> Bins:
         """What the data are compared with, of ``data_shape``: traceable by JAX. ``models`` act on this dataset."""
 
     @abstractmethod
-    def stat_bins(self, prediction: Any) -> Any:
+    def stat_bins(self, prediction: Array) -> Bins:
         """-2 ln L per bin, masks not applied; finite with finite slopes wherever a bin may be fitted."""
 
-    def deviance_bins(self, prediction: Any) -> Any:
+    def deviance_bins(self, prediction: Array) -> Bins:
         """`stat_bins` less a constant of the data."""
         return self.stat_bins(prediction)
 
-    def offset_bins(self) -> Any:
+    def offset_bins(self) -> Bins:
         """`stat_bins` minus `deviance_bins`."""
         return jnp.zeros(self.data_shape)
 
-    def scoring_bins(self, prediction: Any) -> tuple[Any, Any, Any]:
+    def scoring_bins(self, prediction: Array) -> tuple[Bins, Bins, Bins]:
         """`deviance_bins`, its slope in the prediction, and a curvature that is not negative, per bin.
 
         The curvature is that of the statistic, and where that is negative the slope squared over two. Bins must not
         depend on each other's predictions.
         """
-        slope = jax.grad(lambda p: jnp.sum(self.deviance_bins(p)))
-        prediction = jnp.asarray(prediction)
-        first, second = jax.jvp(slope, (prediction,), (jnp.ones_like(prediction),))
-        return self.deviance_bins(prediction), first, jnp.where(second > 0, second, first**2 / 2)
+        return scoring_terms(self.deviance_bins, prediction)
 
-    def check_models(self, models: Sequence[Any], what: str) -> None:
-        """Raise an `InputError` that starts with ``what`` if the dataset cannot be fitted with these models."""
-
-    def info_dict(self) -> dict[str, Any]:
-        """What `gammajax.info_dict` shows beside name, type and statistic."""
-        mask = np.ones(self.data_shape, bool) if self.mask is None else np.asarray(self.mask)
-        return {"n_bins": int(mask.size), "n_fit_bins": int(mask.sum())}
+    def npred(self, models: Models) -> Bins:
+        """All that is expected, of ``data_shape``; of a dataset without counts what its data are compared with."""
+        return jnp.asarray(self.predict(models))
 
     @property
-    def mask(self) -> Any:
+    def mask(self) -> Mask | None:
         """Bins that enter the fit statistic: mask_safe and mask_fit; None when there is neither."""
         safe, fit = getattr(self, "mask_safe", None), getattr(self, "mask_fit", None)
         if safe is None or fit is None:
             return fit if safe is None else safe
         return safe & fit
 
-    def replace(self, **changes: Any) -> Any:
+    @property
+    def sky_geom(self) -> eqx.Module | None:
+        """The pixels of a map, a `SkyGeom`; None for what has none."""
+        return None
+
+    def replace(self, **changes: Any) -> Self:
         """A copy with changed fields."""
         return dataclasses.replace(self, **changes)
 
-    def stage(self, models: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
-        """Program and arrays for a joint fit: ``program(**arrays)`` is the dataset that a fit sees.
+    # what a fit asks
 
-        The program is hashable and says all that is static; datasets of equal programs are fitted as one, so that
-        their arrays have equal shapes. ``arrays["mask_safe"]`` (n_bins,) is the mask. What the program returns has
-        ``mask``, ``predict``, ``deviance_bins``, ``offset_bins`` and ``scoring_bins`` on flat arrays (n_bins,).
+    def check_models(self, models: Models, what: str) -> None:
+        """Raise an `InputError` that starts with ``what`` if the dataset cannot be fitted with these models."""
+
+    def check_ready(self, models: Models, what: str) -> None:
+        """Raise an `InputError` that starts with ``what`` if the dataset cannot enter a fit with these models."""
+        self.check_models(models, what)
+        mask = fitted_bins(self)
+        if is_concrete(mask) and not np.any(mask):
+            raise InputError(
+                f"{what}: none of its {np.size(mask)} bins can be fitted: all are masked, or lack what the statistic "
+                f"{self.stat_type!r} needs. Widen the fit range, or leave the dataset out."
+            )
+
+    def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[Spec, Arrays]:
+        """Spec and arrays for a joint fit: ``spec(**arrays)`` is the dataset that a fit sees.
+
+        ``models`` act on it and have their present values; ``frozen`` has one entry for each. ``name`` is that of the
+        dataset, for messages. ``arrays["mask_safe"]`` (n_bins,) is the mask.
         """
         leaves, treedef = jax.tree.flatten(self)
         for leaf in leaves:
@@ -117,60 +253,115 @@ class Dataset(eqx.Module):
         arrays = {
             f"leaf_{i}": leaf if isinstance(leaf, jax.Array) else np.asarray(leaf) for i, leaf in enumerate(leaves)
         }
-        mask = np.ones(self.data_shape, bool) if self.mask is None else self.mask
         shapes = tuple((np.shape(a), str(a.dtype)) for a in arrays.values())
-        return TreeProgram(treedef, shapes), arrays | {"mask_safe": mask.reshape(-1)}
+        return TreeSpec(treedef, shapes), arrays | {"mask_safe": fitted_bins(self).reshape(-1)}
+
+    def moved(self, before: Models, after: Models) -> bool:
+        """Whether one of the models that act on the dataset has moved or grown so far that it has to be prepared again:
+        its responses are those of another place."""
+        return False
+
+    # what summaries ask
+
+    def info_dict(self) -> dict[str, Any]:
+        """What `gammajax.info_dict` shows beside name, type and statistic."""
+        mask = np.asarray(fitted_bins(self))
+        return {"n_bins": int(mask.size), "n_fit_bins": int(mask.sum())}
+
+    def summary(self, models: Models | None = None) -> dict[str, Any]:
+        """`info_dict`, and with ``models`` what depends on them."""
+        if models is None:
+            return self.info_dict()
+        return self.info_dict() | {"stat_sum": float(np.sum(stat_bins_of(self, models)))}
+
+    def spectrum(self, signal: Array, background: Array) -> "Spectrum":
+        """Data and prediction per energy; ``signal`` and ``background`` are those of `Prepared.spectra`."""
+        mask = np.asarray(fitted_bins(self))
+        bins = mask.reshape(mask.shape[0], -1).any(axis=1)
+        unknown = np.full(bins.shape, np.nan)
+        edges = getattr(self, "energy_edges", None)
+        edges = np.full(bins.size + 1, np.nan) if edges is None else np.asarray(edges)
+        return Spectrum(edges, *(unknown for _ in range(5)), bins, int(mask.sum()))
+
+    def residuals(self, models: Models, method: str) -> Array:
+        """Data minus prediction by a ``method`` that the type knows, see `gammajax.residuals`."""
+        self._has_no_counts("residuals")
+
+    def residual_methods(self) -> tuple[str, ...]:
+        """The methods that `residuals` knows."""
+        return ()
+
+    def _has_no_counts(self, what: str) -> NoReturn:
+        raise InputError(f"{what}: found {type(self).__name__}, expected one dataset of counts: datasets['name'].")
+
+
+class Spectrum(NamedTuple):
+    """Data and prediction of a dataset per reconstructed energy, of a map the sums over the fitted pixels.
+
+    ``edges`` (n + 1,) in TeV; ``mask``: energies with a fitted bin; ``n_bins``: fitted bins.
+    """
+
+    edges: Float[Array, " n_edges"]
+    counts: Float[Array, " n"]
+    signal: Float[Array, " n"]
+    background: Float[Array, " n"]
+    background_error: Float[Array, " n"]
+    measured_background: Float[Array, " n"]
+    mask: Bool[Array, " n"]
+    n_bins: int
 
 
 @dataclass(frozen=True)
-class TreeProgram:
+class TreeSpec(Spec):
     """A dataset from its leaves."""
 
-    treedef: Any
-    shapes: tuple[Any, ...]
+    treedef: jax.tree_util.PyTreeDef
+    shapes: tuple[tuple[tuple[int, ...], str], ...]
 
-    def __call__(self, mask_safe: Any, **leaves: Any) -> "FlatDataset":
+    def __call__(self, mask_safe: Array, **leaves: Array) -> "FlatDataset":
         numbers = [leaves[f"leaf_{i}"] for i in range(self.treedef.num_leaves)]
         return FlatDataset(jax.tree.unflatten(self.treedef, numbers), mask_safe)
 
 
-class FlatDataset:
+class FlatDataset(Prepared):
     """A `Dataset` of any shape as a fit sees it: with one axis of bins."""
 
-    def __init__(self, dataset: Dataset, mask: Any):
+    def __init__(self, dataset: Dataset, mask: Array):
         self.dataset, self.mask = dataset, mask
 
-    def predict(self, models: Sequence[Any]) -> jax.Array:
+    def predict(self, models: Models) -> Bins:
         prediction = jnp.asarray(self.dataset.predict(models))
         return jnp.broadcast_to(prediction, self.dataset.data_shape).reshape(-1)
 
-    def deviance_bins(self, prediction: Any) -> jax.Array:
+    def deviance_bins(self, prediction: Bins) -> Bins:
         return jnp.ravel(self.dataset.deviance_bins(self._shaped(prediction)))
 
-    def offset_bins(self) -> jax.Array:
+    def offset_bins(self) -> Bins:
         return jnp.ravel(self.dataset.offset_bins())
 
-    def scoring_bins(self, prediction: Any) -> tuple[jax.Array, ...]:
-        return tuple(jnp.ravel(term) for term in self.dataset.scoring_bins(self._shaped(prediction)))
+    def scoring_bins(self, prediction: Bins) -> tuple[Bins, Bins, Bins]:
+        first, second, third = (jnp.ravel(term) for term in self.dataset.scoring_bins(self._shaped(prediction)))
+        return first, second, third
 
-    def _shaped(self, prediction: Any) -> Any:
+    def _shaped(self, prediction: Bins) -> Bins:
         return prediction.reshape(self.dataset.data_shape)
 
 
-def dnde(models: Any, energy: Any, gti: Any = None) -> jax.Array:
-    """Differential flux of sky models at ``energy`` (TeV, any shape), summed, in TeV-1 s-1 cm-2.
+def fitted_bins(dataset: Dataset) -> Mask:
+    """The mask as an array, all True where there is none; of ``data_shape``."""
+    mask = dataset.mask
+    return np.ones(dataset.data_shape, bool) if mask is None else mask
 
-    Shapes on the sky do not matter. With good time intervals ``gti`` light curves are averaged over them, for energies
-    of shape (n,); without, fluxes are those of the spectra, which are averages over time already.
-    """
-    energy = jnp.asarray(energy)
-    total = jnp.zeros(energy.shape, jnp.result_type(energy.dtype, float))
-    for model in [models] if isinstance(models, SkyModel) else models:
-        if not isinstance(model, SkyModel):
-            continue
-        spectral = model.spectral
-        flux = spectral.evaluate(energy) if isinstance(spectral, SpectralModel) else spectral(energy)
-        if model.temporal is not None and gti is not None:
-            flux = flux * model.temporal.mean(gti, energy)
-        total = total + flux
-    return total
+
+def masked(mask: Mask | None, function: Callable[[Array], Bins], prediction: Array) -> Bins:
+    """``function(prediction)`` inside the mask, 0 with zero slope outside."""
+    if mask is None:
+        return function(prediction)
+    inside = jnp.asarray(mask)
+    # the inner where keeps NaN and infinity of masked bins out of the gradient
+    return jnp.where(inside, function(jnp.where(inside, prediction, 1.0)), 0.0)
+
+
+def stat_bins_of(dataset: Dataset, models: Models) -> Bins:
+    """Fit statistic per bin, 0 outside the mask."""
+    return masked(dataset.mask, dataset.stat_bins, dataset.predict(models))

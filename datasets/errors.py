@@ -1,8 +1,26 @@
 """The one exception that bad input ends in."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Input that gammajax cannot use.
 
     The message says what was found, what was expected, and the cure. The command line prints it without a traceback.
     """
+
+
+def listed(names: Iterable[str], limit: int = 10) -> str:
+    """Names in a sentence; long lists are cut."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return (", ".join(names[:limit]) + more) or "none"
+
+
+def closest(name: object, known: Iterable[str], what: str = "names") -> str:
+    """A sentence with the closest known names, and with the known ones where they are few."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
+    return f"{hint}Known {what}: {listed(known)}."

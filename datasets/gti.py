@@ -8,13 +8,13 @@ import numpy as np
 from astropy import units as u
 from astropy.time import Time
 
-from .convert import to_unit
 from .errors import InputError
+from .units import to_unit
 
 REFERENCE = "2000-01-01T00:00:00"
+
 TOUCH = 1e-6
 """Largest gap (s) between intervals that are one: times since references in days are no better known."""
-
 
 FIELDS = ("start", "stop", "reference")
 

@@ -1,1 +1,11 @@
-"""Fits: parameters, joint objective, optimisers, errors."""
+"""Fits of models to datasets, their results, profiles and contours."""
+
+from .covariance import curvature as curvature
+from .density import LogDensity as LogDensity
+from .density import log_density as log_density
+from .density import stat_sum as stat_sum
+from .fit import fit as fit
+from .predictions import Prediction as Prediction
+from .predictions import predictions as predictions
+from .result import FitResult as FitResult
+from .result_files import result_contents as result_contents

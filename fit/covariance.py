@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from .objective import Normal, Theta
-from .problem import Problem
-from .scoring import active_set
+from .joint.arrowhead import Normal, Theta, active_set
+from .joint.problem import Problem
 
 DEGENERATE = 1e-10
 """Eigenvalues of the exact curvature (unit diagonal) below this share of the largest are degenerate."""
 
 NULL = 1e-13
 """Likewise for the expected curvature, exactly singular where the prediction does not depend on a direction."""
+
+DENSE_LIMIT = 4000
+"""Free parameters up to which their covariance is one matrix."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..datasets.parameter import frozen_array
-from .problem import ProblemSpec, as_models, compiled_stat, make_problem
+from ..datasets.arrays import frozen_array
+from .joint.objective import ProblemSpec, compiled_stat
+from .joint.problem import as_models, make_problem
 
 
 def stat_sum(datasets: Any, models: Any) -> jax.Array:

@@ -1,15 +1,18 @@
 """What a fit returns."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..datasets.errors import InputError
-from ..datasets.models import Models, Parameters
-from .covariance import Curvature
+from ..datasets.io.paths import write_files
+from ..datasets.models.collection import Models, Parameters
+from .covariance import DENSE_LIMIT, Curvature
+from .result_files import result_contents
 
-DENSE_LIMIT = 4000
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class FitResult:
         safe = np.where(sigma > 0, sigma, 1.0)
         return np.where(np.outer(sigma, sigma) > 0, covariance / np.outer(safe, safe), 0.0)
 
-    def table(self) -> Any:
+    def table(self) -> "Table":
         """An astropy Table of all parameters: name, value, error, unit, min, max, frozen, link, prior."""
         table = self.parameters.to_table()
         table.meta.update(self.summary())
@@ -107,9 +110,7 @@ class FitResult:
         ``.yaml``: models as gammapy reads them, with the figures of the fit and the covariance beside them;
         ``.ecsv``: the parameter table; ``.fits``: parameter table and covariance as two HDUs.
         """
-        from .result_files import write_result
-
-        write_result(self, filename, overwrite=overwrite)
+        write_files(result_contents(self, filename), overwrite=overwrite)
 
     def __repr__(self) -> str:
         lines = [

@@ -2,24 +2,45 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..datasets.errors import InputError
-from ..datasets.files import as_path, write_files
-from ..datasets.models_yaml import models_to_dict
-from ..datasets.parameter import Parameter
-from ..datasets.yaml_files import dump_yaml
-from .result import DENSE_LIMIT, FitResult
+from ..datasets.io.fits import table_hdu, to_bytes
+from ..datasets.io.paths import as_path
+from ..datasets.io.yaml import dump_yaml
+from ..datasets.models.collection import Models, Parameters
+from ..datasets.models.parameter import Parameter
+from ..datasets.models.yaml.models import models_to_dict
+from .covariance import DENSE_LIMIT, Curvature
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 
-def write_result(result: FitResult, filename: Any, overwrite: bool = False) -> None:
-    """Write a fit result, completely or not at all; the ending of ``filename`` chooses the form (`result_contents`)."""
-    write_files(result_contents(result, filename), overwrite=overwrite)
+class Result(Protocol):
+    """What is written of a `FitResult`, which stands on this file."""
+
+    @property
+    def models(self) -> Models: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def free_names(self) -> tuple[str, ...]: ...
+    @property
+    def curvature(self) -> Curvature: ...
+    @property
+    def parameters(self) -> Parameters: ...
+    @property
+    def degenerate(self) -> list[str]: ...
+    @property
+    def covariance(self) -> np.ndarray: ...
+    def table(self) -> "Table": ...
+    def summary(self) -> dict[str, Any]: ...
 
 
-def result_contents(result: FitResult, filename: Any) -> dict[Path, bytes]:
+def result_contents(result: Result, filename: Any) -> dict[Path, bytes]:
     """Content by file name.
 
     ``.yaml``: the models, which `Models.read` and gammapy read, with the figures of the fit under ``metadata``. The
@@ -41,7 +62,7 @@ def result_contents(result: FitResult, filename: Any) -> dict[Path, bytes]:
     return forms[ending](result, path)
 
 
-def _yaml(result: FitResult, path: Path) -> dict[Path, bytes]:
+def _yaml(result: Result, path: Path) -> dict[Path, bytes]:
     data = models_to_dict(result.models)
     files: dict[Path, bytes] = {}
     if len(result.free_names) <= DENSE_LIMIT and not result.degenerate and len(result.parameters):
@@ -53,7 +74,7 @@ def _yaml(result: FitResult, path: Path) -> dict[Path, bytes]:
     return files
 
 
-def _covariance_text(result: FitResult) -> str:
+def _covariance_text(result: Result) -> str:
     """gammapy's table of the covariance: all parameters in order, zeros for frozen ones, linked ones repeated."""
     parameters, position = result.parameters, {name: i for i, name in enumerate(result.free_names)}
     by_link = {p.link: position[n] for n, p in parameters.items() if p.link is not None and n in position}
@@ -68,7 +89,7 @@ def _covariance_text(result: FitResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ecsv(result: FitResult, path: Path) -> dict[Path, bytes]:
+def _ecsv(result: Result, path: Path) -> dict[Path, bytes]:
     stream = io.StringIO()
     result.table().write(stream, format="ascii.ecsv")
     return {path: stream.getvalue().encode()}
@@ -88,10 +109,7 @@ CARDS = {
 }
 
 
-def _fits(result: FitResult, path: Path) -> dict[Path, bytes]:
-    # astropy.io.fits is slow to import, and only this form needs it
-    from ..datasets.fits_table import table_hdu, to_bytes
-
+def _fits(result: Result, path: Path) -> dict[Path, bytes]:
     summary = result.summary()
     cards = {key: (_card(summary[field]), comment) for field, (key, comment) in CARDS.items()}
     parameters = table_hdu("PARAMETERS", _parameter_columns(result.parameters), cards)

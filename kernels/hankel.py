@@ -6,8 +6,11 @@ from jaxtyping import Array, Float
 
 # Abramowitz & Stegun, Handbook of Mathematical Functions (1964), 9.4.1 and 9.4.3: errors below 5e-8.
 _SMALL = (1.0, -2.2499997, 1.2656208, -0.3163866, 0.0444479, -0.0039444, 0.0002100)
+
 _MODULUS = (0.79788456, -0.00000077, -0.00552740, -0.00009512, 0.00137237, -0.00072805, 0.00014476)
+
 _PHASE = (-0.78539816, -0.04166397, -0.00003954, 0.00262573, -0.00054125, -0.00029333, 0.00013558)
+
 NODES = 4
 """Gauss-Legendre nodes between neighbouring radii, where profiles are linear."""
 

@@ -32,6 +32,7 @@ ZENITHAL: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], tuple[Any, 
     "ZEA": (lambda z, s: _sqrt(2 / (1 + z)), lambda r: (1 - r / 2, _sqrt(1 - r / 4))),
     "ARC": (lambda z, s: angle_over_sine(s, z), lambda r: _cos_and_sinc(r)),
 }
+
 VISIBLE = {
     "TAN": (0.0, np.inf),
     "SIN": (0.0, 1.0),
@@ -138,6 +139,7 @@ CYLINDRICAL: dict[str, tuple[Callable[[Any], tuple[Any, Any]], Callable[[Any, An
     "SFL": (_sfl, _sfl_inverse),
     "AIT": (_ait, _ait_inverse),
 }
+
 ANALYTIC = (*ZENITHAL, *CYLINDRICAL)
 """Projections with formulas here; others are fitted by polynomials over the map."""
 

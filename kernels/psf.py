@@ -15,8 +15,10 @@ from .sphere import hypotenuse
 
 CONTAINMENT = 0.999
 """Share of the events within the radius at which kernels end."""
+
 FREQUENCIES = 512
 """Nodes in frequency between which the transforms of profiles are interpolated."""
+
 FINE = 20
 """Divisions of a bin in radius on which a containment radius is searched."""
 

@@ -22,15 +22,21 @@ from .elementary import capped_exp
 from .quadrature import legendre
 
 Offset = Float[Array, "*shape"]
+
 Number = Float[Array, ""]
 
 RAD = math.pi / 180
+
 SMALLEST = 1e-9
 """Sizes below this (deg, 4 micro-arcsec) count as this: a profile of no width has no value."""
+
 EDGE = 2.326174307353347
 """A disk falls from 99 % to 1 % over 2 x edge_width of its radius; this is where erf(EDGE / sqrt 2) = 0.98."""
+
 ANOMALIES = 8
+
 _COS2 = np.cos((np.arange(ANOMALIES) + 0.5) * np.pi / (2 * ANOMALIES)) ** 2
+
 _TERMS = 18
 
 

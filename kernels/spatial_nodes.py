@@ -29,9 +29,11 @@ from .spatial import (
 Nodes = tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]
 
 LEAST_RADIAL, LEAST_ANGULAR = 8, 16
+
 FALLOFF_POWERS = (0.003, 4.6, 14.0)
 """Values of u^(1 / eta) that part the radial rule of a generalised Gaussian: the brightness has fallen to 1 % at the
 second and to 1e-6 at the third, where the rule ends (1e-5 of the flux is beyond for eta = 1, less for others)."""
+
 EDGE_REACH = 4.0
 
 

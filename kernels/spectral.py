@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from .elementary import capped_exp, expm1_ratio, expm1_remainder, odd_power
 
 Energy = Float[Array, "*shape"]
+
 Number = Float[Array, ""]
 
 LN_MEV_PER_TEV = 13.815510557964274

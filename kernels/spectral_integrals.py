@@ -9,6 +9,7 @@ from .quadrature import legendre
 from .spectral import Number
 
 Edges = Float[Array, " n_edges"]
+
 Bins = Float[Array, " n_bins"]
 
 

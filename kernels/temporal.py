@@ -19,6 +19,7 @@ from .spatial import sine_ratio
 from .time_scales import SECONDS_PER_DAY
 
 Times = Float[Array, " n"]
+
 Number = Float[Array, ""]
 
 

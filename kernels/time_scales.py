@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 SECONDS_PER_DAY = 86400.0
+
 TT_MINUS_TAI = 32.184
 """Seconds, by definition."""
 
@@ -19,6 +20,7 @@ _TDB = (
     (5e-6, 52.9691, 0.4444),
     (2e-6, 21.3299, 5.5431),
 )
+
 _TDB_SECULAR = (1e-5, 628.3076, 4.2490)
 
 

@@ -125,7 +125,7 @@ def background_runs_factory(spectrum_factory):
 @pytest.fixture
 def command_line(monkeypatch):
     """The command line changes settings of its process, and here that is the process of the tests."""
-    from gammajax import session
+    from gammajax.cli import session
 
     before = jax.config.jax_enable_x64
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gammajax as gj
-from gammajax.demo import TRUTH, crab, pulls, simulate_night
+from gammajax.cli.demo import TRUTH, crab, pulls, simulate_night
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

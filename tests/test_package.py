@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import gammajax as gj
-from gammajax.datasets.models_yaml import MODELS
-from gammajax.datasets.spatial_registry import SPATIAL_MODELS
-from gammajax.datasets.spectral_registry import SPECTRAL_MODELS
-from gammajax.datasets.temporal_registry import TEMPORAL_MODELS
+from gammajax.datasets.models.spatial import SPATIAL_MODELS
+from gammajax.datasets.models.spectral import SPECTRAL_MODELS
+from gammajax.datasets.models.temporal import TEMPORAL_MODELS
+from gammajax.datasets.models.yaml import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"kernels": 0, "datasets": 1, "fit": 2, "src/gammajax": 3}

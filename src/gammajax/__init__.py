@@ -6,41 +6,68 @@ Importing gammajax changes no global JAX setting. Fits need float64: say ``jax.c
 from importlib.metadata import version
 from typing import Any
 
-from gammajax.datasets.container import Datasets
-from gammajax.datasets.counts_statistic import (
+from gammajax.datasets import (
+    GTI,
+    Dataset,
+    InputError,
+    Meta,
+)
+from gammajax.datasets.collection import (
+    Datasets,
+    info_dict,
+    info_table,
+    register_dataset,
+    stack,
+)
+from gammajax.datasets.counts import (
     CashCountsStatistic,
     WStatCountsStatistic,
+    asimov,
     counts_statistic,
+    fake,
+    npred,
+    npred_background,
+    npred_signal,
+    residuals,
     sigma_to_ts,
+    stat_array,
     ts_to_sigma,
 )
-from gammajax.datasets.dataset import Dataset, dnde
-from gammajax.datasets.dataset_registry import register_dataset
-from gammajax.datasets.ebl import EBLAbsorptionNormSpectralModel
-from gammajax.datasets.edisp import EDispKernel
-from gammajax.datasets.edisp_map import EDispKernelMap, EDispMap
-from gammajax.datasets.errors import InputError
-from gammajax.datasets.events import EventList, bin_events, sample_events
-from gammajax.datasets.flux_points import FluxPoints
-from gammajax.datasets.flux_points_dataset import FluxPointsDataset
-from gammajax.datasets.gti import GTI
-from gammajax.datasets.info import info_dict, info_table
-from gammajax.datasets.map import MapDataset, MapDatasetOnOff
-from gammajax.datasets.map_axis import MapAxis
-from gammajax.datasets.meta import Meta
-from gammajax.datasets.models import Models, Parameters
-from gammajax.datasets.npred import npred, npred_background, npred_signal, stat_array
-from gammajax.datasets.parameter import Parameter
-from gammajax.datasets.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, UniformPrior
-from gammajax.datasets.psf import PSFKernel, PSFMap, RecoPSFMap
-from gammajax.datasets.region_geom import RegionGeom
-from gammajax.datasets.region_map import RegionMapDataset
-from gammajax.datasets.residuals import residuals
-from gammajax.datasets.simulate import asimov, fake
-from gammajax.datasets.sky_geometry import SkyGeom
-from gammajax.datasets.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
-from gammajax.datasets.spatial_base import SpatialModel
-from gammajax.datasets.spatial_models import (
+from gammajax.datasets.events import (
+    EventList,
+    bin_events,
+    sample_events,
+)
+from gammajax.datasets.flux_points import (
+    FluxPoints,
+    FluxPointsDataset,
+)
+from gammajax.datasets.irf import (
+    EDispKernel,
+    EDispKernelMap,
+    EDispMap,
+    PSFKernel,
+    PSFMap,
+    RecoPSFMap,
+)
+from gammajax.datasets.map import (
+    MapDataset,
+    MapDatasetOnOff,
+)
+from gammajax.datasets.models import (
+    FoVBackgroundModel,
+    GaussianPrior,
+    GeneralizedGaussianPrior,
+    LogUniformPrior,
+    Models,
+    Parameter,
+    Parameters,
+    SkyModel,
+    TemplateNPredModel,
+    UniformPrior,
+    dnde,
+)
+from gammajax.datasets.models.spatial import (
     ConstantFluxSpatialModel,
     ConstantSpatialModel,
     DiskSpatialModel,
@@ -49,13 +76,14 @@ from gammajax.datasets.spatial_models import (
     PointSpatialModel,
     Shell2SpatialModel,
     ShellSpatialModel,
+    SpatialModel,
+    TemplateSpatialModel,
 )
-from gammajax.datasets.spatial_template import TemplateSpatialModel
-from gammajax.datasets.spectral_base import SpectralModel
-from gammajax.datasets.spectral_models import (
+from gammajax.datasets.models.spectral import (
     BrokenPowerLawSpectralModel,
     CompoundSpectralModel,
     ConstantSpectralModel,
+    EBLAbsorptionNormSpectralModel,
     ExpCutoffPowerLaw3FGLSpectralModel,
     ExpCutoffPowerLawNormSpectralModel,
     ExpCutoffPowerLawSpectralModel,
@@ -69,29 +97,54 @@ from gammajax.datasets.spectral_models import (
     PowerLawSpectralModel,
     ScaleSpectralModel,
     SmoothBrokenPowerLawSpectralModel,
+    SpectralModel,
     SuperExpCutoffPowerLaw3FGLSpectralModel,
     SuperExpCutoffPowerLaw4FGLDR3SpectralModel,
     SuperExpCutoffPowerLaw4FGLSpectralModel,
+    TemplateNDSpectralModel,
+    TemplateSpectralModel,
 )
-from gammajax.datasets.spectral_template import TemplateNDSpectralModel, TemplateSpectralModel
-from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
-from gammajax.datasets.stack import stack
-from gammajax.datasets.temporal_base import TemporalModel
-from gammajax.datasets.temporal_models import (
+from gammajax.datasets.models.temporal import (
     ConstantTemporalModel,
     ExpDecayTemporalModel,
     GaussianTemporalModel,
     GeneralizedGaussianTemporalModel,
+    LightCurveTemplateTemporalModel,
     LinearTemporalModel,
     PowerLawTemporalModel,
     SineTemporalModel,
+    TemplatePhaseCurveTemporalModel,
+    TemporalModel,
 )
-from gammajax.datasets.temporal_tables import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
-from gammajax.fit.contour import Contour, contour
-from gammajax.fit.density import LogDensity, log_density, stat_sum
-from gammajax.fit.profile import Interval, Profile, UpperLimit, confidence_interval, profile, upper_limit
-from gammajax.fit.result import FitResult
-from gammajax.fit.run import fit
+from gammajax.datasets.region import (
+    RegionGeom,
+    RegionMapDataset,
+)
+from gammajax.datasets.sky import (
+    MapAxis,
+    SkyGeom,
+)
+from gammajax.datasets.spectrum import (
+    SpectrumDataset,
+    SpectrumDatasetOnOff,
+)
+from gammajax.fit import (
+    FitResult,
+    LogDensity,
+    fit,
+    log_density,
+    stat_sum,
+)
+from gammajax.fit.scans import (
+    Contour,
+    Interval,
+    Profile,
+    UpperLimit,
+    confidence_interval,
+    contour,
+    profile,
+    upper_limit,
+)
 
 __version__ = version("gammajax")
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from gammajax.cli import main
+from gammajax.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

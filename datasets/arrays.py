@@ -1,0 +1,77 @@
+"""Arrays as fields of modules: read-only, concrete or traced, stacked; how fields are read and set past a constructor.
+
+This is the only file that reaches past constructors. Fits of ten thousand runs build and read as many modules, and what
+equinox does on each attribute and in each constructor would be most of their time.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+Array = jax.Array | np.ndarray
+"""Numbers as the package keeps them: NumPy on the host, JAX on a device or inside a transformation."""
+
+Mask = Bool[Array, "..."]
+Numbers = Float[Array, "..."]
+
+Module = TypeVar("Module", bound=eqx.Module)
+
+
+def stack_rows(rows: list[Any]) -> Any:
+    """One array of equal ones. On CPUs NumPy does it, without compiling anything."""
+    if len(rows) == 1 and isinstance(rows[0], np.ndarray):
+        return rows[0][None]
+    if any(isinstance(v, jax.core.Tracer) for v in rows):
+        return jnp.stack(rows)
+    if any(isinstance(v, jax.Array) for v in rows) and jax.default_backend() != "cpu":
+        return jnp.stack(rows)
+    return np.stack([np.asarray(v) for v in rows])
+
+
+def ratio(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Quotient, 0 where the denominator is: an off acceptance of 0 stands for alpha = 0."""
+    return np.where(lower > 0, upper / np.where(lower > 0, lower, 1.0), 0.0)
+
+
+def frozen_array(value: Any, dtype: Any = float) -> Any:
+    """A read-only numpy copy; JAX arrays and tracers pass unchanged, and so do arrays that are read-only already.
+
+    Keeping those lets runs that share a response share its memory, which joint fits recognise.
+    """
+    if value is None or isinstance(value, jax.Array):
+        return value
+    if isinstance(value, np.ndarray) and not value.flags.writeable and value.base is None and value.dtype == dtype:
+        return value
+    array = np.array(value, dtype=dtype)
+    array.flags.writeable = False
+    return array
+
+
+def is_concrete(value: object) -> bool:
+    """Whether a value is a number and not a symbol inside a JAX transformation."""
+    return not isinstance(value, jax.core.Tracer)
+
+
+def fields_of(module: eqx.Module) -> dict[str, Any]:
+    """The fields of a module as they are kept; what fits of thousands of models read.
+
+    Attributes of modules, and `vars` of them, go through a look-up in Python.
+    """
+    fields: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return fields
+
+
+def module_with(cls: type[Module], fields: Mapping[str, Any]) -> Module:
+    """A module of a class with these fields, past its constructor: nothing is converted and nothing checked.
+
+    For fields that come from a module of the class, so that they have been checked already.
+    """
+    module = object.__new__(cls)
+    for name, value in fields.items():
+        object.__setattr__(module, name, value)
+    return module

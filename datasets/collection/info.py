@@ -1,0 +1,137 @@
+"""Summaries of datasets: what a table of runs shows."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units as u
+
+from ..counts.base import CountsBase
+from ..counts.npred import SomeModels, acting
+from ..counts.stack import stack_named
+from ..dataset import Dataset, fitted_bins
+from ..errors import InputError
+from ..gti import GTI
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+Named = Sequence[tuple[str, Dataset]]
+
+COLUMN_FORMATS = {
+    "background": ".2f",
+    "excess": ".2f",
+    "sqrt_ts": ".2f",
+    "npred": ".2f",
+    "npred_background": ".2f",
+    "npred_signal": ".2f",
+    "stat_sum": ".2f",
+    "alpha": ".4f",
+    "acceptance_off": ".2f",
+    "livetime": ".1f",
+    "ontime": ".1f",
+    "exposure_min": ".3e",
+    "exposure_max": ".3e",
+    "counts_rate": ".4f",
+    "background_rate": ".4f",
+    "excess_rate": ".4f",
+    "energy_min": ".3f",
+    "energy_max": ".3f",
+}
+
+
+def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | None = None) -> dict[str, Any]:
+    """Sums over the safe bins of a dataset; numbers with a unit are Quantities, unknown ones NaN.
+
+    ``sqrt_ts`` is the significance of the summed counts (Li & Ma 1983, equation 17, for on/off spectra), with the sign
+    of the excess. ``alpha`` is the mean of the acceptance ratio weighted with the off counts (without off counts the
+    ratio of the summed acceptances), and ``acceptance_off`` = acceptance / alpha. ``n_fit_bins``, ``energy_min`` and
+    ``energy_max`` are those of the bins that enter the fit statistic, all bins if there is no mask.
+
+    With ``models`` there are also the sums ``npred``, ``npred_background`` and ``npred_signal`` (NaN without sky
+    models) over the safe bins, and ``stat_sum`` over the fitted ones, without priors; ``excess`` and ``sqrt_ts`` are
+    then those over the background times the norms of its model. ``background`` is always that of the dataset.
+    """
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"info_dict: found {type(dataset).__name__}, expected one dataset: datasets['name'].")
+    start = {} if name is None else {"name": name}
+    chosen = None if models is None else acting(models, name)
+    return start | {"type": dataset.tag, "stat_type": dataset.stat_type} | dataset.summary(chosen)
+
+
+def table_of_infos(named: Named, models: SomeModels | None = None, *, cumulative: bool = False) -> "Table":
+    """`info_dict` of every dataset, as rows of an `astropy.table.Table`. Fields that a type does not have are NaN.
+
+    ``cumulative``: a row is that of the sum (see `stack`) of the datasets up to it, which must be of one type and on
+    the same energies and pixels; what depends on models is not there then.
+    """
+    from astropy.table import Table
+
+    if cumulative and models is not None:
+        raise InputError("info_table: a cumulative table knows no models. Leave them out.")
+    rows = _sums(named) if cumulative else [info_dict(dataset, name, models) for name, dataset in named]
+    # the widest row gives the order of the columns
+    fields = list(dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row))
+    table = Table()
+    for field in fields:
+        values = [row.get(field, math.nan) for row in rows]
+        unit = next((v.unit for v in values if isinstance(v, u.Quantity)), None)
+        table[field] = (
+            values if unit is None else [v.to_value(unit) if isinstance(v, u.Quantity) else v for v in values]
+        )
+        table[field].unit = unit
+        if field in COLUMN_FORMATS:
+            table[field].info.format = COLUMN_FORMATS[field]
+    return table
+
+
+def _sums(named: Named) -> list[dict[str, Any]]:
+    """Rows of the sums of the first one, two, ... datasets."""
+    rows, total = [], None
+    for name, dataset in named:
+        if isinstance(dataset, CountsBase):
+            # not in the table, and most of the work
+            dataset = dataset.replace(edisp=None, **({} if dataset.psf is None else {"psf": None}))
+        total = stack_named([(name, dataset)] if total is None else [("sum", total), (name, dataset)])
+        rows.append(info_dict(total, name))
+    return rows
+
+
+def energy_ranges(named: Named) -> tuple[u.Quantity, u.Quantity]:
+    """Lowest and highest energy of every dataset, masks not applied: two Quantities (n,) in TeV."""
+    low, high = [], []
+    for name, dataset in named:
+        bottom, top = _bins(name, dataset)
+        low.append(np.min(bottom))
+        high.append(np.max(top))
+    return u.Quantity(low, "TeV"), u.Quantity(high, "TeV")
+
+
+def energy_range(named: Named) -> tuple[u.Quantity, u.Quantity]:
+    """Lowest and highest energy that enters the fit statistic of any dataset; NaN where nothing does."""
+    low: list[float] = []
+    high: list[float] = []
+    for name, dataset in named:
+        bottom, top = _bins(name, dataset)
+        inside = np.asarray(fitted_bins(dataset)).reshape(len(bottom), -1).any(axis=1)
+        low.extend(bottom[inside])
+        high.extend(top[inside])
+    return u.Quantity(min(low, default=np.nan), "TeV"), u.Quantity(max(high, default=np.nan), "TeV")
+
+
+def union_of_times(datasets: Iterable[Dataset]) -> GTI | None:
+    """Union of the good time intervals of the datasets that have some; None where none has any."""
+    known = [gti for gti in (getattr(dataset, "gti", None) for dataset in datasets) if gti is not None]
+    known = [gti for gti in known if np.size(gti.start)]
+    return GTI.union(known) if known else None
+
+
+def _bins(name: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends of the energy bins, in TeV."""
+    edges = getattr(dataset, "energy_edges", None)
+    if edges is None:
+        raise InputError(f"Dataset {name!r}: {type(dataset).__name__} has no energy_edges.")
+    edges = np.asarray(edges)
+    top = getattr(getattr(dataset, "data", None), "energy_max", None)
+    return edges[:-1], edges[1:] if top is None else np.asarray(top)

@@ -1,0 +1,388 @@
+"""Fields of all datasets of counts, and what each type of them has to say about its place and its background."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...kernels.edisp import diagonal_response
+from ...kernels.quadrature import log_centers, nodes_for
+from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
+from ..dataset import Dataset, Models
+from ..errors import InputError
+from ..gti import GTI
+from ..irf.edisp import EDisp, EDispMap
+from ..irf.psf import PSFKernel, PSFMap
+from ..irf.stack import Part
+from ..meta import Meta
+from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..sky.geom import SkyGeom
+from ..statistics.base import Bins, Statistic
+from ..statistics.registry import STATISTICS
+from ..units import EDGE_TOLERANCE, as_bins, edges_tev, number_in, to_unit
+
+Counts = Float[Array, "n_reco *pixels"]
+CountsMask = Bool[Array, "n_reco *pixels"]
+
+Sum = Callable[[np.ndarray], np.ndarray]
+
+AnyCounts = TypeVar("AnyCounts", bound="CountsBase")
+
+
+class Expected(NamedTuple):
+    """What counts are drawn around: by field, and the sum that is to be finite and not negative."""
+
+    counts: Bins
+    counts_off: Bins | None = None
+
+
+class CountsSums(NamedTuple):
+    """What a summary says of a background: the excess and its significance, and columns before and after these."""
+
+    before: dict[str, float]
+    excess: float
+    sqrt_ts: float
+    after: dict[str, float]
+
+
+class CountsBase(Dataset):
+    """What datasets of counts have, of one region or of an image of the sky, with known or measured background.
+
+    Energies are edges in TeV; ``exposure`` is in cm2 s per true-energy bin; counts and masks have one entry per
+    reconstructed bin (and pixel). ``edisp=None`` means a perfect detector.
+    """
+
+    energy_edges: Float[Array, " n_reco+1"]
+    energy_true_edges: Float[Array, " n_true+1"] = None  # type: ignore[assignment]  # set in __post_init__
+    counts: Counts | None = None
+    exposure: Float[Array, "n_true *pixels"] | None = eqx.field(default=None, kw_only=True)
+    edisp: EDisp | None = eqx.field(default=None, kw_only=True)
+    mask_safe: CountsMask | None = eqx.field(default=None, kw_only=True)
+    mask_fit: CountsMask | None = eqx.field(default=None, kw_only=True)
+    livetime: Float[Array, ""] | float | None = eqx.field(default=None, kw_only=True)
+    gti: GTI | None = eqx.field(default=None, kw_only=True)
+    meta: Meta = eqx.field(default=None, kw_only=True)  # type: ignore[assignment]  # set in __post_init__
+    nodes: int = eqx.field(default=None, static=True, kw_only=True)  # type: ignore[assignment]
+
+    has_counts = True
+
+    background_fields: ClassVar[tuple[str, ...]]
+    """The fields that say what the background is."""
+
+    background: eqx.AbstractVar[Counts | None]
+    """Background in the bins of the counts: what is known of it, or was measured."""
+
+    def __post_init__(self) -> None:
+        self.energy_edges = edges_tev(self.energy_edges, "energy_edges")
+        if self.energy_true_edges is None:
+            self.energy_true_edges = self.energy_edges
+        else:
+            self.energy_true_edges = edges_tev(self.energy_true_edges, "energy_true_edges")
+        self.counts = as_bins(self.counts)
+        self.exposure = None if self.exposure is None else to_unit(self.exposure, "cm2 s", "exposure")
+        self.mask_safe, self.mask_fit = self.as_mask(self.mask_safe), self.as_mask(self.mask_fit)
+        self.livetime = to_unit(np.nan if self.livetime is None else self.livetime, "s", "livetime")
+        self.meta = Meta() if self.meta is None else self.meta
+        self.nodes = quadrature_nodes(self.nodes, self.energy_true_edges)
+
+    # axes
+
+    @property
+    def n_reco(self) -> int:
+        """Number of reconstructed energy bins."""
+        return self.energy_edges.shape[0] - 1
+
+    @property
+    def n_true(self) -> int:
+        """Number of true energy bins."""
+        return self.energy_true_edges.shape[0] - 1
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Shape of counts and masks."""
+        return (self.n_reco, *self.pixels)
+
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """Shape of an image: (ny, nx), or () for what has none."""
+        return ()
+
+    @property
+    def energy_centers(self) -> np.ndarray:
+        """Logarithmic centres of the reconstructed bins, in TeV."""
+        return np.sqrt(np.asarray(self.energy_edges)[:-1] * np.asarray(self.energy_edges)[1:])
+
+    def energy_mask(self, energy_min: Any = None, energy_max: Any = None) -> np.ndarray:
+        """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts."""
+        low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
+        high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
+        edges = np.asarray(self.energy_edges)
+        inside = (edges[:-1] >= low * (1 - EDGE_TOLERANCE)) & (edges[1:] <= high * (1 + EDGE_TOLERANCE))
+        return np.broadcast_to(inside.reshape(-1, *(1 for _ in self.pixels)), self.data_shape)
+
+    def as_mask(self, mask: Any) -> Mask | None:
+        """A mask of the whole dataset from one that is given."""
+        return as_mask(mask)
+
+    def per_energy(self, values: Array) -> Array:
+        """Values (n_reco,) in a shape that broadcasts to the counts."""
+        return values.reshape(-1, *(1 for _ in self.pixels))
+
+    def diagonal_matrix(self) -> Float[jax.Array, "n_true n_reco"]:
+        """Response of a perfect detector on these axes."""
+        return diagonal_response(jnp.asarray(self.energy_true_edges), jnp.asarray(self.energy_edges))
+
+    def safe_bins(self) -> np.ndarray:
+        """``mask_safe`` as an array, all True where there is none."""
+        return np.ones(self.data_shape, bool) if self.mask_safe is None else np.asarray(self.mask_safe)
+
+    # what a type says of its place: a spectrum, a map, a region
+
+    psf: eqx.AbstractVar[PSFMap | PSFKernel | None]
+
+    @abstractmethod
+    def source_counts(self, sources: Sequence[SkyModel]) -> Bins:
+        """Counts of sky models, of the shape of the counts."""
+
+    def check_source(self, model: SkyModel, what: str) -> None:
+        """Raise an `InputError` that starts with ``what`` for a source that cannot be predicted here."""
+
+    def norm_on_sky(self, model: FoVBackgroundModel) -> Array:
+        """The spatial norm of a background model at the pixel centres: (ny, nx), or (n_reco, ny, nx)."""
+        raise InputError(f"Model {model.name!r} has a spatial norm, and the dataset is a spectrum. Remove it.")
+
+    @property
+    def sky_geom(self) -> SkyGeom | None:
+        """The pixels of a map; None for what has none."""
+        return None
+
+    @abstractmethod
+    def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> dict[str, Any]:
+        """The responses of the sum of ``parts`` (the first of which is this dataset) as fields.
+
+        ``union``: safe bins of the sum; ``geom``: its image, if it has one.
+        """
+
+    def require_stackable(self, own_name: str, name: str, other: "CountsBase") -> None:
+        """Raise an `InputError` if another dataset of the type cannot be added to this one."""
+
+    def response_mask(self, response: Any, mask: np.ndarray) -> np.ndarray:
+        """Where a mask of the bins (n, *pixels) uses the pixels of a response, (n, ny', nx')."""
+        return mask[:, None, None]
+
+    def seen_dataset(self, model: SkyModel) -> "CountsBase":
+        """The dataset by which the events of a source are drawn one by one."""
+        return self
+
+    def pixel_index(self, vectors: np.ndarray | None) -> tuple[np.ndarray | int, np.ndarray | bool]:
+        """Flat index of the pixels in which directions (n, 3) lie, and whether they lie in any."""
+        return 0, True
+
+    # what a type says of its background: known or measured
+
+    @property
+    def statistic(self) -> Statistic:
+        """The fit statistic, by its ``stat_type``."""
+        return STATISTICS[self.stat_type]
+
+    @property
+    def statistic_data(self) -> Mapping[str, Array]:
+        """The arrays that the statistic reads."""
+        return {name: getattr(self, name) for name in self.statistic.names}
+
+    def stat_bins(self, prediction: Array) -> Bins:
+        """The fit statistic per bin, masks not applied."""
+        return self.statistic.stat_bins(self.statistic_data, prediction)
+
+    def deviance_bins(self, prediction: Array) -> Bins:
+        """`stat_bins` less a constant of the data, chosen so that the value is 0 for a perfect model."""
+        return self.statistic.deviance_bins(self.statistic_data, prediction)
+
+    def offset_bins(self) -> Bins:
+        """`stat_bins` minus `deviance_bins`."""
+        return self.statistic.offset_bins(self.statistic_data)
+
+    def scoring_bins(self, prediction: Array) -> tuple[Bins, Bins, Bins]:
+        """`deviance_bins`, its slope in the prediction and its expected curvature, per bin."""
+        return self.statistic.scoring_bins(self.statistic_data, prediction)
+
+    @abstractmethod
+    def missing_data(self) -> str | None:
+        """What is missing of what is compared with predictions ("counts", "off counts"); None if all is there."""
+
+    @abstractmethod
+    def npred_background(self, models: Models) -> Bins:
+        """Background expected in the bins of the counts, of their shape."""
+
+    @abstractmethod
+    def background_of(self, signal: Bins, models: Models) -> Bins:
+        """`npred_background` for a signal that is known already."""
+
+    @abstractmethod
+    def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
+        """Raise an `InputError` where the background, or a model of it, cannot be fitted."""
+
+    @abstractmethod
+    def expected(self, models: Models, npred_background: Any, what: str) -> Expected:
+        """Expectations of all counts."""
+
+    @abstractmethod
+    def expected_background(self, models: Models, given: Any, what: str) -> Bins | None:
+        """Background expected in the bins of the counts; None where there is none. ``given``: for measured ones."""
+
+    @abstractmethod
+    def draw(self, key: jax.Array, expected: Expected, poisson: Callable[[jax.Array, Bins], Bins]) -> dict[str, Bins]:
+        """Fields of drawn counts."""
+
+    @abstractmethod
+    def background_sums(
+        self, fields: Mapping[str, np.ndarray], safe: np.ndarray, total: Sum, average: Sum | None
+    ) -> dict[str, np.ndarray]:
+        """Fields of the background of merged bins; see `sums.bin_sums`."""
+
+    @abstractmethod
+    def stacked_background(
+        self, parts: Sequence[Part], total: Callable[[str], np.ndarray | None], shape: tuple[int, ...]
+    ) -> dict[str, np.ndarray | None]:
+        """Fields of the background of the sum of ``parts``; ``total(field)`` is the sum of a field over them."""
+
+    @abstractmethod
+    def rise(self, counts: Bins, expected: Bins, signal: Bins) -> Bins:
+        """Rise of the statistic per bin from a perfect prediction to this one."""
+
+    @abstractmethod
+    def background_error(self) -> tuple[Array | None, Array]:
+        """What the data say of the background without models, per bin, and its variance; None: what is expected."""
+
+    @property
+    @abstractmethod
+    def has_background(self) -> bool:
+        """Whether `npred_background` says anything."""
+
+    @abstractmethod
+    def info_sums(
+        self, counts: float, background: float, predicted: Mapping[str, float], safe: np.ndarray
+    ) -> CountsSums:
+        """What a summary says besides the sums over the safe bins; ``predicted`` are those of predictions."""
+
+    # predictions
+
+    def signal(self, models: Models) -> Bins:
+        """Counts of the sky models and templates among ``models``."""
+        total = self.source_counts([m for m in models if isinstance(m, SkyModel)])
+        for model in models:
+            if isinstance(model, TemplateNPredModel):
+                total = total + template_counts(model, self.energy_edges, self.data_shape)
+        return total
+
+    def npred(self, models: Models) -> Bins:
+        """Signal plus background; without data the background of on/off counts is not known, and left out."""
+        signal = self.signal(models)
+        return signal + self.background_of(signal, models)
+
+    # constructors
+
+    def __check_init__(self) -> None:
+        name = type(self).__name__
+        kinds: tuple[tuple[str, type], ...] = (("gti", GTI), ("meta", Meta))
+        for field, kind in kinds:
+            value = getattr(self, field, None)
+            if value is not None and not isinstance(value, kind):
+                raise InputError(f"{name}: {field} must be a {kind.__name__}, found {type(value).__name__}.")
+        known = STATISTICS.get(self.stat_type)
+        if known is None or not set(known.names) <= {"counts", *self.background_fields}:
+            fitting = [k for k, s in STATISTICS.items() if set(s.names) <= {"counts", *self.background_fields}]
+            raise InputError(f"{name}: stat_type is {self.stat_type!r}, expected one of {', '.join(fitting)}.")
+        pixels = self.pixels
+        reco, true = (self.n_reco, *pixels), (self.n_true, *pixels)
+        axes = {1: "one per {} bin", 3: "{} bins, y, x"}[len(reco)]
+        fields = ("counts", *self.background_fields, "mask_safe", "mask_fit", "exposure")
+        for field in fields:
+            value = getattr(self, field)
+            if value is None or not is_concrete(value):
+                continue
+            shape, axis = (true, "true-energy") if field == "exposure" else (reco, "energy")
+            if np.shape(value) != shape:
+                raise InputError(f"{name}: {field} has shape {np.shape(value)}, expected {shape}, {axes.format(axis)}.")
+            array = np.asarray(value)
+            if array.dtype == bool:
+                continue
+            bad = ~np.isfinite(array) | (array < 0)
+            if bad.any():
+                place = tuple(int(i) for i in np.argwhere(bad)[0])
+                where = f"bin {place[0]}" if len(place) == 1 else f"bin (energy, y, x) = {place}"
+                raise InputError(
+                    f"{name}: {field} must be finite and not negative, found {array[place]} in {where} "
+                    f"({int(bad.sum())} bad of {array.size}). Repair the input, or set the bins to 0 and exclude them "
+                    "with mask_safe."
+                )
+
+    def check_matrix(self, found: tuple[int, ...] | None) -> None:
+        """Raise an `InputError` unless an energy dispersion of the shape ``found`` is one of these axes."""
+        if found is not None and found != (self.n_true, self.n_reco):
+            raise InputError(
+                f"{type(self).__name__}: edisp has shape {found}, expected ({self.n_true}, {self.n_reco}): true-energy "
+                "bins of the exposure by energy bins of the counts."
+            )
+
+    def check_true_energies(self, edisp: EDispMap) -> None:
+        """Raise an `InputError` unless migration tables are on the true energies of the exposure."""
+        if not (is_concrete(edisp.energy_true_edges) and is_concrete(self.energy_true_edges)):
+            return
+        own, other = np.asarray(self.energy_true_edges), np.asarray(edisp.energy_true_edges)
+        if own.shape != other.shape or not np.allclose(own, other, rtol=1e-5):
+            raise InputError(
+                f"{type(self).__name__}: the true energies of edisp ({other[0]:.4g} to {other[-1]:.4g} TeV) are not "
+                f"those of the exposure ({own[0]:.4g} to {own[-1]:.4g} TeV). Make both on one axis."
+            )
+
+
+def template_counts(model: TemplateNPredModel, energy_edges: Float[Array, " n_reco+1"], shape: tuple[int, ...]) -> Bins:
+    """Counts of a template times its norm at the centres of the energy bins; ``shape`` is that of the dataset."""
+    if jnp.shape(model.counts) != shape:
+        raise InputError(
+            f"Model {model.name!r}: its counts have shape {jnp.shape(model.counts)}, expected {shape} as "
+            "the dataset has. Make the template on the same axes and pixels."
+        )
+    norm = model.evaluate(log_centers(energy_edges))
+    return jnp.asarray(model.counts) * norm.reshape(-1, *(1 for _ in shape[1:]))
+
+
+def fitted_of(dataset: CountsBase) -> Mask:
+    """`fitted_bins` from the fields, for thousands of datasets."""
+    fields = fields_of(dataset)
+    safe, fit = fields["mask_safe"], fields["mask_fit"]
+    if safe is None and fit is None:
+        return np.ones(dataset.data_shape, bool)
+    if safe is None or fit is None:
+        return fit if safe is None else safe
+    return safe & fit
+
+
+def as_mask(value: Any) -> Mask | None:
+    """A read-only mask; JAX arrays pass unchanged."""
+    return value if value is None or isinstance(value, jax.Array) else frozen_array(value, bool)
+
+
+def per_bin(value: Any, shape: tuple[int, ...]) -> Any:
+    """`as_bins`, one number standing for all bins."""
+    value = as_bins(value)
+    if value is not None and not isinstance(value, jax.Array) and value.ndim == 0:
+        return frozen_array(np.full(shape, float(value)))
+    return value
+
+
+def quadrature_nodes(given: int | None, energy_true_edges: Array) -> int:
+    """The number of nodes that is given, or one that the widest bin needs."""
+    if given is not None:
+        if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
+            raise InputError(f"nodes must be a positive integer, found {given!r}.")
+        return int(given)
+    if not is_concrete(energy_true_edges):
+        raise InputError("nodes must be given when energy_true_edges is traced.")
+    return nodes_for(np.asarray(energy_true_edges))

@@ -1,0 +1,184 @@
+"""What can be done with any dataset of counts: masks, sums, slices, simulation, summaries."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ..arrays import Array, Mask, fields_of, is_concrete
+from ..dataset import Models, Spectrum
+from ..errors import InputError
+from ..models.sky_model import FoVBackgroundModel, SkyModel
+from .base import CountsBase, fitted_of
+from .reshape_energy import axes_to_slice, downsample_energy, image, resample, slice_energy, slice_energy_range
+from .reshape_mask import masked
+from .residuals import METHODS, count_residuals
+from .significance import CashCountsStatistic, WStatCountsStatistic
+from .stack import stack_onto
+from .summary import counts_summary
+
+
+class CountsDataset(CountsBase):
+    """A dataset of counts. Nothing is set in place: methods return new datasets."""
+
+    def with_mask_fit(self, mask: Any = None, *, energy_min: Any = None, energy_max: Any = None) -> Self:
+        """A copy that fits the bins wholly inside [energy_min, energy_max], or the bins where ``mask`` is True.
+
+        Energies are Quantities or numbers in TeV. ``mask_safe`` goes on applying on top. Called without arguments it
+        removes the fit mask.
+        """
+        if mask is not None and (energy_min is not None or energy_max is not None):
+            raise InputError("with_mask_fit: give either a mask or an energy range, not both.")
+        if mask is None and (energy_min is not None or energy_max is not None):
+            mask = self.energy_mask(energy_min, energy_max)
+        return self.replace(mask_fit=mask)
+
+    def with_mask_safe(self, mask: Any) -> Self:
+        """A copy with another safe mask, of the shape of the counts."""
+        return self.replace(mask_safe=mask)
+
+    def to_masked(self) -> Self:
+        """A copy in which the bins outside ``mask_safe`` are empty; see `reshape_mask.masked`."""
+        return masked(self)
+
+    def to_image(self) -> Self:
+        """A copy with one reconstructed energy bin, the sum over safe bins; see `reshape_energy.resample`.
+
+        A pixel of a map that is safe at fewer energies than those around it predicts more than was counted.
+        """
+        return image(self)
+
+    def resample_energy_axis(self, energy_edges: Any) -> Self:
+        """A copy with merged reconstructed bins; ``energy_edges`` (Quantity, TeV or `MapAxis`) must be edges already.
+
+        Sums are over safe bins, of the predicted counts too; see `reshape_energy.resample`.
+        """
+        return resample(self, energy_edges)
+
+    def slice_by_idx(self, slices: Mapping[str, slice] | None = None, **by_name: slice) -> Self:
+        """A copy with a range of bins: ``slice_by_idx(energy=slice(0, 3))``, or a mapping; of maps "x" and "y" too."""
+        wanted = axes_to_slice(self, slices, by_name)
+        dataset = slice_energy(self, wanted.pop("energy")) if "energy" in wanted else self
+        return dataset.crop(wanted.get("y", slice(None)), wanted.get("x", slice(None))) if wanted else dataset
+
+    def crop(self, y: slice, x: slice) -> Self:
+        """A copy of a range of pixels."""
+        raise InputError(f"crop: a {type(self).__name__} has no pixels.")
+
+    def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> Self:
+        """A copy with the reconstructed bins between two energies, which are moved to the nearest edges of bins."""
+        return slice_energy_range(self, energy_min, energy_max)
+
+    def downsample(self, factor: int, axis_name: str | None = None) -> Self:
+        """A copy in which ``factor`` bins of the axis "energy" are one."""
+        if axis_name != "energy":
+            raise InputError(f"downsample: axis_name is {axis_name!r}, expected 'energy' for a {type(self).__name__}.")
+        return downsample_energy(self, factor)
+
+    def stack(self, other: Any) -> Self:
+        """The sum of this dataset and another of its type, on its pixels or a cutout of them; see `gammajax.stack`."""
+        return stack_onto(self, other)
+
+    def residual_methods(self) -> tuple[str, ...]:
+        return METHODS
+
+    def residuals(self, models: Models, method: str) -> Array:
+        """See `gammajax.residuals`."""
+        return count_residuals(self, models, method)
+
+    def summary(self, models: Models | None = None) -> dict[str, Any]:
+        """See `gammajax.info_dict`."""
+        return counts_summary(self, models)
+
+    @abstractmethod
+    def counts_statistic(self, models: Models) -> CashCountsStatistic | WStatCountsStatistic:
+        """See `gammajax.counts_statistic`."""
+
+    @abstractmethod
+    def contents(self, path: Path, name: str) -> Mapping[Path, bytes]:
+        """All files of the dataset as bytes by path, in the form that an index of datasets names; ``name``: its own."""
+
+    def spectrum(self, signal: Array, background: Array) -> Spectrum:
+        mask = np.ones(self.data_shape, bool) if self.mask is None else np.asarray(self.mask)
+
+        def per_energy(values: Any) -> np.ndarray:
+            """Of a map the sum over the fitted pixels."""
+            values = np.asarray(values, float)
+            return values if values.ndim == 1 else np.where(mask, values, 0.0).sum(axis=(1, 2))
+
+        measured, variance = self.background_error()
+        expected = per_energy(background)
+        return Spectrum(
+            edges=np.asarray(self.energy_edges),
+            counts=per_energy(self.counts),
+            signal=per_energy(signal),
+            background=expected,
+            background_error=np.sqrt(per_energy(variance)),
+            measured_background=expected if measured is None else per_energy(measured),
+            mask=mask.reshape(self.n_reco, -1).any(axis=1),
+            n_bins=int(mask.sum()),
+        )
+
+    # fields are read as they are kept: joint fits of ten thousand runs do nothing else here
+
+    def check_ready(self, models: Models, what: str) -> None:
+        fields = fields_of(self)
+        if fields["counts"] is None:
+            raise InputError(f"{what}: there are no counts. Read or simulate them first.")
+        mask = fitted_of(self)
+        self._check_models(models, mask, what)
+        if is_concrete(mask) and not mask.any():
+            kept = {k: "all" if fields[k] is None else int(np.sum(fields[k])) for k in ("mask_safe", "mask_fit")}
+            raise InputError(
+                f"{what}: the mask excludes every bin (mask_safe keeps {kept['mask_safe']}, mask_fit "
+                f"{kept['mask_fit']} of {np.size(mask)}). Widen the fit range, or leave the dataset out."
+            )
+
+    def check_models(self, models: Models, what: str) -> None:
+        self._check_models(models, fitted_of(self), what)
+
+    def _check_models(self, models: Models, mask: Mask, what: str) -> None:
+        fields = fields_of(self)
+        backgrounds: list[Any] = [m for m in models if type(m) is FoVBackgroundModel]
+        if len(backgrounds) > 1:
+            names = ", ".join(repr(fields_of(m)["name"]) for m in backgrounds)
+            raise InputError(f"{what}: one background model per dataset, found {names}.")
+        sources: list[Any] = [m for m in models if type(m) is SkyModel]
+        for model in sources:
+            of_model = fields_of(model)
+            if of_model["temporal"] is not None:
+                model.check_times(fields["gti"], what)
+            if of_model["spatial"] is not None:
+                model.check_place(what)
+            self.check_source(model, what)
+        if fields["exposure"] is None and any(fields_of(m)["flags"].exposure for m in sources):
+            raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")
+        self.check_background(backgrounds, mask, what)
+
+    def require_exposure(self, model: SkyModel) -> None:
+        """Raise an `InputError` if a source predicts nothing because there is no exposure."""
+        if model.flags.exposure and self.exposure is None:
+            raise InputError(
+                f"{type(self).__name__}: the exposure is missing, so model {model.name!r} predicts nothing. "
+                "Give exposure=..., or switch it off with apply_irf={'exposure': False}."
+            )
+
+
+def require_counts(dataset: object, what: str) -> CountsDataset:
+    """The dataset itself; InputError for what is not one of counts."""
+    if not isinstance(dataset, CountsDataset):
+        raise InputError(f"{what}: found {type(dataset).__name__}, expected one dataset of counts: datasets['name'].")
+    return dataset
+
+
+def counts_datasets(named: Sequence[tuple[str, object]], what: str) -> list[tuple[str, CountsDataset]]:
+    """`require_counts` of all."""
+    found = []
+    for name, dataset in named:
+        if not isinstance(dataset, CountsDataset):
+            kind = type(dataset).__name__
+            raise InputError(f"{what}: dataset {name!r} is a {kind}, expected one of counts.")
+        found.append((name, dataset))
+    return found

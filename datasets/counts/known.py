@@ -1,0 +1,143 @@
+"""Datasets of counts with a known background: the prediction is signal plus background."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...kernels.quadrature import log_centers
+from ...kernels.significance import cash_ts
+from ..arrays import Array, Mask, is_concrete
+from ..dataset import Models
+from ..errors import InputError
+from ..irf.stack import Part
+from ..models.sky_model import FoVBackgroundModel
+from ..statistics.base import Bins
+from ..units import as_bins
+from .base import Counts, CountsSums, Expected, Sum
+from .dataset import CountsDataset
+from .significance import CashCountsStatistic
+from .summary import significance
+
+
+class KnownBackground(CountsDataset):
+    """Counts with a known background, which a `FoVBackgroundModel` may scale. Statistic ``cash``, or another of counts.
+
+    ``background`` has the shape of the counts; None stands for no background.
+    """
+
+    background: Counts | None = None
+    stat_type: str = eqx.field(default="cash", static=True, kw_only=True)
+
+    background_fields = ("background",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.background = as_bins(self.background)
+
+    @property
+    def excess(self) -> Array | None:
+        """Counts minus background, before any norm."""
+        return self.counts if self.background is None or self.counts is None else self.counts - self.background
+
+    def missing_data(self) -> str | None:
+        return "counts" if self.counts is None else None
+
+    def predict(self, models: Models) -> Bins:
+        """Signal plus background. Outside the mask the norms of backgrounds may mean nothing, see `background_norm`."""
+        signal = self.signal(models)
+        return signal + self._background(models, fitted_only=True)
+
+    def npred_background(self, models: Models = ()) -> Bins:
+        """The background times the norm of its model."""
+        return self._background(models)
+
+    def background_of(self, signal: Bins, models: Models) -> Bins:
+        return self._background(models)
+
+    def _background(self, models: Models, *, fitted_only: bool = False) -> Bins:
+        model = background_model(models)
+        if model is None:
+            return jnp.zeros(self.data_shape) if self.background is None else jnp.asarray(self.background)
+        kept = None
+        if fitted_only and self.mask is not None:
+            kept = fitted_energies(self.mask)
+        norm = self.per_energy(background_norm(model, self.energy_edges, kept))
+        if model.spatial is not None:
+            norm = norm * self.norm_on_sky(model)
+        return jnp.zeros(self.data_shape) if self.background is None else jnp.asarray(self.background) * norm
+
+    def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
+        if backgrounds and self.background is None:
+            raise InputError(f"{what}: the model {backgrounds[0].name!r} scales a background that is missing.")
+
+    def expected(self, models: Models, npred_background: Any, what: str) -> Expected:
+        if npred_background is not None:
+            raise InputError(f"{what}: npred_background is for on/off data; give background models for others.")
+        return Expected(self.npred(models))
+
+    def expected_background(self, models: Models, given: Any, what: str) -> Bins | None:
+        if given is not None:
+            raise InputError(f"{what}: npred_background is for on/off data; give background models for others.")
+        return self.npred_background(models) if self.has_background else None
+
+    def draw(self, key: jax.Array, expected: Expected, poisson: Callable[[jax.Array, Bins], Bins]) -> dict[str, Bins]:
+        return {"counts": poisson(key, expected.counts)}
+
+    def counts_statistic(self, models: Models) -> CashCountsStatistic:
+        """The significance of each bin over the background."""
+        background = self.npred_background(models)
+        return CashCountsStatistic(self.counts, np.asarray(background) if is_concrete(background) else background)
+
+    def rise(self, counts: Bins, expected: Bins, signal: Bins) -> Bins:
+        return cash_ts(counts, expected)
+
+    def background_error(self) -> tuple[Array | None, Array]:
+        return None, np.zeros(self.data_shape)
+
+    @property
+    def has_background(self) -> bool:
+        return self.background is not None
+
+    def info_sums(
+        self, counts: float, background: float, predicted: Mapping[str, float], safe: np.ndarray
+    ) -> CountsSums:
+        expected = predicted.get("npred_background", background) if self.has_background else background
+        excess = counts - expected
+        return CountsSums({}, excess, significance(counts, counts - excess), {})
+
+    def background_sums(
+        self, fields: Mapping[str, np.ndarray], safe: np.ndarray, total: Sum, average: Sum | None
+    ) -> dict[str, np.ndarray]:
+        return {name: total(fields[name] * safe) for name in self.background_fields if name in fields}
+
+    def stacked_background(
+        self, parts: Sequence[Part], total: Callable[[str], np.ndarray | None], shape: tuple[int, ...]
+    ) -> dict[str, np.ndarray | None]:
+        return {"background": total("background")}
+
+
+def background_model(models: Models) -> FoVBackgroundModel | None:
+    """The background model among models; InputError for several."""
+    acting = [m for m in models if isinstance(m, FoVBackgroundModel)]
+    if len(acting) > 1:
+        raise InputError(f"One background model per dataset: found {', '.join(repr(m.name) for m in acting)}.")
+    return acting[0] if acting else None
+
+
+def fitted_energies(mask: Mask) -> Bins:
+    """Energies with any fitted bin, (n_reco,)."""
+    inside = jnp.asarray(mask)
+    return inside.reshape(inside.shape[0], -1).any(axis=1)
+
+
+def background_norm(model: FoVBackgroundModel, energy_edges: Array, kept: Bins | None = None) -> Bins:
+    """Norm at the centres of the energy bins, (n_reco,); at those not ``kept`` that of the first one which is.
+
+    So a norm that overflows outside the mask only (a tilt fitted to one bin, say) does no harm.
+    """
+    energy = log_centers(energy_edges)
+    return model.evaluate(energy if kept is None else jnp.where(kept, energy, energy[jnp.argmax(kept)]))

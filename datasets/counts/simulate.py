@@ -1,0 +1,70 @@
+"""Simulated counts."""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..arrays import Array, is_concrete
+from ..errors import InputError
+from ..statistics.base import Bins
+from .base import Expected
+from .dataset import CountsDataset, require_counts
+from .npred import SomeModels, acting
+
+AnyDataset = TypeVar("AnyDataset", bound=CountsDataset)
+
+
+def fake(
+    key: jax.Array,
+    dataset: AnyDataset,
+    models: SomeModels = (),
+    name: str | None = None,
+    *,
+    npred_background: Array | None = None,
+) -> AnyDataset:
+    """The dataset with Poisson counts drawn around the prediction of ``models``.
+
+    For on/off data off counts are drawn too, around ``npred_background`` / alpha; ``npred_background`` is the
+    background expected in the on region, one number per bin, by default the estimate alpha n_off from the present off
+    counts. ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
+    """
+    expected = _expected(dataset, models, name, npred_background, "fake")
+    return _with_counts(dataset, dataset.draw(key, expected, _poisson))
+
+
+def asimov(
+    dataset: AnyDataset, models: SomeModels = (), name: str | None = None, *, npred_background: Array | None = None
+) -> AnyDataset:
+    """The dataset with counts equal to their expectation, as `fake` without the noise."""
+    expected = _expected(dataset, models, name, npred_background, "asimov")
+    return _with_counts(dataset, {k: v for k, v in expected._asdict().items() if v is not None})
+
+
+def _expected(
+    dataset: CountsDataset, models: SomeModels, name: str | None, npred_background: Array | None, what: str
+) -> Expected:
+    require_counts(dataset, what)
+    expected = dataset.expected(acting(models, name), npred_background, what)
+    if is_concrete(expected.counts):
+        counts = np.asarray(expected.counts)
+        bad = ~(np.isfinite(counts) & (counts >= 0))
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise InputError(
+                f"{what}: npred must be finite and not negative, found {float(counts[first])} in bin "
+                f"{', '.join(map(str, first))}."
+            )
+    return expected
+
+
+def _poisson(key: jax.Array, expected: Bins) -> Bins:
+    # jax.random.poisson counts in int32 by default; large exposures need more
+    dtype = jnp.int64 if jax.config.read("jax_enable_x64") else jnp.int32
+    return jax.random.poisson(key, expected, dtype=dtype).astype(jnp.result_type(float))
+
+
+def _with_counts(dataset: AnyDataset, counts: dict[str, Bins]) -> AnyDataset:
+    settled = {k: np.asarray(v, float) if is_concrete(v) else v for k, v in counts.items()}
+    return dataset.replace(**settled)

@@ -1,0 +1,85 @@
+"""Summaries of datasets of counts: sums over bins, significance, rates, the fitted range."""
+
+import math
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from ..dataset import Models, stat_bins_of
+from ..models.sky_model import SkyModel, TemplateNPredModel
+from .base import CountsBase
+from .significance import CashCountsStatistic, WStatCountsStatistic
+
+
+def counts_summary(dataset: CountsBase, models: Models | None) -> dict[str, Any]:
+    """Sums over the safe bins, see `gammajax.info_dict`; with ``models`` those of predictions, too."""
+    safe = dataset.safe_bins()
+    counts, background = sum_of(dataset.counts, safe), sum_of(dataset.background, safe)
+    predicted = {} if models is None else _predicted(dataset, models, safe)
+    sums = dataset.info_sums(counts, background, predicted, safe)
+    livetime = u.Quantity(float(np.asarray(dataset.livetime)), "s")
+    info: dict[str, Any] = {"counts": whole(counts)} | sums.before
+    info |= {"background": background, "excess": sums.excess, "sqrt_ts": sums.sqrt_ts} | sums.after | predicted
+    info["livetime"] = livetime
+    info["ontime"] = u.Quantity(math.nan, "s") if dataset.gti is None else dataset.gti.ontime
+    info["exposure_min"], info["exposure_max"] = _exposure_range(dataset.exposure, safe)
+    for key in ("counts", "background", "excess"):
+        info[f"{key}_rate"] = info[key] / livetime
+    return info | _fit_range(dataset)
+
+
+def _predicted(dataset: CountsBase, models: Models, safe: np.ndarray) -> dict[str, float]:
+    complete = dataset.missing_data() is None
+    sources = [m for m in models if isinstance(m, SkyModel | TemplateNPredModel)]
+    return {
+        "npred": sum_of(dataset.npred(models), safe),
+        "npred_background": sum_of(dataset.npred_background(models), safe) if dataset.has_background else math.nan,
+        "npred_signal": sum_of(dataset.signal(models), safe) if sources else math.nan,
+        "stat_sum": float(np.sum(stat_bins_of(dataset, models))) if complete else math.nan,
+    }
+
+
+def sum_of(values: Any, mask: np.ndarray) -> float:
+    """Sum inside a mask; NaN of nothing."""
+    return math.nan if values is None else float(np.sum(np.asarray(values, dtype=float)[mask]))
+
+
+def whole(value: float) -> float | int:
+    """An int where the number is one: counts print as counts."""
+    return int(value) if math.isfinite(value) and value == int(value) else value
+
+
+def quotient(a: float, b: float) -> float:
+    """a / b, NaN where b is not positive."""
+    return a / b if b > 0 else math.nan
+
+
+def significance(counts: float, other: float, alpha: float | None = None) -> float:
+    """Significance of counts over a background, or over off counts; NaN where one of them is not known."""
+    if not (math.isfinite(counts) and math.isfinite(other) and (alpha is None or alpha > 0)) or min(counts, other) < 0:
+        return math.nan
+    known = CashCountsStatistic(counts, other) if alpha is None else WStatCountsStatistic(counts, other, alpha)
+    return float(known.sqrt_ts)
+
+
+def _exposure_range(exposure: Any, safe: np.ndarray) -> tuple[u.Quantity, u.Quantity]:
+    """Smallest and largest exposure above zero, in pixels with a safe bin; zero where there is none."""
+    if exposure is None:
+        return u.Quantity(math.nan, "cm2 s"), u.Quantity(math.nan, "cm2 s")
+    values = np.asarray(exposure)
+    seen = (values > 0) & safe.any(axis=0)
+    values = values[seen] if np.any(seen) else values
+    return u.Quantity(values.min(), "cm2 s"), u.Quantity(values.max(), "cm2 s")
+
+
+def _fit_range(dataset: CountsBase) -> dict[str, Any]:
+    mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
+    edges, inside = np.asarray(dataset.energy_edges), np.flatnonzero(mask.reshape(dataset.n_reco, -1).any(axis=1))
+    low, high = (edges[inside[0]], edges[inside[-1] + 1]) if inside.size else (math.nan, math.nan)
+    return {
+        "n_bins": int(mask.size),
+        "n_fit_bins": int(mask.sum()),
+        "energy_min": u.Quantity(low, "TeV"),
+        "energy_max": u.Quantity(high, "TeV"),
+    }

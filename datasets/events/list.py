@@ -1,0 +1,111 @@
+"""Lists of events: what is kept of each, and the files of them."""
+
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import numpy as np
+from astropy.time import Time
+
+from ...kernels.time_scales import SECONDS_PER_DAY
+from ..arrays import frozen_array
+from ..errors import InputError
+from ..gti import GTI
+from ..io.fits import naming
+from ..meta import Meta
+from ..units import to_unit
+from .files import event_fields, events_table, write_events
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+UNITS = {
+    "energy": "TeV",
+    "time": "s",
+    "lon": "deg",
+    "lat": "deg",
+    "energy_true": "TeV",
+    "lon_true": "deg",
+    "lat_true": "deg",
+}
+"""Columns of events that are numbers with a unit."""
+
+
+class EventList(eqx.Module):
+    """Events, one entry each in arrays of shape (n_events,), in the order of their times.
+
+    Quantities are converted, bare numbers are in the units given here.
+
+    ``energy``: TeV. ``time``: s after the reference of ``gti`` (MJD, TT). ``lon``, ``lat``: ICRS, deg; None for events
+    of a spectrum, which have no direction. ``energy_true``, ``lon_true``, ``lat_true``: before the response acted, NaN
+    for events that have no such (background). ``mc_id``: number of the model that an event comes from, 0 for the
+    background; ``meta["models"]`` has their names by number. Fields other than energy and time may be None.
+    """
+
+    energy: Any
+    time: Any
+    gti: GTI | None
+    lon: Any = None
+    lat: Any = None
+    energy_true: Any = None
+    lon_true: Any = None
+    lat_true: Any = None
+    mc_id: Any = None
+    meta: Meta = eqx.field(default_factory=Meta)
+
+    def __post_init__(self):
+        for name, unit in UNITS.items():
+            setattr(self, name, to_unit(getattr(self, name), unit, f"EventList: {name}"))
+        try:
+            self.mc_id = frozen_array(self.mc_id, int)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"EventList: mc_id must be whole numbers, found {str(self.mc_id)[:60]!r}.") from error
+
+    def __check_init__(self):
+        n = np.shape(self.energy)
+        for name in (*UNITS, "mc_id"):
+            value = getattr(self, name)
+            if value is not None and (np.shape(value) != n or len(n) != 1):
+                raise InputError(f"EventList: {name} has shape {np.shape(value)}, expected one number an event, {n}.")
+        if (self.lon is None) != (self.lat is None):
+            raise InputError("EventList: lon and lat belong together; one of them is missing.")
+
+    def __len__(self) -> int:
+        return int(np.size(self.energy))
+
+    def __getitem__(self, chosen: Any) -> "EventList":
+        """The events of a slice, a mask or an array of indices."""
+        if isinstance(chosen, int | np.integer):
+            raise InputError("EventList: give a slice, a mask or an array of indices; fields are columns.")
+        try:
+            np.zeros(len(self))[chosen]
+        except (IndexError, TypeError, ValueError) as error:
+            raise InputError(
+                f"EventList: {error}. Expected a slice, a mask of shape ({len(self)},) or an array of indices."
+            ) from error
+        columns = {
+            name: None if getattr(self, name) is None else np.asarray(getattr(self, name))[chosen]
+            for name in (*UNITS, "mc_id")
+        }
+        return EventList(**columns, gti=self.gti, meta=self.meta)
+
+    @property
+    def times(self) -> Time:
+        """Times of the events (TT)."""
+        if self.gti is None:
+            raise InputError("EventList: without gti the times count from nowhere. Give gti=GTI(start, stop).")
+        days = np.asarray(self.time) / SECONDS_PER_DAY
+        return Time(np.full(len(self), float(self.gti.reference)), days, format="mjd", scale="tt")
+
+    def table(self) -> "Table":
+        """An `astropy.table.Table` with the columns of the GADF event list; see `events_table`."""
+        return events_table(self)
+
+    def write(self, filename: Any, overwrite: bool = False) -> None:
+        """Write a GADF event list with its good time intervals; see `write_events`."""
+        write_events(self, filename, overwrite)
+
+    @classmethod
+    def read(cls, filename: Any) -> "EventList":
+        """Read a GADF event list; see `files.event_fields`."""
+        with naming(filename):
+            return cls(**event_fields(filename))

@@ -1,0 +1,131 @@
+"""Flux points in files: FITS tables and ECSV text, as gammapy reads and writes them."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
+
+from ..errors import InputError
+from ..gti import GTI
+from ..io.fits import FitsFile, FitsTable, naming, to_bytes
+from ..io.gti_table import gti_hdu, read_gti
+from ..io.paths import as_path, existing, read_bytes
+from .table import REQUIRED, point_fields, table_of
+
+HDUS = ("FLUXPOINTS", "TABLE")
+"""Names of the table, in gammapy's files of flux points and of datasets."""
+
+TEXT_ENDINGS = (".ecsv", ".ecsv.gz")
+
+STAT_TYPE = "STATTYPE"
+"""Keyword of the fit statistic in a table's meta, short as FITS wants it."""
+
+
+def read_point_fields(filename: Any, sed_type: str | None = None, reference_model: Any = None) -> dict[str, Any]:
+    """Constructor arguments of flux points from a FITS or ECSV file; see `table.point_fields` for the columns."""
+    table, gti, path = _read(filename)
+    with naming(path):
+        return point_fields(table, sed_type, reference_model, gti)
+
+
+def read_dataset_fields(filename: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Constructor arguments of flux points and of their dataset, from a table with, perhaps, ``mask_safe`` and
+    ``mask_fit``.
+
+    The fit statistic is that of ``STATTYPE`` in the table's meta, "chi2" without (gammapy writes none).
+    """
+    table, gti, path = _read(filename)
+    with naming(path):
+        points = point_fields(table, None, None, gti)
+        masks: dict[str, Any] = {}
+        for name in ("mask_safe", "mask_fit"):
+            if name in table.colnames:
+                mask = np.asarray(table[name]).astype(bool)
+                mask = mask.reshape(-1) if mask.size == len(table) else mask
+                # all True says as much as no mask
+                masks[name] = None if mask.all() and mask.shape == (len(table),) else mask
+    return points, {"stat_type": str(table.meta.get(STAT_TYPE, "chi2")), **masks}
+
+
+def point_contents(points: Any, path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
+    """The file of flux points: ECSV if the name says so, else FITS with the good time intervals."""
+    return {path: table_bytes(table_of(points, sed_type), points.gti, path)}
+
+
+def dataset_contents(dataset: Any, path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
+    """The file of a dataset: the table of flux points, with masks and the fit statistic."""
+    table = table_of(dataset.data, sed_type)
+    for name in ("mask_fit", "mask_safe"):
+        mask = getattr(dataset, name)
+        flat = np.ones(dataset.data_shape, bool) if mask is None else np.asarray(mask)
+        # gammapy combines them with maps, whose axes are energy, y, x
+        table[name] = flat[:, None, None]
+    table.meta[STAT_TYPE] = dataset.stat_type
+    return {path: table_bytes(table, dataset.data.gti, path)}
+
+
+def table_bytes(table: Any, gti: GTI | None, path: Path) -> bytes:
+    """A table as the content of a file whose name says its form. ECSV has no place for good time intervals."""
+    if path.name.endswith(TEXT_ENDINGS):
+        stream = io.StringIO()
+        table.write(stream, format="ascii.ecsv")
+        return stream.getvalue().encode()
+    with warnings.catch_warnings():
+        # gammapy's name of the threshold of limits is longer than FITS has names
+        warnings.simplefilter("ignore", VerifyWarning)
+        hdu = fits.BinTableHDU(table, name=HDUS[0])
+    return to_bytes([hdu] if gti is None else [hdu, gti_hdu(gti)])
+
+
+def _read(filename: Any) -> tuple[Any, GTI | None, Path]:
+    path = as_path(filename)
+    path = existing(path) or path
+    data = read_bytes(path)
+    if data.startswith(b"SIMPLE  ="):
+        return *_from_fits(path), path
+    return _from_text(data, path), None, path
+
+
+def _from_fits(path: Path) -> tuple[Any, GTI | None]:
+    from astropy.table import Table
+
+    file = FitsFile(path)
+    tables = [hdu for hdu in file.hdus if isinstance(hdu, fits.BinTableHDU)]
+    named = [hdu for name in HDUS for hdu in tables if hdu.name == name]
+    chosen = named or [hdu for hdu in tables if _holds_points(hdu)]
+    if not chosen:
+        raise InputError(
+            f"{path}: there is no table of flux points; the HDUs are {file.names()}. Expected one named {HDUS[0]}, "
+            "or one with the columns of flux points."
+        )
+    with warnings.catch_warnings():
+        # astropy warns about units that it reads but would write differently
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        table = Table.read(chosen[0])
+    times = next((hdu for hdu in tables if hdu.name == "GTI"), None)
+    return table, None if times is None else read_gti(FitsTable(times, f"{path}[GTI]"))
+
+
+def _holds_points(hdu: Any) -> bool:
+    names = set(hdu.columns.names)
+    return bool(names & {"e_ref", "e_min"}) and any(set(required) <= names for required in REQUIRED.values())
+
+
+def _from_text(data: bytes, path: Path) -> Any:
+    from astropy.table import Table
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", u.UnitsWarning)
+            return Table.read(data.decode("utf-8-sig"), format="ascii.ecsv")
+    except Exception as error:  # astropy raises many types on damaged tables
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{path}: neither a FITS file nor an ECSV table ({first}). Check that this is the right file, or convert "
+            "it with astropy.table.Table."
+        ) from error

@@ -1,0 +1,240 @@
+"""Flux points: fluxes of a source in energy bins, with errors and limits."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from astropy import units as u
+
+from ..arrays import Array, frozen_array, is_concrete
+from ..errors import InputError
+from ..gti import GTI
+from ..io.fits import naming
+from ..io.paths import as_path, write_files
+from ..meta import Meta
+from ..models.sky_model import SkyModel
+from ..units import to_unit
+from .files import point_contents, read_point_fields
+from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux
+from .table import point_fields, table_of
+
+
+class FluxPoints(eqx.Module):
+    """A table of flux points. Made from a table by `from_table`, from a file by `read`.
+
+    Fluxes are norms: in units of a reference flux per point, by which they become ``dnde``, ``e2dnde``, ``flux`` or
+    ``eflux``: see `quantity`. Arrays have one entry per point, (n,), unless stated otherwise; or they are None.
+
+    Parameters
+    ----------
+    energy_ref : energies at which ``dnde`` is given, Quantity or TeV
+    norm, norm_err, norm_errn, norm_errp, norm_ul, norm_sensitivity : value, symmetric error, errors downwards and
+        upwards, upper limit, sensitivity. NaN where unknown
+    dnde_ref, flux_ref, eflux_ref : reference fluxes, Quantity or TeV-1 s-1 cm-2, s-1 cm-2, TeV s-1 cm-2
+    energy_min, energy_max : bins, Quantity or TeV; without them there are no integral fluxes
+    is_ul : whether a point is an upper limit; default: where sqrt_ts < 2 if it (or ts) is known and there are limits,
+        else where there is a limit; without limits where the norm is NaN
+    ts, sqrt_ts, stat, stat_null : test statistic, its root with the sign of the norm, fit statistic at the norm and
+        without source
+    success : False where the fit of a point failed: its norm and error count as unknown
+    stat_scan, norm_scan : fit statistic at these norms, (n, n_norm); norm_scan may be one for all, (n_norm,)
+    gti : good time intervals
+    reference_model : the spectral model that gave the reference fluxes, if it is known
+    meta : ``SED_TYPE``, ``UL_CONF`` (confidence level of the limits), and ``columns``: further columns
+    """
+
+    energy_ref: Any
+    norm: Any
+    dnde_ref: Any
+    energy_min: Any
+    energy_max: Any
+    flux_ref: Any
+    eflux_ref: Any
+    norm_err: Any
+    norm_errn: Any
+    norm_errp: Any
+    norm_ul: Any
+    norm_sensitivity: Any
+    is_ul: Any
+    ts: Any
+    sqrt_ts: Any
+    stat: Any
+    stat_null: Any
+    success: Any
+    stat_scan: Any
+    norm_scan: Any
+    gti: GTI | None
+    reference_model: Any
+    meta: Meta
+
+    def __init__(
+        self,
+        energy_ref: Any,
+        norm: Any,
+        dnde_ref: Any,
+        energy_min: Any = None,
+        energy_max: Any = None,
+        flux_ref: Any = None,
+        eflux_ref: Any = None,
+        norm_err: Any = None,
+        norm_errn: Any = None,
+        norm_errp: Any = None,
+        norm_ul: Any = None,
+        norm_sensitivity: Any = None,
+        is_ul: Any = None,
+        ts: Any = None,
+        sqrt_ts: Any = None,
+        stat: Any = None,
+        stat_null: Any = None,
+        success: Any = None,
+        stat_scan: Any = None,
+        norm_scan: Any = None,
+        gti: GTI | None = None,
+        reference_model: Any = None,
+        meta: Meta | None = None,
+    ):
+        self.gti, self.meta = gti, meta or Meta()
+        self.energy_ref = to_unit(energy_ref, "TeV", "energy_ref")
+        self.energy_min = _or_none(energy_min, "TeV", "energy_min")
+        self.energy_max = _or_none(energy_max, "TeV", "energy_max")
+        self.dnde_ref = to_unit(dnde_ref, UNITS["dnde"], "dnde_ref")
+        self.flux_ref = _or_none(flux_ref, UNITS["flux"], "flux_ref")
+        self.eflux_ref = _or_none(eflux_ref, UNITS["eflux"], "eflux_ref")
+        self.success = success if isinstance(success, jax.Array | None) else frozen_array(success, bool)
+        norm, norm_err = (_or_none(v, "", n) for v, n in ((norm, "norm"), (norm_err, "norm_err")))
+        if isinstance(self.success, np.ndarray):
+            norm, norm_err = (
+                v
+                if not isinstance(v, np.ndarray) or v.shape != self.success.shape
+                else np.where(self.success, v, np.nan)
+                for v in (norm, norm_err)
+            )
+        self.norm, self.norm_err = frozen_array(norm), frozen_array(norm_err)
+        self.norm_errn, self.norm_errp = _or_none(norm_errn, "", "norm_errn"), _or_none(norm_errp, "", "norm_errp")
+        self.norm_ul = _or_none(norm_ul, "", "norm_ul")
+        self.norm_sensitivity = _or_none(norm_sensitivity, "", "norm_sensitivity")
+        self.ts, self.sqrt_ts = frozen_array(ts), frozen_array(sqrt_ts)
+        self.stat, self.stat_null = frozen_array(stat), frozen_array(stat_null)
+        self.stat_scan, norm_scan = frozen_array(stat_scan), frozen_array(norm_scan)
+        if isinstance(norm_scan, np.ndarray) and norm_scan.ndim < 2 and np.ndim(self.stat_scan) == 2:
+            norm_scan = np.broadcast_to(norm_scan, np.shape(self.stat_scan)) if norm_scan.ndim else norm_scan
+        self.norm_scan = frozen_array(norm_scan)
+        if is_ul is None and np.shape(self.norm) == np.shape(self.energy_ref):
+            is_ul = self._limits()
+        self.is_ul = is_ul if isinstance(is_ul, jax.Array | None) else frozen_array(is_ul, bool)
+        self.reference_model = reference_model.spectral if isinstance(reference_model, SkyModel) else reference_model
+
+    def __check_init__(self):
+        shape = np.shape(self.energy_ref)
+        if len(shape) != 1 or shape[0] == 0:
+            raise InputError(f"FluxPoints: energy_ref has shape {shape}, expected a list of energies, one per point.")
+        names = ["energy_min", "energy_max", "dnde_ref", "flux_ref", "eflux_ref", "is_ul", *PER_POINT]
+        for name in [*names, *(f"norm{s}" for s in SUFFIXES)]:
+            value = getattr(self, name)
+            if value is None and name in ("norm", "dnde_ref"):
+                raise InputError(f"FluxPoints: {name} is missing.")
+            if value is not None and np.shape(value) != shape:
+                raise InputError(f"FluxPoints: {name} has shape {np.shape(value)}, expected {shape}, one per point.")
+        if self.stat_scan is not None:
+            if np.ndim(self.stat_scan) != 2 or np.shape(self.stat_scan)[0] != shape[0]:
+                raise InputError(
+                    f"FluxPoints: stat_scan has shape {np.shape(self.stat_scan)}, expected ({shape[0]}, n_norm)."
+                )
+            if np.shape(self.norm_scan) != np.shape(self.stat_scan):
+                raise InputError(
+                    f"FluxPoints: norm_scan has shape {np.shape(self.norm_scan)}, expected that of stat_scan, "
+                    f"{np.shape(self.stat_scan)}, or one row for all points."
+                )
+        for name in ("energy_ref", "energy_min", "energy_max", "dnde_ref"):
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and not np.all(np.isfinite(value) & (value > 0)):
+                i = int(np.argmin(np.isfinite(value) & (value > 0)))
+                raise InputError(f"FluxPoints: {name} must be positive and finite, found {value[i]} for point {i}.")
+        low, high = self.energy_min, self.energy_max
+        if (low is None) != (high is None):
+            raise InputError("FluxPoints: energy_min and energy_max must be given both, or neither.")
+        if isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and not np.all(high > low):
+            i = int(np.argmin(high > low))
+            raise InputError(f"FluxPoints: energy_max must be above energy_min, found {low[i]} to {high[i]} TeV.")
+
+    def _limits(self) -> Any:
+        xp: Any = np if all(is_concrete(v) for v in (self.norm, self.norm_ul, self.ts, self.sqrt_ts)) else jax.numpy
+        if self.norm_ul is None:
+            return xp.isnan(self.norm)
+        if self.sqrt_ts is None and self.ts is None:
+            return xp.isfinite(self.norm_ul)
+        root = self.sqrt_ts
+        if root is None:
+            root = xp.sqrt(xp.clip(self.ts, 0, None)) * xp.where(self.norm > 0, 1.0, -1.0)
+        return root < float(self.meta.get("sqrt_ts_threshold_ul", 2))
+
+    @property
+    def n_points(self) -> int:
+        return self.energy_ref.shape[0]
+
+    @property
+    def sed_type(self) -> str:
+        """Kind of table the points came from: dnde, e2dnde, flux, eflux or likelihood."""
+        return self.meta.get("SED_TYPE", "likelihood")
+
+    def replace(self, **changes: Any) -> "FluxPoints":
+        """A copy with changed fields. Limits that were told from others (see ``is_ul``) are told from the new ones."""
+        sources = {"norm", "norm_ul", "ts", "sqrt_ts", "success"}
+        if "is_ul" not in changes and sources & set(changes):
+            known = all(is_concrete(v) for v in (self.is_ul, self.norm, self.norm_ul, self.ts, self.sqrt_ts))
+            if known and np.array_equal(self.is_ul, self._limits()):
+                changes["is_ul"] = None
+        return dataclasses.replace(self, **changes)
+
+    def reference(self, kind: str) -> Array:
+        """Reference fluxes in the package's unit of ``kind`` (`UNITS`), (n,)."""
+        names = ("energy_ref", "energy_min", "dnde_ref", "flux_ref", "eflux_ref")
+        return reference_flux(kind, {name: getattr(self, name) for name in names})
+
+    def quantity(self, name: str) -> u.Quantity | None:
+        """Fluxes by name, such as "dnde", "e2dnde_err", "flux_errn", "eflux_ul"; None if they are unknown."""
+        kind, _, suffix = name.partition("_")
+        if kind not in UNITS or f"_{suffix}" not in (*SUFFIXES, "_"):
+            raise InputError(f"FluxPoints: there is no quantity {name!r}; expected such as 'dnde' or 'e2dnde_err'.")
+        values = getattr(self, f"norm_{suffix}" if suffix else "norm")
+        if values is None:
+            return None
+        return u.Quantity(np.asarray(values) * np.asarray(self.reference(kind)), UNITS[kind])
+
+    def __getattr__(self, name: str) -> Any:
+        """``points.dnde``, ``points.e2dnde_err``: see `quantity`."""
+        kind, _, suffix = name.partition("_")
+        if kind in UNITS and kind != "norm" and f"_{suffix}" in (*SUFFIXES, "_"):
+            return self.quantity(name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        limits = int(np.sum(self.is_ul)) if is_concrete(self.is_ul) else "?"
+        return f"FluxPoints({self.n_points} points, {limits} upper limits, {self.sed_type})"
+
+    @classmethod
+    def from_table(
+        cls, table: Any, sed_type: str | None = None, reference_model: Any = None, gti: GTI | None = None
+    ) -> "FluxPoints":
+        """From an `astropy.table.Table`, or a mapping of names to Quantities; see `table.point_fields`."""
+        return cls(**point_fields(table, sed_type, reference_model, gti))
+
+    def to_table(self, sed_type: str | None = None) -> Any:
+        """An `astropy.table.Table` of the given kind, by default that of the table the points came from."""
+        return table_of(self, sed_type)
+
+    @classmethod
+    def read(cls, filename: Any, sed_type: str | None = None, reference_model: Any = None) -> "FluxPoints":
+        """Read a FITS or ECSV table; see `from_table`."""
+        with naming(filename):
+            return cls(**read_point_fields(filename, sed_type, reference_model))
+
+    def write(self, filename: Any, sed_type: str | None = None, overwrite: bool = False) -> None:
+        """Write a FITS table, or ECSV if the name ends in ``.ecsv``."""
+        write_files(point_contents(self, as_path(filename), sed_type), overwrite)
+
+
+def _or_none(value: Any, unit: str, what: str) -> Any:
+    return None if value is None else to_unit(value, unit, what)

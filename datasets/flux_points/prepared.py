@@ -1,0 +1,41 @@
+"""Flux points made ready for a fit: padded to a size that similar tables share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+
+from ..arrays import Array
+from ..dataset import Arrays, Models, PreparedCounts, Spec
+from ..gti import GTI
+from ..models.sky_model import dnde
+from ..statistics.base import Bins
+from ..statistics.registry import STATISTICS
+
+
+@dataclass(frozen=True)
+class PointsSpec(Spec):
+    """Static side of flux points inside a fit."""
+
+    stat_type: str
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def __call__(self, **arrays: Array) -> "PreparedPoints":
+        return PreparedPoints(self, arrays)
+
+
+class PreparedPoints(PreparedCounts):
+    """Flux points inside a fit.
+
+    ``arrays`` hold ``energy`` (TeV), ``reference`` (dnde per unit norm), ``mask_safe``, what the statistic reads, and
+    perhaps the good time intervals.
+    """
+
+    def __init__(self, spec: PointsSpec, arrays: Arrays):
+        self.statistic, self.data = STATISTICS[spec.stat_type], arrays
+        self.mask = arrays["mask_safe"]
+
+    def predict(self, models: Models) -> Bins:
+        """Predicted norms: flux at the reference energies, in units of the reference flux."""
+        times: Any = GTI.from_arrays(self.data)
+        return dnde(models, self.data["energy"], times) / jnp.asarray(self.data["reference"])

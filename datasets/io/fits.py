@@ -1,0 +1,258 @@
+"""FITS tables at the file edge: opened whole, checked for cuts, read column by column with units."""
+
+import io
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+
+from ..errors import InputError
+from ..units import parse_unit
+from .paths import as_path, existing, read_bytes
+
+BLOCK = 2880
+
+EDGE_MATCH = 1e-5
+"""Relative difference up to which bin edges of two files are the same: one of them may be stored in float32."""
+
+
+@contextmanager
+def naming(where: Any) -> Iterator[None]:
+    """Put the file's name in front of an `InputError` from inside."""
+    try:
+        yield
+    except InputError as error:
+        if str(where) in str(error):
+            raise
+        raise InputError(f"{where}: {error}") from error
+
+
+class FitsTable:
+    """One table HDU of a file. ``where`` names file and HDU in messages."""
+
+    def __init__(self, hdu: Any, where: str):
+        self.hdu, self.where = hdu, where
+        self.header = hdu.header
+        self.names = {name.upper(): name for name in hdu.columns.names}
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.names
+
+    def __len__(self) -> int:
+        return int(self.header["NAXIS2"])
+
+    def raw(self, column: str) -> np.ndarray:
+        """The column as stored, in the machine's byte order; variable-length columns are object arrays."""
+        if column not in self:
+            raise InputError(
+                f"{self.where}: the column {column} is missing; there are {', '.join(self.names) or 'none'}. "
+                f"Add the column, or check that this is the right file."
+            )
+        try:
+            array = np.array(self.hdu.data[self.names[column]])
+        except Exception as error:  # astropy raises many types on damaged tables
+            raise InputError(
+                f"{self.where}: the column {column} cannot be read ({error}). The file is damaged."
+            ) from error
+        return array if array.dtype.hasobject else array.astype(array.dtype.newbyteorder("="))
+
+    def unit(self, column: str) -> u.UnitBase:
+        text = self.hdu.columns[self.names[column]].unit
+        with warnings.catch_warnings():
+            # astropy warns about units that it reads but would write differently
+            warnings.simplefilter("ignore", u.UnitsWarning)
+            return parse_unit((text or "").strip() or None, f"{self.where}: unit of {column}")
+
+    def column(self, column: str, unit: str | None = None) -> np.ndarray:
+        """The column as float64; with ``unit`` it is converted to that unit, and must carry one unless it is ''."""
+        array = self.raw(column)
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"{self.where}: the column {column} must hold numbers, found type {array.dtype}.")
+        array = array.astype(float)
+        if unit is None:
+            return array
+        own = self.unit(column)
+        if not own.is_equivalent(unit):
+            found = repr(own.to_string()) if own != u.dimensionless_unscaled else "none"
+            raise InputError(
+                f"{self.where}: unit of {column}: found {found}, expected one convertible to {unit!r}. "
+                "Correct the TUNIT keyword of the column."
+            )
+        factor = own.to(unit)
+        return array if factor == 1 else array * factor
+
+    def text(self, key: str, default: str = "") -> str:
+        return str(self._card(key, default)).strip()
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A header keyword as a number; strings that spell one are accepted, as some writers quote numbers."""
+        value = self._card(key, default)
+        if value is None:
+            raise InputError(f"{self.where}: the keyword {key} is missing, expected a number. Add it to the header.")
+        try:
+            number = float(value.replace("D", "E") if isinstance(value, str) else value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"{self.where}: the keyword {key} is {value!r}, expected a number. Correct the header.")
+        return number
+
+    def _card(self, key: str, default: Any) -> Any:
+        try:
+            value = self.header.get(key, default)
+        except Exception as error:  # astropy parses cards when they are asked for
+            raise InputError(
+                f"{self.where}: the keyword {key} cannot be read ({error}). Correct the header."
+            ) from error
+        return default if value is None or isinstance(value, fits.card.Undefined) else value
+
+
+class FitsFile:
+    """A FITS file, read into memory and checked."""
+
+    def __init__(self, filename: Any):
+        path = as_path(filename)
+        self.path = existing(path) or path
+        self.hdus = _open(read_bytes(path), self.path)
+
+    def __contains__(self, name: str) -> bool:
+        return any(hdu.name == name for hdu in self.hdus)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def names(self) -> str:
+        return ", ".join(hdu.name or "PRIMARY" for hdu in self.hdus)
+
+    def table(self, *names: str) -> FitsTable:
+        """The table HDU of this name (the first of several accepted names that is there)."""
+        for name in names:
+            found = [hdu for hdu in self.hdus if hdu.name == name]
+            if len(found) > 1:
+                raise InputError(f"{self.path}: there are {len(found)} HDUs {name}, expected one. Split the file.")
+            if found:
+                if not isinstance(found[0], fits.BinTableHDU):
+                    raise InputError(f"{self.path}: the HDU {name} is an image, expected a table of one spectrum.")
+                return FitsTable(found[0], f"{self.path}[{name}]")
+        raise InputError(
+            f"{self.path}: the HDU {' or '.join(names)} is missing; there are {self.names()}. "
+            "Check that this is the right file and that it is complete."
+        )
+
+
+def _open(data: bytes, path: Any) -> list[Any]:
+    if not data.startswith(b"SIMPLE  ="):
+        raise InputError(
+            f"{path}: not a FITS file, it starts with {data[:9]!r} and not with 'SIMPLE  ='. Check the name."
+        )
+    cut = f"{path}: the file is cut off or damaged ({{}}). Copy or download it again."
+    if len(data) % BLOCK:
+        raise InputError(cut.format(f"{len(data)} bytes is not a multiple of {BLOCK}"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with fits.open(io.BytesIO(data), memmap=False, checksum=True, lazy_load_hdus=False) as hdulist:
+                hdus = list(hdulist)
+                spans = [hdu.fileinfo() for hdu in hdus]
+                for hdu in hdus:
+                    # read while the stream is open, and here, where a flaw gets its message
+                    _ = hdu.name, hdu.data
+        except Exception as error:  # astropy raises many types on damaged files
+            raise InputError(cut.format(error)) from error
+    for warning in caught:
+        text = str(warning.message)
+        if "hecksum" in text or "atasum" in text:
+            raise InputError(
+                f"{path}: {text.strip().rstrip('.')}: the content does not match the checksum stored with it. "
+                "Copy the file again, or remove CHECKSUM and DATASUM from the header if it was changed on purpose."
+            )
+    end = spans[-1]["datLoc"] + spans[-1]["datSpan"]
+    if end > len(data):
+        raise InputError(cut.format(f"the data of HDU {hdus[-1].name!r} end at byte {end}, the file at {len(data)}"))
+    if data[end:].strip(b"\0 "):
+        raise InputError(cut.format(f"after byte {end} there is something that is not a complete HDU"))
+    return hdus
+
+
+def open_hdus(path: Any) -> Any:
+    """The HDUs of a file that may be of any form, as a context manager; an `InputError` if it is not FITS."""
+    try:
+        return fits.open(path, memmap=False)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: the file is not FITS, or is damaged ({error}).") from error
+
+
+def bin_edges(table: FitsTable, low: str, high: str) -> np.ndarray:
+    """Edges in TeV from columns of lower and upper energies, which must join."""
+    lower, upper = table.column(low, "TeV"), table.column(high, "TeV")
+    if lower.ndim != 1 or lower.size == 0:
+        raise InputError(
+            f"{table.where}: {low} has shape {lower.shape}, expected one energy per row and at least one row."
+        )
+    edges = np.append(lower, upper[-1])
+    if not (np.all(np.isfinite(edges)) and np.all(edges > 0) and np.all(np.diff(edges) > 0)):
+        raise InputError(
+            f"{table.where}: energies in {low} and {high} must be positive, finite and increasing, found {edges} TeV."
+        )
+    gaps = ~same_edges(lower[1:], upper[:-1])
+    if gaps.any():
+        row = int(np.argmax(gaps))
+        raise InputError(
+            f"{table.where}: bins must join, but {high} of row {row} is {upper[row]} TeV and {low} of row {row + 1} "
+            f"{lower[row + 1]} TeV. Rebin the file to bins without gaps."
+        )
+    return edges
+
+
+def same_edges(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Elementwise: equal up to the precision in which files store energies."""
+    return np.abs(first - second) <= EDGE_MATCH * np.abs(second)
+
+
+def require_same_edges(first: np.ndarray, second: np.ndarray, what: str, cure: str) -> None:
+    """Both lists of edges agree in number and value, or an `InputError` that starts with ``what``."""
+    if first.shape != second.shape:
+        raise InputError(f"{what}: found {first.size - 1} and {second.size - 1} bins, expected the same. {cure}")
+    different = ~same_edges(first, second)
+    if different.any():
+        i = int(np.argmax(different))
+        raise InputError(
+            f"{what}: edge {i} is {first[i]:.9g} TeV in the one and {second[i]:.9g} TeV in the other, expected the "
+            f"same. {cure}"
+        )
+
+
+def table_hdu(
+    name: str, columns: Sequence[tuple[str, str, Any, str | None]], header: dict[str, Any]
+) -> fits.BinTableHDU:
+    """A table HDU from (name, format, array, unit) per column, and header cards."""
+    hdu = fits.BinTableHDU.from_columns(
+        [fits.Column(n, f, unit, array=array) for n, f, array, unit in columns], name=name
+    )
+    for key, value in header.items():
+        hdu.header[key] = value
+    return hdu
+
+
+def integer_format(array: np.ndarray) -> str:
+    """Smallest of the FITS integer formats I, J, K that holds the (integral) values."""
+    top = int(np.max(array, initial=0))
+    return "I" if top < 2**15 else "J" if top < 2**31 else "K"
+
+
+def to_bytes(hdus: Sequence[Any]) -> bytes:
+    """A FITS file of these HDUs after an empty primary one (unless the first is one), with checksums."""
+    hdus = list(hdus) if isinstance(hdus[0], fits.PrimaryHDU) else [fits.PrimaryHDU(), *hdus]
+    for hdu in hdus:
+        hdu.header["CREATOR"] = "gammajax"
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # kept header cards of others may not be standard
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        fits.HDUList(hdus).writeto(stream, checksum=True, output_verify="silentfix+ignore")
+    return stream.getvalue()

@@ -1,0 +1,90 @@
+"""Point spread functions and energy dispersions in gammapy's GADF form: the HDUs PSF and EDISP of a map file."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import frozen_array
+from ..errors import InputError
+from ..irf.edisp import EDispKernelMap, EDispMap
+from ..irf.psf import PSFMap, RecoPSFMap
+from ..sky.geom import SkyGeom
+from .fits import FitsFile, naming
+from .gadf_quantity import StoredMap, read_quantity
+
+
+class StoredEDisp(NamedTuple):
+    """An energy dispersion and its axes (TeV); migration tables have no reconstructed energies."""
+
+    edisp: EDispMap | EDispKernelMap
+    energy_true_edges: np.ndarray
+    energy_edges: np.ndarray | None
+
+
+def read_psf(filename: Any, geoms: dict[str, SkyGeom] | None = None, name: str = "PSF") -> PSFMap | RecoPSFMap:
+    """The point spread function of a file: a `RecoPSFMap` if its energies are reconstructed ones.
+
+    The offset axis may be called RAD or THETA, in any angle unit, and be given by edges or by centres. A table of one
+    region holds everywhere (``geom`` None). Raises InputError for other axes or units, and values that are not finite.
+    """
+    file = filename if isinstance(filename, FitsFile) else FitsFile(filename)
+    stored = read_quantity(file, name, geoms)
+    reco = "energy" in [axis.name for axis in stored.axes]
+    stored = stored.require_axes("rad", "energy" if reco else "energy_true").require_finite(negative=True)
+    rad, energy = stored.axes
+    exposure = _exposure(file, name, geoms, stored)
+    # an offset has no bins below zero, but centres that start at 0 have an edge there
+    edges = np.maximum(axis_edges(stored, 0), 0.0)
+    kind: Any = RecoPSFMap if reco else PSFMap
+    with naming(stored.where):
+        return kind(
+            stored.geom,
+            frozen_array(energy.center.value),
+            frozen_array(rad.center.value),
+            frozen_array(edges),
+            frozen_array(stored.to_value("sr-1")),
+            exposure,
+        )
+
+
+def read_edisp(filename: Any, geoms: dict[str, SkyGeom] | None = None, name: str = "EDISP") -> StoredEDisp:
+    """The energy dispersion of a file, as matrices (axis ENERGY) or as migration tables (axis MIGRA)."""
+    file = filename if isinstance(filename, FitsFile) else FitsFile(filename)
+    stored = read_quantity(file, name, geoms)
+    kernel = "migra" not in [axis.name for axis in stored.axes]
+    stored = stored.require_axes("energy" if kernel else "migra", "energy_true").require_finite(negative=True)
+    edges, true_edges = axis_edges(stored, 0), axis_edges(stored, 1)
+    exposure = _exposure(file, name, geoms, stored)
+    values = frozen_array(stored.to_value(""))
+    with naming(stored.where):
+        if kernel:
+            return StoredEDisp(EDispKernelMap(stored.geom, values, exposure), true_edges, edges)
+        return StoredEDisp(EDispMap(stored.geom, true_edges, edges, values, exposure), true_edges, None)
+
+
+def axis_edges(stored: StoredMap, i: int = 0) -> np.ndarray:
+    """Edges of an axis; halfway between its centres, in its scale, where it is given by these."""
+    with naming(stored.where):
+        return frozen_array(stored.axes[i].edges.value)
+
+
+def _exposure(file: FitsFile, name: str, geoms: dict[str, SkyGeom] | None, irf: StoredMap) -> np.ndarray | None:
+    """Exposure that goes with a response map, (n_energy, y, x) cm2 s."""
+    name = f"{name}_EXPOSURE"
+    if name not in file:
+        return None
+    stored = read_quantity(file, name, geoms).require_finite()
+    first, energy = (axis.name for axis in irf.axes)
+    own: Any = (len(irf.values), 1, *irf.values.shape[2:])
+    if len(stored.axes) == 1:
+        # early versions of gammapy left out the axis of one bin
+        stored = stored.require_axes(energy)
+        stored = stored._replace(values=stored.values[:, None])
+    else:
+        stored = stored.require_axes(first, energy)
+    if stored.values.shape != own or not stored.has_pixels_of(irf):
+        raise InputError(
+            f"{stored.where}: found shape {stored.values.shape}, expected {own} and the pixels of the map whose "
+            "exposure it is. Write both from one source."
+        )
+    return frozen_array(stored.to_value("cm2 s")[:, 0])

@@ -1,0 +1,238 @@
+"""Spectra in gammapy's GADF region form: one FITS file with a table per quantity.
+
+Each quantity X is a table of CHANNEL and DATA, with its axes in X_BANDS and its region in X_REGION.
+"""
+
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from ...kernels.edisp import diagonal_response
+from ..errors import InputError
+from ..irf.edisp import EDispKernel, EDispMap
+from ..meta import Meta
+from .fits import FitsFile, FitsTable, naming, require_same_edges, table_hdu, to_bytes
+from .gti_table import gti_hdu, read_gti
+from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
+from .region_table import pack_region, unpack_region
+
+ON_ENERGY = ("COUNTS", "COUNTS_OFF", "BACKGROUND", "MASK_SAFE", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_FIT")
+
+META_KEYS = ("OBS_ID", "TELESCOP", "INSTRUME")
+
+
+def on_off_fields(file: FitsFile) -> dict[str, Any]:
+    """Arguments of the constructor of an on/off spectrum.
+
+    The livetime is NaN unless this package wrote the file: the form has no place for it, so it is an extra keyword.
+    """
+    with naming(file):
+        if "ACCEPTANCE" not in file:
+            raise InputError(
+                f"the HDU ACCEPTANCE is missing, there are {file.names()}; an on/off spectrum needs it. "
+                "Read a spectrum with known background by SpectrumDataset.read."
+            )
+        fields, edges = _common(file)
+        fields |= {"counts_off": _values(file, "COUNTS_OFF", edges)}
+        safe = True if fields["mask_safe"] is None else fields["mask_safe"]
+        for key in ("ACCEPTANCE", "ACCEPTANCE_OFF"):
+            values = _values(file, key, edges)
+            usable = np.isfinite(values) & (values > 0) if values is not None else np.zeros(edges.size - 1, bool)
+            if fields["counts_off"] is not None and np.any(~usable & safe):
+                row = int(np.argmax(~usable & safe))
+                raise InputError(
+                    f"{key} must be above zero in every safe bin, found "
+                    f"{'nothing' if values is None else values[row]} in bin {row}. "
+                    "Take the bin out of MASK_SAFE, or correct the acceptance."
+                )
+            fields[key.lower()] = np.where(usable, values, 0.0) if values is not None else 0.0
+        return fields
+
+
+def counts_fields(file: FitsFile) -> dict[str, Any]:
+    """Arguments of the constructor of a spectrum with known background; livetime as in `on_off_fields`."""
+    with naming(file):
+        if "ACCEPTANCE" in file:
+            raise InputError("the file is an on/off spectrum (it has ACCEPTANCE). Use SpectrumDatasetOnOff.read.")
+        fields, edges = _common(file)
+        return fields | {"background": _values(file, "BACKGROUND", edges)}
+
+
+def _common(file: FitsFile) -> tuple[dict[str, Any], np.ndarray]:
+    edges = next((_axis(file, name, "energy") for name in ON_ENERGY if name in file), None)
+    if edges is None:
+        raise InputError(
+            f"none of the HDUs {', '.join(ON_ENERGY)} is there, only {file.names()}. Check that this is the right file."
+        )
+    exposure, true_edges, livetime = None, None, None
+    if "EXPOSURE" in file:
+        table, true_edges = file.table("EXPOSURE"), _axis(file, "EXPOSURE", "energy_true")
+        exposure = _shaped(table, table.column("DATA", "cm2 s"), true_edges.size - 1)
+        livetime = table.number("LIVETIME") if "LIVETIME" in table.header else None
+    edisp = None
+    if "EDISP" in file:
+        edisp, own_true = _edisp(file, edges)
+        true_edges = own_true if true_edges is None else true_edges
+        require_same_edges(
+            true_edges, own_true, "true energies of EXPOSURE and EDISP", "Write the dataset again from one source."
+        )
+    fields = {
+        "energy_edges": edges,
+        "energy_true_edges": true_edges,
+        "counts": _values(file, "COUNTS", edges),
+        "exposure": exposure,
+        "edisp": edisp,
+        "mask_safe": _values(file, "MASK_SAFE", edges, bool),
+        "mask_fit": _values(file, "MASK_FIT", edges, bool),
+        "livetime": livetime,
+        "gti": read_gti(file.table("GTI")) if "GTI" in file else None,
+        "meta": Meta(_meta(file)),
+    }
+    return fields, edges
+
+
+def _meta(file: FitsFile) -> dict[str, Any]:
+    meta = read_meta_table(file.table(META_TABLE)) if META_TABLE in file else {}
+    regions = {"region": "COUNTS_REGION", "region_off": "COUNTS_OFF_REGION"}
+    return meta | {key: pack_region(file.table(hdu)) for key, hdu in regions.items() if hdu in file}
+
+
+def _axes(file: FitsFile, name: str) -> list[tuple[str, np.ndarray]]:
+    """Name and edges of each axis: energies in TeV, all else as stored."""
+    table = file.table(f"{name}_BANDS")
+    axes = []
+    for i in range(1, 6):
+        columns = table.text(f"AXCOLS{i}").split(",")
+        if columns == [""]:
+            break
+        if len(columns) != 2:
+            raise InputError(
+                f"{table.where}: AXCOLS{i} is {columns[0]!r}, expected a lower and an upper edge. Write the axis "
+                "with edges."
+            )
+        label = "energy" if columns[0] == "E_MIN" else columns[0].removesuffix("_MIN").lower()
+        unit = "TeV" if label.startswith("energy") else ""
+        low, high = (np.unique(table.column(c, unit)) for c in columns)
+        if low.size != high.size or not low.size:
+            raise InputError(
+                f"{table.where}: found {low.size} lower and {high.size} upper edges of {label}, expected the same "
+                "number."
+            )
+        axes.append((label, np.append(low, high[-1])))
+    return axes
+
+
+def _axis(file: FitsFile, name: str, label: str) -> np.ndarray:
+    """Edges of the one axis of a quantity; older files call the true energy of an exposure plainly energy."""
+    table = file.table(name)
+    axes = _axes(file, name)
+    if len(axes) != 1 or axes[0][0] not in (label, "energy"):
+        raise InputError(
+            f"{table.where}: axes are {[a for a, _ in axes]}, expected ['{label}']. Check that this is a spectrum."
+        )
+    return axes[0][1]
+
+
+def _values(file: FitsFile, name: str, edges: np.ndarray, dtype: Any = float) -> np.ndarray | None:
+    if name not in file:
+        return None
+    table = file.table(name)
+    require_same_edges(
+        _axis(file, name, "energy"),
+        edges,
+        f"{table.where}: energies of this table and the others",
+        "Write the dataset again.",
+    )
+    return _shaped(table, table.column("DATA"), edges.size - 1).astype(dtype)
+
+
+def _shaped(table: FitsTable, values: np.ndarray, *shape: int) -> np.ndarray:
+    if values.size != np.prod(shape):
+        raise InputError(
+            f"{table.where}: DATA has shape {values.shape}, expected {np.prod(shape)} numbers as its axes say. "
+            "Only files of one region are read."
+        )
+    return values.reshape(shape)
+
+
+def _edisp(file: FitsFile, edges: np.ndarray) -> tuple[EDispKernel, np.ndarray]:
+    """Kernel and its true-energy edges, from a stored kernel or a migration table."""
+    table, axes = file.table("EDISP"), _axes(file, "EDISP")
+    labels = [label for label, _ in axes]
+    if labels not in (["energy", "energy_true"], ["migra", "energy_true"]):
+        raise InputError(
+            f"{table.where}: axes are {labels}, expected ['energy', 'energy_true'] (kernel) or ['migra', "
+            "'energy_true'] (migration)."
+        )
+    (label, own), (_, true_edges) = axes
+    values = _shaped(table, table.column("DATA"), true_edges.size - 1, own.size - 1)
+    if label == "migra":
+        kernels = EDispMap(None, true_edges, own, values[..., None, None]).to_kernel_map(edges)
+        return EDispKernel(kernels.values[..., 0, 0]), true_edges
+    require_same_edges(own, edges, f"{table.where}: energies of this table and the counts", "Write the dataset again.")
+    return EDispKernel(values), true_edges
+
+
+def gadf_contents(dataset: Any, name: str) -> bytes:
+    """Content of the file of a `SpectrumDataset` or `SpectrumDatasetOnOff`; gammapy calls the dataset ``name``."""
+    edges, true_edges = np.asarray(dataset.energy_edges), np.asarray(dataset.energy_true_edges)
+    reco, true = ("energy", edges), ("energy_true", true_edges)
+    primary = fits.PrimaryHDU()
+    primary.header["NAME"] = name
+    hdus: list[Any] = [primary]
+
+    def add(key: str, values: Any, unit: str, *axes: tuple[str, np.ndarray], region: str = "region") -> None:
+        if values is not None:
+            hdus.extend(_map_hdus(key, np.asarray(values), unit, axes))
+            if region in dataset.meta:
+                hdus.append(unpack_region(dataset.meta[region], f"{key}_REGION"))
+
+    add("COUNTS", dataset.counts, "", reco)
+    add("EXPOSURE", dataset.exposure, "cm2 s", true)
+    livetime = float(np.asarray(dataset.livetime))
+    if dataset.exposure is not None and np.isfinite(livetime):
+        next(hdu for hdu in hdus if hdu.name == "EXPOSURE").header["LIVETIME"] = (livetime, "[s]")
+    if "background" in dataset.background_fields:
+        add("BACKGROUND", dataset.background, "", reco)
+    matrix = None if dataset.edisp is None else dataset.edisp.matrix
+    if matrix is None and not np.array_equal(edges, true_edges):
+        # to gammapy a missing EDISP means equal axes
+        matrix = diagonal_response(true_edges, edges)
+    add("EDISP", matrix, "", reco, true)
+    if matrix is not None and dataset.exposure is not None:
+        add("EDISP_EXPOSURE", np.asarray(dataset.exposure)[:, None], "cm2 s", ("energy", edges[[0, -1]]), true)
+    add("MASK_SAFE", dataset.mask_safe, "", reco)
+    add("MASK_FIT", dataset.mask_fit, "", reco)
+    if dataset.gti is not None:
+        hdus.append(gti_hdu(dataset.gti))
+    hdus += meta_table_hdus(dataset.meta)
+    for field in dataset.background_fields:
+        if field != "background":
+            of_region = "region_off" if field.endswith("_off") else "region"
+            add(field.upper(), getattr(dataset, field), "", reco, region=of_region)
+    return to_bytes(hdus)
+
+
+def _map_hdus(
+    key: str, values: np.ndarray, unit: str, axes: tuple[tuple[str, np.ndarray], ...]
+) -> list[fits.BinTableHDU]:
+    """Data and BANDS tables; the last axis runs over the rows of the data."""
+    n = len(values)
+    letter = "L" if values.dtype == bool else "D"
+    inner = values.shape[1] if values.ndim > 1 else 1
+    cards: dict[str, str] = {}
+    bands: list[tuple[str, str, Any, str | None]] = []
+    mesh = np.meshgrid(*(np.arange(e.size - 1) for _, e in axes))
+    bands.append(("CHANNEL", "K", np.arange(mesh[0].size), None))
+    for i, ((label, edges), index) in enumerate(zip(axes, mesh, strict=True), start=1):
+        stem = "E" if label == "energy" else label.upper()
+        cards |= {f"AXCOLS{i}": f"{stem}_MIN,{stem}_MAX", f"INTERP{i}": "log"}
+        low, high = edges[:-1][index.ravel()], edges[1:][index.ravel()]
+        bands += [
+            (label.upper(), "D", np.sqrt(low * high), "TeV"),
+            (f"{stem}_MIN", "D", low, "TeV"),
+            (f"{stem}_MAX", "D", high, "TeV"),
+        ]
+    data = [("CHANNEL", "J", np.arange(n), None), ("DATA", f"{inner}{letter}", values, unit)]
+    return [table_hdu(key, data, cards), table_hdu(f"{key}_BANDS", bands, cards)]

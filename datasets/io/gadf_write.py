@@ -1,0 +1,118 @@
+"""Map datasets written in gammapy's GADF form: one FITS file, an image HDU and a BANDS table per quantity."""
+
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from ..errors import InputError
+from ..irf.edisp import EDispKernel, EDispKernelMap
+from ..irf.psf import PSFKernel
+from ..meta import Meta
+from ..sky.axis import MapAxis
+from .fits import FitsTable, to_bytes
+from .gadf_quantity import map_hdus
+from .gti_table import gti_hdu
+from .meta_table import meta_table_hdus
+from .region_table import pack_region
+
+SAME_CENTRE = 1e-6
+"""Relative difference up to which an energy is the centre of a bin of the dataset."""
+
+
+def gadf_map_contents(dataset: Any, name: str) -> bytes:
+    """Content of the file of a map dataset, or a `RegionMapDataset`; gammapy calls the dataset ``name``.
+
+    HDUs, their order and keywords are gammapy's. Numbers take 4 bytes where these hold them exactly, else 8. A dataset
+    without counts, background and masks gets a safe mask that is True everywhere: something has to show its bins.
+    """
+    if all(getattr(dataset, name) is None for name in ("counts", "background", "mask_safe", "mask_fit")):
+        dataset = dataset.replace(mask_safe=np.ones(dataset.data_shape, bool))
+    primary = fits.PrimaryHDU()
+    for keyword, value in dataset.meta.get("primary", {}).items():
+        primary.header[keyword] = value
+    primary.header["NAME"] = name
+    hdus: list[Any] = [primary]
+    reco = MapAxis(np.asarray(dataset.energy_edges), "log", "energy", "TeV")
+    true = MapAxis(np.asarray(dataset.energy_true_edges), "log", "energy_true", "TeV")
+    geom, region = getattr(dataset, "geom", None), None
+    if geom is None:
+        region = pack_region(FitsTable(dataset.region.to_table(), "region"))
+        own = {key: dataset.meta[key] for key in dataset.meta}
+        dataset = dataset.replace(meta=Meta({"psf_region": region, "edisp_region": region} | own))
+
+    def add(key: str, axis: MapAxis, unit: str = "", meta: dict[str, Any] | None = None) -> None:
+        values = getattr(dataset, key.lower())
+        if values is not None:
+            values = values if region is None else np.asarray(values)[:, None, None]
+            hdus.extend(map_hdus(key, values, unit, (axis,), geom, meta, region))
+
+    add("COUNTS", reco)
+    add("EXPOSURE", true, "cm2 s", _exposure_meta(dataset))
+    # the form of regions has no place for the livetime: a keyword that gammapy does not know
+    if region is not None and dataset.exposure is not None and np.isfinite(np.asarray(dataset.livetime)):
+        next(hdu for hdu in hdus if hdu.name == "EXPOSURE").header["LIVETIME"] = (float(dataset.livetime), "[s]")
+    if "background" in dataset.background_fields:
+        add("BACKGROUND", reco)
+    if dataset.edisp is not None:
+        hdus += _edisp_hdus(dataset, reco, true)
+    if dataset.psf is not None:
+        hdus += _psf_hdus(dataset, reco, true)
+    add("MASK_SAFE", reco)
+    add("MASK_FIT", reco)
+    if dataset.gti is not None:
+        hdus.append(gti_hdu(dataset.gti))
+    hdus += meta_table_hdus(dataset.meta)
+    for field in dataset.background_fields:
+        if field != "background":
+            add(field.upper(), reco)
+    return to_bytes(hdus)
+
+
+def _exposure_meta(dataset: Any) -> dict[str, Any]:
+    livetime = float(np.asarray(dataset.livetime))
+    own = {"livetime": f"{livetime!r} s"} if np.isfinite(livetime) else {}
+    return own | dict(dataset.meta.get("exposure", {}))
+
+
+def _edisp_hdus(dataset: Any, reco: MapAxis, true: MapAxis) -> list[Any]:
+    edisp = dataset.edisp
+    if isinstance(edisp, EDispKernel):
+        edisp = EDispKernelMap.from_kernel(edisp)
+    first = reco if isinstance(edisp, EDispKernelMap) else MapAxis(np.asarray(edisp.migra_edges), "lin", "migra")
+    return _irf_hdus("EDISP", edisp, "", (first, true), dataset.meta.get("edisp_region"))
+
+
+def _psf_hdus(dataset: Any, reco: MapAxis, true: MapAxis) -> list[Any]:
+    psf = dataset.psf
+    if isinstance(psf, PSFKernel):
+        raise InputError(
+            "the dataset has a PSFKernel, for which the GADF form has no place. Give it a PSFMap, or psf=None."
+        )
+    own = true if psf.energy_axis == "energy_true" else reco
+    energy = np.asarray(psf.energy)
+    if not _is_centre_of(own, energy):
+        own = MapAxis(energy, "log", own.name, "TeV", "center")
+    rad, edges = np.asarray(psf.rad), np.asarray(psf.rad_edges)
+    axis = MapAxis(edges, "lin", "rad", "deg")
+    if not _is_centre_of(axis, rad):
+        axis = MapAxis(rad, "lin", "rad", "deg", "center")
+    return _irf_hdus("PSF", psf, "sr-1", (axis, own), dataset.meta.get("psf_region"))
+
+
+def _is_centre_of(axis: MapAxis, nodes: np.ndarray) -> bool:
+    centre = axis.center.value
+    return centre.shape == nodes.shape and bool(np.allclose(centre, nodes, rtol=SAME_CENTRE, atol=0))
+
+
+def _irf_hdus(key: str, irf: Any, unit: str, axes: tuple[MapAxis, MapAxis], region: dict[str, Any] | None) -> list[Any]:
+    """A response map, and the exposure that weights it when datasets are stacked, with one bin on the first axis."""
+    region = region if irf.geom is None else None
+    hdus = map_hdus(key, irf.values, unit, axes, irf.geom, region=region)
+    if irf.exposure is None:
+        return hdus
+    first, energy = axes
+    edges = first.edges.value[[0, -1]]
+    whole = MapAxis(edges, first.interp, first.name, first.unit)
+    values = np.asarray(irf.exposure)[:, None]
+    return hdus + map_hdus(f"{key}_EXPOSURE", values, "cm2 s", (whole, energy), irf.geom, region=region)

@@ -1,0 +1,214 @@
+"""Energy dispersion of one position."""
+
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...kernels import edisp as kernels
+from ...kernels.edisp import diagonal_response, gauss_shares, matrix_from_migration
+from ...kernels.psf import nearest_valid
+from ..arrays import frozen_array, is_concrete
+from ..errors import InputError
+from ..sky.geom import SkyGeom
+from ..units import edges_tev, to_unit
+
+
+class EDispKernel(eqx.Module):
+    """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco)."""
+
+    matrix: Any
+
+    def __init__(self, matrix: Any):
+        self.matrix = frozen_array(matrix)
+
+    def __check_init__(self):
+        if isinstance(self.matrix, np.ndarray):
+            if self.matrix.ndim != 2:
+                raise InputError(
+                    f"EDispKernel: a matrix of shape (n_true, n_reco) is needed, found {self.matrix.shape}."
+                )
+            if not np.all(np.isfinite(self.matrix)) or np.any(self.matrix < 0):
+                raise InputError(
+                    "EDispKernel: the matrix has NaN, infinite or negative entries; probabilities are needed."
+                )
+
+    @classmethod
+    def from_diagonal_response(cls, energy_true_edges: Any, energy_edges: Any = None) -> "EDispKernel":
+        """Perfect detector: share of each true bin in each reconstructed bin. Edges as Quantities or numbers in TeV."""
+        true = edges_tev(energy_true_edges, "energy_true_edges")
+        reco = true if energy_edges is None else edges_tev(energy_edges, "energy_edges")
+        return cls(np.asarray(kernels.diagonal_response(np.asarray(true), np.asarray(reco))))
+
+    @classmethod
+    def from_gauss(cls, energy_true_edges: Any, energy_edges: Any, sigma: Any, bias: Any = 0.0) -> "EDispKernel":
+        """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
+        true, reco = edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges")
+        return cls(
+            np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(sigma), np.asarray(bias)))
+        )
+
+
+class EDispKernelMap(eqx.Module):
+    """Matrices of the energy dispersion at a grid of positions.
+
+    ``geom``: `SkyGeom` of the grid, or None for one matrix everywhere. ``values``: (n_true, n_reco, y, x), the
+    probability of a reconstructed bin given a true one. ``exposure``: (n_true, y, x), Quantity or cm2 s, for stacking.
+    A source takes the matrix of the pixel it lies in.
+    """
+
+    geom: SkyGeom | None
+    values: Any
+    exposure: Any
+
+    def __init__(self, geom: SkyGeom | None, values: Any, exposure: Any = None):
+        self.geom, self.values = geom, to_unit(values, "", "EDispKernelMap values")
+        self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "EDispKernelMap exposure")
+
+    def __check_init__(self):
+        _check_values(self, "(n_true, n_reco, y, x)")
+
+    @classmethod
+    def from_kernel(cls, kernel: EDispKernel) -> "EDispKernelMap":
+        """One matrix for all positions."""
+        return cls(None, np.asarray(kernel.matrix)[..., None, None])
+
+    @classmethod
+    def from_diagonal_response(cls, energy_true_edges: Any, energy_edges: Any = None) -> "EDispKernelMap":
+        """Perfect detector, see `EDispKernel.from_diagonal_response`."""
+        return cls.from_kernel(EDispKernel.from_diagonal_response(energy_true_edges, energy_edges))
+
+    @classmethod
+    def from_gauss(cls, energy_true_edges: Any, energy_edges: Any, sigma: Any, bias: Any = 0.0) -> "EDispKernelMap":
+        """Gaussian E_reco / E_true, see `EDispKernel.from_gauss`."""
+        return cls.from_kernel(EDispKernel.from_gauss(energy_true_edges, energy_edges, sigma, bias))
+
+    def matrix_at(self, vector: Any, energy_true_edges: Any, energy_edges: Any) -> Any:
+        """Matrix (n_true, n_reco) at an ICRS unit vector; of the nearest pixel with one where its own is empty."""
+        return _nearest(self, vector)
+
+
+class EDispMap(eqx.Module):
+    """Migration tables at a grid of positions.
+
+    ``values``: (n_true, n_migra, y, x), dP / d(migra) with migra = E_reco / E_true, whose bins have ``migra_edges``.
+    The rest as in `EDispKernelMap`.
+    """
+
+    geom: SkyGeom | None
+    energy_true_edges: Any
+    migra_edges: Any
+    values: Any
+    exposure: Any
+
+    def __init__(
+        self, geom: SkyGeom | None, energy_true_edges: Any, migra_edges: Any, values: Any, exposure: Any = None
+    ):
+        self.geom, self.values = geom, to_unit(values, "", "EDispMap values")
+        self.energy_true_edges = edges_tev(energy_true_edges, "energy_true_edges")
+        self.migra_edges = to_unit(migra_edges, "", "migra_edges")
+        self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "EDispMap exposure")
+
+    def __check_init__(self):
+        _check_values(self, "(n_true, n_migra, y, x)")
+        migra = self.migra_edges
+        if is_concrete(migra) and not (
+            np.all(np.isfinite(migra)) and np.min(migra) >= 0 and np.all(np.diff(migra) > 0)
+        ):
+            raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {migra}.")
+        expected = (np.size(self.energy_true_edges) - 1, np.size(self.migra_edges) - 1)
+        if np.shape(self.values)[:2] != expected:
+            raise InputError(
+                f"EDispMap: values have shape {np.shape(self.values)}, expected {expected[0]} true energies and "
+                f"{expected[1]} migrations, as its edges say."
+            )
+
+    @classmethod
+    def from_gauss(cls, energy_true_edges: Any, migra_edges: Any, sigma: Any, bias: Any = 0.0) -> "EDispMap":
+        """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
+        true = edges_tev(energy_true_edges, "energy_true_edges")
+        migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
+        if not np.all(np.asarray(sigma) > 0):
+            raise InputError(
+                f"EDispMap: sigma must be positive, found {np.min(sigma)}. Use edisp=None for a perfect one."
+            )
+        shares = cast(Any, gauss_shares)(
+            migra, np.broadcast_to(sigma, true.size - 1), np.broadcast_to(bias, true.size - 1)
+        )
+        return cls(None, true, migra, (np.asarray(shares) / np.diff(migra))[..., None, None])
+
+    def matrix_at(self, vector: Any, energy_true_edges: Any, energy_edges: Any) -> Any:
+        """Matrix (n_true, n_reco) at an ICRS unit vector, for reconstructed bins of these edges (TeV)."""
+        density = _nearest(self, vector)
+        return matrix_from_migration(
+            density, jnp.asarray(self.migra_edges), jnp.asarray(energy_true_edges), jnp.asarray(energy_edges)
+        )
+
+    def to_kernel_map(self, energy_edges: Any) -> EDispKernelMap:
+        """Matrices for reconstructed bins of these edges, at all positions."""
+        edges = np.asarray(edges_tev(energy_edges, "energy_edges"))
+        true, migra = np.asarray(self.energy_true_edges), np.asarray(self.migra_edges)
+        shape = np.shape(self.values)
+        flat = np.moveaxis(np.asarray(self.values), (0, 1), (-2, -1)).reshape(-1, *shape[:2])
+        planes = np.asarray(_matrices(flat, migra, true, edges))
+        values = np.moveaxis(planes.reshape(*shape[2:], shape[0], -1), (-2, -1), (0, 1))
+        return EDispKernelMap(self.geom, values, self.exposure)
+
+
+_matrices = jax.jit(jax.vmap(matrix_from_migration, in_axes=(0, None, None, None)))
+
+EDisp = EDispKernel | EDispKernelMap | EDispMap
+
+
+def matrix_at(edisp: EDisp | None, vector: Any, energy_true_edges: Any, energy_edges: Any) -> Any:
+    """Response (n_true, n_reco) at an ICRS unit vector; that of a perfect detector without ``edisp``. Edges in TeV."""
+    if edisp is None:
+        return diagonal_response(jnp.asarray(energy_true_edges), jnp.asarray(energy_edges))
+    if isinstance(edisp, EDispKernel):
+        return jnp.asarray(edisp.matrix)
+    return edisp.matrix_at(vector, energy_true_edges, energy_edges)
+
+
+def _nearest(edisp: EDispKernelMap | EDispMap, vector: Any) -> Any:
+    values = jnp.asarray(edisp.values)
+    if edisp.geom is None:
+        return values[..., 0, 0]
+    x, y = edisp.geom.vector_to_pixel(vector)
+    ix, iy, _ = nearest_valid(jnp.any(values > 0, axis=(0, 1)), x, y)
+    return values[..., iy, ix]
+
+
+def _check_values(edisp: Any, axes: str) -> None:
+    name = type(edisp).__name__
+    shape = np.shape(edisp.values)
+    pixels = (1, 1) if edisp.geom is None else edisp.geom.shape
+    if len(shape) != 4 or shape[2:] != pixels:
+        raise InputError(f"{name}: values have shape {shape}, expected {axes} with (y, x) = {pixels}.")
+    wanted = (shape[0], *pixels)
+    if edisp.exposure is not None and np.shape(edisp.exposure) != wanted:
+        raise InputError(
+            f"{name}: the exposure has shape {np.shape(edisp.exposure)}, expected {wanted}: (n_true, y, x)."
+        )
+    if is_concrete(edisp.values):
+        bad = ~np.isfinite(edisp.values) | (np.asarray(edisp.values) < 0)
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise InputError(
+                f"{name}: values must be finite and not negative, found {np.asarray(edisp.values)[first]} at {axes} = "
+                f"{first}. Set them to 0 where there is no exposure."
+            )
+
+
+def edisp_at(edisp: Any, vector: Any) -> Any:
+    """An energy dispersion (or None) that is everywhere that of an ICRS unit vector."""
+    if edisp is None or getattr(edisp, "geom", None) is None:
+        return edisp
+    x, y, _ = nearest_valid(jnp.any(jnp.asarray(edisp.values) > 0, axis=(0, 1)), *edisp.geom.vector_to_pixel(vector))
+    at = slice(int(y), int(y) + 1), slice(int(x), int(x) + 1)
+    values = np.asarray(edisp.values)[(..., *at)]
+    exposure = None if edisp.exposure is None else np.asarray(edisp.exposure)[(..., *at)]
+    if isinstance(edisp, EDispKernelMap):
+        return EDispKernelMap(None, values, exposure)
+    return EDispMap(None, edisp.energy_true_edges, edisp.migra_edges, values, exposure)

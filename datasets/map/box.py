@@ -1,0 +1,105 @@
+"""The part of a map that a fit takes pixel by pixel: a box around the windows of its sources."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..arrays import Array
+from ..statistics.base import Bins, Data, Statistic
+from ..statistics.wstat import profiled_background
+from .footprint import Footprint
+
+Place = tuple[int, int]
+
+BOX_STEP = 4
+"""Boxes have sides of multiples of this, so that runs with neighbouring pointings share programs."""
+
+
+def box_around(
+    pixels: tuple[int, ...], footprints: Sequence[Footprint], whole: bool, known: bool
+) -> tuple[Place, Place]:
+    """Size (y, x) and first pixel (y, x) of a box around all windows, and around the ``whole`` map if need be.
+
+    Where the windows run off the map, so does the box. Windows whose places are not ``known`` may lie beside the map.
+    """
+    sizes, starts = [], []
+    for axis, n in enumerate(pixels):
+        windows = [f.plan.shape[axis] for f in footprints]
+        if known:
+            first = [int(f.y if axis == 0 else f.x) for f in footprints]
+        else:
+            reach = max(windows)
+            first, windows = [-reach, n], [reach, reach]
+        ends = [a + w for a, w in zip(first, windows, strict=True)]
+        if whole or not first:
+            first, ends = [*first, 0], [*ends, n]
+        low, size = min(first), max(ends) - min(first)
+        # a box that is a window needs no copies
+        sizes.append(size if size in (n, *windows) else -(-size // BOX_STEP) * BOX_STEP)
+        starts.append(low)
+    return (sizes[0], sizes[1]), (starts[0], starts[1])
+
+
+def known_bins(
+    statistic: Statistic, data: Data, mask: np.ndarray, box: Place, origin: Place
+) -> tuple[dict[str, Array], Array, bool]:
+    """Flat arrays of the bins of the box, with known background; a constant; and whether the rest of the map follows.
+
+    The rest of the map knows the background only, and is one bin more at each energy. The constant is what it adds to
+    the statistic whatever the parameters are. Pixels of the box beyond the map are masked.
+    """
+    arrays = {k: cut_box(v, box, origin).reshape(len(v), -1) for k, v in (dict(data) | {"mask_safe": mask}).items()}
+    outside = _beyond(mask.shape[1:], box, origin)
+    if not outside.any():
+        return {k: v.reshape(-1) for k, v in arrays.items()}, np.zeros(()), False
+    column, constant = statistic.merged_bins(data, outside & np.asarray(mask))
+    arrays = {k: np.concatenate([v, column[k][:, None]], axis=1) for k, v in arrays.items()}
+    return {k: v.reshape(-1) for k, v in arrays.items()}, constant, True
+
+
+def measured_bins(
+    statistic: Statistic, data: Data, mask: np.ndarray, box: Place, origin: Place
+) -> tuple[dict[str, Array], Array]:
+    """Flat arrays of the bins of the box, with off counts, and a constant: the statistic of what no source reaches.
+
+    ``rest_background`` (n_reco,) is the background there.
+    """
+    arrays = {k: cut_box(v, box, origin).reshape(-1) for k, v in (dict(data) | {"mask_safe": mask}).items()}
+    outside = _beyond(mask.shape[1:], box, origin)
+    constant, beside = np.zeros(()), np.zeros(len(mask))
+    if outside.any():
+        outside = outside & np.asarray(mask)
+        # of all bins: the number of those outside would be another program for each dataset
+        stat, background = (np.asarray(x) for x in _without_signal(statistic, dict(data)))
+        constant = np.asarray(np.sum(np.where(outside, stat, 0.0)))
+        beside = np.where(outside, background, 0.0).sum((1, 2))
+    return arrays | {"rest_background": beside}, constant
+
+
+@partial(jax.jit, static_argnums=0)
+def _without_signal(statistic: Statistic, data: Data) -> tuple[Bins, Bins]:
+    """Statistic and background of bins that no signal reaches."""
+    nothing = jnp.zeros(jnp.shape(data["counts"]))
+    return statistic.stat_bins(data, nothing), profiled_background(data, nothing)
+
+
+def _beyond(pixels: tuple[int, ...], box: tuple[int, int], origin: tuple[int, int]) -> np.ndarray:
+    """True for the pixels of the map that are not in the box."""
+    beyond = np.ones(pixels, bool)
+    beyond[tuple(slice(max(a, 0), max(a + n, 0)) for a, n in zip(origin, box, strict=True))] = False
+    return beyond
+
+
+def cut_box(values: Any, box: Place, origin: Place) -> Any:
+    """The box of ``values`` (n, ny, nx); zeros beyond the map."""
+    xp = np if isinstance(values, np.ndarray) else jnp
+    pads, slices = [(0, 0)], [slice(None)]
+    for n, size, start in zip(values.shape[1:], box, origin, strict=True):
+        before, after = max(-start, 0), max(start + size - n, 0)
+        pads.append((before, after))
+        slices.append(slice(start + before, start + before + size))
+    return xp.pad(values, pads)[tuple(slices)]

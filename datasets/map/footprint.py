@@ -1,0 +1,322 @@
+"""Where and how a source appears on a map: its window of pixels, the kernels there, and its image.
+
+Work is in three steps, so that each is done as seldom as it can be. `plan` finds sizes (static numbers that choose a
+program), `stage` the kernels and responses at the position of the source, `Footprint.image` the image for given
+parameters. Fits stage once, images of frozen shapes are made once, and predictions use the rest.
+"""
+
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...kernels import fourier_image as point_kernels
+from ...kernels import lattice as kernels
+from ...kernels import psf as psf_kernels
+from ...kernels.edisp import fold, unfold
+from ...kernels.fft import fast_size
+from ...kernels.quadrature import log_centers
+from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
+from ..irf.edisp import matrix_at
+from ..irf.psf import PSFMap
+from ..models.sky_model import SkyModel
+from ..sky.geom import SkyGeom
+from .plan import NO_PSF_STEPS, PIXEL_OVERSAMPLING, Plan
+from .response import Response
+
+PADDING = 12
+"""Lattice steps around a kernel for the tails of its sharpening."""
+
+
+class Footprint(eqx.Module):
+    """A source staged on a dataset: kernel, response and exposure at its position, and the pixels of its window.
+
+    ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the
+    rest, None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco).
+    ``vectors``, ``omega``: directions and solid angles of the lattice nodes, where the scheme needs them. ``inverse``:
+    pixels in x and y per deg to the east and north, (2, 2), likewise.
+    """
+
+    geom: SkyGeom
+    x: Any
+    y: Any
+    kernel: Any
+    exposure: Any
+    matrix: Any
+    vectors: Any
+    omega: Any
+    inverse: Any
+    plan: Plan = eqx.field(static=True)
+
+    def image(self, spatial: Any, energy: Any) -> Any:
+        """Share of the flux in each pixel of the window after the PSF, (n_true or 1, ny, nx).
+
+        ``energy``: centres of the true bins, TeV.
+        """
+        plan = self.plan
+        if plan.by_transform:
+            x, y = self._pixel_of(spatial)
+            spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
+            return point_kernels.point_image(self.kernel, x, y, plan.shape, plan.period, spread, plan.margin)
+        if plan.scheme == "point" and plan.psf != "reco":
+            return point_kernels.bilinear_point_image(self.kernel, *self._pixel_of(spatial), plan.shape)
+        return self._convolved(self.lattice(spatial, energy))
+
+    def _convolved(self, image: Any) -> Any:
+        if self.kernel is None:
+            return image if image.ndim == 3 else image[None]
+        return kernels.convolved(image, self.kernel, self.plan.shape, 1 if self._by_pixel else self.plan.s)
+
+    @property
+    def _by_pixel(self) -> bool:
+        return self.plan.scheme in ("direct", "pixel") or self.plan.grid == "pixel"
+
+    def _pixel_of(self, spatial: Any) -> tuple[Any, Any]:
+        """Position of a source in pixels of the window; far outside where the projection does not show it."""
+        x, y = self.geom.vector_to_pixel_or_far(spatial.center_vector)
+        return x - self.x, y - self.y
+
+    def _spread_of(self, spatial: Any) -> tuple[Any, Any, Any]:
+        """Covariance (xx, xy, yy) of a Gaussian in pixels squared."""
+        ee, en, nn = spatial.covariance
+        a, on_sky = self.inverse, jnp.stack([jnp.stack([ee, en]), jnp.stack([en, nn])])
+        # not a product of matrices, which a GPU may round
+        here = jnp.sum(a[:, None, :, None] * a[None, :, None, :] * on_sky, axis=(2, 3))
+        return here[0, 0], here[0, 1], here[1, 1]
+
+    def lattice(self, spatial: Any, energy: Any) -> Any:
+        """Share of the flux at each lattice node (or pixel) of the window, (ny s, nx s), with energies in front if the
+        shape depends on it."""
+        plan = self.plan
+        if plan.scheme == "point" and plan.grid == "pixel":
+            x, y = self._pixel_of(spatial)
+            ny, nx = plan.shape
+            return point_kernels.hat(jnp.arange(ny) - y)[:, None] * point_kernels.hat(jnp.arange(nx) - x)[None, :]
+        if plan.scheme == "nodes":
+            east, north, weight = spatial.nodes(*plan.nodes)
+            position = cast("tuple[Any, Any]", spatial.position)
+            x, y = self.geom.vector_to_pixel_or_far(offset_vectors(east, north, *position, spatial.frame))
+            return kernels.particle_image(x - self.x, y - self.y, weight, plan.shape, plan.s)
+        if plan.scheme in ("point", "gauss"):
+            blur = kernels.BLUR * self.geom.pixel_size / plan.s
+            position = cast("tuple[Any, Any]", spatial.position)
+            offsets = local_offsets(self.vectors, *position, spatial.frame)
+            return spatial.blurred_profile(*offsets, blur) * self.omega
+        if plan.scheme == "pixel":
+            ny, nx = plan.shape
+            fine = spatial.evaluate(self.vectors).reshape(ny, PIXEL_OVERSAMPLING, nx, PIXEL_OVERSAMPLING)
+            return jnp.mean(fine, axis=(1, 3)) * self.omega
+        values = spatial.evaluate(self.vectors, energy)
+        return values if spatial.per_pixel else values * self.omega
+
+    def counts(self, spatial: Any, flux: Any, energy: Any) -> Any:
+        """Counts (n_reco, ny, nx) in the pixels of the window for ``flux`` (n_true,) in s-1 cm-2."""
+        if self.plan.psf != "reco":
+            return self.counts_of(self.exposed(self.image(spatial, energy)), flux)
+        lattice = self.lattice(spatial, energy)
+        s = 1 if self._by_pixel else self.plan.s
+        true = flux[:, None, None] * (lattice if lattice.ndim == 3 else lattice[None])
+        if self.exposure is not None:
+            true = true * kernels.upsampled(self.exposure, s)
+        return self._convolved(fold(self.matrix, true))
+
+    def weighted(self, spatial: Any, flux: Any, energy: Any, weights: Any) -> Any:
+        """Sum of ``weights`` (n_reco, ny, nx) times `counts`; its derivatives need no images where those are made by
+        transforms."""
+        plan = self.plan
+        if not plan.by_transform:
+            return jnp.sum(weights * self.counts(spatial, flux, energy))
+        spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
+        back = self.exposed(unfold(self.matrix, weights))
+        of_bins = point_kernels.point_overlap(
+            self.kernel, back, *self._pixel_of(spatial), plan.period, spread, plan.margin
+        )
+        return jnp.sum(flux * of_bins)
+
+    def exposed(self, image: Any) -> Any:
+        """``image`` times the exposure: what a frozen shape comes down to."""
+        return image if self.exposure is None else image * self.exposure
+
+    def counts_of(self, exposed: Any, flux: Any) -> Any:
+        """Counts (n_reco, ny, nx) of an exposed image: the sum over true energies, which are the first axis."""
+        matrix = self.matrix * flux[:, None]
+        if exposed.shape[0] == 1:
+            return jnp.sum(matrix, axis=0)[:, None, None] * exposed
+        return fold(matrix, exposed)
+
+    def weighted_counts_of(self, exposed: Any, flux: Any, weights: Any) -> Any:
+        """Sum of ``weights`` (n_reco, ny, nx) times `counts_of`."""
+        return jnp.sum(flux * jnp.sum(unfold(self.matrix, weights) * exposed, axis=(1, 2)))
+
+
+def place(geom: SkyGeom, spatial: Any, plan: Plan) -> tuple[Any, tuple[Any, Any], tuple[Any, Any]]:
+    """Direction of a source (that of the middle of the map if it has none), its pixel (x, y), and the first pixel
+    (x, y) of its window."""
+    vector = spatial.center_vector
+    if vector is None or spatial.scheme == "direct":
+        vector = geom.pixel_to_vector(*geom.middle)
+    x, y = geom.vector_to_pixel_or_far(vector)
+    if plan.start is not None:
+        return vector, (x, y), (plan.start[1], plan.start[0])
+    xp = namespace(x, y)
+    # a window that misses the map stays beside it
+    first = [
+        xp.clip(xp.round(jax.lax.stop_gradient(c) if xp is jnp else c) - half, -n, size).astype(int)
+        for c, half, n, size in zip((x, y), plan.half[::-1], plan.shape[::-1], geom.shape[::-1], strict=True)
+    ]
+    return vector, (x, y), (first[0], first[1])
+
+
+def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
+    """Kernel and response at the position of a source (the middle of the map if it has none)."""
+    geom, spatial = response.geom, model.spatial
+    assert spatial is not None
+    apply_exposure, apply_edisp = model.flags.exposure, model.flags.edisp
+    vector, (x, y), first = place(geom, spatial, plan)
+    vector, x, y, first_x, first_y = (jnp.asarray(c) for c in (vector, x, y, *first))
+    exposure = None
+    if apply_exposure:
+        exposure = cut(jnp.asarray(response.exposure), first_x, first_y, plan.shape, plan.psf == "reco")
+    vectors = omega = None
+    if plan.scheme in ("gauss", "pixel", "direct") or (plan.scheme == "point" and plan.psf == "reco"):
+        vectors, omega = _nodes_of(geom, first_x, first_y, plan)
+    return Footprint(
+        geom=geom,
+        x=first_x,
+        y=first_y,
+        kernel=_kernel(response, plan, vector, x, y),
+        exposure=exposure,
+        matrix=matrix_at(
+            response.edisp if apply_edisp else None, vector, response.energy_true_edges, response.energy_edges
+        ),
+        vectors=vectors,
+        omega=omega,
+        inverse=jnp.linalg.inv(_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
+        plan=plan,
+    )
+
+
+def _nodes_of(geom: SkyGeom, first_x: Any, first_y: Any, plan: Plan) -> tuple[Any, Any]:
+    if plan.scheme == "pixel":
+        ny, nx = plan.shape
+        n = PIXEL_OVERSAMPLING
+        x, y = np.meshgrid(*((np.arange(size * n) + 0.5) / n - 0.5 for size in (nx, ny)))
+        px, py = kernels.lattice_nodes(plan.shape, 1)
+        omega = geom.cell_solid_angle(px + first_x, py + first_y)
+        return geom.shown_vectors(x + first_x, y + first_y)[0], jnp.where(jnp.isfinite(omega), omega, 0.0)
+    s = 1 if plan.scheme == "direct" else plan.s
+    x, y = kernels.lattice_nodes(plan.shape, s)
+    omega = geom.cell_solid_angle(x + first_x, y + first_y, 1 / s)
+    vectors, shown = geom.shown_vectors(x + first_x, y + first_y)
+    # off an all-sky projection there is no sky
+    return vectors, jnp.where(shown & jnp.isfinite(omega), omega, 0.0)
+
+
+def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = False) -> Any:
+    """The window of ``maps`` (n, my, mx) from pixel (x, y) on; beyond the map zeros, or the pixels at its edge."""
+    ny, nx = shape
+    widths = ((0, 0), (ny, ny), (nx, nx))
+    padded = jnp.pad(maps, widths, mode="edge") if repeat_edges else jnp.pad(maps, widths)
+    return jax.lax.dynamic_slice(padded, (0, y + ny, x + nx), (maps.shape[0], ny, nx))
+
+
+def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
+    by_pixel = plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
+    as_point = plan.scheme == "point" and plan.psf != "reco"
+    if plan.by_transform:
+        return _point_transform(response, plan, vector, x, y)
+    if plan.psf == "none":
+        if by_pixel:
+            return jnp.ones((1, 1, 1)) if as_point else None
+        kernel = jnp.asarray(kernels.pixel_box(plan.s, 2 * plan.s + 2 * PADDING))
+    elif plan.psf == "kernel":
+        kernel = jnp.asarray(response.psf.values)
+        if not by_pixel:
+            kernel = jnp.pad(kernel, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
+            kernel = kernels.integrated(kernels.transform(kernel), kernel.shape[-1], 0, _spread(plan, None))
+    else:
+        kernel = _from_profile(response, plan, vector, x, y, by_pixel)
+    if as_point:
+        return kernel
+    return kernels.kernel_spectra(kernel, plan.shape, 1 if by_pixel else plan.s)
+
+
+def _point_transform(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
+    """Transform of the PSF, integrated over pixels, for the image of a point or a Gaussian."""
+    if plan.psf == "kernel":
+        return point_kernels.kernel_transform(jnp.asarray(response.psf.values), plan.period)
+    fy, fx = point_kernels.frequencies(plan.period, plan.s)
+    fy = fy[:, :, None, None]
+    window = point_kernels.pixel_window(plan.period, plan.s)
+    if plan.psf == "none" and plan.scheme == "fourier":
+        return jnp.asarray(window)[None]
+    if plan.psf == "none":
+        width = kernels.BLUR / NO_PSF_STEPS
+        return jnp.asarray(np.exp(-2 * (np.pi * width) ** 2 * (fx**2 + fy**2)) * window)[None]
+    profile, rad, last, radius = _profile(response, plan, vector)
+    jacobian = _jacobian(response.geom, x, y)
+    pixel = response.geom.pixel_size
+    return (
+        psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, jnp.asarray(fx), jnp.asarray(fy)) * window
+    )
+
+
+def _profile(response: Response, plan: Plan, vector: Any) -> tuple[Any, Any, Any, Any]:
+    """Profiles of the PSF at a position, their radii and where those end, and the radii that hold most events."""
+    psf: PSFMap = response.psf
+    edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
+    rad, rad_edges = jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges)
+    profile = psf.profile_at(vector, log_centers(edges))
+    radius = psf_kernels.containment_radius(profile, rad, rad_edges, psf_kernels.CONTAINMENT)
+    return profile, rad, rad_edges[-1], radius
+
+
+def _from_profile(response: Response, plan: Plan, vector: Any, x: Any, y: Any, by_pixel: bool) -> Any:
+    geom, pixel = response.geom, response.geom.pixel_size
+    profile, rad, last, radius = _profile(response, plan, vector)
+    if plan.grid == "pixel":
+        widths = jnp.minimum(psf_kernels.odd_width(2 * radius / pixel), plan.width)
+        half: Any = psf_kernels.containment_radius(profile, rad, jnp.asarray(response.psf.rad_edges), 0.68)
+        factors = jnp.minimum(jnp.ceil(12 / (2 * half / pixel)), 4)
+        return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
+    size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
+    jacobian = _jacobian(geom, x, y)
+    f = jnp.asarray(np.fft.fftfreq(size) * plan.s)
+    fy, fx = f[:, None], f[None, : size // 2 + 1]
+    spectrum = psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, fx, fy)
+    if not by_pixel:
+        return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom))
+    kernel = kernels.integrated(spectrum, size, plan.s)
+    # the pixel-spaced part, with offset 0 in the middle
+    half = plan.width // 2 + 1
+    index = size // 2 + plan.s * np.arange(-half, half + 1)
+    return kernel[:, index][:, :, index]
+
+
+def _spread(plan: Plan, jacobian: Any, geom: Any = None) -> Any:
+    """Covariance of the spreading Gaussian in lattice steps: round there for nodes, round on the sky for shapes in
+    closed form."""
+    if plan.scheme == "nodes" or jacobian is None:
+        return kernels.BLUR**2 * jnp.eye(2)
+    inverse = jnp.linalg.inv(jacobian)
+    return (kernels.BLUR * geom.pixel_size) ** 2 * inverse @ inverse.T
+
+
+def _jacobian(geom: SkyGeom, x: Any, y: Any, frame: str = "icrs") -> Any:
+    """Offsets to the east and north of ``frame`` (deg) per pixel in x and y around a pixel position, (2, 2)."""
+    shown = (jnp.abs(x) < 1e5) & (jnp.abs(y) < 1e5)
+    middle_x, middle_y = geom.middle
+    x, y = jnp.where(shown, x, middle_x), jnp.where(shown, y, middle_y)
+    lon, lat = vector_to_lonlat(from_icrs(geom.shown_vectors(x, y)[0], frame))
+    step = jnp.asarray([[0.5, -0.5], [0.0, 0.0]])
+    ends, on_sky = geom.shown_vectors(x + step, y + step[::-1])
+    # at the rim of the sky the other side has to do, and without any the size of a pixel
+    plain = geom.pixel_size / 2 * jnp.asarray([[-1.0, 1.0], [1.0, -1.0]]) * jnp.eye(2)[:, :, None]
+    rows = []
+    for offset, size in zip(local_offsets(ends, lon, lat, frame), plain, strict=True):
+        mirrored = jnp.where(on_sky[:, ::-1], -offset[:, ::-1], size)
+        both = jnp.where(on_sky, offset, mirrored)
+        rows.append(both[:, 0] - both[:, 1])
+    return jnp.stack(rows)

@@ -1,0 +1,60 @@
+"""Predicted counts of maps: images of sources, times exposure, folded with the energy dispersion."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...kernels.quadrature import log_centers
+from ..compile import Program
+from ..counts.flux import source_flux
+from ..gti import GTI
+from ..models.flatten import Structure, canonical
+from ..models.sky_model import SkyModel
+from ..statistics.base import Bins
+from .footprint import stage
+from .plan import Plan, plan
+from .response import Response
+
+
+def map_counts(response: Response, sources: Sequence[SkyModel], nodes: int, gti: GTI | None, what: str) -> Bins:
+    """Counts of sky models, (n_reco, ny, nx); ``what`` begins messages."""
+    shape = (response.energy_edges.shape[0] - 1, *response.geom.shape)
+    total = jnp.zeros(shape, jnp.asarray(response.energy_true_edges).dtype)
+    # sources that differ in numbers only share a program, and are done one after the other
+    alike: dict[tuple[Structure, Plan], list[list[Any]]] = {}
+    for model in sources:
+        if model.temporal is not None:
+            model.check_times(gti, what)
+        structure, numbers = canonical(model)
+        alike.setdefault((structure, plan(response, model)), []).append(numbers)
+    for (structure, sizes), members in alike.items():
+        total = _add_sources((structure, sizes, nodes), total, members, response, gti)
+    return total
+
+
+@Program
+def _add_sources(
+    static: tuple[Structure, Plan, int], total: Bins, members: list[list[Any]], response: Response, gti: GTI | None
+) -> Bins:
+    """``total`` and the counts of sources of one structure with these numbers."""
+    structure, sizes, nodes = static
+    ny, nx = sizes.shape
+    edges = jnp.asarray(response.energy_true_edges)
+
+    def add(padded, numbers):
+        model: Any = structure.build(numbers)
+        of_bins = source_flux(model, edges, nodes, gti)
+        footprint = stage(response, model, sizes)
+        counts = footprint.counts(model.spatial, of_bins, log_centers(edges))
+        start = (0, footprint.y + ny, footprint.x + nx)
+        here = jax.lax.dynamic_slice(padded, start, counts.shape)
+        return jax.lax.dynamic_update_slice(padded, here + counts, start), None
+
+    padded = jnp.pad(total, ((0, 0), (ny, ny), (nx, nx)))
+    if len(members) == 1:
+        padded, _ = add(padded, members[0])
+    else:
+        padded, _ = jax.lax.scan(add, padded, [jnp.stack(column) for column in zip(*members, strict=True)])
+    return padded[:, ny:-ny, nx:-nx]

@@ -1,0 +1,356 @@
+"""Map datasets made ready for a fit: everything that no free parameter changes is computed here, once.
+
+A prepared map has the pixels of a box around its sources one by one. The rest of the map knows the background only,
+whose norm depends on the energy alone, so that its bins enter the likelihood through their sums per energy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ...kernels.quadrature import log_centers
+from ..arrays import Array, is_concrete, stack_rows
+from ..compile import Program, ahead_threads, is_tracing_ahead
+from ..counts.base import CountsBase
+from ..counts.flux import source_flux
+from ..counts.known import background_model, background_norm, fitted_energies
+from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
+from ..errors import InputError
+from ..gti import GTI
+from ..models.flatten import canonical
+from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..statistics.base import Bins
+from ..statistics.registry import STATISTICS
+from ..statistics.wstat import profiled_background
+from .box import Place, box_around, cut_box, known_bins, measured_bins
+from .footprint import Footprint, place, stage
+from .plan import Plan, plan
+from .response import Response
+
+
+@dataclass(frozen=True)
+class SourcePart:
+    """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
+
+    ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; it is
+    "four-pixel" for points that are shared out over pixels. ``by_transform``: whether from transforms.
+    """
+
+    kind: str
+    models: tuple[int, ...]
+    treedef: jax.tree_util.PyTreeDef | None = None
+    n_leaves: int = 0
+    scheme: str = ""
+    by_transform: bool = False
+
+
+@dataclass(frozen=True)
+class MapSpec(Spec):
+    """Static side of a prepared map; calling it with arrays gives the `PreparedMap`.
+
+    ``measured``: whether the background is, by off counts. ``box``: pixels (y, x) of its box. ``rest``: whether one bin
+    for the rest of the map follows at each energy. ``origin``: first pixel (y, x) of the box, where templates need it.
+    """
+
+    stat_type: str
+    measured: bool
+    n_reco: int
+    nodes: int
+    box: Place
+    rest: bool
+    parts: tuple[SourcePart, ...]
+    origin: Place | None
+
+    def __call__(self, **arrays: Array) -> "PreparedMap":
+        return (MeasuredMap if self.measured else KnownMap)(self, arrays)
+
+    @property
+    def makes_images(self) -> bool:
+        return True
+
+    @property
+    def sums_images(self) -> bool:
+        return any(part.kind == "source" and not part.by_transform for part in self.parts)
+
+    @property
+    def quick_to_compile(self) -> bool:
+        # sources that are shared out over pixels
+        return all(part.kind != "source" or part.scheme == "four-pixel" for part in self.parts)
+
+
+class PreparedMap(PreparedCounts):
+    """A map dataset inside a fit, with flat bins: energies by the pixels of the box and one for the rest of the map."""
+
+    def __init__(self, spec: MapSpec, arrays: Arrays):
+        self.spec, self.arrays = spec, arrays
+        self.statistic, self.data = STATISTICS[spec.stat_type], arrays
+        self.mask, self.extra = arrays["mask_safe"], arrays["extra"]
+        self.energy_edges, self.energy_true_edges = arrays["energy_edges"], arrays["energy_true_edges"]
+        self.gti = GTI.from_arrays(arrays)
+
+    def _flux(self, model: SkyModel) -> Float[Array, " n_true"]:
+        return source_flux(model, self.energy_true_edges, self.spec.nodes, self.gti)
+
+    def signal(self, models: Models) -> Bins:
+        """Counts of the sources, (n_bins,)."""
+        spec, arrays = self.spec, self.arrays
+        energy = log_centers(self.energy_true_edges)
+        total = jnp.asarray(arrays["constant"]).reshape(spec.n_reco, *spec.box)
+        for number, part in enumerate(spec.parts):
+            if part.kind == "template":
+                norm, counts = self._template(models[part.models[0]])
+                total = total + counts * norm[:, None, None]
+                continue
+
+            def add(total, source, part=part):
+                model, place_, leaves = source
+                footprint, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                of_bins = self._flux(model)
+                if part.kind == "shape":
+                    counts = footprint.counts_of(exposed, of_bins)
+                else:
+                    counts = footprint.counts(model.spatial, of_bins, energy)
+                # boxes hold their windows wholly, so that nothing has to be cut off
+                start = (0, place_[0], place_[1])
+                here = jax.lax.dynamic_slice(total, start, counts.shape)
+                # rules of quadrature are in double precision
+                return jax.lax.dynamic_update_slice(total, here + counts.astype(total.dtype), start), None
+
+            total = self._over_sources(number, part, models, add, total)
+        flat = total.reshape(spec.n_reco, -1)
+        if spec.rest:
+            flat = jnp.concatenate([flat, jnp.zeros((spec.n_reco, 1), flat.dtype)], axis=1)
+        return flat.reshape(-1)
+
+    def weighted_signal(self, models: Models, weights: Bins) -> Bins:
+        """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""
+        spec, arrays = self.spec, self.arrays
+        energy = log_centers(self.energy_true_edges)
+        ny, nx = spec.box
+        of_box = weights.reshape(spec.n_reco, -1)[:, : ny * nx].reshape(spec.n_reco, ny, nx)
+        total = jnp.sum(of_box * jnp.asarray(arrays["constant"]).reshape(of_box.shape))
+        for number, part in enumerate(spec.parts):
+            if part.kind == "template":
+                norm, counts = self._template(models[part.models[0]])
+                total = total + jnp.sum(norm * jnp.sum(counts * of_box, axis=(1, 2)))
+                continue
+
+            def add(total, source, part=part):
+                model, place_, leaves = source
+                footprint, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                shape = (spec.n_reco, *footprint.plan.shape)
+                here = jax.lax.dynamic_slice(of_box, (0, place_[0], place_[1]), shape)
+                of_bins = self._flux(model)
+                if part.kind == "shape":
+                    return total + footprint.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
+                return total + footprint.weighted(model.spatial, of_bins, energy, here).astype(total.dtype), None
+
+            total = self._over_sources(number, part, models, add, total)
+        return total
+
+    def _template(self, model: Any) -> tuple[Any, Any]:
+        """Norm per energy and counts in the box, (n_reco,) and (n_reco, ny, nx), of a `TemplateNPredModel`."""
+        assert self.spec.origin is not None
+        return model.evaluate(log_centers(self.energy_edges)), cut_box(
+            jnp.asarray(model.counts), self.spec.box, self.spec.origin
+        )
+
+    def _over_sources(self, number: int, part: SourcePart, models: Models, add: Any, total: Any) -> Any:
+        """``total`` after ``add(total, (model, place, leaves))`` for every source of a part."""
+        leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
+        chosen = [models[i] for i in part.models]
+        places = jnp.asarray(self.arrays[f"place_{number}"])
+        if len(chosen) == 1:
+            return add(total, (chosen[0], places[0], [leaf[0] for leaf in leaves]))[0]
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *chosen)
+        return jax.lax.scan(add, total, (stacked, places, leaves))[0]
+
+    def background_bins(self, models: Models, signal: Bins | None = None) -> Bins:
+        """Background per bin, (n_bins,); profiled for the signal where it is measured."""
+        raise InputError(f"{type(self).__name__} has no background.")
+
+    def spectra(self, models: Models) -> tuple[Bins, Bins]:
+        signal = self.signal(models)
+        parts = (signal, self.background_bins(models, signal))
+        first, second = (jnp.where(self.mask, x, 0.0).reshape(self.spec.n_reco, -1).sum(axis=1) for x in parts)
+        return first, second + self.arrays.get("rest_background", 0.0)
+
+
+class KnownMap(PreparedMap):
+    """A prepared map with a known background."""
+
+    def predict(self, models: Models) -> Bins:
+        """Counts per bin: signal plus background."""
+        return self.background_bins(models) + self.signal(models)
+
+    def weighted(self, models: Models, weights: Bins) -> Float[jax.Array, ""]:
+        background = jnp.where(self.mask, self.background_bins(models), 0.0)
+        return self.weighted_signal(models, weights) + jnp.sum(weights * background)
+
+    def background_bins(self, models: Models, signal: Bins | None = None) -> Bins:
+        """Background times its norm, per bin."""
+        counts = jnp.asarray(self.arrays["background"]).reshape(self.spec.n_reco, -1)
+        model = background_model(models)
+        if model is None:
+            return counts.reshape(-1)
+        kept = fitted_energies(jnp.asarray(self.mask).reshape(self.spec.n_reco, -1))
+        norm = background_norm(model, self.energy_edges, kept)[:, None]
+        if model.spatial is not None:
+            sky = model.spatial.evaluate(self.arrays["vectors"], log_centers(self.energy_edges))
+            norm = norm * sky.reshape(-1, counts.shape[1])
+        return (counts * norm).reshape(-1)
+
+
+class MeasuredMap(PreparedMap):
+    """A prepared map with off counts; what the sources do not reach is a constant."""
+
+    def predict(self, models: Models) -> Bins:
+        """Counts of the signal per bin."""
+        return self.signal(models)
+
+    def weighted(self, models: Models, weights: Bins) -> Float[jax.Array, ""]:
+        return self.weighted_signal(models, weights)
+
+    def background_bins(self, models: Models, signal: Bins | None = None) -> Bins:
+        """Background profiled for the signal, per bin."""
+        return profiled_background(self.data, self.signal(models) if signal is None else signal)
+
+
+@dataclass
+class _Sorted:
+    """The models of a fit by how they enter: as constants, templates, or sources that differ in numbers only."""
+
+    unchanging: list[eqx.Module]
+    templates: list[int]
+    alike: dict[tuple[Any, ...], list[tuple[int, list[Any], Footprint]]]
+
+
+def prepare_map(
+    dataset: CountsBase, response: Response, models: Models, frozen: Sequence[Frozen], name: str, *, measured: bool
+) -> tuple[MapSpec, Arrays]:
+    """A map with the models that act on it, at their present parameters."""
+    found = _sorted(response, models, frozen)
+    constant: Any = np.zeros(dataset.data_shape)
+    if found.unchanging and not is_tracing_ahead():
+        constant = dataset.signal(found.unchanging)
+    constant = np.asarray(constant) if is_concrete(constant) else constant
+    data = {field: getattr(dataset, field) for field in ("counts", *dataset.background_fields)}
+    if not measured and data["background"] is None:
+        data["background"] = np.zeros(dataset.data_shape)
+    mask = fitted_bins(dataset)
+    footprints = [f for members in found.alike.values() for _, _, f in members]
+    known = all(is_concrete(x) for f in footprints for x in (f.x, f.y))
+    norms = any(isinstance(m, FoVBackgroundModel) and m.spatial is not None for m in models)
+    whole = norms or bool(found.templates) or bool(found.unchanging) or not known
+    whole = whole or not all(is_concrete(x) for x in (mask, *data.values()))
+    whole = whole or not (measured or dataset.statistic.merges)
+    box, origin = box_around(dataset.pixels, footprints, whole, known)
+    if measured:
+        (arrays, extra), rest = measured_bins(dataset.statistic, data, mask, box, origin), False
+    else:
+        arrays, extra, rest = known_bins(dataset.statistic, data, mask, box, origin)
+    arrays |= {k: getattr(dataset, k) for k in ("energy_edges", "energy_true_edges")}
+    arrays |= {"constant": cut_box(constant, box, origin), "extra": extra}
+    parts = [SourcePart("template", (i,)) for i in found.templates]
+    for (kind, _, treedef), members in found.alike.items():
+        parts.append(_part(kind, treedef, members, len(parts), origin, known, arrays))
+    if norms:
+        x, y = np.meshgrid(np.arange(box[1]) + float(origin[1]), np.arange(box[0]) + float(origin[0]))
+        arrays["vectors"] = response.geom.shown_vectors(x, y)[0]
+    timed = [m for m in models if isinstance(m, SkyModel) and m.temporal is not None]
+    if timed:
+        timed[0].check_times(dataset.gti, f"Dataset {name!r}")
+        assert dataset.gti is not None
+        arrays |= dataset.gti.to_arrays()
+    spec = MapSpec(
+        dataset.stat_type,
+        measured,
+        dataset.n_reco,
+        dataset.nodes,
+        box,
+        rest,
+        tuple(parts),
+        origin if found.templates else None,
+    )
+    return spec, arrays
+
+
+def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _Sorted:
+    found = _Sorted([], [], {})
+    for i, (model, is_frozen) in enumerate(zip(models, frozen, strict=True)):
+        if isinstance(model, FoVBackgroundModel):
+            continue
+        if is_frozen.model:
+            found.unchanging.append(model)
+            continue
+        if isinstance(model, TemplateNPredModel):
+            found.templates.append(i)
+            continue
+        source = cast(SkyModel, model)
+        sizes = plan(response, source)
+        structure, numbers = canonical(source)
+        bare = structure.build(numbers)
+        made = is_frozen.shape and sizes.psf != "reco"
+        pair = staged(_stage_shape if made else _stage_source, sizes, response, cast(SkyModel, bare))
+        leaves, treedef = jax.tree_util.tree_flatten(pair)
+        key = ("shape" if made else "source", structure, treedef)
+        found.alike.setdefault(key, []).append((i, leaves, pair[0]))
+    return found
+
+
+def _part(
+    kind: str,
+    treedef: jax.tree_util.PyTreeDef,
+    members: list[tuple[int, list[Any], Footprint]],
+    number: int,
+    origin: Place,
+    known: bool,
+    arrays: Arrays,
+) -> SourcePart:
+    """One part of the sources; its arrays are added to ``arrays``."""
+    n_leaves, of_first = len(members[0][1]), members[0][2].plan
+    shared_out = of_first.scheme == "point" and of_first.grid == "pixel"
+    scheme = "four-pixel" if shared_out else of_first.scheme
+    xp: Any = np if known else jnp
+    # where all members of a group have it at the same place, adding a window is a copy and not a scatter
+    places = [[xp.asarray(f.y) - origin[0], xp.asarray(f.x) - origin[1]] for _, _, f in members]
+    arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
+    for k in range(n_leaves):
+        arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])
+    return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform)
+
+
+@Program
+def _stage_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[Footprint, None]:
+    return stage(response, model, sizes), None
+
+
+@Program
+def _stage_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[Footprint, Any]:
+    """The image of a frozen shape, and a footprint without what made it."""
+    footprint = stage(response, model, sizes)
+    exposed = footprint.exposed(footprint.image(model.spatial, log_centers(response.energy_true_edges)))
+    small = Footprint(cast(Any, None), footprint.x, footprint.y, None, None, footprint.matrix, None, None, None, sizes)
+    return small, exposed
+
+
+def staged(program: Program, sizes: Plan, response: Response, model: SkyModel) -> Any:
+    """``program(sizes, response, model)``: a footprint and what comes with it."""
+    threads = ahead_threads()
+    if threads is None:
+        return program(sizes, response, model)
+    shapes = program.shapes(sizes, response, model)
+    thread = program.prepare(sizes, response, model)
+    if thread is not None:
+        threads.append(thread)
+    pair = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    # programs depend on where windows are
+    _, _, first = place(response.geom, model.spatial, sizes)
+    return eqx.tree_at(lambda p: (p[0].x, p[0].y), pair, tuple(np.asarray(c) for c in first))

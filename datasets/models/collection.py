@@ -1,0 +1,361 @@
+"""The container of models, and the view of their parameters."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from ..arrays import fields_of, is_concrete
+from ..errors import InputError, closest, listed
+from .flatten import free_by_default, take_apart, with_numbers
+from .parameter import Parameter, is_parameter
+from .sky_model import ModelBase, SkyModel
+from .spatial.extent import roomy
+
+
+class Parameters(Mapping):
+    """Parameters of models by full name (``model.component.parameter``), in the order of the models."""
+
+    def __init__(self, parameters: dict[str, Parameter]):
+        self._parameters = parameters
+
+    def full_name(self, name: str) -> str:
+        """The full name that ``name`` stands for: itself, or the only full name that ends in it."""
+        if name in self._parameters:
+            return name
+        ending = [n for n in self._parameters if n.endswith(f".{name}")]
+        if len(ending) == 1:
+            return ending[0]
+        if ending:
+            raise InputError(f"Parameters: {name!r} is ambiguous; it may be {listed(ending)}. Give the full name.")
+        raise InputError(f"Parameters: there is no parameter {name!r}. {closest(name, self._parameters)}")
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._parameters[self.full_name(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._parameters.get(name, default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._parameters)
+
+    @property
+    def free(self) -> "Parameters":
+        """Those that a fit changes; linked parameters appear once, under their first name."""
+        return Parameters({n: p for n, p in self.unique.items() if not p.frozen})
+
+    @property
+    def unique(self) -> "Parameters":
+        """All, linked parameters once, under their first name."""
+        seen: set[str] = set()
+        kept = {}
+        for name, p in self._parameters.items():
+            if p.link is None or p.link not in seen:
+                kept[name] = p
+            if p.link is not None:
+                seen.add(p.link)
+        return Parameters(kept)
+
+    def to_table(self) -> Any:
+        """An astropy Table with one row per parameter: name, value, error, unit, min, max, frozen, link, prior."""
+        from astropy.table import Table
+
+        rows = [
+            {
+                "name": n,
+                "value": float(p.value),
+                "error": float(p.error),
+                "unit": p.unit,
+                "min": p.min,
+                "max": p.max,
+                "frozen": p.frozen,
+                "link": p.link or "",
+                "prior": p.prior.tag if p.prior is not None else "",
+            }
+            for n, p in self._parameters.items()
+        ]
+        columns = ("name", "value", "error", "unit", "min", "max", "frozen", "link", "prior")
+        if not rows:
+            return Table(names=columns, dtype=("U1", float, float, "U1", float, float, bool, "U1", "U1"))
+        return Table(rows=rows, names=columns)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{n}: {p!r}" for n, p in self._parameters.items())
+
+
+class Models(eqx.Module):
+    """Models by name, in order. Immutable; every method that changes something returns a new container."""
+
+    models: tuple[Any, ...]
+
+    def __init__(self, models: "Iterable[ModelBase] | ModelBase" = ()):
+        given: Any = models.models if isinstance(models, Models) else models
+        single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
+        self.models = (given,) if single else tuple(given)
+
+    def __check_init__(self):
+        for model in self.models:
+            if not isinstance(model, ModelBase):
+                raise InputError(
+                    f"Models: found {type(model).__name__}, expected models such as SkyModel or FoVBackgroundModel. "
+                    "Wrap a spectrum as SkyModel(spectral=..., name=...)."
+                )
+        names = self.names
+        if len(set(names)) < len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise InputError(f"Models: the name {twice!r} is there twice; names must be unique.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(fields_of(m)["name"] for m in self.models)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.models)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            if key not in self.names:
+                raise InputError(f"Models: there is no model {key!r}. {closest(key, self.names)}")
+            return self.models[self.names.index(key)]
+        return Models(self.models[key]) if isinstance(key, slice) else self.models[key]
+
+    def __add__(self, other: Any) -> "Models":
+        return Models(self.models + Models(other).models)
+
+    def acting_on(self, dataset_name: str | None) -> "Models":
+        """The models that act on a dataset of this name.
+
+        Without a name all models must act everywhere, else it is unknown which of them are meant.
+        """
+        if dataset_name is not None:
+            return Models([m for m in self.models if m.acts_on(dataset_name)])
+        for m in self.models:
+            if m.datasets_names is not None:
+                raise InputError(
+                    f"Model {m.name!r} acts on the datasets {listed(m.datasets_names)} only, and the dataset at hand "
+                    "has no name. Give it: name='...' (names are the keys of Datasets)."
+                )
+        return self
+
+    def select(
+        self,
+        name_substring: str | None = None,
+        datasets_names: str | Iterable[str] | None = None,
+        tag: str | Iterable[str] | None = None,
+        frozen: bool | None = None,
+    ) -> "Models":
+        """The models that meet every given condition.
+
+        ``name_substring`` is part of the name; ``datasets_names``: the model acts on one of these datasets; ``tag``:
+        the model or its spectrum is of one of these types (``"fov-bkg"``, ``"PowerLawSpectralModel"``); ``frozen``:
+        all its parameters are frozen, or not all.
+        """
+        datasets_names = [datasets_names] if isinstance(datasets_names, str) else datasets_names
+        tags = {tag} if isinstance(tag, str) else None if tag is None else set(tag)
+
+        def chosen(model: ModelBase) -> bool:
+            own = {*model.tag, *getattr(model.spectral, "tag", ())}
+            return (
+                (name_substring is None or name_substring in model.name)
+                and (datasets_names is None or any(model.acts_on(name) for name in datasets_names))
+                and (tags is None or bool(tags & own))
+                and (frozen is None or frozen == all(p.frozen for p in Models(model).parameters.values()))
+            )
+
+        return Models([m for m in self.models if chosen(m)])
+
+    @property
+    def parameters(self) -> Parameters:
+        """All parameters by full name.
+
+        Free arrays of foreign modules are not in it: they have no unit, bound or prior.
+        """
+        return Parameters(
+            {
+                item.name: item.content
+                for model in self.models
+                for item in take_apart(model)[1]
+                if item.kind == "parameter"
+            }
+        )
+
+    def with_parameter(self, name: str, **changes: Any) -> "Models":
+        """A copy in which one parameter has changed fields: ``value`` (number or Quantity), ``frozen``, ``min``, ...
+
+        ``name`` is a full name, or its unambiguous ending. A linked parameter changes wherever it is linked, except
+        with ``link=None``, which takes the named one out of the link.
+        """
+        parameters = self.parameters
+        full = parameters.full_name(name)
+        if changes.get("link") is not None:
+            raise InputError(f"{full}: link parameters with models.link({full!r}, ...), so that they share one value.")
+        if "link" in changes:
+            return _mapped(self, {full: changes})
+        return _changed(self, {full: changes}, parameters)
+
+    def with_values(self, values: Mapping[str, Any], errors: Mapping[str, Any] | None = None) -> "Models":
+        """A copy with new values (numbers in each parameter's unit, or Quantities) and, where given, errors, by name.
+
+        The value of a linked parameter is taken over wherever it is linked.
+        """
+        parameters = self.parameters
+        changes: dict[str, dict[str, Any]] = {}
+        for field, given in (("value", values), ("error", errors or {})):
+            for name, number in given.items():
+                changes.setdefault(parameters.full_name(name), {})[field] = number
+        return _changed(self, changes, parameters)
+
+    def with_numbers(self, numbers: list[list[tuple[Any, Any]]]) -> "Models":
+        """A copy with new (value, error) of every item of every model, in the order of its items, tables left out.
+
+        The fast path for fits: no names are looked up, and nothing but numbers changes.
+        """
+        return _unchecked(with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True))
+
+    def with_room(self) -> "Models":
+        """A copy in which the sizes of images leave room for free widths to change in a fit."""
+        return _unchecked(
+            m.with_sizes(roomy(m.spatial, m.sizes)) if type(m) is SkyModel and m.spatial is not None else m
+            for m in self.models
+        )
+
+    def link(self, first: str, *others: str) -> "Models":
+        """A copy in which the named parameters are one, with the value, bounds and prior of the first.
+
+        Parameters that are linked with one of them already stay linked.
+        """
+        parameters = self.parameters
+        names = [parameters.full_name(name) for name in (first, *others)]
+        lead = parameters[names[0]]
+        labels = {parameters[name].link for name in names} - {None}
+        group = [n for n, p in parameters.items() if n in names or p.link in labels]
+        for name in group:
+            p = parameters[name]
+            if p.unit != lead.unit or p.scale != lead.scale:
+                raise InputError(
+                    f"link: {name} is in {p.unit!r} and {names[0]} in {lead.unit!r}; linked parameters need one unit."
+                )
+        label = lead.link or names[0]
+        taken = {p.link for n, p in parameters.items() if n not in group}
+        while label in taken:
+            label += "'"
+        linked = lead.replace(link=label)
+        return _mapped(self, dict.fromkeys(group, linked))
+
+    def freeze(self, *names: str) -> "Models":
+        """A copy with the named parameters frozen; all without names."""
+        return _flagged(self, names, True)
+
+    def unfreeze(self, *names: str) -> "Models":
+        """A copy with the named parameters free; without names those that are free by default (no reference energy)."""
+        return _flagged(self, names or free_by_default(self.models), False)
+
+    @classmethod
+    def read(cls, filename: Any) -> "Models":
+        """Read models from a YAML file as gammapy writes it; see `read_models`."""
+        from .yaml.models import read_models
+
+        return read_models(filename)
+
+    def write(self, filename: Any, overwrite: bool = False) -> None:
+        """Write models as YAML that gammapy reads; see `write_models`."""
+        from .yaml.models import write_models
+
+        write_models(self, filename, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        lines = []
+        for model in self.models:
+            where = "" if model.datasets_names is None else f" on {', '.join(model.datasets_names)}"
+            lines.append(f"{type(model).__name__} {model.name!r}: {type(model.spectral).__name__}{where}")
+            for item in take_apart(model)[1]:
+                content = repr(item.content) if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
+                lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
+        return "\n".join(lines) or "Models()"
+
+
+# Functions and not methods: equinox builds a module that holds the whole container for every method that is looked up.
+
+
+def _flagged(models: Models, names: tuple[str, ...], frozen: bool) -> Models:
+    parameters = models.parameters
+    full = [parameters.full_name(name) for name in names] if names or not frozen else parameters.names
+    return _changed(models, {name: {"frozen": frozen} for name in full}, parameters)
+
+
+def _changed(models: Models, changes: dict[str, dict[str, Any]], parameters: Parameters) -> Models:
+    """Change fields of parameters by full name, and of those linked with them."""
+    shared: dict[str, dict[str, Any]] = {}
+    for name, fields in changes.items():
+        label = parameters[name].link
+        if label is None:
+            continue
+        known = shared.setdefault(label, {})
+        for field, content in fields.items():
+            if field in known and _differ(content, known[field]):
+                raise InputError(
+                    f"{name}: it is linked (as {label!r}) with a parameter that is given another {field}, "
+                    f"{known[field]} and not {content}. Give one of them."
+                )
+            known[field] = content
+    if shared:
+        by_label = {n: shared[p.link] for n, p in parameters.items() if p.link in shared}
+        changes = {**changes, **by_label}
+    return _mapped(models, changes)
+
+
+def _differ(a: Any, b: Any) -> bool:
+    if a is b or not (is_concrete(a) and is_concrete(b)):
+        return False
+    return not np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)
+
+
+def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
+    """Change parameters by full name: new fields, or a whole new `Parameter`."""
+    new = []
+    for model in models.models:
+        names = [item.name for item in take_apart(model)[1] if item.kind == "parameter"]
+        if not any(name in changes for name in names):
+            new.append(model)
+            continue
+        leaves, treedef = jax.tree_util.tree_flatten(model, is_leaf=is_parameter)
+        ordered = iter(names)
+        leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
+        new.append(type(model).settled(jax.tree_util.tree_unflatten(treedef, leaves)))
+    return _unchecked(new)
+
+
+def _unchecked(models: Iterable[ModelBase]) -> Models:
+    """Models whose names and types are as before: the checks of a constructor cost as much as changing them."""
+    container = object.__new__(Models)
+    object.__setattr__(container, "models", tuple(models))
+    return container
+
+
+def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Parameter:
+    change = changes.get(name)
+    if change is None or is_parameter(change):
+        return change or parameter
+    try:
+        # through the class: equinox builds a module for every method that is looked up on an instance
+        return Parameter.replace(parameter, **change)
+    except InputError as error:
+        raise InputError(f"{name}: {str(error).removeprefix('Parameter: ')}") from error

@@ -1,0 +1,291 @@
+"""Models taken apart into a program (hashable) and its numbers, and put together again.
+
+A joint fit compiles one program for all datasets whose models have the same structure. Names, bounds, priors and errors
+are not part of it.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from ..arrays import fields_of, frozen_array
+from .parameter import Parameter, is_parameter
+from .sky_model import ModelBase
+from .spectral.base import SpectralModel
+from .spectral.compound import ScaleSpectralModel
+
+
+class Item(NamedTuple):
+    """One leaf of a model: ``kind`` is "parameter", "weights" (free arrays of a foreign module) or "data" (tables)."""
+
+    kind: str
+    name: str
+    content: Any
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What chooses the program of one model: enough to rebuild it from its numbers.
+
+    ``treedefs``: the tree of each part (spectrum, shape, ...), None for one that is not there.
+    """
+
+    type: type[Any]
+    flags: tuple[Any, ...]
+    treedefs: tuple[Any, ...]
+    kinds: tuple[tuple[Any, ...], ...]
+
+    def build(self, numbers: list[Any]) -> ModelBase:
+        """The model with ``numbers`` in place of its parameters, weights and tables, in the order of its items."""
+        values = iter(numbers)
+        leaves = [
+            Parameter(next(values), scale=kind[1])
+            if kind[0] == "parameter"
+            else (kind[1] if kind[0] == "static" else next(values))
+            for kind in self.kinds
+        ]
+        model: Any = object.__new__(self.type)
+        start = 0
+        for part, treedef in zip(self.type.parts, self.treedefs, strict=True):
+            stop = start if treedef is None else start + treedef.num_leaves
+            value = None if treedef is None else jax.tree_util.tree_unflatten(treedef, leaves[start:stop])
+            object.__setattr__(model, part, value)
+            start = stop
+        for field, value in (("name", ""), ("datasets_names", None), ("flags", self.flags), ("filename", None)):
+            if field in self.type.__dataclass_fields__:
+                object.__setattr__(model, field, value)
+        return model
+
+
+def take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
+    """Structure of a model and its items; item names are full parameter names.
+
+    Models of one structure have one `Structure`, the same object, if parameters are all that they have.
+    """
+    kind, fields = type(model), fields_of(model)
+    name = fields["name"]
+    items: list[Item] = []
+    shapes, scales = [], []
+    for part in kind.parts:
+        content = fields[part]
+        found = None if content is None else _plain(content)
+        shapes.append(found and found[0])
+        if found is None:
+            if content is not None:
+                return _take_apart(model)
+            continue
+        for last, leaf in zip(found[0].names, found[1], strict=True):
+            items.append(Item("parameter", f"{name}.{part}.{last}", leaf))
+            scales.append(fields_of(leaf)["scale"])
+    flags: Any = fields["flags"] if "flags" in fields else kind.flags  # noqa: SIM401  the class need not have it
+    key = (kind, flags, tuple(shapes), tuple(scales))
+    structure = _STRUCTURES.get(key)
+    if structure is None:
+        if len(_STRUCTURES) >= MOST_STRUCTURES:
+            _STRUCTURES.clear()
+        structure = _STRUCTURES[key] = _take_apart(model)[0]
+    return structure, items
+
+
+MOST_STRUCTURES = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class _Plain:
+    """The tree of a component all of whose leaves are parameters, and the names of these."""
+
+    treedef: Any
+    names: tuple[str, ...]
+
+
+_PLAIN: dict[Any, _Plain] = {}
+
+_STRUCTURES: dict[Any, Structure] = {}
+
+
+def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
+    """The shape of a component and its parameters, if these are all its leaves and fields of its own."""
+    kind = type(content)
+    if not issubclass(kind, eqx.Module):
+        return None
+    fields, (leaves, statics) = fields_of(content), _field_names(kind)
+    parameters: list[Any] = [fields.get(name) for name in leaves]
+    for p in parameters:
+        if type(p) is not Parameter:
+            return None
+    try:
+        key = (kind, *[fields[name] for name in statics])
+        found = _PLAIN.get(key)
+    except (KeyError, TypeError):  # a static field that is not there, or cannot be hashed
+        return None
+    if found is None:
+        treedef = jax.tree_util.tree_structure(content, is_leaf=is_parameter)
+        names = _item_names(treedef, (True,) * len(parameters))
+        if len(_PLAIN) >= MOST_STRUCTURES:
+            _PLAIN.clear()
+        found = _PLAIN[key] = _Plain(treedef, names)
+    return found, parameters
+
+
+def _take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
+    kinds: list[tuple[Any, ...]] = []
+    items: list[Item] = []
+    treedefs: list[Any] = []
+    for part, content, foreign in _parts(model):
+        if content is None:
+            treedefs.append(None)
+            continue
+        leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
+        treedefs.append(treedef)
+        names = _item_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
+        for name, leaf in zip(names, leaves, strict=True):
+            full = f"{model.name}.{part}.{name}" if name else f"{model.name}.{part}"
+            if is_parameter(leaf):
+                kinds.append(("parameter", leaf.scale))
+                items.append(Item("parameter", full, leaf))
+            elif foreign and eqx.is_inexact_array(leaf):
+                kinds.append(("weights", np.shape(leaf)))
+                items.append(Item("weights", full, leaf))
+            elif eqx.is_array(leaf):
+                kinds.append(("data", np.shape(leaf)))
+                items.append(Item("data", full, leaf))
+            else:
+                kinds.append(("static", leaf))
+    return Structure(type(model), model.flags, tuple(treedefs), tuple(kinds)), items
+
+
+def canonical(model: ModelBase) -> tuple[Structure, list[Any]]:
+    """Structure of a model and its numbers: ``structure.build(numbers)`` is the model without names and bounds."""
+    structure, items = take_apart(model)
+    return structure, [item.content.value if item.kind == "parameter" else item.content for item in items]
+
+
+def _parts(model: ModelBase) -> Iterator[tuple[str, Any, bool]]:
+    """Name and content of each part, and whether it is a spectrum from elsewhere (whose arrays are weights)."""
+    for part in type(model).parts:
+        content = fields_of(model)[part]
+        yield part, content, part == "spectral" and not isinstance(content, SpectralModel)
+
+
+def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
+    """Full names of the parameters that the classes of the models declare free."""
+    return tuple(
+        item.name
+        for model in models
+        for item, free in zip(
+            (i for i in take_apart(model)[1] if i.kind == "parameter"),
+            (
+                free
+                for part in model.components.values()
+                if eqx.is_array(part) is False
+                for free in _declared_free(part)
+            ),
+            strict=True,
+        )
+        if free
+    )
+
+
+def _declared_free(node: Any) -> Iterator[bool]:
+    """Per parameter, in the order of the leaves: does its class declare it free?"""
+    scaled = isinstance(node, ScaleSpectralModel)  # its norm is free, the model inside stays frozen
+    for field in dataclasses.fields(node):
+        if field.metadata.get("static", False):
+            continue
+        for part in jax.tree_util.tree_leaves(getattr(node, field.name), is_leaf=lambda x: isinstance(x, eqx.Module)):
+            if is_parameter(part):
+                yield not (is_parameter(field.default) and field.default.frozen)
+            elif isinstance(part, eqx.Module):
+                yield from (free and not scaled for free in _declared_free(part))
+
+
+def _item_names(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
+    """Last part of each leaf's path where no other leaf ends in it, else the whole path."""
+    try:
+        return _names_of(treedef, is_param)
+    except TypeError:  # a foreign module with a static field that cannot be hashed
+        return _names_of.__wrapped__(treedef, is_param)
+
+
+# thousands of background models share one treedef, and walking its paths is slow
+@lru_cache(maxsize=1024)
+def _names_of(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
+    tree = jax.tree_util.tree_unflatten(treedef, range(treedef.num_leaves))
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    whole = [".".join(_part(key) for key in path) for path, _ in paths]
+    last = [name.rsplit(".", 1)[-1] for name in whole]
+    return tuple(s if flag and last.count(s) == 1 else w for s, w, flag in zip(last, whole, is_param, strict=True))
+
+
+def _part(key: Any) -> str:
+    for attribute in ("name", "key", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)
+
+
+def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
+    """The model with new (value, error) of its parameters and new weights, in the order of its items less tables."""
+    given = iter(numbers)
+    copy: Any = _copied(model, {})
+    of_copy = fields_of(copy)
+    for part in type(model).parts:
+        content = of_copy[part]
+        if content is None:
+            continue
+        plain = _plain(content)
+        if plain is not None:
+            # what thousands of background models are: taking trees apart is slow
+            of_content: Any = type(content)
+            names, _ = _field_names(of_content)
+            new_fields = {name: _with_number(p, *next(given)) for name, p in zip(names, plain[1], strict=True)}
+            of_copy[part] = _copied(content, new_fields)
+            continue
+        foreign = part == "spectral" and not isinstance(content, SpectralModel)
+        leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
+        new: list[Any] = []
+        for leaf in leaves:
+            if is_parameter(leaf):
+                new.append(_with_number(leaf, *next(given)))
+            elif foreign and eqx.is_inexact_array(leaf):
+                new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
+            else:
+                new.append(leaf)
+        of_copy[part] = jax.tree_util.tree_unflatten(treedef, new)
+    return type(model).settled(copy)
+
+
+def _with_number(parameter: Parameter, value: Any, error: Any) -> Parameter:
+    return _copied(parameter, {"value": _number(value), "error": _number(error)})
+
+
+def _number(given: Any) -> Any:
+    if type(given) is not float:
+        return frozen_array(np.reshape(given, ()))
+    number = np.array(given)
+    number.setflags(write=False)
+    return number
+
+
+def _copied(node: Any, changes: dict[str, Any]) -> Any:
+    """A copy of a module with changed fields, which nothing checks again."""
+    copy = object.__new__(type(node))
+    fields = fields_of(copy)
+    fields.update(fields_of(node))
+    fields.update(changes)
+    return copy
+
+
+@lru_cache(maxsize=256)
+def _field_names(kind: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the fields of a module that hold leaves, and of the static ones."""
+    fields = dataclasses.fields(kind)
+    static = [bool(f.metadata.get("static", False)) for f in fields]
+    leaves = tuple(f.name for f, s in zip(fields, static, strict=True) if not s)
+    return leaves, tuple(f.name for f, s in zip(fields, static, strict=True) if s)

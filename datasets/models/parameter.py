@@ -1,0 +1,191 @@
+"""Parameters: a number that a fit may change, with all that is known about it."""
+
+import math
+from typing import Any, TypeGuard
+
+import equinox as eqx
+import jax
+import numpy as np
+from astropy import units as u
+
+from ..arrays import fields_of, frozen_array
+from ..errors import InputError
+from ..units import _unit_text, parse_unit
+from .prior import Prior
+
+
+class Parameter(eqx.Module):
+    """A model parameter.
+
+    ``value`` (the number, in ``unit``) and ``error`` are leaves of the pytree; everything else is static.
+    ``min``/``max`` are in ``unit`` too, infinite where there is no bound. Parameters with the same ``link`` label are
+    one parameter. ``scale`` converts ``value`` to the unit in which kernels compute; models set it.
+    """
+
+    value: Any
+    error: Any
+    unit: str = eqx.field(static=True)
+    frozen: bool = eqx.field(static=True)
+    min: float = eqx.field(static=True)
+    max: float = eqx.field(static=True)
+    prior: Prior | None = eqx.field(static=True)
+    link: str | None = eqx.field(static=True)
+    scale: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        value: Any,
+        unit: Any = None,
+        *,
+        error: Any = 0.0,
+        frozen: bool = False,
+        min: float | None = None,
+        max: float | None = None,
+        prior: Prior | None = None,
+        link: str | None = None,
+        scale: float = 1.0,
+    ):
+        if isinstance(value, u.Quantity):
+            if unit is not None and parse_unit(unit, "Parameter") != value.unit:
+                raise InputError(f"Parameter: the quantity {value} and the unit {unit!r} disagree. Give one of them.")
+            value, unit = value.value, value.unit
+        self.unit = _unit_text(parse_unit(unit, "Parameter")) if unit not in (None, "") else ""
+        given = {"value": value, "error": error, "frozen": frozen, "min": min, "max": max, "prior": prior, "link": link}
+        for name, content in _clean(given, self.unit).items():
+            setattr(self, name, content)
+        self.scale = float(scale)
+
+    def __check_init__(self):
+        if self.min > self.max:
+            raise InputError(f"Parameter: min {self.min} is above max {self.max}.")
+        if isinstance(self.value, np.ndarray):
+            if self.value.ndim:
+                raise InputError(f"Parameter: a single number is needed, found an array of shape {self.value.shape}.")
+            if not np.isfinite(self.value):
+                raise InputError(f"Parameter: the value must be finite, found {self.value}.")
+
+    @property
+    def internal(self) -> Any:
+        """The value in the unit in which kernels compute."""
+        return self.value if self.scale == 1.0 else self.value * self.scale
+
+    @property
+    def quantity(self) -> u.Quantity:
+        return u.Quantity(np.asarray(self.value), self.unit)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Bounds of a fit: min and max, narrowed by the support of the prior."""
+        return bounds_of(self)
+
+    def replace(self, **changes: Any) -> "Parameter":
+        """A copy with changed fields (``value``, ``error``, ``frozen``, ``min``, ``max``, ``prior``, ``link``).
+
+        ``value``, ``error``, ``min`` and ``max`` may be Quantities; they are converted to the parameter's unit.
+        """
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        unknown = set(changes) - set(fields)
+        if unknown:
+            hint = " Give the value as a Quantity, it is converted." if "unit" in unknown else ""
+            raise InputError(
+                f"Parameter: the field {sorted(unknown)[0]!r} cannot be changed; {', '.join(_FIELDS[:-1])} can.{hint}"
+            )
+        new = object.__new__(Parameter)
+        for name, content in (fields | {"unit": self.unit} | _clean(changes, self.unit)).items():
+            object.__setattr__(new, name, content)
+        new.__check_init__()
+        return new
+
+    def __repr__(self):
+        text = f"{np.asarray(self.value):.6g}" if not isinstance(self.value, jax.core.Tracer) else repr(self.value)
+        return f"Parameter({text}{' ' + self.unit if self.unit else ''}{', frozen' if self.frozen else ''})"
+
+
+def bounds_of(parameter: Parameter) -> tuple[float, float]:
+    """`Parameter.bounds`, without the look-up of an attribute of a module."""
+    fields = fields_of(parameter)
+    low, high, prior = fields["min"], fields["max"], fields["prior"]
+    return (low, high) if prior is None else (max(low, prior.bounds[0]), min(high, prior.bounds[1]))
+
+
+_FIELDS = ("value", "error", "frozen", "min", "max", "prior", "link", "scale")
+
+
+def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
+    """Fields as a Parameter keeps them: read-only numbers in its unit, infinite where there is no bound."""
+    clean = dict(given)
+    for name in ("value", "error", "min", "max"):
+        if name not in given:
+            continue
+        content = given[name]
+        if isinstance(content, u.Quantity):
+            content = _converted(content, unit, f"Parameter {name}" if name != "value" else "Parameter")
+        try:
+            if name in ("value", "error"):
+                clean[name] = frozen_array(content)
+            else:
+                none = content is None or math.isnan(content)
+                clean[name] = (-math.inf if name == "min" else math.inf) if none else float(content)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"Parameter: {name} must be a number, found {content!r}.") from error
+    if "frozen" in given:
+        clean["frozen"] = bool(given["frozen"])
+    if not isinstance(given.get("prior"), Prior | None):
+        raise InputError(
+            f"Parameter: prior must be a prior such as GaussianPrior(mu=2, sigma=0.1), found {given['prior']!r}."
+        )
+    if not isinstance(given.get("link"), str | None):
+        raise InputError(f"Parameter: link must be a label (text), found {given['link']!r}.")
+    return clean
+
+
+def _converted(quantity: u.Quantity, unit: str, what: str) -> Any:
+    try:
+        return quantity.to_value(parse_unit(unit, what))
+    except u.UnitConversionError as error:
+        raise InputError(
+            f"{what}: found unit {quantity.unit.to_string()!r}, expected one convertible to {unit!r}."
+        ) from error
+
+
+def parameter(
+    default: float, unit: str = "", *, frozen: bool = False, min: float | None = None, max: float | None = None
+) -> Any:
+    """Declare a parameter as a field of a model class.
+
+    ``unit`` is the unit in which kernels compute. The field accepts a number (in ``unit``), a Quantity, or a
+    `Parameter`; the last two may be in any equivalent unit, which they keep.
+    """
+    target = parse_unit(unit, "parameter declaration")
+
+    def convert(given: Any) -> Parameter:
+        if isinstance(given, u.Quantity):
+            given = Parameter(given, frozen=frozen, min=_bound(min, given.unit), max=_bound(max, given.unit))
+        elif not isinstance(given, Parameter):
+            return Parameter(given, target, frozen=frozen, min=min, max=max)
+        own = parse_unit(given.unit, "parameter")
+        if own == target:
+            return given if given.scale == 1.0 else given.replace(scale=1.0)
+        if not own.is_equivalent(target):
+            raise InputError(f"parameter: found unit {given.unit!r}, expected one convertible to {unit!r}.")
+        return given.replace(scale=float(own.to(target)))
+
+    def _bound(bound: float | None, own: u.UnitBase) -> float | None:
+        if bound is None or not own.is_equivalent(target):
+            return None
+        return float(target.to(own, bound))
+
+    return eqx.field(
+        default=Parameter(default, target, frozen=frozen, min=min, max=max),
+        converter=convert,
+        metadata={"unit": unit},
+    )
+
+
+# What a field made by `parameter` is to a type checker: a Parameter, given as a number, a Quantity or a Parameter.
+ParameterField = Parameter | Any
+
+
+def is_parameter(node: Any) -> TypeGuard[Parameter]:
+    # there are no subclasses, and isinstance on modules is slow
+    return type(node) is Parameter

@@ -1,0 +1,328 @@
+"""Source and background models: a spectrum, and perhaps a shape and a light curve, with a name and datasets."""
+
+import dataclasses
+from typing import Any, ClassVar, NamedTuple, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from astropy import units as u
+
+from ...kernels.quadrature import integrate_bins, log_centers
+from ..arrays import fields_of, frozen_array, is_concrete, module_with
+from ..errors import InputError
+from .spatial.base import SpatialModel
+from .spatial.extent import Sizes, sizes_of
+from .spectral.base import DNDE, SpectralModel
+from .spectral.norms import PowerLawNormSpectralModel
+from .temporal.base import TemporalModel
+
+APPLY_IRF = {"exposure": True, "psf": True, "edisp": True}
+
+
+class Flags(NamedTuple):
+    """Static choices of a `SkyModel`: which parts of the response act, and what sets the size of its image."""
+
+    exposure: bool
+    psf: bool
+    edisp: bool
+    sizes: Sizes | None
+
+
+def _names(given: Any) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    # names in YAML files may be numbers
+    names = [given] if isinstance(given, str | int) or not hasattr(given, "__iter__") else list(given)
+    wrong = [type(n).__name__ for n in names if not isinstance(n, str | int)]
+    if wrong:
+        raise InputError(
+            f"datasets_names must be a name or a list of names, found {wrong[0]}. Those of datasets are datasets.names."
+        )
+    return tuple(str(n) for n in names)
+
+
+LARGEST = 720.0
+"""Half-width (deg) of a source beyond which it is an error: a Gaussian is evaluated out to five widths."""
+
+
+class ModelBase(eqx.Module):
+    """A named model that acts on some datasets."""
+
+    tag: ClassVar[tuple[str, ...]] = ()
+    # fields that hold parameters or tables, by the word that stands for them in full parameter names
+    parts: ClassVar[tuple[str, ...]] = ("spectral",)
+    spectral: eqx.AbstractVar[Any]
+    name: eqx.AbstractVar[str]
+    datasets_names: eqx.AbstractVar[tuple[str, ...] | None]
+    # static choices that change the program, beside the types of the components
+    flags: eqx.AbstractVar[tuple[Any, ...]]
+
+    def acts_on(self, dataset_name: str) -> bool:
+        return self.datasets_names is None or dataset_name in self.datasets_names
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """Model components by the word that stands for them in full parameter names."""
+        return {part: getattr(self, part) for part in self.parts if getattr(self, part) is not None}
+
+    def settled(self) -> Any:
+        """The model itself, or a copy whose static choices follow its present numbers."""
+        return self
+
+    def replace(self, **changes: Any) -> Any:
+        """A copy with changed fields."""
+        return dataclasses.replace(self, **changes)
+
+
+class SkyModel(ModelBase):
+    """A source: spectrum, shape, light curve, name, and the datasets it acts on (all when ``datasets_names`` is None).
+
+    Parameters
+    ----------
+    spectral : a `SpectralModel`, or any ``eqx.Module`` that maps energies in TeV (any shape) to dN/dE in
+        TeV-1 s-1 cm-2; the inexact arrays of such a module are its free parameters
+    spatial : a `SpatialModel`; maps need one. A spectrum, whose exposure carries the containment, takes no notice of it
+    temporal : a `TemporalModel`; its mean over the good time intervals of a dataset multiplies the flux
+    apply_irf : switches parts of the response off: ``{"exposure": True, "psf": True, "edisp": True}``
+    """
+
+    spectral: Any
+    spatial: SpatialModel | None
+    temporal: TemporalModel | None
+    name: str = eqx.field(static=True)
+    datasets_names: tuple[str, ...] | None = eqx.field(static=True)
+    flags: Flags = eqx.field(static=True)
+    tag = ("SkyModel", "sky-model")
+    parts = ("spectral", "spatial", "temporal")
+
+    def __init__(
+        self,
+        spectral: Any,
+        name: str = "source",
+        datasets_names: Any = None,
+        apply_irf: dict[str, bool] | None = None,
+        spatial: SpatialModel | None = None,
+        temporal: TemporalModel | None = None,
+    ):
+        for word, part, kind in (("spatial", spatial, SpatialModel), ("temporal", temporal, TemporalModel)):
+            if not isinstance(part, kind | None):
+                raise InputError(f"SkyModel {name!r}: {word} must be a {kind.__name__}, found {_short(part)}.")
+        if not callable(spectral) or isinstance(spectral, type):
+            raise InputError(
+                f"SkyModel {name!r}: spectral must be a spectral model or an eqx.Module that maps energy to dN/dE, "
+                f"found {spectral!r}."
+            )
+        unknown = set(apply_irf or {}) - set(APPLY_IRF)
+        if unknown:
+            raise InputError(
+                f"SkyModel {name!r}: apply_irf knows {', '.join(APPLY_IRF)}, found {sorted(unknown)[0]!r}."
+            )
+        switches = APPLY_IRF | (apply_irf or {})
+        if isinstance(spectral, SpectralModel) and switches["exposure"]:
+            # a map of diffuse emission has the flux, and its spectrum is a norm
+            shape = u.Unit("") if spatial is None else u.Unit(spatial.unit) * u.sr
+            if not (u.Unit(spectral.unit) * shape).is_equivalent(DNDE):
+                together = "" if spatial is None else f" and the spatial model {spatial.unit!r}"
+                raise InputError(
+                    f"SkyModel {name!r}: the spectrum has unit {spectral.unit!r}{together}, expected a differential "
+                    f"flux such as {DNDE!r}. Multiply a norm model by a flux model, and a diffuse map by a norm model."
+                )
+        self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
+        self.spatial, self.temporal = spatial, temporal
+        self.flags = Flags(*(bool(switches[key]) for key in APPLY_IRF), sizes_of(spatial))
+
+    @property
+    def apply_irf(self) -> dict[str, bool]:
+        return {key: getattr(self.flags, key) for key in APPLY_IRF}
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """What sets the size of the image of the source, fixed when the model is made."""
+        return self.flags.sizes
+
+    def with_sizes(self, sizes: Sizes | None) -> "SkyModel":
+        """A copy with these sizes: what has the sizes of another has its programs."""
+        return module_with(SkyModel, fields_of(self) | {"flags": self.flags._replace(sizes=sizes)})
+
+    def settled(self) -> "SkyModel":
+        if self.spatial is None or sizes_of(self.spatial) == self.flags.sizes:
+            return self
+        return self.replace()
+
+    def replace(self, **changes):
+        fields = {
+            "spectral": self.spectral,
+            "name": self.name,
+            "datasets_names": self.datasets_names,
+            "apply_irf": self.apply_irf,
+            "spatial": self.spatial,
+            "temporal": self.temporal,
+        }
+        return SkyModel(**(fields | changes))
+
+    def integrate_bins(self, edges: Any, order: int) -> jax.Array:
+        """Flux in each bin of ``edges`` (TeV), in s-1 cm-2, shape (n_bins,)."""
+        if isinstance(self.spectral, SpectralModel):
+            return self.spectral.integrate_bins(edges, order)
+        return integrate_bins(self.spectral, edges, order)
+
+    def mean_flux(self, edges: Any, order: int, gti: Any) -> jax.Array:
+        """`integrate_bins`, times the mean of the light curve (at the bin centres) over good time intervals (`GTI`)."""
+        flux = self.integrate_bins(edges, order)
+        if self.temporal is None:
+            return flux
+        self.check_times(gti, "SkyModel")
+        return flux * self.temporal.mean(gti, log_centers(edges))
+
+    def check_spectrum(self) -> None:
+        """Raise an `InputError` if the model is no flux without its spatial part: a diffuse map with a norm."""
+        if self.spatial is not None and u.Unit(self.spatial.unit) != u.Unit("sr-1"):
+            raise InputError(
+                f"SkyModel {self.name!r}: its map has the unit {self.spatial.unit!r}, so that it has no flux on a "
+                "dataset without a sky. Let it act on maps only: datasets_names=[...]."
+            )
+
+    def check_place(self, where: str) -> None:
+        """Raise an `InputError` for a source off the sphere, or much larger than it."""
+        position = cast(SpatialModel, self.spatial).position
+        latitude = 0.0 if position is None or not is_concrete(position[1]) else float(position[1])
+        if abs(latitude) > 90:
+            raise InputError(
+                f"{where}: model {self.name!r} is at the latitude {latitude:g} deg, expected -90 to 90. Correct lat_0."
+            )
+        extent = None if self.sizes is None else self.sizes.extent
+        if extent is not None and extent > LARGEST:
+            raise InputError(
+                f"{where}: model {self.name!r} reaches {extent:.4g} deg from its middle, further than the sky is wide. "
+                "Start from a smaller size."
+            )
+
+    def check_times(self, gti: Any, where: str) -> None:
+        """Raise an `InputError` where a light curve has no good time intervals to be averaged over."""
+        if gti is None or np.size(gti.start) == 0:
+            raise InputError(
+                f"{where}: model {self.name!r} has a light curve, and the dataset has no good time intervals to "
+                "average it over. Give gti=GTI(...)."
+            )
+
+
+def _short(part: Any) -> str:
+    """What was given, in a word: models print over many lines."""
+    return type(part).__name__ if isinstance(part, eqx.Module) else repr(part)
+
+
+def background_name(datasets_names: tuple[str, ...] | None) -> str:
+    """Name of a background model that was given none."""
+    return f"{datasets_names[0]}-bkg" if datasets_names else "bkg"
+
+
+class FoVBackgroundModel(ModelBase):
+    """A norm spectrum, and perhaps a norm on the sky, that multiply the background of a dataset.
+
+    Both are evaluated at the centres of energy bins and pixels; the numbers of ``spatial`` are taken without unit.
+    """
+
+    spectral: Any
+    spatial: SpatialModel | None
+    name: str = eqx.field(static=True)
+    datasets_names: tuple[str, ...] | None = eqx.field(static=True)
+    tag = ("FoVBackgroundModel", "fov-bkg")
+    parts = ("spectral", "spatial")
+    flags = ()
+
+    def __init__(
+        self,
+        spectral: Any = None,
+        datasets_names: Any = None,
+        name: str | None = None,
+        spatial: SpatialModel | None = None,
+    ):
+        names = _names(datasets_names)
+        if spectral is None:
+            spectral = PowerLawNormSpectralModel()
+        if name is None:
+            name = background_name(names)
+        if isinstance(spectral, SpectralModel) and spectral.unit != "":
+            raise InputError(
+                f"FoVBackgroundModel {name!r}: a norm model is needed (PowerLawNormSpectralModel, say), "
+                f"found {type(spectral).__name__} with unit {spectral.unit!r}."
+            )
+        if not isinstance(spatial, SpatialModel | None) or (spatial is not None and spatial.scheme == "point"):
+            raise InputError(
+                f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {_short(spatial)}."
+            )
+        self.spectral, self.spatial, self.name, self.datasets_names = spectral, spatial, str(name), names
+
+    def evaluate(self, energy: Any) -> jax.Array:
+        """Norm at ``energy`` (TeV)."""
+        model = self.spectral
+        return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
+
+
+class TemplateNPredModel(ModelBase):
+    """Counts given as a map, times a norm spectrum: signal that no response acts on.
+
+    ``counts`` has the shape of the counts of its datasets, (n_reco, ny, nx) or (n_reco,); the norm is evaluated at bin
+    centres. By default it is a `PowerLawNormSpectralModel` with frozen tilt.
+    """
+
+    spectral: Any
+    counts: Any
+    name: str = eqx.field(static=True)
+    datasets_names: tuple[str, ...] | None = eqx.field(static=True)
+    filename: str | None = eqx.field(static=True)
+    tag = ("TemplateNPredModel", "template-npred")
+    parts = ("spectral", "counts")
+    flags = ()
+
+    def __init__(
+        self,
+        counts: Any,
+        spectral: Any = None,
+        name: str = "template",
+        datasets_names: Any = None,
+        filename: str | None = None,
+    ):
+        spectral = PowerLawNormSpectralModel() if spectral is None else spectral
+        if isinstance(spectral, SpectralModel) and spectral.unit != "":
+            raise InputError(
+                f"TemplateNPredModel {name!r}: a norm model is needed (PowerLawNormSpectralModel, say), "
+                f"found {type(spectral).__name__} with unit {spectral.unit!r}."
+            )
+        self.counts = as_counts(counts, f"TemplateNPredModel {name!r}")
+        self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
+        self.filename = None if filename is None else str(filename)
+
+    def evaluate(self, energy: Any) -> jax.Array:
+        """Norm at ``energy`` (TeV)."""
+        model = self.spectral
+        return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
+
+
+def as_counts(counts: Any, what: str) -> Any:
+    """Finite numbers, one per bin."""
+    counts = frozen_array(counts)
+    if isinstance(counts, np.ndarray) and not np.all(np.isfinite(counts)):
+        raise InputError(f"{what}: counts must be finite, found {int(np.sum(~np.isfinite(counts)))} NaN or infinite.")
+    return counts
+
+
+def dnde(models: Any, energy: Any, gti: Any = None) -> jax.Array:
+    """Differential flux of sky models at ``energy`` (TeV, any shape), summed, in TeV-1 s-1 cm-2.
+
+    Shapes on the sky do not matter. With good time intervals ``gti`` light curves are averaged over them, for energies
+    of shape (n,); without, fluxes are those of the spectra, which are averages over time already.
+    """
+    energy = jnp.asarray(energy)
+    total = jnp.zeros(energy.shape, jnp.result_type(energy.dtype, float))
+    for model in [models] if isinstance(models, SkyModel) else models:
+        if not isinstance(model, SkyModel):
+            continue
+        spectral = model.spectral
+        flux = spectral.evaluate(energy) if isinstance(spectral, SpectralModel) else spectral(energy)
+        if model.temporal is not None and gti is not None:
+            flux = flux * model.temporal.mean(gti, energy)
+        total = total + flux
+    return total

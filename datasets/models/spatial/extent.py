@@ -1,0 +1,106 @@
+"""What sets the size of the image of a source: numbers that choose a program, and so must not be traced."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ...arrays import is_concrete
+from ...errors import InputError
+from ..parameter import Parameter, is_parameter
+from .base import ExtendedModel, SpatialModel
+
+SHRINKS = 2.0
+"""Factor by which sources may become smaller than their sizes say before they get new ones, Gaussians apart."""
+
+STEP = math.sqrt(2)
+"""From one rung of the ladder of sizes to the next."""
+
+
+class Sizes(NamedTuple):
+    """``extent``: half-width (deg) of the part of the sky on which a source is evaluated, from the ladder of powers of
+    sqrt 2; None for the whole sky. ``numbers``: its parameters, rounded, from which counts of nodes are found; of a
+    Gaussian one number, which is 0 if it is round. ``shrinks``: factor by which the extent may become smaller."""
+
+    extent: float | None
+    numbers: tuple[float, ...] = ()
+    shrinks: float = SHRINKS
+
+
+def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
+    """Sizes of a spatial model with concrete parameters; those of the whole sky while JAX traces it."""
+    if spatial is None:
+        return None
+    parameters = spatial.parameters
+    if not all(is_concrete(p.value) for p in parameters.values()):
+        return Sizes(None)
+    radius = spatial.evaluation_radius
+    if radius is None:
+        return Sizes(None)
+    extent = 0.0 if spatial.scheme == "point" else rung(max(float(radius), 1e-3))
+    if spatial.scheme == "gauss":
+        return Sizes(extent, (float(np.asarray(parameters["e"].value) != 0),), 1.0)
+    if not isinstance(spatial, ExtendedModel):
+        return Sizes(extent)
+    # where a source lies and points has nothing to do with its size
+    return Sizes(extent, tuple(0.0 if n in ("lon_0", "lat_0", "phi") else _rounded(p) for n, p in parameters.items()))
+
+
+def fits_in(new: Sizes, old: Sizes) -> bool:
+    """Whether a source of ``new`` sizes can be made with the ``old`` ones, without much waste."""
+    if new == old:
+        return True
+    if new.extent is None or old.extent is None:
+        return False
+    smaller = all(a <= b for a, b in zip(new.numbers, old.numbers, strict=True))
+    # rungs, up to rounding
+    return smaller and old.extent / old.shrinks / 1.1 < new.extent < old.extent * 1.1
+
+
+def roomy(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
+    """Sizes with which a Gaussian of free width can grow by two rungs and shrink by one, others as they are."""
+    if sizes is None or sizes.shrinks != 1.0:
+        return sizes
+    free = {name for name, p in spatial.parameters.items() if not p.frozen}
+    if spatial.scheme != "gauss" or sizes.extent is None or not free & {"sigma", "e"}:
+        return sizes
+    elongated = 1.0 if "e" in free else sizes.numbers[0]
+    return Sizes(sizes.extent * STEP**2, (elongated,), STEP**3)
+
+
+def rung(value: float) -> float:
+    """``value`` rounded up to a power of sqrt 2."""
+    return 2.0 ** (math.ceil(2 * math.log2(value) - 1e-9) / 2)
+
+
+def _rounded(parameter: Parameter) -> float:
+    """Sizes rounded up to the ladder; numbers without unit to two digits."""
+    value = float(parameter.value)
+    if parameter.unit == "" or value <= 0:
+        return float(f"{value:.2g}")
+    return rung(value)
+
+
+def representative(spatial: Any, sizes: Sizes) -> Any:
+    """The model with the rounded parameters of its ``sizes``: concrete also where the model itself is traced."""
+    leaves, treedef = jax.tree_util.tree_flatten(spatial, is_leaf=is_parameter)
+    numbers = iter(sizes.numbers)
+    new = [Parameter(np.asarray(next(numbers)), scale=leaf.scale) if is_parameter(leaf) else leaf for leaf in leaves]
+    return jax.tree_util.tree_unflatten(treedef, new)
+
+
+NODE_SPACING = 1.2
+"""Distance of the nodes of extended sources in lattice steps: their blurred sum is smooth to exp(-2 pi^2 / 1.2^2)."""
+
+
+def extended_nodes(spatial: Any, sizes: Any, spacing: float) -> tuple[Any, ...]:
+    """Counts of the nodes of an extended source no farther apart than ``spacing`` (deg); () for others."""
+    if not isinstance(spatial, ExtendedModel):
+        return ()
+    if sizes is None or sizes.extent is None:
+        raise InputError(
+            f"{type(spatial).__name__}: made inside a JAX transformation, so that its size is unknown. Make the model "
+            "outside, and change its parameters inside with equinox.tree_at."
+        )
+    return tuple(representative(spatial, sizes).node_counts(spacing))

@@ -1,0 +1,100 @@
+"""Template maps of the sky in FITS files."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+
+from ...errors import InputError
+from ...io.fits import FitsFile, FitsTable, naming, to_bytes
+from ...io.gadf_quantity import map_hdus, read_quantity
+from ...io.paths import as_path, write_files
+from ...sky.axis import MapAxis
+from ...sky.geom import SkyGeom
+from ...units import parse_unit
+
+ENERGY_NAMES = ("energy_true", "energy")
+
+
+class StoredTemplate(NamedTuple):
+    """``values``: (ny, nx), or (n_energy, ny, nx) with an axis ``energy``."""
+
+    values: np.ndarray
+    unit: u.UnitBase
+    geom: SkyGeom
+    energy: MapAxis | None
+
+
+def read_template(filename: Any) -> StoredTemplate:
+    """The first image of a FITS file.
+
+    A cube has its energies in the BANDS table that gammapy writes, or in a table ENERGIES with a column Energy (MeV
+    unless it says otherwise), as in the Fermi-LAT diffuse models. Raises InputError for other files.
+    """
+    file = FitsFile(filename)
+    hdu = next((h for h in file.hdus if not isinstance(h, fits.BinTableHDU) and np.ndim(h.data) >= 2), None)
+    if hdu is None:
+        raise InputError(f"{file}: there is no image, only {file.names()}. HEALPix maps are not read: reproject them.")
+    where = f"{file}[{hdu.name or 'PRIMARY'}]"
+    bands = str(hdu.header.get("BANDSHDU", "") or f"{hdu.name}_BANDS").strip().upper()
+    if bands in file and "AXCOLS1" in file.table(bands).header:
+        return _from_bands(file, hdu.name)
+    with naming(where):
+        values = np.array(hdu.data, float)
+        while values.ndim > 2 and values.shape[0] == 1 and "ENERGIES" not in file:
+            values = values[0]
+        axis = None
+        if values.ndim == 3 and "ENERGIES" in file:
+            axis = _energies(file.table("ENERGIES"))
+        if values.ndim != (2 if axis is None else 3) or (axis is not None and axis.nbin != len(values)):
+            raise InputError(
+                f"the image has shape {values.shape}, expected two sky axes, or a third one that a table of energies "
+                f"(ENERGIES, or BANDS) describes{'' if axis is None else f' (it has {axis.nbin})'}."
+            )
+        return StoredTemplate(
+            values, _unit(hdu.header), SkyGeom.from_header(hdu.header, values.shape[-2:], where), axis
+        )
+
+
+def _from_bands(file: FitsFile, name: str) -> StoredTemplate:
+    stored = read_quantity(file, name)
+    axes = [axis.name for axis in stored.axes]
+    if stored.geom is None or len(axes) != 1 or axes[0] not in ENERGY_NAMES:
+        raise InputError(
+            f"{stored.where}: the axes are {axes}, expected an image, or a cube with the axis energy_true."
+        )
+    return StoredTemplate(stored.values, stored.unit, stored.geom, stored.axes[0])
+
+
+def _energies(table: FitsTable) -> MapAxis:
+    name = next((name for name in ("ENERGY", "ENERGY_TRUE") if name in table), None)
+    if name is None:
+        raise InputError(f"{table.where}: the column Energy is missing; there are {', '.join(table.names)}.")
+    unit = table.unit(name)
+    unit = u.MeV if unit == u.dimensionless_unscaled else unit
+    return MapAxis(np.asarray(table.column(name), float) * unit.to("TeV"), "log", "energy_true", "TeV", "center")
+
+
+def _unit(header: fits.Header) -> u.UnitBase:
+    first, *rest = str(header.get("BUNIT", "") or "").strip().split("/")
+    # one by one: several slashes, as in photon/cm2/s/MeV/sr, are not standard
+    unit = parse_unit(first.strip() or None, "BUNIT")
+    for text in rest:
+        unit = unit / parse_unit(text.strip(), "BUNIT")
+    counted = unit.decompose().bases
+    return unit / u.photon if u.photon in counted else unit
+
+
+def write_template(
+    values: np.ndarray, unit: str, axis: MapAxis | None, geom: SkyGeom, filename: Any, overwrite: bool
+) -> None:
+    """Write an image, or a cube with its BANDS table, as gammapy does."""
+    if axis is not None:
+        hdus = map_hdus("SKYMAP", values, unit, (axis,), geom)
+    else:
+        image = fits.PrimaryHDU(values)
+        for keyword, content in (geom.header | {"BUNIT": unit}).items():
+            image.header[keyword] = content
+        hdus = [image]
+    write_files({as_path(filename): to_bytes(hdus)}, overwrite=overwrite)

@@ -1,0 +1,31 @@
+"""Spectra."""
+
+from .base import DNDE as DNDE
+from .base import SpectralModel as SpectralModel
+from .base import energy_in_tev as energy_in_tev
+from .base import kinks_of as kinks_of
+from .builtin import BrokenPowerLawSpectralModel as BrokenPowerLawSpectralModel
+from .builtin import ExpCutoffPowerLaw3FGLSpectralModel as ExpCutoffPowerLaw3FGLSpectralModel
+from .builtin import ExpCutoffPowerLawSpectralModel as ExpCutoffPowerLawSpectralModel
+from .builtin import GaussianSpectralModel as GaussianSpectralModel
+from .builtin import LogParabola2SpectralModel as LogParabola2SpectralModel
+from .builtin import LogParabolaSpectralModel as LogParabolaSpectralModel
+from .builtin import PowerLaw2SpectralModel as PowerLaw2SpectralModel
+from .builtin import PowerLawSpectralModel as PowerLawSpectralModel
+from .builtin import SmoothBrokenPowerLawSpectralModel as SmoothBrokenPowerLawSpectralModel
+from .builtin import SuperExpCutoffPowerLaw3FGLSpectralModel as SuperExpCutoffPowerLaw3FGLSpectralModel
+from .builtin import SuperExpCutoffPowerLaw4FGLDR3SpectralModel as SuperExpCutoffPowerLaw4FGLDR3SpectralModel
+from .builtin import SuperExpCutoffPowerLaw4FGLSpectralModel as SuperExpCutoffPowerLaw4FGLSpectralModel
+from .compound import CompoundSpectralModel as CompoundSpectralModel
+from .compound import ConstantSpectralModel as ConstantSpectralModel
+from .compound import ScaleSpectralModel as ScaleSpectralModel
+from .ebl import EBLAbsorptionNormSpectralModel as EBLAbsorptionNormSpectralModel
+from .norms import ExpCutoffPowerLawNormSpectralModel as ExpCutoffPowerLawNormSpectralModel
+from .norms import LogParabolaNormSpectralModel as LogParabolaNormSpectralModel
+from .norms import PiecewiseNormSpectralModel as PiecewiseNormSpectralModel
+from .norms import PowerLawNormSpectralModel as PowerLawNormSpectralModel
+from .norms import from_log10 as from_log10
+from .registry import CLASSES as CLASSES
+from .registry import SPECTRAL_MODELS as SPECTRAL_MODELS
+from .template import TemplateNDSpectralModel as TemplateNDSpectralModel
+from .template import TemplateSpectralModel as TemplateSpectralModel

@@ -1,0 +1,180 @@
+"""What every spectral model is: parameters, a formula, and its integral over energy bins."""
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from astropy import units as u
+
+from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
+from ...errors import InputError
+from ..parameter import Parameter, is_parameter
+
+DNDE = "TeV-1 s-1 cm-2"
+
+
+def energy_in_tev(energy: Any, what: str = "energy") -> Any:
+    """Numbers in TeV from a Quantity (or numbers already in TeV)."""
+    if isinstance(energy, u.Quantity):
+        try:
+            return energy.to_value(u.TeV)
+        except u.UnitConversionError as error:
+            raise InputError(
+                f"{what}: found unit {energy.unit.to_string()!r}, expected an energy such as TeV."
+            ) from error
+    return jnp.asarray(energy)
+
+
+class SpectralModel(eqx.Module):
+    """Base of the spectral models.
+
+    A subclass declares its parameters as fields (see `parameter`), the YAML tags in ``tag``, and ``evaluate``. The
+    integral over bins is Gauss-Legendre quadrature in ln E unless the subclass overrides ``integrate_bins``
+    with a closed form. A subclass whose value may fall by many e-foldings within a bin (an exponential cutoff) says so
+    by ``steep = True``; one that is not smooth gives the energies as ``kinks``.
+    """
+
+    tag: ClassVar[tuple[str, ...]] = ()
+    steep: ClassVar[bool] = False
+    # numpy numbers and Quantities on the left of an operator leave the operation to the model
+    __array_ufunc__ = None
+
+    @abstractmethod
+    def evaluate(self, energy: Any) -> Any:
+        """Value at ``energy`` (TeV, any shape), in ``unit``."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the value: that of a differential flux, or '' for norms."""
+        return DNDE
+
+    def integrate_bins(self, edges: Any, order: int) -> Any:
+        """Integral over each bin of ``edges`` (TeV, shape (n + 1,)); ``order`` is the number of quadrature nodes."""
+        return (integrate_steep_bins if self.steep else integrate_bins)(self.evaluate, edges, order)
+
+    def times_energy(self, energy: Any) -> Any:
+        """E times the value at ``energy`` (TeV): the integrand of an energy flux."""
+        return energy * self.evaluate(energy)
+
+    def integrate_energy_bins(self, edges: Any, order: int) -> Any:
+        """Integral of E times the value over each bin, as `integrate_bins`."""
+        kinks = kinks_of(self)
+        if self.steep or kinks.size:
+            return integrate_pieces(self.times_energy, edges, kinks, order)
+        return integrate_bins(self.times_energy, edges, order)
+
+    def __call__(self, energy: Any) -> Any:
+        """Value at ``energy``: a Quantity for a Quantity, an array (in ``unit``) for numbers in TeV."""
+        value = self.evaluate(energy_in_tev(energy))
+        return u.Quantity(np.asarray(value), self.unit) if isinstance(energy, u.Quantity) else value
+
+    def integral(self, energy_min: Any, energy_max: Any) -> Any:
+        """Integral from ``energy_min`` to ``energy_max``: Quantities or numbers in TeV, of shapes that broadcast."""
+        return self._between("integrate_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV)
+
+    def energy_flux(self, energy_min: Any, energy_max: Any) -> Any:
+        """Integral of E times the value, in TeV s-1 cm-2 for a flux; energies as in `integral`."""
+        return self._between("integrate_energy_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
+
+    def _between(self, method: str, energy_min: Any, energy_max: Any, unit: u.UnitBase) -> Any:
+        """All pairs of energies as bins of their own, in one program; the widest sets the number of nodes."""
+        low, high = np.broadcast_arrays(energy_in_tev(energy_min), energy_in_tev(energy_max))
+        order = order_for_width(float(np.max(np.log(high / low), initial=0.0)))
+        pairs = jnp.asarray(np.stack([low.ravel(), high.ravel()], axis=-1), float)
+        result = _integrate_pairs(self, pairs, method, order).reshape(low.shape)
+        return u.Quantity(np.asarray(result), unit) if isinstance(energy_min, u.Quantity) else result
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Parameters by name, in the order of their declaration."""
+        return dict(iter_parameters(self))
+
+    def replace(self, **changes: Any) -> Any:
+        """A copy with changed parameters: numbers and Quantities set the value, a `Parameter` replaces it whole."""
+        for name, given in changes.items():
+            current = getattr(self, name, None)
+            if not isinstance(current, Parameter):
+                raise InputError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self.parameters)}."
+                )
+            if not isinstance(given, Parameter):
+                changes[name] = current.replace(value=given)
+        return dataclasses.replace(self, **changes)
+
+
+@eqx.filter_jit
+def _integrate_pairs(model: SpectralModel, pairs: jax.Array, method: str, order: int) -> jax.Array:
+    return jax.vmap(lambda pair: getattr(model, method)(pair, order)[0])(pairs)
+
+
+def kinks_of(model: SpectralModel) -> jax.Array:
+    """Energies (TeV) at which a model is not smooth, or changes on a scale that quadrature nodes could miss."""
+    found = getattr(model, "kinks", None)
+    return jnp.zeros(0) if found is None else found
+
+
+def iter_parameters(model: Any) -> Iterator[tuple[str, Parameter]]:
+    """(name, Parameter) of a model component; fields of nested models follow in field order."""
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        if is_parameter(value):
+            yield field.name, value
+        elif isinstance(value, SpectralModel):
+            yield from iter_parameters(value)
+
+
+class NestedSpectralModel(SpectralModel):
+    """Base of models that hold parameters in containers or sub-models.
+
+    A parameter goes by the last word of its path where that is unique (``norm_3``, ``index``), else by the whole path
+    (``model1.reference``).
+    """
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Parameters by name, in order."""
+        return {name: leaf for name, leaf in _named_leaves(self) if is_parameter(leaf)}
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name not in {f.name for f in dataclasses.fields(type(self))}:
+            found = self.parameters.get(name)
+            if found is not None:
+                return found
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def replace(self, **changes: Any) -> Any:
+        """A copy with changed parameters (numbers and Quantities set the value) or changed fields."""
+        fields = {f.name for f in dataclasses.fields(self)}
+        own = {name: given for name, given in changes.items() if name in fields and not self._is_own_parameter(name)}
+        base = dataclasses.replace(self, **own) if own else self
+        wanted = {name: given for name, given in changes.items() if name not in own}
+        unknown = sorted(set(wanted) - set(base.parameters))
+        if unknown:
+            known = ", ".join(base.parameters)
+            raise InputError(f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {known}.")
+        leaves, treedef = jax.tree_util.tree_flatten(base, is_leaf=is_parameter)
+        for i, (name, leaf) in enumerate(_named_leaves(base)):
+            if name in wanted and is_parameter(leaf):
+                given = wanted[name]
+                leaves[i] = given if isinstance(given, Parameter) else leaf.replace(value=given)
+        return jax.tree_util.tree_unflatten(treedef, leaves)
+
+    def _is_own_parameter(self, name: str) -> bool:
+        return isinstance(getattr(self, name), Parameter)
+
+
+def _named_leaves(model: Any) -> list[tuple[str, Any]]:
+    """(name, leaf) of all leaves, with parameters as leaves."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(model, is_leaf=is_parameter)
+    whole = [".".join(str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in p) for p, _ in paths]
+    last = [name.rsplit(".", 1)[-1] for name in whole]
+    count = [short for short, (_, leaf) in zip(last, paths, strict=True) if is_parameter(leaf)]
+    return [
+        (short if is_parameter(leaf) and count.count(short) == 1 else name, leaf)
+        for short, name, (_, leaf) in zip(last, whole, paths, strict=True)
+    ]

@@ -1,0 +1,254 @@
+"""Spectral models: parameters, units and tags over the formulas of ``kernels.spectral``."""
+
+import jax.numpy as jnp
+
+from ....kernels import spectral as k
+from ....kernels import spectral_integrals as integrals
+from ....kernels.quadrature import STEEP_ORDER, integrate_bins
+from ..parameter import Parameter, ParameterField, parameter
+from .base import DNDE, SpectralModel
+from .compound import CompoundSpectralModel, ConstantSpectralModel, ScaleSpectralModel
+from .norms import (
+    ExpCutoffPowerLawNormSpectralModel,
+    LogParabolaNormSpectralModel,
+    PiecewiseNormSpectralModel,
+    PowerLawNormSpectralModel,
+    from_log10,
+)
+
+__all__ = [
+    "BrokenPowerLawSpectralModel",
+    "CompoundSpectralModel",
+    "ConstantSpectralModel",
+    "ExpCutoffPowerLaw3FGLSpectralModel",
+    "ExpCutoffPowerLawNormSpectralModel",
+    "ExpCutoffPowerLawSpectralModel",
+    "GaussianSpectralModel",
+    "LogParabola2SpectralModel",
+    "LogParabolaNormSpectralModel",
+    "LogParabolaSpectralModel",
+    "PiecewiseNormSpectralModel",
+    "PowerLaw2SpectralModel",
+    "PowerLawNormSpectralModel",
+    "PowerLawSpectralModel",
+    "ScaleSpectralModel",
+    "SmoothBrokenPowerLawSpectralModel",
+    "SuperExpCutoffPowerLaw3FGLSpectralModel",
+    "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
+    "SuperExpCutoffPowerLaw4FGLSpectralModel",
+]
+
+
+def _internal(*parameters: Parameter):
+    return [p.internal for p in parameters]
+
+
+class PowerLawSpectralModel(SpectralModel):
+    """amplitude (E / reference)^-index."""
+
+    index: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    tag = ("PowerLawSpectralModel", "pl")
+
+    def evaluate(self, energy):
+        return k.power_law(energy, *_internal(self.index, self.amplitude, self.reference))
+
+    def integrate_bins(self, edges, order):
+        return integrals.power_law(edges, *_internal(self.index, self.amplitude, self.reference))
+
+
+class PowerLaw2SpectralModel(SpectralModel):
+    """Power law of integral flux ``amplitude`` between ``emin`` and ``emax``."""
+
+    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2")
+    index: ParameterField = parameter(2.0)
+    emin: ParameterField = parameter(0.1, "TeV", frozen=True)
+    emax: ParameterField = parameter(100.0, "TeV", frozen=True)
+    tag = ("PowerLaw2SpectralModel", "pl-2")
+
+    def evaluate(self, energy):
+        return k.power_law_2(energy, *_internal(self.amplitude, self.index, self.emin, self.emax))
+
+    def integrate_bins(self, edges, order):
+        return integrals.power_law_2(edges, *_internal(self.amplitude, self.index, self.emin, self.emax))
+
+
+class BrokenPowerLawSpectralModel(SpectralModel):
+    """amplitude (E / ebreak)^-index1 below ``ebreak``, amplitude (E / ebreak)^-index2 above."""
+
+    index1: ParameterField = parameter(2.0)
+    index2: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    ebreak: ParameterField = parameter(1.0, "TeV")
+    tag = ("BrokenPowerLawSpectralModel", "bpl")
+
+    @property
+    def kinks(self):
+        """Energies (TeV) at which the slope jumps."""
+        return jnp.asarray(self.ebreak.internal)[None]
+
+    def evaluate(self, energy):
+        return k.broken_power_law(energy, *_internal(self.index1, self.index2, self.amplitude, self.ebreak))
+
+    def integrate_bins(self, edges, order):
+        return integrals.broken_power_law(edges, *_internal(self.index1, self.index2, self.amplitude, self.ebreak))
+
+
+class SmoothBrokenPowerLawSpectralModel(SpectralModel):
+    """Power law of ``index1`` that bends to ``index2`` at ``ebreak``; a smaller ``beta`` makes a sharper bend.
+
+    amplitude x^-index1 (1 + (E / ebreak)^((index2 - index1) / b))^-b with x = E / reference and
+    b = beta sign(index2 - index1).
+    """
+
+    index1: ParameterField = parameter(2.0)
+    index2: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    ebreak: ParameterField = parameter(1.0, "TeV")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    beta: ParameterField = parameter(1.0, frozen=True)
+    tag = ("SmoothBrokenPowerLawSpectralModel", "sbpl")
+
+    def evaluate(self, energy):
+        return k.smooth_broken_power_law(
+            energy, *_internal(self.index1, self.index2, self.amplitude, self.ebreak, self.reference, self.beta)
+        )
+
+    def integrate_bins(self, edges, order):
+        return integrate_bins(self.evaluate, edges, max(order, STEEP_ORDER))
+
+
+class ExpCutoffPowerLawSpectralModel(SpectralModel):
+    """amplitude x^-index exp(-(lambda_ E)^alpha), x = E / reference."""
+
+    index: ParameterField = parameter(1.5)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    lambda_: ParameterField = parameter(0.1, "TeV-1")
+    alpha: ParameterField = parameter(1.0, frozen=True)
+    tag = ("ExpCutoffPowerLawSpectralModel", "ecpl")
+    steep = True
+
+    def evaluate(self, energy):
+        return k.exp_cutoff_power_law(
+            energy, *_internal(self.index, self.amplitude, self.reference, self.lambda_, self.alpha)
+        )
+
+
+class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
+    """amplitude x^-index exp((reference - E) / ecut), x = E / reference."""
+
+    index: ParameterField = parameter(1.5)
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    ecut: ParameterField = parameter(10.0, "TeV")
+    tag = ("ExpCutoffPowerLaw3FGLSpectralModel", "ecpl-3fgl")
+    steep = True
+
+    def evaluate(self, energy):
+        return k.exp_cutoff_power_law_3fgl(energy, *_internal(self.index, self.amplitude, self.reference, self.ecut))
+
+
+class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
+    """amplitude x^-index_1 exp((reference / ecut)^index_2 - (E / ecut)^index_2), x = E / reference."""
+
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    ecut: ParameterField = parameter(10.0, "TeV")
+    index_1: ParameterField = parameter(1.5)
+    index_2: ParameterField = parameter(2.0)
+    tag = ("SuperExpCutoffPowerLaw3FGLSpectralModel", "secpl-3fgl")
+    steep = True
+
+    def evaluate(self, energy):
+        return k.super_exp_cutoff_power_law_3fgl(
+            energy, *_internal(self.amplitude, self.reference, self.ecut, self.index_1, self.index_2)
+        )
+
+
+class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
+    """amplitude x^-index_1 exp(expfactor (reference^index_2 - E^index_2)) with energies in MeV in the exponential."""
+
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    expfactor: ParameterField = parameter(1e-14)
+    index_1: ParameterField = parameter(1.5)
+    index_2: ParameterField = parameter(2.0)
+    tag = ("SuperExpCutoffPowerLaw4FGLSpectralModel", "secpl-4fgl")
+    steep = True
+
+    def evaluate(self, energy):
+        return k.super_exp_cutoff_power_law_4fgl(
+            energy, *_internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
+        )
+
+
+class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
+    """amplitude x^(-index_1 + expfactor / index_2) exp(expfactor / index_2^2 (1 - x^index_2)), x = E / reference."""
+
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    expfactor: ParameterField = parameter(1e-2)
+    index_1: ParameterField = parameter(1.5)
+    index_2: ParameterField = parameter(2.0)
+    tag = ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "secpl-4fgl-dr3")
+    steep = True
+
+    def evaluate(self, energy):
+        return k.super_exp_cutoff_power_law_4fgl_dr3(
+            energy, *_internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
+        )
+
+
+class LogParabolaSpectralModel(SpectralModel):
+    """amplitude (E / reference)^(-alpha - beta ln(E / reference))."""
+
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
+    alpha: ParameterField = parameter(2.0)
+    beta: ParameterField = parameter(1.0)
+    tag = ("LogParabolaSpectralModel", "lp")
+
+    @classmethod
+    def from_log10(cls, amplitude, reference, alpha, beta):
+        """From a curvature ``beta`` defined with the decimal logarithm."""
+        return cls(amplitude=amplitude, reference=reference, alpha=alpha, beta=from_log10(beta))
+
+    def evaluate(self, energy):
+        return k.log_parabola(energy, *_internal(self.amplitude, self.reference, self.alpha, self.beta))
+
+
+class LogParabola2SpectralModel(SpectralModel):
+    """amplitude (E / reference)^(-alpha - beta ln(E / escale))."""
+
+    amplitude: ParameterField = parameter(1e-12, DNDE)
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
+    alpha: ParameterField = parameter(2.0)
+    beta: ParameterField = parameter(1.0)
+    escale: ParameterField = parameter(1.0, "TeV", frozen=True)
+    tag = ("LogParabola2SpectralModel", "lp2")
+
+    def evaluate(self, energy):
+        return k.log_parabola_2(energy, *_internal(self.amplitude, self.reference, self.alpha, self.beta, self.escale))
+
+
+class GaussianSpectralModel(SpectralModel):
+    """A line: total flux ``amplitude``, ``mean`` energy and width ``sigma``."""
+
+    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2")
+    mean: ParameterField = parameter(1.0, "TeV")
+    sigma: ParameterField = parameter(2.0, "TeV")
+    tag = ("GaussianSpectralModel", "gauss")
+
+    @property
+    def kinks(self):
+        """Energies (TeV) around the line: the nodes between wide bins' edges could miss a narrow one."""
+        mean, sigma = _internal(self.mean, self.sigma)
+        return jnp.maximum(mean + sigma * jnp.array([-8.0, -4.0, -1.5, 0.0, 1.5, 4.0, 8.0]), 1e-30)
+
+    def evaluate(self, energy):
+        return k.gaussian(energy, *_internal(self.amplitude, self.mean, self.sigma))
+
+    def integrate_bins(self, edges, order):
+        return integrals.gaussian(edges, *_internal(self.amplitude, self.mean, self.sigma))

@@ -1,0 +1,112 @@
+"""Absorption of gamma rays by the extragalactic background light."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from astropy import units as u
+
+from ....kernels import tables
+from ...arrays import frozen_array
+from ...errors import InputError
+from ...io.fits import open_hdus
+from ...io.paths import as_path, beside
+from ..parameter import Parameter, ParameterField, parameter
+from .base import SpectralModel
+from .norms import quantity_from, table_energy
+
+# Published tables are float32 and underflow to 0: a transmission below the smallest float32 counts as that number, so
+# that the interpolation in ln T does not depend on the precision in which a table is held.
+FLOOR = float(np.finfo(np.float32).tiny)
+
+
+class EBLAbsorptionNormSpectralModel(SpectralModel):
+    """Transmission T(redshift, E)^alpha_norm, with T between 0 and 1 from a table.
+
+    ``energy`` and ``param`` are the nodes in energy (Quantity or TeV) and redshift, ``data`` the transmission, shape
+    (n_redshift, n_energy). ln T is linear in redshift and in ln E, and goes on beyond the table. `read` takes a file.
+    """
+
+    energy: Any
+    param: Any
+    data: Any
+    redshift: ParameterField = parameter(0.1, frozen=True)
+    alpha_norm: ParameterField = parameter(1.0, frozen=True)
+    filename: str | None = eqx.field(static=True, default=None)
+    tag = ("EBLAbsorptionNormSpectralModel", "ebl-norm")
+
+    def __init__(
+        self,
+        energy: Any,
+        param: Any,
+        data: Any,
+        redshift: Any = 0.1,
+        alpha_norm: Any = 1.0,
+        filename: Any = None,
+    ):
+        self.energy = table_energy(energy, "EBLAbsorptionNormSpectralModel")
+        self.param = frozen_array(getattr(param, "value", param))
+        self.data = frozen_array(getattr(data, "value", data))
+        # parameter() declares defaults that keep their frozen state when a plain number is given
+        self.redshift, self.alpha_norm = redshift, alpha_norm
+        self.filename = None if filename is None else str(filename)
+
+    def __check_init__(self):
+        wanted = (self.param.shape[0], self.energy.shape[0])
+        if tuple(self.data.shape) != wanted or min(wanted) < 2:
+            raise InputError(
+                f"EBLAbsorptionNormSpectralModel: the table has shape {tuple(self.data.shape)}, expected "
+                f"(redshift, energy) = {wanted} with at least two nodes each."
+            )
+        if isinstance(self.param, np.ndarray) and not np.all(np.diff(self.param) > 0):
+            raise InputError("EBLAbsorptionNormSpectralModel: the redshifts of the table must increase.")
+
+    @property
+    def unit(self):
+        return ""
+
+    @property
+    def kinks(self):
+        """Energies (TeV) at which the slope jumps."""
+        return jnp.asarray(self.energy)
+
+    def evaluate(self, energy):
+        table = jnp.swapaxes(jnp.asarray(self.data), 0, 1)
+        row = tables.slice_at(table, (self.param,), (self.redshift.internal,), ("lin",), FLOOR)
+        log_transmission = tables.interpolate(jnp.log(energy), jnp.log(self.energy), row)
+        return jnp.exp(self.alpha_norm.internal * jnp.minimum(log_transmission, 0.0))
+
+    def extra_dict(self) -> dict:
+        if self.filename is not None:
+            return {"filename": self.filename}
+        return {
+            "energy": {"data": np.asarray(self.energy).tolist(), "unit": "TeV"},
+            "param": {"data": np.asarray(self.param).tolist(), "unit": ""},
+            "values": {"data": np.asarray(self.data).tolist(), "unit": ""},
+        }
+
+    @classmethod
+    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+        if "filename" in data:
+            return cls.read(beside(data["filename"], base_path), **parameters)
+        energy, param, values = (quantity_from(data, key, cls.__name__) for key in ("energy", "param", "values"))
+        return cls(energy, param, values, **parameters)
+
+    @classmethod
+    def read(cls, filename: Any, redshift: Any = 0.1, alpha_norm: Any = 1.0) -> "EBLAbsorptionNormSpectralModel":
+        """From a FITS file in XSPEC table form: extensions PARAMETERS, ENERGIES (keV) and SPECTRA."""
+        path = as_path(filename)
+        if not path.is_file():
+            raise InputError(
+                f"{cls.__name__}: there is no file {path}. Tables of the usual models come with the gammapy data sets."
+            )
+        with open_hdus(path) as hdus:
+            try:
+                # files repeat redshifts; the first row of each counts
+                param, rows = np.unique(np.asarray(hdus["PARAMETERS"].data["VALUE"][0], float), return_index=True)
+                low, high = (np.asarray(hdus["ENERGIES"].data[name], float) for name in ("ENERG_LO", "ENERG_HI"))
+                data = np.asarray(hdus["SPECTRA"].data["INTPSPEC"], float)[rows]
+            except KeyError as error:
+                raise InputError(f"{cls.__name__}: {path} is not an XSPEC table model: {error.args[0]}") from error
+        return cls(np.sqrt(low * high) * u.keV, param, data, redshift, alpha_norm, path)

@@ -1,0 +1,187 @@
+"""Norm models: dimensionless factors that multiply a flux or a background."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from astropy import units as u
+
+from ....kernels import spectral as k
+from ....kernels import spectral_integrals as integrals
+from ....kernels import tables
+from ...arrays import frozen_array
+from ...errors import InputError
+from ..parameter import Parameter, ParameterField, parameter
+from .base import NestedSpectralModel, SpectralModel, energy_in_tev
+
+
+class PowerLawNormSpectralModel(SpectralModel):
+    """norm (E / reference)^-tilt."""
+
+    tilt: ParameterField = parameter(0.0, frozen=True)
+    norm: ParameterField = parameter(1.0)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    tag = ("PowerLawNormSpectralModel", "pl-norm")
+
+    @property
+    def unit(self):
+        return ""
+
+    def evaluate(self, energy):
+        return k.power_law(energy, self.tilt.internal, self.norm.internal, self.reference.internal)
+
+    def integrate_bins(self, edges, order):
+        return integrals.power_law(edges, self.tilt.internal, self.norm.internal, self.reference.internal)
+
+
+class LogParabolaNormSpectralModel(SpectralModel):
+    """norm (E / reference)^(-alpha - beta ln(E / reference))."""
+
+    norm: ParameterField = parameter(1.0)
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
+    alpha: ParameterField = parameter(0.0)
+    beta: ParameterField = parameter(0.0)
+    tag = ("LogParabolaNormSpectralModel", "lp-norm")
+
+    @property
+    def unit(self):
+        return ""
+
+    @classmethod
+    def from_log10(cls, norm, reference, alpha, beta):
+        """From a curvature ``beta`` defined with the decimal logarithm."""
+        return cls(norm=norm, reference=reference, alpha=alpha, beta=from_log10(beta))
+
+    def evaluate(self, energy):
+        return k.log_parabola(
+            energy, self.norm.internal, self.reference.internal, self.alpha.internal, self.beta.internal
+        )
+
+
+def from_log10(beta: Any) -> Any:
+    """Curvature for the natural logarithm from one for the decimal logarithm (a number or a `Parameter`)."""
+    if isinstance(beta, Parameter):
+        return beta.replace(value=beta.value / np.log(10), error=beta.error / np.log(10))
+    return beta / np.log(10)
+
+
+class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
+    """norm (E / reference)^-index exp(-(lambda_ E)^alpha)."""
+
+    index: ParameterField = parameter(0.0)
+    norm: ParameterField = parameter(1.0)
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    lambda_: ParameterField = parameter(0.1, "TeV-1")
+    alpha: ParameterField = parameter(1.0, frozen=True)
+    tag = ("ExpCutoffPowerLawNormSpectralModel", "ecpl-norm")
+    steep = True
+
+    @property
+    def unit(self):
+        return ""
+
+    def evaluate(self, energy):
+        return k.exp_cutoff_power_law(
+            energy,
+            self.index.internal,
+            self.norm.internal,
+            self.reference.internal,
+            self.lambda_.internal,
+            self.alpha.internal,
+        )
+
+
+def table_energy(energy: Any, what: str) -> Any:
+    """Energy nodes in TeV, checked to be at least two, positive and increasing."""
+    nodes = frozen_array(energy_in_tev(energy, what) if isinstance(energy, u.Quantity) else energy)
+    if isinstance(nodes, np.ndarray):
+        if nodes.ndim != 1 or nodes.size < 2:
+            raise InputError(
+                f"{what}: at least two energies in a row are needed, found an array of shape {nodes.shape}."
+            )
+        if not (np.all(np.isfinite(nodes)) and nodes[0] > 0 and np.all(np.diff(nodes) > 0)):
+            raise InputError(f"{what}: the energies must be positive and increase, found {nodes}.")
+    return nodes
+
+
+class PiecewiseNormSpectralModel(NestedSpectralModel):
+    """Norms at energy nodes, interpolated between them and constant beyond the first and last.
+
+    ``interp`` "log": a straight line in ln norm against ln E; "lin": in norm against E. The parameters are ``norm_0``,
+    ``norm_1``, ...; norms that are not positive count as 0 in the logarithmic interpolation.
+    """
+
+    energy: Any
+    norms: OrderedDict[str, Parameter]
+    interp: str = eqx.field(static=True)
+    tag = ("PiecewiseNormSpectralModel", "piecewise-norm")
+
+    def __init__(self, energy: Any, norms: Any = None, interp: str = "log"):
+        if interp not in ("log", "lin"):
+            raise InputError(f"PiecewiseNormSpectralModel: interp must be 'log' or 'lin', found {interp!r}.")
+        self.energy = table_energy(energy, "PiecewiseNormSpectralModel")
+        count = self.energy.shape[0]
+        if norms is None:
+            norms = np.ones(count)
+        given = list(norms.values()) if isinstance(norms, Mapping) else _as_list(norms)
+        if len(given) != count:
+            raise InputError(f"PiecewiseNormSpectralModel: {count} energies need as many norms, found {len(given)}.")
+        self.norms = OrderedDict(
+            (f"norm_{i}", norm if isinstance(norm, Parameter) else Parameter(norm)) for i, norm in enumerate(given)
+        )
+        self.interp = interp
+
+    @property
+    def unit(self):
+        return ""
+
+    @property
+    def kinks(self):
+        """Energies (TeV) at which the slope jumps."""
+        return jnp.asarray(self.energy)
+
+    def _values(self):
+        return jnp.stack([jnp.asarray(p.internal) for p in self.norms.values()])
+
+    def evaluate(self, energy):
+        if self.interp == "lin":
+            return tables.interpolate(energy, self.energy, self._values(), "constant")
+        logs = tables.floor_log(self._values())
+        return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), logs, "constant"))
+
+    def integrate_bins(self, edges, order):
+        if self.interp == "lin":
+            return tables.integrate_lin_lin(edges, self.energy, self._values(), "constant")
+        logs = tables.floor_log(self._values())
+        return tables.integrate_log_log(edges, jnp.log(self.energy), logs, "constant")
+
+    def extra_dict(self) -> dict:
+        return {"energy": {"data": np.asarray(self.energy).tolist(), "unit": "TeV"}, "interp": self.interp}
+
+    @classmethod
+    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+        energy = quantity_from(data, "energy", cls.__name__)
+        names = [f"norm_{i}" for i in range(len(energy))]
+        missing = [name for name in names if name not in parameters]
+        if missing:
+            raise InputError(
+                f"{cls.__name__}: {len(names)} energies need the parameter {missing[0]!r}, it is not there."
+            )
+        return cls(energy, [parameters[name] for name in names], data.get("interp", "log"))
+
+
+def _as_list(norms: Any) -> list[Any]:
+    return list(norms.to_value("") if isinstance(norms, u.Quantity) else norms)
+
+
+def quantity_from(data: dict, key: str, what: str) -> u.Quantity:
+    """The Quantity that stands as ``{data: [...], unit: ...}`` under ``key``."""
+    try:
+        return u.Quantity(np.asarray(data[key]["data"], float), data[key].get("unit", ""))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{what}: expected {key}: {{data: [numbers], unit: text}}, found {data.get(key)!r}."
+        ) from error

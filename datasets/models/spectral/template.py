@@ -1,0 +1,263 @@
+"""Spectral models given by tables: energy against flux, and grids in energy and further parameters."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+
+from ....kernels import tables
+from ...arrays import frozen_array
+from ...errors import InputError
+from ...io.fits import open_hdus
+from ...io.paths import as_path, beside
+from ..parameter import Parameter
+from .base import DNDE, NestedSpectralModel, SpectralModel
+from .norms import quantity_from, table_energy
+
+
+def _values_in(values: Any, value_unit: str | None, what: str) -> tuple[Any, str]:
+    """Numbers and the internal unit ('' or that of a differential flux) of table values."""
+    if isinstance(values, u.Quantity):
+        if values.unit.is_equivalent(DNDE):
+            return frozen_array(values.to_value(DNDE)), DNDE
+        if values.unit.is_equivalent(""):
+            return frozen_array(values.to_value("")), ""
+        found: Any = values.unit.to_string()
+    else:
+        found = DNDE if value_unit is None else value_unit
+        if found in ("", DNDE):
+            return frozen_array(values), found
+    raise InputError(f"{what}: the values have unit {found!r}, expected a differential flux such as {DNDE!r}, or ''.")
+
+
+class TemplateSpectralModel(SpectralModel):
+    """A table of fluxes (or norms) against energy, linear in ln value against ln E, going on beyond both ends.
+
+    ``energy`` and ``values`` are Quantities, or numbers in TeV and in ``value_unit`` (TeV-1 s-1 cm-2 unless it is '').
+    The value is 0 where an entry is 0 or negative; an end piece with such an entry is not extrapolated.
+    """
+
+    energy: Any
+    values: Any
+    value_unit: str = eqx.field(static=True)
+    tag = ("TemplateSpectralModel", "template")
+
+    def __init__(self, energy: Any, values: Any, value_unit: str | None = None):
+        self.energy = table_energy(energy, "TemplateSpectralModel")
+        self.values, self.value_unit = _values_in(values, value_unit, "TemplateSpectralModel")
+
+    def __check_init__(self):
+        if self.energy.shape != self.values.shape:
+            raise InputError(
+                f"TemplateSpectralModel: energies of shape {self.energy.shape} and values of shape {self.values.shape} "
+                "must be of one length."
+            )
+        if isinstance(self.values, np.ndarray) and not np.all(np.isfinite(self.values)):
+            raise InputError("TemplateSpectralModel: the values must be finite.")
+
+    @property
+    def unit(self):
+        return self.value_unit
+
+    @property
+    def kinks(self):
+        """Energies (TeV) at which the slope jumps."""
+        return jnp.asarray(self.energy)
+
+    def evaluate(self, energy):
+        logs = tables.floor_log(self.values)
+        return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), logs, "floored"))
+
+    def integrate_bins(self, edges, order):
+        return tables.integrate_log_log(edges, jnp.log(self.energy), tables.floor_log(self.values), "floored")
+
+    def extra_dict(self) -> dict:
+        return {
+            "energy": {"data": np.asarray(self.energy).tolist(), "unit": "TeV"},
+            "values": {"data": np.asarray(self.values).tolist(), "unit": self.value_unit},
+        }
+
+    @classmethod
+    def from_extra(cls, data: dict, parameters: dict[str, Parameter] | None = None, base_path: Any = None):
+        return cls(quantity_from(data, "energy", cls.__name__), quantity_from(data, "values", cls.__name__))
+
+
+class TemplateNDSpectralModel(NestedSpectralModel):
+    """A grid of fluxes (or norms) in energy and further axes, each further axis being a parameter of the model.
+
+    ``energy`` are the energy nodes and ``axes`` maps names to the nodes of the further axes (Quantities or numbers).
+    ``values`` has the shape (n_energy, n_axis_1, ..., n_axis_k). ``interp`` names the scale in which each axis is
+    linear, "lin", "log" or "sqrt" (default "lin", and "log" for the energy under the name "energy_true").
+    Interpolation is multilinear in ln value and goes on beyond the ends. Parameters start in the middle of their axes,
+    bounded by the end nodes; keywords set them: ``TemplateNDSpectralModel(energy, axes, values, tilt=0.3)``.
+    """
+
+    energy: Any
+    nodes: OrderedDict[str, Any]
+    values: Any
+    coordinates: OrderedDict[str, Parameter]
+    scales: tuple[str, ...] = eqx.field(static=True)
+    value_unit: str = eqx.field(static=True)
+    filename: str | None = eqx.field(static=True)
+    tag = ("TemplateNDSpectralModel", "templateND")
+
+    def __init__(
+        self,
+        energy: Any,
+        axes: Mapping[str, Any] | None = None,
+        values: Any = None,
+        interp: Mapping[str, str] | None = None,
+        value_unit: str | None = None,
+        filename: Any = None,
+        nodes: Any = None,
+        coordinates: Mapping[str, Parameter] | None = None,
+        scales: tuple[str, ...] | None = None,
+        **parameters: Any,
+    ):
+        axes = dict(axes if axes is not None else nodes or {})
+        unknown = sorted(set(parameters) - set(axes))
+        if unknown:
+            raise InputError(f"TemplateNDSpectralModel: there is no axis {unknown[0]!r}; axes are {', '.join(axes)}.")
+        self.energy = table_energy(energy, "TemplateNDSpectralModel")
+        interp = {"energy_true": "log"} | dict(interp or {})
+        self.scales = scales or (interp["energy_true"], *(interp.get(name, "lin") for name in axes))
+        self.values, self.value_unit = _values_in(values, value_unit, "TemplateNDSpectralModel")
+        self.filename = None if filename is None else str(filename)
+        given = dict(coordinates or {}) | parameters
+        self.nodes = OrderedDict((n, frozen_array(getattr(row, "value", row))) for n, row in axes.items())
+        self.coordinates = OrderedDict((n, _coordinate(n, row, given.get(n))) for n, row in axes.items())
+
+    def __check_init__(self):
+        wanted = (self.energy.shape[0], *(row.shape[0] for row in self.nodes.values()))
+        if tuple(self.values.shape) != wanted:
+            raise InputError(
+                f"TemplateNDSpectralModel: the values have shape {tuple(self.values.shape)}, "
+                f"expected (energy, {', '.join(self.nodes)}) = {wanted}."
+            )
+        if min(wanted) < 2:
+            raise InputError("TemplateNDSpectralModel: every axis needs at least two nodes.")
+        bad = [scale for scale in self.scales if scale not in ("lin", "log", "sqrt")]
+        if bad:
+            raise InputError(f"TemplateNDSpectralModel: interp must be 'lin', 'log' or 'sqrt', found {bad[0]!r}.")
+        if self.scales[0] != "log":
+            raise InputError(
+                f"TemplateNDSpectralModel: the energy axis must have interp 'log', found {self.scales[0]!r}."
+            )
+
+    @property
+    def unit(self):
+        return self.value_unit
+
+    @property
+    def kinks(self):
+        """Energies (TeV) at which the slope jumps."""
+        return jnp.asarray(self.energy)
+
+    def _log_spectrum(self):
+        at = tuple(p.internal for p in self.coordinates.values())
+        return tables.slice_at(self.values, tuple(self.nodes.values()), at, self.scales[1:])
+
+    def evaluate(self, energy):
+        return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), self._log_spectrum()))
+
+    def integrate_bins(self, edges, order):
+        return tables.integrate_log_log(edges, jnp.log(self.energy), self._log_spectrum(), "linear")
+
+    def extra_dict(self) -> dict:
+        if self.filename is None:
+            raise InputError(
+                "TemplateNDSpectralModel: a YAML file refers to the grid by file name. Read the grid from a file, "
+                "or set one: dataclasses.replace(model, filename='grid.fits')."
+            )
+        return {"filename": self.filename, "unit": self.value_unit}
+
+    @classmethod
+    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+        if "filename" not in data:
+            raise InputError(f"{cls.__name__}: expected the key 'filename'.")
+        return cls.read(beside(data["filename"], base_path), **parameters)
+
+    @classmethod
+    def read(cls, filename: Any, **parameters: Any) -> "TemplateNDSpectralModel":
+        """From a FITS map with one spatial pixel or region and non-spatial axes, one of them the energy."""
+        path = as_path(filename)
+        if not path.is_file():
+            raise InputError(f"{cls.__name__}: there is no file {path}.")
+        with open_hdus(path) as hdus:
+            bands = next((h for h in hdus if h.name.endswith("BANDS")), None)
+            if bands is None:
+                raise InputError(f"{cls.__name__}: {path} has no BANDS table that says what the axes are.")
+            name = bands.name.removesuffix("BANDS").rstrip("_")
+            table = next((h for h in hdus if h is not bands and (h.name == name or not name)), hdus[0])
+            return cls(**_grid(table, bands, path), filename=path, **parameters)
+
+
+def _coordinate(name: str, row: Any, given: Any) -> Parameter:
+    unit = row.unit if isinstance(row, u.Quantity) else u.dimensionless_unscaled
+    if given is None:
+        middle = (row[0] + row[-1]) / 2
+        low, high = row[0], row[-1]
+        return Parameter(
+            getattr(middle, "value", middle), unit, min=getattr(low, "value", low), max=getattr(high, "value", high)
+        )
+    if isinstance(given, u.Quantity):
+        try:
+            return Parameter(given.to(unit))
+        except u.UnitConversionError as error:
+            raise _bad_unit(name, given.unit, unit) from error
+    if not isinstance(given, Parameter):
+        return Parameter(given, unit)
+    if isinstance(row, u.Quantity) and u.Unit(given.unit) != unit:
+        if not u.Unit(given.unit).is_equivalent(unit):
+            raise _bad_unit(name, given.unit, unit)
+        return given.replace(scale=float(u.Unit(given.unit).to(unit)))
+    return given
+
+
+def _bad_unit(name: str, found: Any, expected: Any) -> InputError:
+    found, expected = (u.Unit(unit).to_string() for unit in (found, expected))
+    return InputError(f"TemplateNDSpectralModel: {name} has unit {found!r}, expected one convertible to {expected!r}.")
+
+
+def _grid(table: Any, bands: Any, path: Path) -> dict[str, Any]:
+    """Constructor arguments of the grid in ``table``, whose axes are in ``bands``."""
+    is_table = isinstance(table, fits.BinTableHDU)
+    data = table.data["DATA"] if is_table else table.data
+    unit = table.columns["DATA"].unit if is_table else table.header.get("BUNIT", "")
+    header = {**dict(bands.header), **dict(table.header)}
+    names: list[str] = []
+    while (key := f"AXCOLS{len(names) + 1}") in header:
+        names.append(header[key].split(",")[0].strip().removesuffix("_MIN"))
+    rows, scales = [], []
+    for i, name in enumerate(names):
+        column = name if name in bands.columns.names else f"{name}_MIN"
+        low, high = (f"{name}_{end}" for end in ("MIN", "MAX"))
+        scale = header.get(f"INTERP{i + 1}", "lin")
+        if name in bands.columns.names:
+            centre = bands.data[name]
+        elif scale == "log":
+            centre = np.sqrt(bands.data[low] * bands.data[high])
+        else:
+            centre = (bands.data[low] + bands.data[high]) / 2
+        rows.append(u.Quantity(np.unique(centre), bands.columns[column].unit or ""))
+        scales.append(scale)
+    energy = next((i for i, name in enumerate(names) if name.upper() in ("ENERGY_TRUE", "ENERGY")), None)
+    if energy is None:
+        raise InputError(f"TemplateNDSpectralModel: {path} has the axes {names}, none of them is an energy.")
+    # stored with the last axis first and the two spatial ones last
+    shape = tuple(len(row) for row in reversed(rows))
+    values = np.asarray(data, float).reshape(*shape, -1)[..., 0].T
+    values = np.moveaxis(values, energy, 0)
+    others = [i for i in range(len(names)) if i != energy]
+    return {
+        "energy": rows[energy],
+        "axes": {names[i].lower(): rows[i] for i in others},
+        "values": u.Quantity(values, unit or ""),
+        "interp": {"energy_true": scales[energy]} | {names[i].lower(): scales[i] for i in others},
+    }

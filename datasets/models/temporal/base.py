@@ -1,0 +1,119 @@
+"""What every temporal model is: parameters, a light curve, and its mean over good time intervals."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+import erfa
+import jax.numpy as jnp
+import numpy as np
+from astropy.time import Time
+
+from ....kernels.time_scales import SCALES, SECONDS_PER_DAY, offset_from_tt
+from ...arrays import frozen_array
+from ...errors import InputError
+from ...gti import GTI
+from ..component import ModelComponent
+from ..parameter import parameter
+from ..spectral.base import energy_in_tev
+
+REFERENCE_MJD = 51544.0
+"""Default reference time, 2000-01-01."""
+
+
+def _leap_days() -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends (MJD, TAI) of the days with a leap second, and UTC - TAI there in s; from 1972 on."""
+    table = erfa.leap_seconds.get()
+    table = table[table["year"] >= 1972]
+    # day number at which each difference begins
+    begins = np.array([erfa.cal2jd(row["year"], row["month"], 1)[1] for row in table])
+    before, after = table["tai_utc"][:-1], table["tai_utc"][1:]
+    starts, stops = begins[1:] - 1 + before / SECONDS_PER_DAY, begins[1:] + after / SECONDS_PER_DAY
+    return np.stack([starts, stops], axis=1).ravel(), -np.stack([before, after], axis=1).ravel()
+
+
+LEAP_KNOTS, LEAP_OFFSETS = (frozen_array(array) for array in _leap_days())
+
+
+def t_ref(default: float = REFERENCE_MJD, *, frozen: bool = True) -> Any:
+    """Declare a reference time (MJD in the model's scale) as a field of a model class."""
+    return parameter(default, "d", frozen=frozen)
+
+
+class TemporalModel(ModelComponent):
+    """Base of the temporal models: a factor without unit that multiplies the flux.
+
+    A subclass declares its parameters as fields, the YAML tags in ``tag``, the light curve as `value` and its mean over
+    intervals as `value_mean`, both as functions of the days after ``t_ref`` (a field of all models but the constant).
+    ``scale`` is the time scale of ``t_ref`` and of the days: "utc", "tai", "tt" or "tdb". Days with a leap second are
+    as long as others in UTC, as in astropy; before 1972 UTC counts as TAI - 10 s.
+    """
+
+    scale: str = eqx.field(static=True, default="utc", kw_only=True)
+    tag: ClassVar[tuple[str, ...]] = ()
+
+    def __check_init__(self):
+        if self.scale not in SCALES:
+            raise InputError(f"{type(self).__name__}: scale must be one of {', '.join(SCALES)}, found {self.scale!r}.")
+
+    @abstractmethod
+    def value(self, days: Any, energy: Any = None) -> Any:
+        """Value at ``days`` after the reference time; (..., n_energy) for an energy-dependent model."""
+
+    @abstractmethod
+    def value_mean(self, low: Any, high: Any, energy: Any = None) -> Any:
+        """Mean between ``low`` and ``high``, (n,) days after the reference time; (n, n_energy) if energy-dependent."""
+
+    @property
+    def is_energy_dependent(self) -> bool:
+        return False
+
+    @property
+    def reference_mjd(self) -> Any:
+        """MJD from which days count, in the scale of the model."""
+        found = self.parameters.get("t_ref")
+        return REFERENCE_MJD if found is None else found.internal
+
+    @property
+    def reference_time(self) -> Time:
+        return Time(float(self.reference_mjd), format="mjd", scale=self.scale)
+
+    def evaluate(self, time: Any, energy: Any = None) -> Any:
+        """Value at ``time``: an astropy Time, or MJD in the scale of the model; ``energy`` in TeV, or a Quantity.
+
+        Numbers of the shape of ``time``; an energy-dependent model adds an axis of energies, (..., n_energy).
+        """
+        if isinstance(time, Time):
+            if time.scale == "local":
+                raise InputError(f"{type(self).__name__}: a time in the scale 'local' is at no known instant.")
+            own = getattr(time, self.scale)
+            days = (own.jd1 - 2400000.5 - self.reference_mjd) + own.jd2
+        else:
+            days = jnp.asarray(time) - self.reference_mjd
+        return self.value(days, None if energy is None else energy_in_tev(energy))
+
+    __call__ = evaluate
+
+    def days_after(self, seconds: Any, reference: Any) -> Any:
+        """Days after the reference time of the model of ``seconds`` after ``reference`` (MJD, TT)."""
+        days = jnp.asarray(seconds) / SECONDS_PER_DAY
+        offset = offset_from_tt(reference + days, self.scale, LEAP_KNOTS, LEAP_OFFSETS)
+        # large numbers first: the rest keeps its digits
+        return (reference - self.reference_mjd) + days + offset / SECONDS_PER_DAY
+
+    def mean(self, gti: GTI, energy: Any = None) -> Any:
+        """Mean over good time intervals, sum_i int_i f dt / sum_i dt: a number, or (n_energy,) if energy-dependent.
+
+        Differentiable in the parameters and the intervals. Intervals of no length count nothing. Raises InputError for
+        an empty list of intervals.
+        """
+        start, stop = jnp.asarray(gti.start), jnp.asarray(gti.stop)
+        if start.shape[0] == 0:
+            raise InputError(
+                f"{type(self).__name__}: the dataset has no good time intervals to average a light curve over. Give it "
+                "a GTI, or leave the temporal model out."
+            )
+        low, high = self.days_after(start, gti.reference), self.days_after(stop, gti.reference)
+        values = self.value_mean(low, high, None if energy is None else energy_in_tev(energy))
+        duration = stop - start
+        return jnp.tensordot(duration, values, axes=1) / jnp.sum(duration)

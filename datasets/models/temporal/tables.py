@@ -1,0 +1,381 @@
+"""Temporal models given by tables: light curves, and phase curves of pulsars and binaries."""
+
+import dataclasses
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from astropy import units as u
+from astropy.time import ScaleValueError, Time
+
+from ....kernels import tables
+from ....kernels import temporal as k
+from ...arrays import frozen_array
+from ...errors import InputError
+from ...io.fits import FitsFile
+from ...io.gadf_quantity import read_quantity
+from ...io.paths import as_path, beside, existing
+from ...sky.axis import MapAxis
+from ...units import parse_unit
+from ..parameter import Parameter, ParameterField, parameter
+from ..spectral.base import energy_in_tev
+from .base import TemporalModel, t_ref
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+
+FORMATS = ("table", "map")
+
+
+class LightCurveTemplateTemporalModel(TemporalModel):
+    """A table of norms against time, linear between its times, going on beyond both ends, and 0 where it is negative.
+
+    ``time``: days after ``t_ref`` (numbers or Quantity), (n_time,); ``norm``: (n_time,). With ``energy`` (TeV or
+    Quantity, (n_energy,)) the model depends on energy: ``norm`` is (n_time, n_energy), and its logarithm is linear in
+    time and in ln E. ``filename`` is what YAML files refer to.
+    """
+
+    time: Any = None
+    norm: Any = None
+    t_ref: ParameterField = t_ref()
+    energy: Any = None
+    filename: str | None = eqx.field(static=True, default=None)
+    tag = ("LightCurveTemplateTemporalModel", "template")
+
+    def __init__(
+        self, time: Any, norm: Any, t_ref: Any = None, energy: Any = None, filename: Any = None, scale: str = "utc"
+    ):
+        if isinstance(time, u.Quantity):
+            time = _days(time.value, time.unit, type(self).__name__)
+        self.time, self.norm = frozen_array(time), frozen_array(getattr(norm, "value", norm))
+        energy = energy_in_tev(energy) if isinstance(energy, u.Quantity) else energy
+        self.energy = frozen_array(energy)
+        self.t_ref = _reference(type(self), t_ref, scale)
+        self.filename, self.scale = None if filename is None else str(filename), scale
+
+    def __check_init__(self):
+        name = type(self).__name__
+        wanted = np.shape(self.time) if self.energy is None else (*np.shape(self.time), *np.shape(self.energy))
+        if np.ndim(self.time) != 1 or np.shape(self.norm) != wanted or np.shape(self.time)[0] < 2:
+            raise InputError(
+                f"{name}: found times of shape {np.shape(self.time)} and norms of shape {np.shape(self.norm)}, "
+                f"expected (n_time,) and {'(n_time,)' if self.energy is None else '(n_time, n_energy)'} with two times "
+                "or more."
+            )
+        if self.energy is not None:
+            _check_nodes(self.energy, f"{name}: energies", positive=True)
+        _check_nodes(self.time, f"{name}: times")
+        _check_values(self.norm, name)
+
+    @property
+    def is_energy_dependent(self):
+        return self.energy is not None
+
+    def _log_norm(self, energy: Any) -> Any:
+        """ln norm (n_time, n) at energies (n,) in TeV; at those of the table for None."""
+        logs = tables.floor_log(self.norm)
+        if energy is None:
+            return logs
+        if np.shape(self.energy)[0] == 1:
+            return jnp.broadcast_to(logs, (logs.shape[0], np.shape(energy)[0]))
+        nodes, at = jnp.log(self.energy), jnp.log(energy)
+        i = tables.piece_of(at, nodes)
+        share = (at - nodes[i]) / (nodes[i + 1] - nodes[i])
+        return logs[:, i] + share * (logs[:, i + 1] - logs[:, i])
+
+    def value(self, days, energy=None):
+        nodes, days = jnp.asarray(self.time), jnp.asarray(days)
+        if self.energy is None:
+            return jnp.maximum(tables.interpolate(days, nodes, jnp.asarray(self.norm)), 0.0)
+        logs = self._log_norm(energy)
+        i = tables.piece_of(days, nodes)
+        share = ((days - nodes[i]) / (nodes[i + 1] - nodes[i]))[..., None]
+        return tables.unfloor_exp(logs[i] + share * (logs[i + 1] - logs[i]))
+
+    def value_mean(self, low, high, energy=None):
+        nodes = jnp.asarray(self.time)
+        if self.energy is None:
+            return k.table_mean(low, high, nodes, jnp.asarray(self.norm))
+        return k.log_table_mean(low, high, nodes, self._log_norm(energy))
+
+    @classmethod
+    def read(
+        cls, filename: Any, format: str | None = None, t_ref: Any = None, scale: str = "utc"
+    ) -> "LightCurveTemplateTemporalModel":
+        """From a table (FITS or ECSV) with columns TIME and NORM, or a map of one region with axes time and energy.
+
+        TIME counts from MJDREFI + MJDREFF (or MJDREF) in the scale TIMESYS (default UTC), in the unit of the column or
+        TIMEUNIT. ``format`` is "table" or "map", found out by default. ``t_ref`` overrides the reference time.
+        """
+        path = _found(cls, filename)
+        if format not in (None, *FORMATS):
+            raise InputError(f"{cls.__name__}: format must be one of {', '.join(FORMATS)}, found {format!r}.")
+        if format == "map" or (format is None and _is_map(path)):
+            return cls._read_map(path, t_ref, scale)
+        table = _table(cls, path, ("TIME", "NORM"))
+        times, unit = table["TIME"], table["TIME"].unit or table.meta.get("TIMEUNIT")
+        if unit is None:
+            raise InputError(f"{cls.__name__}: {path} gives no unit for TIME. Add it to the column, or TIMEUNIT.")
+        days = _days(times, parse_unit(unit, f"{cls.__name__}: {path}"), cls.__name__)
+        start = t_ref if t_ref is not None else _reference_in(cls, path, table.meta)
+        norm = np.asarray(table["NORM"], float)
+        if norm.size == len(table):
+            # gammapy writes each norm as an image of one pixel
+            norm = norm.ravel()
+        return cls(days, norm, start, filename=filename, scale=scale)
+
+    @classmethod
+    def _read_map(cls, path: Path, t_ref: Any, scale: str) -> "LightCurveTemplateTemporalModel":
+        file = FitsFile(path)
+        bands = next((hdu.name for hdu in file.hdus if hdu.name.endswith("_BANDS")), "SKYMAP_BANDS")
+        name = bands.removesuffix("_BANDS")
+        stored = read_quantity(file, name, {})
+        axes: dict[str, MapAxis] = {axis.name: axis for axis in stored.axes}
+        if set(axes) != {"time", "energy"} or stored.geom is not None:
+            raise InputError(
+                f"{cls.__name__}: {stored.where} has the axes {list(axes)}, expected one region with time and energy."
+            )
+        values = stored.require_axes("time", "energy").to_value("")[..., 0, 0].T
+        days = _days(axes["time"].center.value, axes["time"].unit, cls.__name__)
+        start = t_ref if t_ref is not None else _reference_in(cls, path, dict(file.table(bands).header))
+        return cls(days, values, start, axes["energy"].center.to_value("TeV"), path, scale)
+
+    def to_table(self) -> "Table":
+        """Table with columns TIME and NORM, as `read` takes it; for models that do not depend on energy."""
+        from astropy.table import Table
+
+        if self.energy is not None:
+            raise InputError(f"{type(self).__name__}: an energy-dependent light curve is no table of two columns.")
+        return Table(
+            {"TIME": np.asarray(self.time) * u.d, "NORM": np.asarray(self.norm)},
+            meta=_reference_cards(float(self.t_ref.internal), self.scale),
+        )
+
+    def extra_dict(self) -> dict:
+        format = "table" if self.energy is None else "map"
+        return {"filename": _filename(self), "format": format, "unit": "", "scale": self.scale}
+
+    @classmethod
+    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+        return cls.read(
+            beside(_named(cls, data), base_path), data.get("format"), **parameters, scale=data.get("scale", "utc")
+        )
+
+
+class TemplatePhaseCurveTemporalModel(TemporalModel):
+    """A table of norms against phase, repeated with the timing solution of a pulsar or a binary.
+
+    The phase at dt after ``t_ref`` is phi_ref + dt (f0 + dt / 2 (f1 + dt / 3 f2)). ``phase`` are increasing numbers
+    from 0 to 1, ``norm`` is linear between them (and on to 0 and 1), and divided by its mean over a phase if
+    ``normalize``.
+    The mean over intervals follows the frequency exactly to first order of its change within a phase.
+    """
+
+    phase: Any = None
+    norm: Any = None
+    t_ref: ParameterField = t_ref(48442.5)
+    phi_ref: ParameterField = parameter(0.0, frozen=True)
+    f0: ParameterField = parameter(29.946923, "s-1", frozen=True)
+    f1: ParameterField = parameter(0.0, "s-2", frozen=True)
+    f2: ParameterField = parameter(0.0, "s-3", frozen=True)
+    normalize: bool = eqx.field(static=True, default=True)
+    filename: str | None = eqx.field(static=True, default=None)
+    tag = ("TemplatePhaseCurveTemporalModel", "template-phase")
+
+    def __init__(
+        self,
+        phase: Any,
+        norm: Any,
+        *,
+        t_ref: Any = None,
+        normalize: bool = True,
+        filename: Any = None,
+        scale: str = "utc",
+        **timing: Any,
+    ):
+        unknown = set(timing) - {"phi_ref", "f0", "f1", "f2"}
+        if unknown:
+            raise InputError(f"{type(self).__name__} has no parameter {sorted(unknown)[0]!r}.")
+        self.phase, self.norm = _whole_phase(frozen_array(phase), frozen_array(getattr(norm, "value", norm)))
+        self.t_ref = _reference(type(self), t_ref, scale)
+        for name in ("phi_ref", "f0", "f1", "f2"):
+            setattr(self, name, timing.get(name, getattr(type(self), name)))
+        self.normalize, self.scale = normalize, scale
+        self.filename = None if filename is None else str(filename)
+
+    def __check_init__(self):
+        name = type(self).__name__
+        _check_nodes(self.phase, f"{name}: phases")
+        if isinstance(self.phase, np.ndarray) and (self.phase[0] != 0 or self.phase[-1] != 1):
+            raise InputError(f"{name}: phases must be from 0 to 1, found {self.phase[0]} to {self.phase[-1]}.")
+        _check_values(self.norm, name)
+        if not isinstance(self.normalize, bool):
+            raise InputError(f"{name}: normalize must be True or False, found {self.normalize!r}.")
+
+    @property
+    def _curve(self) -> tuple[Any, Any]:
+        """Nodes from 0 to 1, and the norm there."""
+        nodes, values = jnp.asarray(self.phase), jnp.asarray(self.norm)
+        if self.normalize:
+            values = 2 * values / jnp.sum((nodes[1:] - nodes[:-1]) * (values[1:] + values[:-1]))
+        return nodes, values
+
+    @property
+    def _timing(self) -> tuple[Any, ...]:
+        return tuple(p.internal for p in (self.phi_ref, self.f0, self.f1, self.f2))
+
+    def value(self, days, energy=None):
+        phase, _ = k.phase_at(jnp.asarray(days), *self._timing)
+        return tables.interpolate(phase - jnp.floor(phase), *self._curve)
+
+    def value_mean(self, low, high, energy=None):
+        return k.phase_mean(low, high, *self._curve, self._timing)
+
+    @classmethod
+    def read(
+        cls, filename: Any, normalize: bool = True, scale: str = "utc", **parameters: Any
+    ) -> "TemplatePhaseCurveTemporalModel":
+        """From a table (FITS or ECSV) with columns PHASE and NORM; the timing solution is given by keywords."""
+        table = _table(cls, _found(cls, filename), ("PHASE", "NORM"))
+        phase, norm = (np.asarray(table[name], float) for name in ("PHASE", "NORM"))
+        return cls(phase, norm, normalize=normalize, filename=str(filename), scale=scale, **parameters)
+
+    def to_table(self) -> "Table":
+        """Table with columns PHASE and NORM, as `read` takes it."""
+        from astropy.table import Table
+
+        return Table({"PHASE": np.asarray(self.phase), "NORM": np.asarray(self.norm)})
+
+    def extra_dict(self) -> dict:
+        return {"filename": _filename(self), "normalize": self.normalize, "scale": self.scale}
+
+    @classmethod
+    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+        path = beside(_named(cls, data), base_path)
+        return cls.read(path, data.get("normalize", True), data.get("scale", "utc"), **parameters)
+
+
+def _reference(cls: type[TemporalModel], given: Any, scale: str) -> Parameter:
+    """Parameter of a reference time: an astropy Time, MJD in ``scale``, a Quantity, a `Parameter`, or the default."""
+    default: Any = next(f.default for f in dataclasses.fields(cls) if f.name == "t_ref")
+    if given is None:
+        return default
+    if isinstance(given, Time):
+        given = getattr(given, scale).mjd
+    return given if isinstance(given, Parameter) else default.replace(value=given)
+
+
+def _days(times: Any, unit: u.UnitBase, name: str) -> np.ndarray:
+    if not unit.is_equivalent("d"):
+        raise InputError(f"{name}: the times have unit {unit.to_string()!r}, expected one such as 'd' or 's'.")
+    return np.asarray(times, float) * unit.to("d")
+
+
+def _whole_phase(phase: Any, norm: Any) -> tuple[Any, Any]:
+    """A phase curve with its end pieces drawn out to 0 and 1."""
+    if not (isinstance(phase, np.ndarray) and isinstance(norm, np.ndarray)):
+        return phase, norm
+    if phase.ndim != 1 or phase.shape != norm.shape or phase.size < 2:
+        raise InputError(
+            f"TemplatePhaseCurveTemporalModel: phases of shape {phase.shape} and norms of shape {norm.shape} must be "
+            "two lists of one length, of two entries or more."
+        )
+    _check_nodes(phase, "TemplatePhaseCurveTemporalModel: phases")
+    if phase[0] > 0:
+        start = norm[0] - phase[0] * (norm[1] - norm[0]) / (phase[1] - phase[0])
+        phase, norm = np.append(0.0, phase), np.append(start, norm)
+    if phase[-1] < 1:
+        stop = norm[-1] + (1 - phase[-1]) * (norm[-1] - norm[-2]) / (phase[-1] - phase[-2])
+        phase, norm = np.append(phase, 1.0), np.append(norm, stop)
+    return frozen_array(phase), frozen_array(norm)
+
+
+def _check_nodes(nodes: Any, what: str, positive: bool = False) -> None:
+    if not isinstance(nodes, np.ndarray):
+        return
+    good = nodes.ndim == 1 and bool(np.all(np.isfinite(nodes)) and np.all(np.diff(nodes) > 0))
+    if not good or (positive and nodes[0] <= 0):
+        kind = "positive, finite and increasing" if positive else "finite and increasing"
+        raise InputError(f"{what} must be one list of {kind} numbers, found {nodes}. Sort the table.")
+
+
+def _check_values(values: Any, name: str) -> None:
+    if isinstance(values, np.ndarray) and not np.all(np.isfinite(values)):
+        raise InputError(f"{name}: the norms must be finite. Leave the rows out where they are missing.")
+
+
+def _found(cls: type, filename: Any) -> Path:
+    path = existing(as_path(filename))
+    if path is None:
+        raise InputError(f"{cls.__name__}: there is no file {filename}. Check the name and the folder.")
+    return path
+
+
+def _is_map(path: Path) -> bool:
+    return ".fits" in path.suffixes and any(hdu.name.endswith("_BANDS") for hdu in FitsFile(path).hdus)
+
+
+def _table(cls: type, path: Path, columns: tuple[str, ...]) -> "Table":
+    """A table with (at least) these columns, in whatever letter case they are stored."""
+    from astropy.table import Table
+
+    try:
+        with warnings.catch_warnings():
+            # about units and cards that other programs write
+            warnings.simplefilter("ignore")
+            table = Table.read(path)
+    except Exception as error:  # astropy raises many types, by format
+        raise InputError(
+            f"{cls.__name__}: {path} cannot be read as a table ({error}). A FITS or ECSV table with columns "
+            f"{' and '.join(columns)} is expected."
+        ) from error
+    for column in columns:
+        own = next((name for name in table.colnames if name.upper() == column), None)
+        if own is None:
+            raise InputError(
+                f"{cls.__name__}: {path} has the columns {', '.join(table.colnames)}, expected {' and '.join(columns)}."
+            )
+        if own != column:
+            table.rename_column(own, column)
+    return table
+
+
+def _reference_in(cls: type, path: Path, header: dict[str, Any]) -> Time:
+    """The time from which a table counts, from its header."""
+    cards = {str(key).upper(): content for key, content in header.items()}
+    if "MJDREFI" not in cards and "MJDREF" not in cards:
+        raise InputError(
+            f"{cls.__name__}: {path} gives no MJDREFI and MJDREFF, so that TIME counts from nowhere. Add them to the "
+            "header, or give t_ref."
+        )
+    scale = str(cards.get("TIMESYS", "utc")).strip().lower()
+    day, fraction = cards["MJDREFI" if "MJDREFI" in cards else "MJDREF"], cards.get("MJDREFF", 0.0)
+    try:
+        return Time(float(day), float(fraction), format="mjd", scale=scale)
+    except (ValueError, TypeError, ScaleValueError) as error:
+        raise InputError(f"{cls.__name__}: {path}: the reference time cannot be used ({error}).") from error
+
+
+def _reference_cards(mjd: float, scale: str) -> dict[str, Any]:
+    day = math.floor(mjd)
+    return {"MJDREFI": day, "MJDREFF": mjd - day, "TIMESYS": scale}
+
+
+def _named(cls: type, data: dict) -> Any:
+    if "filename" not in data:
+        raise InputError(f"{cls.__name__}: expected the key 'filename'.")
+    return data["filename"]
+
+
+def _filename(model: Any) -> str:
+    if model.filename is None:
+        raise InputError(
+            f"{type(model).__name__}: a YAML file refers to the table by file name. Write the table "
+            "(model.to_table()), and name the file: dataclasses.replace(model, filename='curve.fits')."
+        )
+    return model.filename

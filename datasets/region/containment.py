@@ -1,0 +1,178 @@
+"""What of a source is seen in a region: plan, staging, and response matrices.
+
+As with images on maps (see `footprint`), work is in three steps: `plan_share` finds what chooses a program,
+`stage_share` does what no parameter of the shape changes, and `SeenShare.matrix` the rest.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from ...kernels import psf as psf_kernels
+from ...kernels import region_containment as kernels
+from ...kernels.lattice import BLUR, lattice_nodes, particle_image
+from ...kernels.quadrature import log_centers
+from ...kernels.sphere import local_offsets, offset_vectors
+from ..errors import InputError
+from ..irf.edisp import EDisp, matrix_at
+from ..irf.psf import RecoPSFMap
+from ..models.sky_model import SkyModel
+from ..models.spatial.extent import NODE_SPACING, extended_nodes
+from ..sky.geom import SkyGeom
+from .geom import RegionGeom
+
+HELD = 0.99999
+"""Share of the events within the radius at which a PSF begins to end, unless the reach of the lattice is smaller."""
+
+MOST_SOURCE_NODES = 50_000
+"""Most nodes of an extended source: one that is wider than the lattice many times over is evaluated on the lattice."""
+
+PERFECT = 0.5
+"""Width in lattice steps of the Gaussian that stands for a perfect PSF."""
+
+
+class SharePlan(NamedTuple):
+    """How the share of a source is found. ``scheme``: that of its shape, or "whole" for a source without one. ``psf``:
+    "none", "true" or "reco" energy. ``nodes``: counts of the nodes of an extended source."""
+
+    scheme: str
+    psf: str
+    nodes: tuple[Any, ...]
+
+
+class RegionResponse(eqx.Module):
+    """What a region dataset does to a source: everything but its counts and background."""
+
+    region: RegionGeom
+    energy_edges: Any
+    energy_true_edges: Any
+    exposure: Any
+    psf: Any
+    edisp: EDisp | None
+
+
+def plan_share(response: RegionResponse, model: SkyModel) -> SharePlan:
+    """What chooses the program for one source on one region."""
+    spatial = model.spatial
+    if spatial is None:
+        return SharePlan("whole", "none", ())
+    if spatial.per_pixel:
+        raise InputError(
+            f"Model {model.name!r}: its {type(spatial).__name__} is a flux in every pixel, and a region has none. Use "
+            "ConstantSpatialModel, a brightness, or let it act on maps only: datasets_names=[...]."
+        )
+    psf = response.psf if model.flags.psf else None
+    kind = "none" if psf is None else "reco" if isinstance(psf, RecoPSFMap) else "true"
+    nodes = extended_nodes(spatial, model.sizes, NODE_SPACING * response.region.lattice.pixel_size)
+    if nodes and sum(nodes[0]) * nodes[1] > MOST_SOURCE_NODES:
+        return SharePlan("direct", kind, ())
+    return SharePlan(spatial.scheme, kind, nodes)
+
+
+class SeenShare(eqx.Module):
+    """A source staged on a region: the containment of the region at its responses, and these.
+
+    ``contained``: for points the terms of a sum over frequencies, else the share at each node of the lattice; one for
+    all energies, or one each. ``response``: exposure times energy dispersion, (n_true, n_reco). ``vectors``, ``omega``:
+    directions and solid angles of the nodes, where the scheme needs them.
+    """
+
+    lattice: SkyGeom
+    contained: Any
+    response: Any
+    vectors: Any
+    omega: Any
+    plan: SharePlan = eqx.field(static=True)
+
+    def matrix(self, spatial: Any, energy: Any) -> Any:
+        """Counts in each reconstructed bin for a flux of 1 s-1 cm-2 in each true one, (n_true, n_reco).
+
+        ``energy``: centres of the true bins, TeV.
+        """
+        share = self.share(spatial, energy)
+        if self.plan.psf == "reco":
+            return self.response * (share if share.ndim == 2 else share[None])
+        return self.response * share[:, None]
+
+    def share(self, spatial: Any, energy: Any) -> Any:
+        """Share of the source that is reconstructed inside the region: (1,), one for each true energy (n_true,), or for
+        a PSF in reconstructed energy (n_reco,), of a shape that depends on energy (n_true, n_reco)."""
+        plan = self.plan
+        if plan.scheme == "whole":
+            return jnp.ones(1)
+        if plan.scheme == "point":
+            return kernels.point_share(self.contained, *self.lattice.vector_to_pixel_or_far(spatial.center_vector))
+        image = self._image(spatial, energy)
+        if image.ndim == 2:
+            return jnp.einsum("eyx,yx->e", self.contained, image)
+        if plan.psf == "reco":
+            return jnp.einsum("ryx,eyx->er", self.contained, image)
+        return jnp.sum(self.contained * image, axis=(1, 2))
+
+    def _image(self, spatial: Any, energy: Any) -> Any:
+        """Share of the flux at each node of the lattice, (n, n); blurred, but for shapes that are evaluated there."""
+        plan, shape = self.plan, self.lattice.shape
+        if plan.scheme == "nodes":
+            east, north, weight = spatial.nodes(*plan.nodes)
+            position: tuple[Any, Any] = spatial.position
+            vectors = offset_vectors(east, north, *position, spatial.frame)
+            return particle_image(*self.lattice.vector_to_pixel_or_far(vectors), weight, shape, 1)
+        if plan.scheme == "gauss":
+            position = spatial.position
+            offsets = local_offsets(self.vectors, *position, spatial.frame)
+            return spatial.blurred_profile(*offsets, BLUR * self.lattice.pixel_size) * self.omega
+        return spatial.evaluate(self.vectors, energy) * self.omega
+
+
+def stage_share(response: RegionResponse, model: SkyModel, plan: SharePlan) -> SeenShare:
+    """Containment and responses at the position of a source, or in the middle of the region if it has none."""
+    region, spatial = response.region, model.spatial
+    lattice = region.lattice
+    vector = None if spatial is None else spatial.center_vector
+    if vector is None or plan.scheme == "direct":
+        vector = lattice.pixel_to_vector(*(jnp.asarray(c) for c in lattice.middle))
+    apply_exposure, apply_edisp = model.flags.exposure, model.flags.edisp
+    edisp = response.edisp if apply_edisp else None
+    matrix = matrix_at(edisp, vector, response.energy_true_edges, response.energy_edges)
+    if apply_exposure and response.exposure is not None:
+        matrix = matrix * jnp.asarray(response.exposure)[:, None]
+    contained = vectors = omega = None
+    if plan.scheme != "whole":
+        contained = _contained(response, plan, vector)
+    if plan.scheme in ("gauss", "direct"):
+        x, y = lattice_nodes(lattice.shape, 1)
+        vectors, omega = lattice.pixel_to_vector(x, y), lattice.cell_solid_angle(x, y)
+    return SeenShare(lattice, contained, matrix, vectors, omega, plan)
+
+
+def _contained(response: RegionResponse, plan: SharePlan, vector: Any) -> Any:
+    region, lattice = response.region, response.region.lattice
+    n, step = lattice.shape[0], lattice.pixel_size
+    # the middle of a gnomonic image: east is to the left
+    jacobian = step * jnp.asarray([[-1.0, 0.0], [0.0, 1.0]])
+    if plan.psf == "none":
+        psf = jnp.asarray(kernels.gauss_transform(n, PERFECT))
+    else:
+        table = response.psf
+        edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
+        rad, rad_edges = jnp.asarray(table.rad), jnp.asarray(table.rad_edges)
+        profile = table.profile_at(vector, log_centers(edges))
+        held = psf_kernels.containment_radius(profile, rad, rad_edges, HELD)
+        fy, fx = kernels.lattice_frequencies(n)
+        psf = psf_kernels.transforms(
+            profile,
+            rad,
+            rad_edges[-1],
+            jnp.minimum(held, region.reach),
+            step,
+            jacobian,
+            jnp.asarray(fx),
+            jnp.asarray(fy),
+        )
+    seen = kernels.seen_region(psf, jnp.asarray(region.transform))
+    if plan.scheme == "point":
+        return kernels.frequency_terms(seen)
+    # lattice images are blurred by a Gaussian of a step, which is undone here
+    return kernels.share_map(seen, None if plan.scheme == "direct" else BLUR**2 * np.eye(2))

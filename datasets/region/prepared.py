@@ -1,0 +1,167 @@
+"""Region datasets made ready for a fit: everything that no free parameter changes is computed here, once.
+
+A source of frozen shape comes down to a response matrix, so that it costs in a fit what it costs on a spectrum. For a
+free shape the containment of the region is made here, and its share of the source at each step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...kernels.quadrature import log_centers
+from ..arrays import Array, is_concrete, stack_rows
+from ..counts.base import CountsBase, template_counts
+from ..counts.flux import source_flux
+from ..counts.known import background_model, background_norm, fitted_energies
+from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
+from ..gti import GTI
+from ..models.flatten import Structure, canonical
+from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..statistics.base import Bins
+from ..statistics.registry import STATISTICS
+from .containment import RegionResponse, SharePlan, plan_share, stage_share
+from .npred import quick_program
+
+
+@dataclass(frozen=True)
+class RegionPart:
+    """How some sources enter: "matrix" (their response matrices are made already) or "source".
+
+    ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` is that of their shapes, see `SharePlan`.
+    """
+
+    kind: str
+    models: tuple[int, ...]
+    treedef: jax.tree_util.PyTreeDef
+    n_leaves: int
+    scheme: str
+
+
+@dataclass(frozen=True)
+class RegionSpec(Spec):
+    """Static side of a prepared region; calling it with arrays gives the `PreparedRegion`."""
+
+    stat_type: str
+    n_reco: int
+    nodes: int
+    parts: tuple[RegionPart, ...]
+    templates: tuple[int, ...]
+
+    def __call__(self, **arrays: Array) -> "PreparedRegion":
+        return PreparedRegion(self, arrays)
+
+    @property
+    def quick_to_compile(self) -> bool:
+        return all(part.kind != "source" or part.scheme == "point" for part in self.parts)
+
+
+class PreparedRegion(PreparedCounts):
+    """A region dataset inside a fit."""
+
+    def __init__(self, spec: RegionSpec, arrays: Arrays):
+        self.spec, self.arrays = spec, arrays
+        self.statistic, self.data = STATISTICS[spec.stat_type], arrays
+        self.mask = arrays["mask_safe"]
+        self.energy_edges, self.energy_true_edges = arrays["energy_edges"], arrays["energy_true_edges"]
+        self.gti = GTI.from_arrays(arrays)
+
+    def predict(self, models: Models) -> Bins:
+        """Counts per bin: signal plus background."""
+        return self.signal(models) + self.background(models)
+
+    def spectra(self, models: Models) -> tuple[Bins, Bins]:
+        return self.signal(models), self.background(models)
+
+    def background(self, models: Models) -> Bins:
+        """Background times its norm, (n_reco,)."""
+        known, model = jnp.asarray(self.arrays["background"]), background_model(models)
+        if model is None:
+            return known
+        return known * background_norm(model, self.energy_edges, fitted_energies(self.mask))
+
+    def signal(self, models: Models) -> Bins:
+        """Counts of the sources, (n_reco,)."""
+        energy = log_centers(self.energy_true_edges)
+        total = jnp.asarray(self.arrays["constant"])
+        for place in self.spec.templates:
+            total = total + template_counts(models[place], self.energy_edges, total.shape)
+        for number, part in enumerate(self.spec.parts):
+
+            def counts(source, part=part):
+                model, leaves = source
+                staged = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                matrix = staged if part.kind == "matrix" else staged.matrix(model.spatial, energy)
+                return source_flux(model, self.energy_true_edges, self.spec.nodes, self.gti) @ matrix
+
+            leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
+            chosen = [models[i] for i in part.models]
+            if len(chosen) == 1:
+                total = total + counts((chosen[0], [leaf[0] for leaf in leaves]))
+            else:
+                stacked = jax.tree.map(lambda *x: jnp.stack(x), *chosen)
+                total = total + jax.lax.map(counts, (stacked, leaves)).sum(axis=0)
+        return total
+
+
+def prepare_region(
+    dataset: CountsBase, response: RegionResponse, models: Models, frozen: Sequence[Frozen]
+) -> tuple[RegionSpec, Arrays]:
+    """A region dataset with the models that act on it, at their present parameters."""
+    templates: list[int] = []
+    # sources that differ in numbers only, by what they have in common
+    alike: dict[tuple[Any, ...], list[tuple[int, list[Any]]]] = {}
+    unchanging: list[Any] = []
+    for i, (model, is_frozen) in enumerate(zip(models, frozen, strict=True)):
+        if isinstance(model, FoVBackgroundModel):
+            continue
+        if is_frozen.model:
+            unchanging.append(model)
+            continue
+        if isinstance(model, TemplateNPredModel):
+            templates.append(i)
+            continue
+        made = is_frozen.shape or model.spatial is None
+        structure, numbers = canonical(model)
+        plan = plan_share(response, model)
+        staged = (_matrix if made else _share)((structure, plan), numbers, response)
+        leaves, treedef = jax.tree_util.tree_flatten(staged)
+        alike.setdefault(("matrix" if made else "source", plan.scheme, structure, treedef), []).append((i, leaves))
+    constant: Any = dataset.signal(unchanging) if unchanging else np.zeros(dataset.n_reco)
+    arrays: dict[str, Any] = {
+        "counts": dataset.counts,
+        "background": np.zeros(dataset.n_reco) if dataset.background is None else dataset.background,
+        "mask_safe": fitted_bins(dataset),
+        "energy_edges": dataset.energy_edges,
+        "energy_true_edges": dataset.energy_true_edges,
+        "constant": np.asarray(constant) if is_concrete(constant) else constant,
+    }
+    parts: list[RegionPart] = []
+    for (kind, scheme, _, treedef), members in alike.items():
+        number, n_leaves = len(parts), len(members[0][1])
+        parts.append(RegionPart(kind, tuple(i for i, _ in members), treedef, n_leaves, scheme))
+        for k in range(n_leaves):
+            arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves in members])
+    if any(isinstance(m, SkyModel) and m.temporal is not None for m in models):
+        assert dataset.gti is not None
+        arrays |= dataset.gti.to_arrays()
+    return RegionSpec(dataset.stat_type, dataset.n_reco, dataset.nodes, tuple(parts), tuple(templates)), arrays
+
+
+@quick_program
+def _share(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
+    """A source of free shape: its region's containment."""
+    structure, plan = static
+    return stage_share(response, structure.build(numbers), plan)  # type: ignore[arg-type]
+
+
+@quick_program
+def _matrix(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
+    """A source of frozen shape: its response matrix."""
+    structure, plan = static
+    model: Any = structure.build(numbers)
+    return stage_share(response, model, plan).matrix(model.spatial, log_centers(response.energy_true_edges))

@@ -1,0 +1,40 @@
+"""The fit statistics by their ``stat_type``, open to statistics of your own."""
+
+from ..errors import InputError
+from .base import Statistic
+from .cash import CashStatistic
+from .chi2 import Chi2Statistic
+from .distrib import DistribStatistic
+from .profile import ProfileStatistic
+from .wstat import WStatistic
+
+STATISTICS: dict[str, Statistic] = {
+    s.stat_type: s for s in (CashStatistic(), WStatistic(), Chi2Statistic(), DistribStatistic(), ProfileStatistic())
+}
+
+_BUILT_IN = frozenset(STATISTICS)
+
+
+def register_statistic(statistic: Statistic) -> Statistic:
+    """Let datasets name this statistic by its ``stat_type``.
+
+    A statistic may be registered again, which replaces it, but not in place of one of the package's.
+
+    Raises
+    ------
+    InputError
+        for what is no `Statistic`, and for the ``stat_type`` of one of the package's.
+    """
+    if not isinstance(statistic, Statistic):
+        raise InputError(
+            f"register_statistic: found {statistic!r}, expected an instance of a class derived from gammajax.Statistic."
+        )
+    stat_type = getattr(statistic, "stat_type", None)
+    if not isinstance(stat_type, str) or not stat_type:
+        raise InputError(
+            f"register_statistic: {type(statistic).__name__} needs a stat_type, a word; found {stat_type!r}."
+        )
+    if stat_type in _BUILT_IN:
+        raise InputError(f"register_statistic: {stat_type!r} is one of the package's. Choose another stat_type.")
+    STATISTICS[stat_type] = statistic
+    return statistic

@@ -1,0 +1,274 @@
+"""The fit: choose a method, run it, attach errors."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..datasets.collection.datasets import Datasets
+from ..datasets.compile import tracing_ahead
+from ..datasets.dataset import Dataset, fitted_bins
+from ..datasets.errors import InputError
+from ..datasets.models.collection import Models
+from ..datasets.models.sky_model import SkyModel
+from ..datasets.models.spatial.extent import fits_in
+from .covariance import Curvature, curvature
+from .joint.devices import check_mesh, n_processes
+from .joint.objective import compiled_exact_normal, from_free
+from .joint.parameters import ParameterSpace
+from .joint.problem import Problem, as_datasets, as_models, make_problem, no_collection
+from .result import FitResult
+from .solvers.minimise import lower_scoring, run_scoring_method
+from .solvers.minuit import run_minuit
+from .solvers.optax import run_optax
+from .solvers.saddle import off_saddle
+from .solvers.solution import Outcome
+
+MESSAGES = {
+    "converged": "The fit converged.",
+    "max_iterations": (
+        "The fit did not converge within the given number of iterations. Raise max_iterations, or start nearer."
+    ),
+    "stalled": (
+        "No step lowers the statistic any more although the estimated distance to the minimum is above the tolerance. "
+        "The likelihood may have a kink here: look at the parameters at their bounds and at the masks."
+    ),
+    "stopped": (
+        "The optimiser stopped before the estimated distance to the minimum was below the tolerance. "
+        "Give it more steps."
+    ),
+}
+
+MOST_REFRESHES = 4
+
+AHEAD_DATASETS = 1000
+"""Datasets up to which the program for the errors is compiled while the fit runs; it computes them once for nothing."""
+
+
+def fit(
+    datasets: Any,
+    models: Any,
+    method: Any = "scoring",
+    *,
+    steps: int = 1000,
+    tolerance: float = 1e-8,
+    max_iterations: int = 200,
+    precision: str = "float64",
+    progress: Any = None,
+    batch_size: int | None = None,
+    mesh: Any = None,
+) -> FitResult:
+    """Fit ``models`` to ``datasets`` jointly.
+
+    Parameters
+    ----------
+    datasets : `Datasets`, a mapping of names to datasets, or one dataset
+    models : `Models`, or models
+    method : "scoring" (damped Fisher scoring, the default), "minuit" (needs iminuit; fed with our gradient), or an
+        optax gradient transformation such as ``optax.adam(1e-2)`` or ``optax.lbfgs()``, which runs for at most
+        ``steps`` steps (rounded up to 25) on parameters divided by the size of their start values
+    tolerance : estimated distance to the minimum, in units of the statistic, at which the fit has converged
+    max_iterations : limit of "scoring" (and of Minuit's calls, times 100)
+    precision : "float64", or "float32" if asked for
+    progress : called as ``progress(iterations, stat, edm)`` about once an iteration
+    batch_size : datasets of a kind that a device takes at a time (default: all; of maps as many as stay in the cache
+        of a processor, or in 256 MB with their data on other devices). What a step needs besides the data
+        is then about 8 x (batch_size x (d + 2 (1 + s + q) (n + t)) + k t (1 + s)^2) bytes: d counts the numbers of one
+        dataset, s the free parameters that all share, q those that they do not, n the bins, t those in true energy (for
+        a map the pixels of its images) and k the nodes in each of these; see docs/cluster.md
+    mesh : a `jax.sharding.Mesh` of one axis: the datasets are spread over its devices, and what they have in common
+        is summed over them. With devices of several processes (`jax.distributed`) every process gives the datasets
+        that it holds and the models of all, calls this function, and gets the same result; see docs/cluster.md
+
+    Raises
+    ------
+    InputError
+        for input that cannot be fitted: see its message. A fit that does not converge does not raise; its ``status``,
+        ``message`` and ``success`` say so.
+    """
+    _check_precision(precision)
+    is_optax = hasattr(method, "init") and hasattr(method, "update")
+    if method not in ("scoring", "minuit") and not is_optax:
+        raise InputError(f"fit: method must be 'scoring', 'minuit' or an optax optimiser, found {method!r}.")
+    if method != "scoring" and n_processes(check_mesh(mesh)) > 1:
+        raise InputError("fit: on a mesh of several processes the method must be 'scoring'.")
+    if precision == "float32":
+        tolerance = max(tolerance, 1e-4)
+
+    def run(problem: Problem) -> Outcome:
+        if precision == "float32":
+            problem.arrays = jax.tree.map(_single, problem.arrays)
+        ahead = None
+        if len(problem.datasets) <= AHEAD_DATASETS and mesh is None:
+            start = from_free(problem.arrays, np.asarray(problem.start(), precision))
+            ahead = compiled_exact_normal(problem.spec).prepare(
+                problem.spec,
+                problem.arrays,
+                start,
+                before=partial(lower_scoring, problem.spec, problem.arrays, start) if method == "scoring" else None,
+            )
+        try:
+            if is_optax:
+                return run_optax(problem, method, steps, tolerance, progress)
+            if method == "minuit":
+                return run_minuit(problem, tolerance, max_iterations, progress)
+            return run_scoring_method(problem, tolerance, max_iterations, precision, progress)
+        finally:
+            if ahead is not None:
+                ahead.join()
+
+    datasets, models = as_datasets(datasets), as_models(models).with_room()
+    if mesh is None and method == "scoring":
+        _trace_ahead(datasets, models, batch_size, precision)
+    problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
+    outcome = run(problem)
+    iterations, evaluations = outcome.iterations, outcome.evaluations
+    # only sources with a place can have left it
+    placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
+    before: tuple[Problem, Outcome] | None = None
+    for _ in range(MOST_REFRESHES if placed else 0):
+        # once: what falls from there again is no way out
+        off = off_saddle(problem, outcome) if before is None else None
+        if off is not None:
+            before = problem, outcome
+        fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free if off is None else off))
+        moves = problem.share.collect(partial(_moved, problem, fitted))
+        if off is None and not any(moves):
+            break
+        problem = make_problem(datasets, fitted.with_room(), mesh=mesh, batch_size=batch_size)
+        outcome = run(problem)
+        iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
+    if before is not None and not outcome.stat < before[1].stat:
+        problem, outcome = before
+    return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
+
+
+_traced_ahead: set[Any] = set()
+
+
+def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, precision: str) -> None:
+    """For the first fit of a kind of maps: trace the fit while the programs that prepare the datasets are compiled."""
+    given = list(datasets)
+    if len(given) > AHEAD_DATASETS or not any(d.prepare_compiles for d in given if isinstance(d, Dataset)):
+        return
+    leaves, structure = jax.tree.flatten((given, list(models)))
+    key = (structure, tuple(map(np.shape, leaves)), batch_size, precision)
+    if key in _traced_ahead:
+        return
+    _traced_ahead.add(key)
+    with tracing_ahead() as threads:
+        problem = make_problem(datasets, models, batch_size=batch_size)
+    if threads:
+        if precision == "float32":
+            problem.arrays = jax.tree.map(_single, problem.arrays)
+        lower_scoring(problem.spec, problem.arrays, from_free(problem.arrays, np.asarray(problem.start(), precision)))
+    for thread in threads:
+        thread.join()
+
+
+def _kept_sizes(before: Any, after: Any) -> Models:
+    """The later models, with the sizes of the earlier where those will do: another size is another program."""
+    return Models(
+        [
+            new.with_sizes(old.sizes)
+            if isinstance(new, SkyModel) and new.sizes and old.sizes and fits_in(new.sizes, old.sizes)
+            else new
+            for old, new in zip(before, after, strict=True)
+        ]
+    )
+
+
+def _moved(problem: Problem, after: Models) -> bool:
+    """Whether a dataset of this process has to be prepared again for the later models."""
+    before, later, acting = list(problem.models), list(after), problem.space.acting
+    return any(
+        dataset.moved([before[m] for m in acting[index]], [later[m] for m in acting[index]])
+        for index, dataset in problem.share.held.items()
+    )
+
+
+def finish(problem: Problem, outcome: Outcome) -> FitResult:
+    """Errors at the end point, and the models that carry them."""
+    theta = from_free(problem.arrays, np.asarray(outcome.free, problem.arrays["low"].globals.dtype))
+    exact = outcome.exact
+    if exact is None:
+        exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
+    errors = curvature(problem, theta, *jax.device_get((exact, outcome.expected)))
+    with no_collection():
+        models = _fitted_models(problem, outcome.free, errors.errors)
+    return FitResult(
+        models=models,
+        stat=outcome.stat,
+        status=outcome.status,
+        message=_message(outcome, errors),
+        iterations=outcome.iterations,
+        evaluations=outcome.evaluations,
+        edm=outcome.edm,
+        method=outcome.method,
+        free_names=tuple(problem.free_names),
+        n_bins=_n_bins(problem),
+        datasets_names=problem.share.names,
+        curvature=errors,
+    )
+
+
+def _n_bins(problem: Problem) -> int:
+    """Fitted bins of all datasets, those that several processes hold counted once."""
+    share = problem.share
+    parts = share.collect(lambda: {i: int(np.sum(fitted_bins(d))) for i, d in share.held.items()})
+    return sum({i: n for part in parts for i, n in part.items()}.values())
+
+
+def _message(outcome: Outcome, errors: Curvature) -> str:
+    parts = [outcome.message or MESSAGES[outcome.status]]
+    if errors.degenerate:
+        shown = "; ".join(errors.degenerate[:5]) + (" ..." if len(errors.degenerate) > 5 else "")
+        parts.append(
+            f"The data do not constrain: {shown}. Errors along these directions are infinite. Freeze one parameter of "
+            "each, or give it a prior."
+        )
+    if errors.at_bound:
+        shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")
+        parts.append(f"At a bound: {shown}.")
+    return " ".join(parts)
+
+
+def _with_values(problem: Problem, free: np.ndarray) -> Any:
+    """The models at other values of the free parameters."""
+    return _fitted_models(problem, free, np.full(len(problem.space.values), np.nan))
+
+
+def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Any:
+    """The models with new values and errors; bounds, units, links and priors stay."""
+    values = np.array(problem.space.values, float)
+    values[problem.space.free] = free
+    # through the class: on an instance, equinox makes a module of the method with all the models
+    return Models.with_numbers(problem.models, _numbers(problem.space, values, errors))
+
+
+def _numbers(space: ParameterSpace, values: np.ndarray, errors: np.ndarray) -> list[list[tuple[Any, Any]]]:
+    """Value and error of every item of every model, see `Models.with_numbers`."""
+    pairs: list[tuple[Any, Any]] = list(zip(values.tolist(), np.asarray(errors, float).tolist(), strict=True))
+    return [
+        [pairs[e.item()] if e.size == 1 else (values[e], errors[e]) for e in m.entries if e is not None]
+        for m in space.models
+    ]
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in ("float64", "float32"):
+        raise InputError(f"fit: precision must be 'float64' or 'float32', found {precision!r}.")
+    if precision == "float64" and not jax.config.read("jax_enable_x64"):
+        raise InputError(
+            "fit: fits run in float64, and JAX is set to float32. Say jax.config.update('jax_enable_x64', True) before "
+            "anything else, or ask for precision='float32'."
+        )
+
+
+def _single(leaf: Any) -> Any:
+    if isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1:
+        return leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf
+    array = np.asarray(leaf)
+    return array.astype(np.float32) if array.dtype == np.float64 else leaf

@@ -1,0 +1,322 @@
+"""The joint fit statistic as vmapped sums over groups of datasets, with the blocks of its normal equations.
+
+Free parameters come in two kinds: *global* ones, a vector (n_global,), and *local* ones that act on one dataset each,
+an array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...datasets.dataset import Prepared, masked
+from .arrowhead import SUMMED, Blocks, LocalBlocks, Normal, Theta
+from .groups import GroupSpec
+from .sums import over_members
+
+
+def inputs(spec: GroupSpec, arrays: dict[str, Any], theta: Theta, group: int) -> tuple[jax.Array, jax.Array]:
+    """A group's shared parameters (s,) and its members' own ones (m, q)."""
+    shared = theta.globals[arrays["shared"]]
+    own = jnp.concatenate([theta.globals[arrays["own"]], theta.locals[group]], axis=1)
+    return shared, own
+
+
+def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any, own: Any, *rows: Any) -> Any:
+    """``function(dataset, models, *row)`` for every member, stacked; ``rows`` have one row a member.
+
+    What all members share stays unbatched, so that vmap hoists the work on it out of the sum.
+    """
+    batched = {k: arrays[k] for k in ("fixed_own", "table_own", "data_own")}
+    common = {k: arrays[k] for k in ("fixed", "table", "data")}
+
+    def member(shared, own, batched, common, *row):
+        vectors = {
+            "shared": shared,
+            "own": own[: spec.n_own],
+            "local": own[spec.n_own :],
+            "fixed": common["fixed"],
+            "fixed_own": batched["fixed_own"],
+        }
+        tables = {"table": common["table"], "table_own": batched["table_own"]}
+        models = []
+        for structure, sources in zip(spec.structures, spec.sources, strict=True):
+            numbers = []
+            for source in sources:
+                if source.vector in tables:
+                    numbers.append(jnp.asarray(tables[source.vector][source.offset]))
+                    continue
+                size = int(np.prod(source.shape))
+                numbers.append(_shaped(vectors[source.vector][source.offset : source.offset + size], source.shape))
+            models.append(structure.build(numbers))
+        dataset = spec.make(**common["data"], **batched["data_own"])
+        return function(dataset, models, *row)
+
+    # parameter by parameter: what a derivative is not taken along then has no tangent, not a tangent of zeros
+    shared, own = (x if isinstance(x, list) else _columns(x) for x in (shared, own))
+    axes = (None, 0, 0, None, *(0 for _ in rows))
+    return jax.vmap(member, in_axes=axes, axis_size=spec.n_members)(shared, own, batched, common, *rows)
+
+
+def _columns(vector: jax.Array) -> list[jax.Array]:
+    return [vector[..., i] for i in range(vector.shape[-1])]
+
+
+def _shaped(numbers: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Some numbers of a vector, or of a list of scalars, as an array."""
+    if not isinstance(numbers, list):
+        return numbers.reshape(shape)
+    return numbers[0] if shape == () else jnp.stack(numbers).reshape(shape)
+
+
+def _predict(dataset: Prepared, models: Any) -> jax.Array:
+    return dataset.predict(models)
+
+
+def _deviance(dataset: Any, models: Any) -> jax.Array:
+    return masked(dataset.mask, dataset.deviance_bins, dataset.predict(models))
+
+
+def group_stat(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
+    """Deviance of each member, (m,)."""
+
+    def deviance(spec, arrays, shared, own):
+        return jnp.sum(evaluate(spec, arrays, _deviance, shared, own), axis=-1)
+
+    return over_members(deviance, False, spec, arrays, shared, own)
+
+
+def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
+    """What turns each member's deviance into its fit statistic, (m,)."""
+
+    def offset(dataset, models):
+        mask = jnp.asarray(dataset.mask)
+        # rows of padding have empty masks
+        extra = jnp.where(jnp.any(mask), dataset.extra, 0.0)
+        return jnp.sum(jnp.where(mask, dataset.offset_bins(), 0.0)) + extra
+
+    def offsets(spec, arrays, shared, own):
+        return evaluate(spec, arrays, offset, shared, own)
+
+    return over_members(offsets, False, spec, arrays, shared, own)
+
+
+def group_fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
+    """Deviance of the group, its gradient and expected curvature, from forward-mode Jacobians of the prediction."""
+    return over_members(_fisher, (True, SUMMED), spec, arrays, shared, own)
+
+
+def _fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
+    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
+
+    def terms(dataset, mask, prediction):
+        return dataset.scoring_bins(jnp.where(mask, prediction, 1.0))
+
+    stat, score, weight = _per_bin(spec, arrays, terms, predicted)
+    return jnp.sum(stat), _blocks(along_shared, along_own, score, weight)
+
+
+def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
+    """Gradient and exact curvature of the group's statistic, in the same blocks as `group_fisher`.
+
+    With the statistic D of a prediction p they are J^T D'' J, from forward-mode Jacobians J of the prediction, and the
+    second derivatives of sum D' p for fixed D', a number that is linear in the prediction: forward over reverse.
+    """
+    return over_members(_hessian, SUMMED, spec, arrays, shared, own)
+
+
+def _hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
+    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
+
+    def slopes(dataset, mask, prediction):
+        prediction = jnp.where(mask, prediction, 1.0)
+        ones = jnp.ones_like(prediction)
+
+        def slope(p):
+            return jax.jvp(dataset.deviance_bins, (p,), (ones,))[1]
+
+        return jax.jvp(slope, (prediction,), (ones,))
+
+    score, weight = _per_bin(spec, arrays, slopes, predicted)
+    blocks = _blocks(along_shared, along_own, score, weight)
+    shared_bend, mixed_bend, own_bend = _bends(spec, arrays, shared, own, score)
+    return blocks._replace(
+        shared=blocks.shared + shared_bend, mixed=blocks.mixed + mixed_bend, own=blocks.own + own_bend
+    )
+
+
+def _weighted(dataset: Prepared, models: Any, weights: jax.Array) -> jax.Array:
+    """Sum over the bins of the prediction times ``weights``, which are 0 outside the mask."""
+    return dataset.weighted(models, weights)
+
+
+def _bends(
+    spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any, weights: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Second derivatives of the sum of the prediction times ``weights`` (m, bins): the matrices of `Blocks`.
+
+    Where images have to be made for them, the slopes along spectra are not taken in shapes: the rows of the shapes have
+    them, and no image is made for them.
+    """
+    columns, n_shared = [*_columns(shared), *_columns(own)], shared.shape[0]
+    everything = tuple(range(len(columns)))
+
+    def rows(places, wanted):
+        """Slopes along the parameters at ``places``, in the shared (p, s) and own (p, m, q) ones of the ``wanted``."""
+
+        def gradient(part):
+            moved = _inserted(columns, places, part)
+
+            def value(chosen):
+                return jnp.sum(_evaluated(spec, arrays, _weighted, _inserted(moved, wanted, chosen), weights))
+
+            return jax.grad(value)([moved[i] for i in wanted])
+
+        part = [columns[i] for i in places]
+        slopes = _along(gradient, part, _unit_steps(part))[1]
+        n = sum(i < n_shared for i in wanted)
+        nothing = jnp.zeros((len(places), 0), shared.dtype)
+        return (
+            jnp.stack(slopes[:n], axis=-1) if n else nothing,
+            jnp.stack(slopes[n:], axis=-1) if slopes[n:] else jnp.zeros((len(places), *own.shape), own.dtype),
+        )
+
+    shapes, own_places = spec.shapes, everything[n_shared:]
+    others = tuple(i for i in everything if i not in shapes)
+    if not spec.make.makes_images:
+        # nothing but their own models changes along own parameters, which is far less work
+        matrix, mixed = rows(everything[:n_shared], everything)
+        of_own = rows(own_places, own_places)[1] if own_places else jnp.zeros((0, *own.shape), own.dtype)
+        return matrix, jnp.moveaxis(mixed, 0, 1), jnp.moveaxis(of_own, 0, 1)
+    if not (shapes and others and spec.make.sums_images):
+        matrix, mixed = rows(everything, everything)
+        return matrix[:n_shared], jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
+    upper, own_upper = rows(shapes, everything)
+    corner, own_corner = rows(others, tuple(i for i in everything if i in others or i >= n_shared))
+    mixed = jnp.concatenate([own_upper, own_corner])[np.argsort(np.array(shapes + others))]
+    first, second = ([i for i in places if i < n_shared] for places in (shapes, others))
+    order = np.array(first + second, int)
+    upper, corner = upper[: len(first), order], corner[: len(second)]
+    lower = jnp.concatenate([upper[:, len(first) :].T, corner], axis=1)
+    back = np.argsort(order)
+    matrix = jnp.concatenate([upper, lower])[back][:, back]
+    return matrix, jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
+
+
+def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: list[jax.Array]) -> list[jax.Array]:
+    """The columns with those at ``places`` exchanged for ``values``."""
+    new = list(columns)
+    for place, column in zip(places, values, strict=True):
+        new[place] = column
+    return new
+
+
+def _evaluated(spec: GroupSpec, arrays: dict[str, Any], function: Any, columns: list[jax.Array], *rows: Any) -> Any:
+    """`evaluate` with the shared parameters, and the own ones behind them, as one list."""
+    return evaluate(spec, arrays, function, columns[: spec.n_shared], columns[spec.n_shared :], *rows)
+
+
+def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters.
+
+    Those in the parameters of shapes apart from the rest: images of sources do not take part in steps along spectra,
+    and to batch all steps would make them anew for each.
+    """
+    columns, shapes = [*_columns(shared), *_columns(own)], spec.shapes
+    others = tuple(i for i in range(len(columns)) if i not in shapes)
+    # what shared parameters change, own ones do not: no work on the sources for steps along backgrounds
+    parts = [tuple(i for i in others if (i < spec.n_shared) == of_shared) for of_shared in (True, False)]
+    predicted, slopes = None, []
+    order: list[int] = []
+    of_shapes = _along if spec.make.sums_images else _one_by_one
+    for places, along in ((shapes, of_shapes), *((part, _along) for part in parts)):
+        if places:
+            order += places
+            part = [columns[i] for i in places]
+            predicted, slope = along(
+                lambda p, places=places: _evaluated(spec, arrays, _predict, _inserted(columns, places, p)),
+                part,
+                _unit_steps(part),
+            )
+            slopes.append(slope)
+    if predicted is None:
+        predicted = _evaluated(spec, arrays, _predict, columns)
+    found = jnp.concatenate([jnp.zeros((0, *predicted.shape), predicted.dtype), *slopes])
+    if order != sorted(order):
+        found = found[np.argsort(np.array(order))]
+    return predicted, found[: spec.n_shared], found[spec.n_shared :]
+
+
+def _unit_steps(part: list[jax.Array]) -> list[jax.Array]:
+    """A unit step along each of some parameters, first axis; all rows of own ones step together."""
+    eye = np.eye(len(part))
+    return [
+        jnp.broadcast_to(jnp.asarray(eye[:, k], x.dtype).reshape(-1, *([1] * x.ndim)), (len(part), *x.shape))
+        for k, x in enumerate(part)
+    ]
+
+
+def _along(function: Any, at: list[jax.Array], directions: list[jax.Array]) -> tuple[Any, Any]:
+    """Value of ``function`` and its derivatives along each direction (first axis of each of their arrays)."""
+    if not directions:
+        value = function(at)
+        return value, jax.tree.map(lambda v: jnp.zeros((0, *v.shape), v.dtype), value)
+    return jax.vmap(lambda d: jax.jvp(function, (at,), (d,)), out_axes=(None, 0))(directions)
+
+
+def _one_by_one(function: Any, at: list[jax.Array], directions: list[jax.Array]) -> tuple[Any, Any]:
+    """`_along` for images: those of several directions at once leave the cache, and what they share is computed once
+    here and not once for each of them."""
+    value, slope = jax.linearize(function, at)
+    return value, jax.lax.map(slope, directions)
+
+
+def _per_bin(spec: GroupSpec, arrays: dict[str, Any], function: Any, predicted: jax.Array) -> Any:
+    """``function(dataset, mask, prediction)`` for every member: arrays per bin, zero outside the masks."""
+
+    def member(data_own, data, prediction):
+        dataset = spec.make(**data, **data_own)
+        mask = jnp.asarray(dataset.mask)
+        return jax.tree.map(lambda x: jnp.where(mask, x, 0.0), function(dataset, mask, prediction))
+
+    return jax.vmap(member, in_axes=(0, None, 0))(arrays["data_own"], arrays["data"], predicted)
+
+
+def _blocks(along_shared: jax.Array, along_own: jax.Array, score: jax.Array, weight: jax.Array) -> Blocks:
+    weighted = along_shared * weight
+    # members and bins as one axis: XLA turns these into plain products, which a contraction over two axes is not
+    flat = along_shared.reshape(along_shared.shape[0], score.size)
+    return Blocks(
+        slope_shared=flat @ score.reshape(-1),
+        slope_own=jnp.einsum("qmb,mb->mq", along_own, score),
+        shared=weighted.reshape(flat.shape) @ flat.T,
+        mixed=jnp.einsum("smb,qmb->msq", weighted, along_own),
+        own=jnp.einsum("pmb,mb,qmb->mpq", along_own, weight, along_own),
+    )
+
+
+def assemble(specs: tuple[GroupSpec, ...], arrays: Any, blocks: list[Blocks], n_global: int) -> Normal:
+    """Sum the groups' blocks into the normal equations of the whole problem."""
+    dtype = blocks[0].slope_own.dtype
+    slope, matrix = jnp.zeros(n_global, dtype), jnp.zeros((n_global, n_global), dtype)
+    locals_: list[LocalBlocks | None] = []
+    for spec, data, block in zip(specs, arrays, blocks, strict=True):
+        shared, own, n = data["shared"], data["own"], spec.n_own
+        if spec.n_shared:
+            slope = slope.at[shared].add(block.slope_shared)
+            matrix = matrix.at[shared[:, None], shared[None, :]].add(block.shared)
+        if n:
+            slope = slope.at[own].add(block.slope_own[:, :n])
+            matrix = matrix.at[own[:, :, None], own[:, None, :]].add(block.own[:, :n, :n])
+            if spec.n_shared:
+                mixed = block.mixed[:, :, :n]
+                matrix = matrix.at[shared[None, :, None], own[:, None, :]].add(mixed)
+                matrix = matrix.at[own[:, :, None], shared[None, None, :]].add(jnp.swapaxes(mixed, 1, 2))
+        if not spec.n_local:
+            locals_.append(None)
+            continue
+        places = jnp.concatenate([jnp.broadcast_to(shared, (spec.n_members, spec.n_shared)), own], axis=1)
+        cross = jnp.concatenate([block.mixed[:, :, n:], block.own[:, :n, n:]], axis=1)
+        locals_.append(LocalBlocks(block.slope_own[:, n:], block.own[:, n:, n:], cross, places))
+    return Normal(slope, matrix, tuple(locals_))

@@ -1,0 +1,120 @@
+"""The statistic of a joint fit, its gradient and its curvature, as compiled functions of the free parameters."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...datasets.compile import QUICKEST, Program
+from .arrowhead import Blocks, LocalBlocks, Normal, Theta
+from .blocks import assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
+from .groups import GroupSpec
+from .priors import prior_curvature, prior_score, prior_value
+
+
+@dataclass(frozen=True)
+class ProblemSpec:
+    """Static side of a joint fit: it chooses the compiled program, and is all that does."""
+
+    groups: tuple[GroupSpec, ...]
+    n_global: int
+    has_priors: bool
+
+
+def from_free(arrays: dict[str, Any], free: Any) -> Theta:
+    """Blocks from the vector of free parameters."""
+    places: Theta = arrays["places"]
+    return Theta(free[places.globals], tuple(free[p] for p in places.locals))
+
+
+def stat_of_free(spec: ProblemSpec, arrays: dict[str, Any], free: Any) -> jax.Array:
+    """`total_stat` as a function of the vector of free parameters, in the order of ``Problem.free_names``."""
+    return total_stat(spec, arrays, from_free(arrays, jnp.asarray(free)))
+
+
+def total_stat(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+    """Fit statistic summed over all datasets, plus priors."""
+    total = jnp.asarray(arrays["constant"], theta.globals.dtype)
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        at = inputs(group, data, theta, number)
+        total = total + jnp.sum(group_stat(group, data, *at) + group_offset(group, data, *at))
+    return total + _priors(spec, arrays, theta)
+
+
+def offset(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+    """The part of `total_stat` that no free parameter changes."""
+    total = jnp.asarray(arrays["constant"], theta.globals.dtype)
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        total = total + jnp.sum(group_offset(group, data, *inputs(group, data, theta, number)))
+    return total
+
+
+def stat_and_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> tuple[jax.Array, Normal]:
+    """`total_stat` less `offset`, and the normal equations of scoring."""
+    stat = jnp.zeros((), theta.globals.dtype)
+    blocks: list[Blocks] = []
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        part, block = group_fisher(group, data, *inputs(group, data, theta, number))
+        stat = stat + part
+        blocks.append(block)
+    normal = assemble(spec.groups, arrays["groups"], blocks, spec.n_global)
+    return stat + _priors(spec, arrays, theta), _add_priors(spec, arrays, theta, normal, exact=False)
+
+
+def exact_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> Normal:
+    """Gradient and exact second derivatives of the fit statistic."""
+    blocks: list[Blocks] = [
+        group_hessian(group, data, *inputs(group, data, theta, number))
+        for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True))
+    ]
+    normal = assemble(spec.groups, arrays["groups"], blocks, spec.n_global)
+    return _add_priors(spec, arrays, theta, normal, exact=True)
+
+
+def _priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+    if not spec.has_priors:
+        return jnp.zeros((), theta.globals.dtype)
+    of_globals, of_locals = arrays["priors"]
+    total = jnp.sum(prior_value(of_globals, theta.globals))
+    for prior, values in zip(of_locals, theta.locals, strict=True):
+        total = total + jnp.sum(prior_value(prior, values))
+    return total
+
+
+def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal: Normal, *, exact: bool) -> Normal:
+    if not spec.has_priors:
+        return normal
+    of_globals, of_locals = arrays["priors"]
+
+    def terms(prior, values):
+        slope, curvature = prior_score(prior, values)
+        return slope, prior_curvature(prior, values) if exact else curvature
+
+    slope, curvature = terms(of_globals, theta.globals)
+    locals_: list[LocalBlocks | None] = []
+    for prior, values, block in zip(of_locals, theta.locals, normal.locals, strict=True):
+        if block is None:
+            locals_.append(None)
+            continue
+        local_slope, local_curvature = terms(prior, values)
+        diagonal = jnp.eye(values.shape[1], dtype=values.dtype) * local_curvature[:, None, :]
+        locals_.append(block._replace(slope=block.slope + local_slope, matrix=block.matrix + diagonal))
+    return Normal(normal.slope + slope, normal.matrix + jnp.diag(curvature), tuple(locals_))
+
+
+compiled_stat = jax.jit(stat_of_free, static_argnums=0)
+
+compiled_value_and_grad = jax.jit(jax.value_and_grad(stat_of_free, argnums=2), static_argnums=0)
+
+_exact_normal, _quick_exact_normal = Program(exact_normal), Program(exact_normal, QUICKEST)
+
+
+def compiled_exact_normal(spec: ProblemSpec) -> Program:
+    """The program of `exact_normal`. It runs once in most fits: where all that is costly in it is quick, compiling it
+    well costs more than it saves."""
+    said = [group.make.quick_to_compile for group in spec.groups if group.make.quick_to_compile is not None]
+    return _quick_exact_normal if said and all(said) else _exact_normal
+
+
+compiled_normal = Program(stat_and_normal)

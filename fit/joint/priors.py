@@ -1,0 +1,88 @@
+"""Priors of free parameters as arrays: one evaluation for any number of them."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...datasets.errors import InputError
+from ...datasets.models.parameter import Parameter
+from ...datasets.models.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, Prior, UniformPrior
+
+
+class PriorArrays(NamedTuple):
+    """-2 ln pdf is weight |(x - mu) / width|^power + log_weight ln x^2 + constant, elementwise.
+
+    Gaussian and generalised Gaussian priors have the first term, log-uniform priors the second, uniform priors neither.
+    Outside [low, high] it is infinite.
+    """
+
+    mu: Any
+    width: Any
+    power: Any
+    weight: Any
+    log_weight: Any
+    constant: Any
+    low: Any
+    high: Any
+
+
+def prior_arrays(parameters: list[Parameter | None], shape: tuple[int, ...]) -> PriorArrays:
+    """Arrays of ``shape`` for the priors of ``parameters`` (flattened)."""
+    columns = np.array([_row(p) for p in parameters], float).reshape(*shape, 8)
+    return PriorArrays(*np.moveaxis(columns, -1, 0))
+
+
+def _row(parameter: Parameter | None) -> tuple[float, ...]:
+    prior = None if parameter is None else parameter.prior
+    return (*_shape(prior), *((-np.inf, np.inf) if prior is None else prior.bounds))
+
+
+def _shape(prior: Prior | None) -> tuple[float, ...]:
+    if prior is None:
+        return (0.0, 1.0, 2.0, 0.0, 0.0, 0.0)
+    if isinstance(prior, GaussianPrior):
+        return (prior.mu, prior.sigma, 2.0, prior.weight, 0.0, float(prior(prior.mu)))
+    if isinstance(prior, GeneralizedGaussianPrior):
+        width = prior.sigma * 2**0.5
+        return (prior.mu, width, 1 / prior.eta, 2 * prior.weight, 0.0, float(prior(prior.mu)))
+    if isinstance(prior, UniformPrior):
+        return (0.0, 1.0, 2.0, 0.0, 0.0, float(prior((prior.min + prior.max) / 2)))
+    if isinstance(prior, LogUniformPrior):
+        return (0.0, 1.0, 2.0, 0.0, prior.weight, prior.weight * 2 * float(np.log(np.log(prior.max / prior.min))))
+    raise InputError(f"Prior {type(prior).__name__} is not known to fits; use one of the built-in priors.")
+
+
+def prior_value(arrays: PriorArrays, x: jax.Array) -> jax.Array:
+    """-2 ln pdf, elementwise."""
+    z = jnp.abs((x - arrays.mu) / arrays.width)
+    at_mu = z == 0
+    power = jnp.where(at_mu, 0.0, jnp.where(at_mu, 1.0, z) ** arrays.power)
+    positive = x > 0
+    log = jnp.where(arrays.log_weight != 0, jnp.where(positive, 2 * jnp.log(jnp.where(positive, x, 1.0)), jnp.inf), 0.0)
+    value = arrays.weight * power + arrays.log_weight * log + arrays.constant
+    return jnp.where((x < arrays.low) | (x > arrays.high), jnp.inf, value)
+
+
+def prior_score(arrays: PriorArrays, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Slope and a non-negative curvature for scoring, elementwise."""
+    deviation = (x - arrays.mu) / arrays.width
+    z = jnp.abs(deviation)
+    safe = jnp.where(z == 0, 1.0, z)
+    slope = jnp.where(z == 0, 0.0, arrays.power * safe ** (arrays.power - 1) * jnp.sign(deviation))
+    # the secant curvature slope / z is positive for every power, and exact for 2
+    curvature = jnp.where(z == 0, jnp.where(arrays.power == 2, 2.0, 0.0), slope * jnp.sign(deviation) / safe)
+    x_safe = jnp.where(x > 0, x, 1.0)
+    slope = arrays.weight * slope / arrays.width + jnp.where(x > 0, arrays.log_weight * 2 / x_safe, 0.0)
+    return slope, arrays.weight * curvature / arrays.width**2
+
+
+def prior_curvature(arrays: PriorArrays, x: jax.Array) -> jax.Array:
+    """Second derivative, elementwise (0 where it does not exist)."""
+    z = jnp.abs((x - arrays.mu) / arrays.width)
+    safe = jnp.where(z == 0, 1.0, z)
+    power = arrays.power
+    bend = jnp.where(z == 0, jnp.where(power == 2, 2.0, 0.0), power * (power - 1) * safe ** (power - 2))
+    x_safe = jnp.where(x > 0, x, 1.0)
+    return arrays.weight * bend / arrays.width**2 - jnp.where(x > 0, arrays.log_weight * 2 / x_safe**2, 0.0)

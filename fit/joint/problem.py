@@ -1,0 +1,187 @@
+"""A joint fit made ready: programs, arrays, parameters."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from ...datasets.arrays import fields_of
+from ...datasets.collection.datasets import Datasets
+from ...datasets.dataset import Dataset
+from ...datasets.errors import InputError
+from ...datasets.models.collection import Models
+from .arrowhead import Theta
+from .devices import check_mesh, n_processes, placed_everywhere, placed_rows
+from .groups import BY_MEMBER, Group, build_groups
+from .objective import ProblemSpec
+from .parameters import ParameterSpace, parameter_space
+from .priors import PriorArrays, prior_arrays
+from .processes import Share, share_of
+
+
+@dataclass
+class Problem:
+    """A joint fit of ``datasets`` with ``models``: a static ``spec``, a pytree of ``arrays``, and who is who.
+
+    ``datasets`` are those of this process, ``share`` tells which of all of them they are.
+
+    Everything numerical is a pure function of ``(spec, arrays, theta)``, see the functions of this module.
+    """
+
+    datasets: Datasets
+    models: Models
+    space: ParameterSpace
+    groups: list[Group]
+    spec: ProblemSpec
+    arrays: dict[str, Any]
+    global_index: np.ndarray
+    share: Share
+
+    @property
+    def free_names(self) -> list[str]:
+        return self.space.free_names
+
+    def start(self) -> Any:
+        """Start values of the free parameters, in the order of ``free_names``, moved into their bounds."""
+        values = self.space.values[self.space.free]
+        if isinstance(values, jax.Array):
+            return values
+        return np.clip(values, self.space.low[self.space.free], self.space.high[self.space.free])
+
+    def to_free(self, blocks: Theta) -> np.ndarray:
+        """The vector of free parameters from blocks."""
+        vector = np.empty(int(self.space.free.sum()))
+        places = self.arrays["places"]
+        vector[places.globals] = np.asarray(blocks.globals)
+        for group, place, block in zip(self.groups, places.locals, blocks.locals, strict=True):
+            vector[place[group.rows]] = np.asarray(block)[group.rows]
+        return vector
+
+
+def make_problem(
+    datasets: Any, models: Any, *, need_free: bool = True, mesh: Any = None, batch_size: int | None = None
+) -> Problem:
+    """Check the input, sort the datasets into groups and lay out the parameters; see `fit` for ``mesh`` and
+    ``batch_size``."""
+    with no_collection():
+        return _make_problem(datasets, models, need_free, check_mesh(mesh), batch_size)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: it looks at every object of thousands of models and datasets again and again,
+    while all that is made here stays."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _make_problem(datasets: Any, models: Any, need_free: bool, mesh: Any, batch_size: int | None) -> Problem:
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size is not None and not (whole and batch_size > 0):
+        raise InputError(f"fit: batch_size must be a positive integer or None, found {batch_size!r}.")
+    datasets = as_datasets(datasets)
+    models = as_models(models)
+    share = share_of(datasets, n_processes(mesh))
+    if not share.names:
+        raise InputError("There is no dataset to fit.")
+    space = parameter_space(models, share.names)
+    members = models.models
+
+    def check() -> None:
+        for index, dataset in share.held.items():
+            what = f"Dataset {share.names[index]!r}"
+            if not isinstance(dataset, Dataset):
+                raise InputError(
+                    f"{what}: found {type(dataset).__name__}, expected a dataset. A type of your own must derive from "
+                    "gammajax.Dataset, which says what it needs."
+                )
+            dataset.check_ready([members[i] for i in space.acting[index]], what)
+
+    share.collect(check)
+    if need_free and not space.free.any():
+        raise InputError(
+            f"All {len(space.names)} parameters are frozen, there is nothing to fit. "
+            "Free some with models.unfreeze(name)."
+        )
+    is_global = space.free & (space.owner < 0)
+    global_index = np.flatnonzero(is_global)
+    position = np.full(len(space.names), -1)
+    position[global_index] = np.arange(len(global_index))
+    groups = build_groups(share, models, space, position, mesh, batch_size)
+    with_prior = [i for i, p in enumerate(space.parameters) if p is not None and fields_of(p)["prior"] is not None]
+    priors = bool(np.any(space.free[with_prior]))
+    spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
+    place = np.cumsum(space.free) - 1
+    arrays: dict[str, Any] = {
+        "groups": tuple(_placed(g.arrays, mesh) for g in groups),
+        "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
+        "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
+        "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
+        "scale_like": _scale_like(space, global_index, groups),
+        "constant": _frozen_priors(space, with_prior),
+    }
+    if priors:
+        arrays["priors"] = (
+            prior_arrays([space.parameters[i] for i in global_index], (len(global_index),)),
+            tuple(_local_priors(space, g) for g in groups),
+        )
+    return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index, share)
+
+
+def _scale_like(space: ParameterSpace, global_index: np.ndarray, groups: list[Group]) -> Theta:
+    """Which free parameters multiply a whole component: amplitudes and norms."""
+    flags = np.array([name.rsplit(".", 1)[-1].startswith(("amplitude", "norm")) for name in space.names], bool)
+    return Theta(flags[global_index], tuple(flags[g.locals] for g in groups))
+
+
+def _placed(arrays: dict[str, Any], mesh: Any) -> dict[str, Any]:
+    """A group's arrays on the devices of a mesh: every row on one of them, what members share on all."""
+    if mesh is None:
+        return arrays
+    return {
+        k: jax.tree.map(lambda x, put=placed_rows if k in BY_MEMBER else placed_everywhere: put(mesh, x), v)
+        for k, v in arrays.items()
+    }
+
+
+def _on_device(leaf: Any) -> Any:
+    """Large arrays move to the device once; for small ones the call is dearer than what it saves."""
+    return jax.device_put(leaf) if isinstance(leaf, np.ndarray) and leaf.nbytes > 2**18 else leaf
+
+
+def as_models(given: Any) -> Models:
+    """The container itself, whose thousands of names need no second look, or one of what is given."""
+    return given if type(given) is Models else Models(given)
+
+
+def as_datasets(given: Any) -> Datasets:
+    """What `fit` takes as `Datasets`."""
+    if isinstance(given, Datasets):
+        return given
+    if isinstance(given, dict | list | tuple):
+        return Datasets(given)
+    return Datasets([given])
+
+
+def _frozen_priors(space: ParameterSpace, with_prior: list[int]) -> Any:
+    """Priors of frozen parameters: a constant of the statistic."""
+    parameters: list[Any] = [space.parameters[i] for i in with_prior]
+    return sum((p.prior(p.value) for p in parameters if p.frozen), 0.0)
+
+
+def _local_priors(space: ParameterSpace, group: Group) -> PriorArrays:
+    parameters = [space.parameters[i] for i in group.locals.ravel()]
+    arrays = prior_arrays(parameters, group.locals.shape)
+    padding = ~np.isin(np.arange(len(group.locals)), group.rows)
+    quiet = {"weight": 0.0, "log_weight": 0.0, "constant": 0.0, "low": -np.inf, "high": np.inf}
+    silent = {name: np.where(padding[:, None], value, getattr(arrays, name)) for name, value in quiet.items()}
+    return arrays._replace(**silent)

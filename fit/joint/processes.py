@@ -1,0 +1,86 @@
+"""Joint fits in several processes, each of which holds some of the datasets."""
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from ...datasets.collection.datasets import Datasets
+from ...datasets.errors import InputError
+
+
+@dataclass(frozen=True)
+class Share:
+    """What this process has of a joint fit: ``held`` are its datasets by their index among the ``names`` of all.
+
+    A dataset that several processes hold is one dataset.
+    """
+
+    names: tuple[str, ...]
+    held: dict[int, Any]
+    processes: int = 1
+
+    @property
+    def process(self) -> int:
+        """Number of this process."""
+        return jax.process_index() if self.processes > 1 else 0
+
+    def collect(self, make: Callable[[], Any]) -> list[Any]:
+        """What ``make()`` returns in each process. An `InputError` in one of them is raised in all."""
+        return [make()] if self.processes == 1 else _collect(make)
+
+
+def share_of(datasets: Datasets, processes: int) -> Share:
+    """The share of this process, which holds ``datasets``."""
+    if processes == 1:
+        return Share(datasets.names, dict(enumerate(datasets)))
+    names = tuple(dict.fromkeys(name for names in exchange(datasets.names) for name in names))
+    index = {name: i for i, name in enumerate(names)}
+    return Share(names, {index[name]: dataset for name, dataset in datasets.items()}, processes)
+
+
+def exchange(mine: Any) -> list[Any]:
+    """One picklable object from each process, in the order of the processes."""
+    sent = np.frombuffer(pickle.dumps(mine), np.uint8)
+    sizes = np.asarray(multihost_utils.process_allgather(np.array([sent.size], np.int32))).reshape(-1)
+    padded = np.zeros(int(sizes.max()), np.uint8)
+    padded[: sent.size] = sent
+    rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+    return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+
+def _collect(make: Callable[[], Any]) -> list[Any]:
+    try:
+        mine: tuple[Any, str] = (make(), "")
+    except InputError as error:
+        mine = (None, str(error))
+    present = exchange(mine)
+    for process, (_, message) in enumerate(present):
+        if message:
+            raise InputError(f"In process {process}: {message}")
+    return [value for value, _ in present]
+
+
+def digest(tree: Any) -> str:
+    """A short text that tells pytrees of one structure apart, by every bit of their leaves."""
+    found = hashlib.blake2b(digest_size=16)
+    for leaf in jax.tree.leaves(tree):
+        array = np.ascontiguousarray(leaf)
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def owners(rows: list[int], holders: dict[int, list[int]], processes: int) -> dict[int, int]:
+    """The process that each dataset is counted in: of those that hold it the one with the fewest so far."""
+    load = [0] * processes
+    owner = {}
+    for row in rows:
+        owner[row] = min(holders[row], key=load.__getitem__)
+        load[owner[row]] += 1
+    return owner

@@ -1,0 +1,239 @@
+"""Profile likelihood: the fit statistic along a parameter with all others at their best, and what is read off it.
+
+Everything follows Wilks (1938, Ann. Math. Stat. 9, 60): the rise of the statistic above its minimum is a chi2 of as
+many degrees of freedom as parameters are held.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from ...datasets.errors import InputError
+from ...datasets.models.collection import Models
+from ...datasets.units import to_unit
+from ..result import FitResult
+from .conditional import HeldFit, crossing
+
+REACHED, BOUND, OPEN = "reached", "bound", "open"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Fit statistic along a parameter.
+
+    ``values`` (n,) of the parameter ``name`` in ``unit``; ``stat`` (n,) and ``delta_stat`` (n,), its rise above the
+    minimum; ``converged`` (n,) says where the other parameters reached their best. Where the statistic does not exist
+    it is infinite. ``new_minimum`` are the models at the lowest point if that lies below the minimum of the result, to
+    fit again from there; else None.
+    """
+
+    name: str
+    unit: str
+    values: np.ndarray
+    stat: np.ndarray
+    delta_stat: np.ndarray
+    converged: np.ndarray
+    new_minimum: Models | None = None
+
+    def table(self) -> Any:
+        """An astropy Table with one row per value: value, stat, delta_stat, converged."""
+        from astropy.table import Table
+
+        columns = [u.Quantity(self.values, self.unit), self.stat, self.delta_stat, self.converged]
+        return Table(columns, names=("value", "stat", "delta_stat", "converged"), meta={"parameter": self.name})
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Confidence interval of a parameter from its profile likelihood.
+
+    ``lower`` and ``upper`` enclose the best ``value``, all in ``unit``. ``lower_end`` and ``upper_end`` say what they
+    are: "reached", the statistic is ``sigma``^2 above its minimum there; "bound", it is not, and the end is the bound
+    of the parameter; "open", it is not however far one goes, and the end is infinite. ``converged`` is False if the
+    other parameters did not reach their best everywhere on the way. ``evaluations`` counts calls of the likelihood.
+    """
+
+    name: str
+    unit: str
+    sigma: float
+    value: float
+    lower: float
+    upper: float
+    lower_end: str
+    upper_end: str
+    converged: bool
+    evaluations: int
+
+    @property
+    def errn(self) -> float:
+        """Distance from the value down to the lower end."""
+        return self.value - self.lower
+
+    @property
+    def errp(self) -> float:
+        """Distance from the value up to the upper end."""
+        return self.upper - self.value
+
+    @property
+    def message(self) -> str:
+        """What a reader of the numbers has to know besides; empty if nothing."""
+        ends = [_told(f"The {side} end", end) for side, end in (("lower", self.lower_end), ("upper", self.upper_end))]
+        return " ".join([text for text in ends if text] + _unconverged(self.converged))
+
+    def __repr__(self) -> str:
+        text = f"{self.name} = {self.value:.6g} -{self.errn:.3g} +{self.errp:.3g} {self.unit}".rstrip()
+        return f"Interval({text}, {self.sigma:g} sigma)" + (f"  {self.message}" if self.message else "")
+
+
+@dataclass(frozen=True)
+class UpperLimit:
+    """One-sided upper limit of a parameter: ``limit`` in ``unit``, ``end`` as the ends of `Interval`.
+
+    ``float()`` of it is the limit. ``value`` is the best fit.
+    """
+
+    name: str
+    unit: str
+    confidence: float
+    value: float
+    limit: float
+    end: str
+    converged: bool
+    evaluations: int
+
+    def __float__(self) -> float:
+        return self.limit
+
+    @property
+    def quantity(self) -> u.Quantity:
+        """The limit with its unit."""
+        return u.Quantity(self.limit, self.unit)
+
+    @property
+    def message(self) -> str:
+        """What a reader of the number has to know besides; empty if nothing."""
+        told = _told("The limit", self.end)
+        return " ".join([told] * bool(told) + _unconverged(self.converged))
+
+    def __repr__(self) -> str:
+        text = f"{self.name} < {self.limit:.6g} {self.unit}".rstrip()
+        return f"UpperLimit({text}, {self.confidence:g} confidence)" + (f"  {self.message}" if self.message else "")
+
+
+def _told(what: str, end: str) -> str:
+    if end == BOUND:
+        return f"{what} is the parameter's bound: the statistic does not rise enough before it."
+    if end == OPEN:
+        return f"{what} is not constrained: the statistic does not rise enough however far one goes."
+    return ""
+
+
+def _unconverged(converged: bool) -> list[str]:
+    return [] if converged else ["The other parameters did not reach their best everywhere: take it with care."]
+
+
+def profile(
+    datasets: Any,
+    result: FitResult,
+    name: str,
+    values: Any = None,
+    *,
+    n: int = 11,
+    sigma: float = 2,
+    reoptimize: bool = True,
+) -> Profile:
+    """Fit statistic along the parameter ``name``, all other free parameters at their best for each value.
+
+    Parameters
+    ----------
+    datasets, result : what was fitted, and the converged result
+    name : full name of a free parameter, or its unambiguous ending
+    values : Quantity or numbers in the parameter's unit; default ``n`` values within ``sigma`` errors of the best, cut
+        off at the bounds
+    reoptimize : False leaves the other parameters where they are
+
+    A minimum below that of the result does not raise: ``delta_stat`` is negative there, and ``new_minimum`` set.
+    """
+    fit = HeldFit(datasets, result, [name], "profile")
+    best, low, high, unit = fit.best.held[0], fit.low[0], fit.high[0], fit.units[0]
+    if values is None:
+        _require_positive(sigma, "profile")
+        half = sigma * fit.plane[0, 0]
+        grid = np.linspace(max(best - half, low), min(best + half, high), n)
+    else:
+        grid = np.atleast_1d(np.array(to_unit(values, unit, f"profile: values of {fit.names[0]}"), float))
+        if grid.ndim != 1 or not np.all(np.isfinite(grid)):
+            raise InputError("profile: values must be a list of finite numbers.")
+        if np.any((grid < low) | (grid > high)):
+            raise InputError(
+                f"profile: values must lie inside the bounds of {fit.names[0]}, [{low:g}, {high:g}], found "
+                f"{grid.min():g} to {grid.max():g}. Widen the bounds with models.with_parameter and fit again."
+            )
+    # from the best outwards, so that every point starts at a neighbour
+    points = {i: fit.at(grid[i : i + 1], reoptimize) for i in np.argsort(np.abs(grid - best), kind="stable")}
+    stat = np.array([points[i].stat for i in range(len(grid))])
+    return Profile(
+        name=fit.names[0],
+        unit=unit,
+        values=grid,
+        stat=stat,
+        delta_stat=stat - fit.best.stat,
+        converged=np.array([points[i].converged for i in range(len(grid))], bool),
+        new_minimum=fit.models_at(fit.lowest) if fit.is_new_minimum(fit.lowest) else None,
+    )
+
+
+def confidence_interval(datasets: Any, result: FitResult, name: str, sigma: float = 1.0) -> Interval:
+    """Where the profile of the parameter ``name`` is ``sigma``^2 above its minimum, on both sides.
+
+    Full name or unambiguous ending; all other free parameters are at their best on the way. See `Interval` for ends
+    that are not reached. A minimum below that of the result raises `InputError`, with the place to fit again from.
+    """
+    _require_positive(sigma, "confidence_interval")
+    fit = HeldFit(datasets, result, [name], "confidence_interval")
+    down, up = (crossing(fit, np.array([sign]), sigma**2) for sign in (-1.0, 1.0))
+    return Interval(
+        name=fit.names[0],
+        unit=fit.units[0],
+        sigma=float(sigma),
+        value=float(fit.best.held[0]),
+        lower=-math.inf if down.end == OPEN else float(down.held[0]),
+        upper=math.inf if up.end == OPEN else float(up.held[0]),
+        lower_end=down.end,
+        upper_end=up.end,
+        converged=down.converged and up.converged,
+        evaluations=fit.evaluations,
+    )
+
+
+def upper_limit(datasets: Any, result: FitResult, name: str, confidence: float = 0.95) -> UpperLimit:
+    """One-sided upper limit of the parameter ``name`` at the given confidence, from its profile likelihood.
+
+    The value above the best at which the profile has risen by z^2, where a normal variable stays below z with
+    probability ``confidence``: 2.71 for 0.95. Otherwise as `confidence_interval`.
+    """
+    if not 0.5 < confidence < 1:
+        raise InputError(
+            f"upper_limit: confidence must lie between 0.5 and 1, found {confidence!r}. Write 0.95 for 95 %."
+        )
+    fit = HeldFit(datasets, result, [name], "upper_limit")
+    up = crossing(fit, np.array([1.0]), NormalDist().inv_cdf(confidence) ** 2)
+    return UpperLimit(
+        name=fit.names[0],
+        unit=fit.units[0],
+        confidence=float(confidence),
+        value=float(fit.best.held[0]),
+        limit=math.inf if up.end == OPEN else float(up.held[0]),
+        end=up.end,
+        converged=up.converged,
+        evaluations=fit.evaluations,
+    )
+
+
+def _require_positive(sigma: float, what: str) -> None:
+    if not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(f"{what}: sigma must be a positive number of standard deviations, found {sigma!r}.")

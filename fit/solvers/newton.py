@@ -1,0 +1,106 @@
+"""Newton steps for fits on which scoring is slow.
+
+Scoring converges linearly, at a rate that is the relative difference of the expected and the exact curvature: where
+counts are few, as for backgrounds of single runs, that is many steps. Near the minimum, steps with the exact curvature
+converge quadratically instead. Where the exact curvature of a dataset's local parameters is not positive, or far below
+the expected one, it is lifted to a share of that, so that steps go downhill.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ...datasets.compile import Program
+from ..joint.arrowhead import LocalBlocks, Normal, Theta, active_set, solve_arrowhead
+
+LEAST = 0.1
+"""Least exact curvature of local parameters, as a share of the expected one."""
+
+MOST = 2.0
+"""Longest step in the logarithm of an amplitude."""
+
+DAMPINGS = (1e-9, 0.1, 1.0)
+"""Tried in turn until the global curvature is positive."""
+
+
+@Program
+def newton_step(
+    _: Any, exact: Normal, expected: Normal, theta: Theta, low: Theta, high: Theta, scale_like: Theta
+) -> tuple[Theta, jax.Array]:
+    """The next point, inside the bounds, and the decrease of the statistic to expect; NaN if there is no such step.
+
+    Amplitudes (``scale_like``) step in their logarithms: there the statistic of a background alone has one minimum and
+    no saddle.
+    """
+    logs = jax.tree.map(lambda like, x: jnp.asarray(like) & (x > 0), scale_like, theta)
+    factor = jax.tree.map(lambda log, x: jnp.where(log, x, 1.0), logs, theta)
+    exact, expected = _in_logs(exact, factor, logs), _in_logs(expected, factor, None)
+    lifted = tuple(
+        None if block is None or other is None else block._replace(matrix=_lifted(block.matrix, other.matrix))
+        for block, other in zip(exact.locals, expected.locals, strict=True)
+    )
+    normal = exact._replace(locals=lifted)
+    active = active_set(theta, normal, low, high)
+    steps, decreases = jax.vmap(lambda d: solve_arrowhead(normal, active, d))(
+        jnp.asarray(DAMPINGS, theta.globals.dtype)
+    )
+    finite = jnp.isfinite(decreases)
+    for leaf in jax.tree.leaves(steps):
+        finite = finite & jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+    first = jnp.argmax(finite)
+
+    def moved(x, step, log, lo, hi):
+        step = step[first]
+        return jnp.clip(jnp.where(log, x * jnp.exp(jnp.clip(step, -MOST, MOST)), x + step), lo, hi)
+
+    candidate = jax.tree.map(moved, theta, steps, logs, low, high)
+    return candidate, jnp.where(finite[first], decreases[first], jnp.nan)
+
+
+def _in_logs(normal: Normal, factor: Theta, logs: Theta | None) -> Normal:
+    """Normal equations in logarithms of parameters: ``factor`` is dx / dt; where ``logs``, d2x / dt2 = x too."""
+
+    def diagonal(slope, where):
+        return jnp.zeros_like(slope) if logs is None else jnp.where(where, slope, 0.0)
+
+    of_globals = factor.globals
+    slope = normal.slope * of_globals
+    matrix = normal.matrix * of_globals[:, None] * of_globals
+    matrix = matrix + jnp.diag(diagonal(slope, logs and logs.globals))
+    locals_: list[LocalBlocks | None] = []
+    for number, block in enumerate(normal.locals):
+        if block is None:
+            locals_.append(None)
+            continue
+        own = factor.locals[number]
+        own_slope = block.slope * own
+        extra = diagonal(own_slope, logs and logs.locals[number])
+        eye = jnp.eye(own.shape[1], dtype=own.dtype)
+        of_places = of_globals[block.places]
+        locals_.append(
+            LocalBlocks(
+                own_slope,
+                block.matrix * own[:, :, None] * own[:, None, :] + eye * extra[:, :, None],
+                block.cross * of_places[:, :, None] * own[:, None, :],
+                block.places,
+            )
+        )
+    return Normal(slope, matrix, tuple(locals_))
+
+
+def _lifted(exact: jax.Array, expected: jax.Array) -> jax.Array:
+    """``exact`` with its eigenvalues relative to ``expected`` not below `LEAST`, each (m, l, l)."""
+    diagonal = jnp.diagonal(expected, axis1=1, axis2=2)
+    known = diagonal > 0
+    scale = jnp.where(known, 1 / jnp.sqrt(jnp.where(known, diagonal, 1.0)), 1.0)
+    both = scale[:, :, None] * scale[:, None, :]
+    # a little more than the expected curvature where that is singular
+    eye = jnp.eye(exact.shape[1], dtype=exact.dtype)
+    factor = jnp.linalg.cholesky(jnp.where(known[:, :, None] & known[:, None, :], expected * both, eye) + 1e-9 * eye)
+    solve = jax.scipy.linalg.solve_triangular
+    half = jax.vmap(lambda f, x: solve(f, x, lower=True))(factor, exact * both)
+    ratio = jax.vmap(lambda f, x: solve(f, x.T, lower=True))(factor, half)
+    values, vectors = jnp.linalg.eigh((ratio + jnp.swapaxes(ratio, 1, 2)) / 2)
+    root = factor @ vectors * jnp.sqrt(jnp.maximum(values, LEAST))[:, None, :]
+    return root @ jnp.swapaxes(root, 1, 2) / both

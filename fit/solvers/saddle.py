@@ -1,0 +1,58 @@
+"""Leaving saddles at zero widths and eccentricities.
+
+A prediction is even in the width of a Gaussian and in its eccentricity, so that at zero it does not change with them at
+first: slope and expected curvature vanish, and a step that ends there is the last. The exact curvature tells whether
+the statistic falls from there.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..joint.arrowhead import diagonals
+from ..joint.objective import compiled_exact_normal, from_free
+from ..joint.problem import Problem
+from .solution import Outcome
+
+FALL = 1.0
+"""Decrease of the statistic to expect of the step away."""
+
+LONGEST = 0.5
+"""Longest step of an eccentricity."""
+
+TURNS = (0.0, 45.0, 90.0, 135.0)
+"""Position angles (deg, added to the present one) at which a Gaussian may become elongated."""
+
+
+def off_saddle(problem: Problem, outcome: Outcome) -> np.ndarray | None:
+    """Free parameters next to those of ``outcome`` from which the statistic falls; None if they are no saddle."""
+    names, free = problem.free_names, np.array(outcome.free, float)
+    theta = from_free(problem.arrays, free)
+    expected = problem.to_free(diagonals(jax.device_get(outcome.expected), theta))
+    low = problem.space.low[problem.space.free]
+    zero = (expected == 0) & (free == low) & (free == 0)
+    found = None
+    for kind, turns in (("sigma", TURNS[:1]), ("e", TURNS)):
+        for k in (k for k in np.flatnonzero(zero) if names[k].endswith(f".spatial.{kind}")):
+            angle = names[k][: -len(kind)] + "phi"
+            turn = names.index(angle) if angle in names else None
+            starts = []
+            for by in turns if turn is not None else TURNS[:1]:
+                start = np.array(free if found is None else found)
+                if turn is not None:
+                    start[turn] += by
+                curvature = _exact_diagonal(problem, start)[k]
+                if curvature < 0:
+                    start[k] = np.sqrt(2 * FALL / -curvature)
+                    start[k] = min(start[k], LONGEST) if kind == "e" else start[k]
+                    starts.append((curvature, start))
+            if starts:
+                found = min(starts, key=lambda pair: pair[0])[1]
+    return found
+
+
+def _exact_diagonal(problem: Problem, free: np.ndarray) -> np.ndarray:
+    theta: Any = from_free(problem.arrays, free.astype(problem.arrays["low"].globals.dtype))
+    exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
+    return problem.to_free(diagonals(jax.device_get(exact), theta))

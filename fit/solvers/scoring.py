@@ -1,0 +1,176 @@
+"""Damped Fisher scoring: the default method of joint fits.
+
+Newton steps with the expected curvature, Levenberg-Marquardt damping relative to its diagonal (so that units and scales
+of parameters do not matter), bounds by projection, and stopping by the estimated distance to the minimum
+EDM = g^T A^-1 g / 2 in units of the statistic. Local parameters are eliminated dataset by dataset (Schur complement),
+so the cost is linear in their number.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...datasets.compile import Program
+from ..joint.arrowhead import LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
+from ..joint.objective import ProblemSpec, offset, stat_and_normal
+
+RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START = range(5)
+
+STATUS = ("running", "converged", "max_iterations", "stalled", "bad_start")
+
+START_DAMPING, MOST_DAMPING = 1e-4, 1e12
+
+AMPLITUDES_FIRST = 3
+"""Evaluations in which shapes stay where they are while an amplitude is far off."""
+
+FAR = 10.0
+"""Factor by which an amplitude is far off; then it goes down by no more than this where steps are not known to be good.
+"""
+
+GONE = 1e-30
+"""Curvature, as a share of the largest in the same parameter so far, below which the parameter means nothing any more.
+"""
+
+
+def least_damping(dtype: Any) -> float:
+    """Damping that keeps a degenerate curvature matrix of unit diagonal solvable at this precision."""
+    return max(1e-9, 100 * float(jnp.finfo(dtype).eps))
+
+
+class Scoring(NamedTuple):
+    """State of the loop. ``candidate`` is the point to evaluate next; the rest describes the best point so far.
+
+    ``relative``: amplitudes move by factors, not by differences. ``largest``: of each parameter's curvatures so far.
+    """
+
+    theta: Theta
+    stat: Any
+    normal: Normal
+    damping: Any
+    candidate: Theta
+    predicted: Any
+    relative: Any
+    largest: Theta
+    edm: Any
+    iterations: Any
+    evaluations: Any
+    status: Any
+
+
+def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
+    """State before the first evaluation."""
+    dtype = theta.globals.dtype
+    locals_: tuple[LocalBlocks | None, ...] = tuple(
+        LocalBlocks(
+            np.zeros((g.n_members, g.n_local), dtype),
+            np.zeros((g.n_members, g.n_local, g.n_local), dtype),
+            np.zeros((g.n_members, g.n_shared + g.n_own, g.n_local), dtype),
+            np.zeros((g.n_members, g.n_shared + g.n_own), jnp.result_type(int)),
+        )
+        if g.n_local
+        else None
+        for g in spec.groups
+    )
+    normal = Normal(np.zeros(spec.n_global, dtype), np.zeros((spec.n_global, spec.n_global), dtype), locals_)
+    infinite, damping = np.asarray(np.inf, dtype), np.asarray(START_DAMPING, dtype)
+    zero = np.zeros((), jnp.result_type(int))
+    largest = jax.tree.map(lambda x: np.zeros(np.shape(x), dtype), theta)
+    relative = np.zeros((), bool)
+    return Scoring(theta, infinite, normal, damping, theta, infinite, relative, largest, infinite, zero, zero, zero)
+
+
+@Program
+def run_scoring(
+    spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tolerance: jax.Array, limit: jax.Array
+) -> tuple[Scoring, jax.Array]:
+    """Iterate until convergence or until ``limit`` evaluations; the state, and the constant to add to its ``stat``."""
+
+    def unfinished(s: Scoring) -> jax.Array:
+        return (s.status == RUNNING) & (s.evaluations < limit)
+
+    final = jax.lax.while_loop(unfinished, partial(_iterate, spec, arrays, tolerance), state)
+    return final, offset(spec, arrays, final.theta)
+
+
+def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s: Scoring) -> Scoring:
+    stat, normal = stat_and_normal(spec, arrays, s.candidate)
+    dtype = stat.dtype
+    finite = jnp.isfinite(stat) & _all_finite(normal)
+    noise = 8 * jnp.finfo(dtype).eps * jnp.maximum(1.0, jnp.abs(stat))
+    better = finite & (stat <= s.stat + noise)
+    first = s.evaluations == 0
+    gain = jnp.where(first, 1.0, (s.stat - stat) / jnp.maximum(s.predicted, jnp.finfo(dtype).tiny))
+    theta, kept_stat, kept_normal = jax.tree.map(
+        lambda new, old: jnp.where(better, new, old), (s.candidate, stat, normal), (s.theta, s.stat, s.normal)
+    )
+    least = least_damping(dtype)
+    eased = jnp.where(gain > 0.25, jnp.maximum(s.damping / 10, least), s.damping)
+    damping = jnp.where(first, s.damping, jnp.where(better, eased, jnp.maximum(s.damping * 8, 1e-3)))
+
+    low, high = arrays["low"], arrays["high"]
+    active = active_set(theta, kept_normal, low, high)
+    curvatures = diagonals(kept_normal, theta)
+    largest = jax.tree.map(jnp.maximum, s.largest, curvatures)
+    alive = jax.tree.map(lambda free, now, most: free & (now > GONE * most), active, curvatures, largest)
+    slopes = slopes_of(kept_normal, theta)
+    # with shapes held the statistic is convex in the amplitudes: from far off that is a better way than all at once
+    early = s.evaluations < AMPLITUDES_FIRST
+    far = early & _far_off(theta, slopes, curvatures, alive, arrays["scale_like"])
+    moving = jax.tree.map(
+        lambda on, free, like: jnp.stack([on & (jnp.asarray(like) | ~far), free]), alive, active, arrays["scale_like"]
+    )
+    steps, decreases = jax.vmap(lambda on, d: solve_arrowhead(kept_normal, on, d))(
+        moving, jnp.stack([damping, jnp.asarray(least, dtype)])
+    )
+    edm = decreases[1]
+    # nothing but parameters that mean nothing any more could still move
+    stuck = (decreases[0] <= tolerance) & (damping <= 1e-2) & ~far
+    # after a poor step change between x + d and x exp(d / x) for amplitudes: the second follows the valley of a norm
+    # that fades while its tilt grows, the first goes straight to the answer from an amplitude far too low
+    relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)
+    trusted = ~early | (better & (gain > 0.25) & ~first)
+    candidate = jax.tree.map(partial(_move, relative, trusted), theta, steps, arrays["scale_like"], low, high)
+    status = jnp.where(
+        first & ~finite,
+        BAD_START,
+        jnp.where(edm <= tolerance, CONVERGED, jnp.where(stuck | (damping > MOST_DAMPING), STALLED, RUNNING)),
+    )
+    return Scoring(
+        theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, largest, edm,
+        s.iterations + (better & ~first), s.evaluations + 1, status,
+    )  # fmt: skip
+
+
+def _move(
+    relative: jax.Array, trusted: jax.Array, x: jax.Array, steps: jax.Array, scale_like: Any, low: Any, high: Any
+) -> jax.Array:
+    """The point one step (the first of ``steps``) from ``x``, projected into the bounds.
+
+    Unless ``trusted``, amplitudes keep a share of what they are: at zero the shape of what they scale has no slope.
+    """
+    step = steps[0]
+    amplitude = scale_like & (x > 0)
+    ratio = jnp.clip(step / jnp.where(x > 0, x, 1.0), -50.0, 5.0)
+    moved = jnp.where(relative & amplitude, x * jnp.exp(ratio), x + step)
+    moved = jnp.where(amplitude & ~trusted, jnp.maximum(moved, x / FAR), moved)
+    return jnp.clip(moved, low, high)
+
+
+def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, alive: Theta, scale_like: Theta) -> jax.Array:
+    """Whether an amplitude alone would move by more than the factor `FAR`."""
+
+    def far(x: jax.Array, slope: jax.Array, curvature: jax.Array, on: jax.Array, amplitude: Any) -> jax.Array:
+        step = -slope / jnp.where(on, curvature, 1.0)
+        leaves = (step < (1 / FAR - 1) * x) | (step > (FAR - 1) * x)
+        return jnp.any(jnp.asarray(amplitude) & on & (x > 0) & leaves)
+
+    return jnp.any(jnp.stack(jax.tree.leaves(jax.tree.map(far, theta, slopes, curvatures, alive, scale_like))))
+
+
+def _all_finite(normal: Normal) -> jax.Array:
+    """No infinity or NaN in the normal equations; a prediction that overflows in masked bins shows here too."""
+    leaves = jax.tree.leaves(normal)
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))

@@ -1,0 +1,39 @@
+"""Where an optimiser ended."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..joint.arrowhead import Normal, active_set, solve_arrowhead
+from ..joint.objective import compiled_normal, from_free, offset
+from ..joint.problem import Problem
+from .scoring import least_damping
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """End point of an optimiser: the free parameters ``free`` (n,), how it got there, the normal equations there.
+
+    ``exact``: those with exact second derivatives, if the optimiser has them.
+    """
+
+    free: np.ndarray
+    stat: float
+    edm: float
+    status: str
+    iterations: int
+    evaluations: int
+    method: str
+    expected: Normal
+    message: str = ""
+    exact: Normal | None = None
+
+
+def _at(problem: Problem, free: np.ndarray) -> tuple[float, float, Normal]:
+    """Statistic, estimated distance to the minimum and normal equations at a point."""
+    theta = from_free(problem.arrays, jnp.asarray(free))
+    stat, normal = compiled_normal(problem.spec, problem.arrays, theta)
+    active = active_set(theta, normal, problem.arrays["low"], problem.arrays["high"])
+    _, edm = solve_arrowhead(normal, active, least_damping(stat.dtype))
+    return float(stat + offset(problem.spec, problem.arrays, theta)), float(edm), normal

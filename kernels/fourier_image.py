@@ -1,0 +1,261 @@
+"""Images of points and Gaussians on pixels, at any place between them.
+
+A point is moved by the phases of its Fourier transform, which is that of the PSF times that of a pixel; times that of a
+Gaussian it becomes one. The image is then exact, and smooth in the position and the widths, for what the
+frequencies resolve. Frequencies above those that pixels can show are folded back onto them, as sampling at pixels does.
+
+Transforms have shape (e, s, ny, s, nx // 2 + 1): ``s`` bands of frequencies in each dimension, for periods of (ny, nx)
+pixels.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array, Float
+
+Orders = tuple[tuple[int, int], ...]
+
+Spread = tuple[()] | tuple[Any, Any, Any]
+
+
+def frequencies(shape: tuple[int, int], s: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies fy (s, ny) and fx (s, nx // 2 + 1) in cycles per pixel, from -s / 2 to s / 2."""
+    ny, nx = shape
+    return _bands(ny, s), _bands(nx, s)[:, : nx // 2 + 1]
+
+
+def _bands(n: int, s: int) -> np.ndarray:
+    f = np.abs(np.fft.fftfreq(n)) * np.where(np.arange(n) > n // 2, -1, 1) + (np.arange(s) - s // 2)[:, None]
+    return np.where(f < -s / 2, f + s, np.where(f > s / 2, f - s, f))
+
+
+def pixel_window(shape: tuple[int, int], s: int) -> np.ndarray:
+    """Transform of a pixel, (s, ny, s, nx // 2 + 1)."""
+    fy, fx = frequencies(shape, s)
+    return np.sinc(fy)[:, :, None, None] * np.sinc(fx)
+
+
+def kernel_transform(kernel: Float[Array, "e n n"], shape: tuple[int, int]) -> Array:
+    """Transform (e, 1, ny, 1, nx // 2 + 1) of kernels that are integrated over pixels, with offset 0 in the middle.
+
+    Between the pixels they are continued by the sines and cosines that go through their values.
+    """
+    size = kernel.shape[-1]
+    fy, fx = frequencies(shape, 1)
+    offset = np.arange(size) - size // 2
+    phases = [np.exp(-2j * np.pi * f[0][:, None] * offset) for f in (fy, fx)]
+    return jnp.einsum("ya,eab,xb->eyx", phases[0], kernel, phases[1])[:, None, :, None, :]
+
+
+def point_image(
+    transform: Array,
+    x: Any,
+    y: Any,
+    shape: tuple[int, int],
+    period: tuple[int, int],
+    spread: Spread = (),
+    margin: tuple[int, int] = (0, 0),
+) -> Array:
+    """Image (e, ny, nx) of a point, or of a Gaussian, at (x, y), pixels from the first of the window of ``shape``.
+
+    ``spread``: the covariance (xx, xy, yy) of the Gaussian in pixels squared, or () for a point. The image repeats with
+    ``period``, which must hold the window and ``margin`` (y, x) on either side of it. It holds wherever the kernel is
+    inside the two; sources fade out as they leave them.
+    """
+    image = _image(transform, x, y, spread, period)
+    return image[:, : shape[0], : shape[1]] * _inside(x, y, shape, margin)
+
+
+@partial(jax.jit, static_argnums=4)
+def _image(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int]) -> Array:
+    """The image, (e, *period)."""
+    (spectrum,) = _spectra(transform, x, y, spread, period, ((0, 0),))
+    return jnp.fft.irfft2(spectrum, s=period)
+
+
+def _inside(x: Any, y: Any, shape: tuple[int, int], margin: tuple[int, int]) -> Array:
+    """1 for places in a window with a margin, falling smoothly to 0 over its outermost sixteenths."""
+    at = jnp.stack([y, x])
+    half = (np.array(shape, at.dtype) - 1) / 2
+    wide = half + np.array(margin, at.dtype)
+    fade = np.maximum((2 * wide + 1) / 16, 1)
+    t = jnp.clip((wide - jnp.abs(at - half)) / fade, 0.0, 1.0)
+    smooth = t * t * t * (10 - 15 * t + 6 * t * t)
+    return smooth[0] * smooth[1]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(4, 5))
+def _spectra(
+    transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
+) -> tuple[Array, ...]:
+    """Transforms of the derivatives in (x, y) of the image of a source, one (e, ny, nx // 2 + 1) for each order."""
+    s = transform.shape[1]
+    # as they are, double precision would spread from here
+    fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, s))
+    transform = _widened(transform, spread, period)
+    powers_x, powers_y = (sorted(set(powers)) for powers in zip(*orders, strict=True))
+    along_y = dict(zip(powers_y, _phases(fy, y, powers_y), strict=True))
+    along_x = dict(zip(powers_x, _phases(fx, x, powers_x), strict=True))
+    rows: dict[int, tuple[Any, Any]] = {}
+    for j, phases in along_y.items():
+        real, imaginary = _times(transform, *phases[:, :, :, None, None])
+        rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
+    spectra = []
+    for i, j in orders:
+        (p, q), (c, d) = rows[j], along_x[i]
+        spectra.append(jax.lax.complex(_over_bands(p * c - q * d, 2), _over_bands(p * d + q * c, 2)))
+    return tuple(spectra)
+
+
+def _over_bands(values: Array, axis: int) -> Array:
+    """Sum over an axis of bands; loops along rows are several times faster than XLA's reductions across them."""
+    return sum(
+        (jax.lax.index_in_dim(values, b, axis, keepdims=False) for b in range(1, values.shape[axis])),
+        start=jax.lax.index_in_dim(values, 0, axis, keepdims=False),
+    )
+
+
+def _phases(frequency: np.ndarray, at: Any, powers: Sequence[int]) -> Array:
+    """Real and imaginary part of exp(-2 pi i f x) (-2 pi i f)^n for each power n, (n, 2, *shape)."""
+    omega = 2 * np.pi * frequency
+    cosine, sine = jnp.cos(omega * at), jnp.sin(omega * at)
+    # each factor -i turns the real part into the imaginary one
+    turned = jnp.stack([cosine, -sine, -cosine, sine])[np.array([(n % 4, (n + 1) % 4) for n in powers])]
+    return _kept(turned * np.stack([omega**n for n in powers])[:, None])
+
+
+def _kept(values: Array) -> Array:
+    """The values themselves, computed once: fused with what uses them, XLA computes them again for every energy.
+
+    It does not fuse products of matrices, and those with the identity are exact.
+    """
+    rows = values.reshape(-1, values.shape[-1])
+    eye = jnp.eye(values.shape[-1], dtype=values.dtype)
+    return jnp.dot(rows, eye, precision=jax.lax.Precision.HIGHEST).reshape(values.shape)
+
+
+def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array:
+    """The transform of a Gaussian instead of a point."""
+    if not spread:
+        return transform
+    fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, transform.shape[1]))
+    fy = fy[:, :, None, None]
+    xx, xy, yy = spread
+    return transform * _kept(jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2)))
+
+
+def _times(transform: Array, real: Array, imaginary: Array) -> tuple[Array, Array]:
+    """Real and imaginary part of the product; the transforms of symmetric kernels are real."""
+    if not jnp.iscomplexobj(transform):
+        return transform * real, transform * imaginary
+    a, b = transform.real, transform.imag
+    return a * real - b * imaginary, a * imaginary + b * real
+
+
+MOVES = ((1.0, (1, 0)), (1.0, (0, 1)), (0.5, (2, 0)), (1.0, (1, 1)), (0.5, (0, 2)))
+"""Slopes of images in x, y, xx, xy, yy as multiples of their derivatives: a Gaussian spreads as heat does."""
+
+
+@partial(_spectra.defjvp, symbolic_zeros=True)
+def _spectra_slopes(
+    period: tuple[int, int], orders: Orders, primals: Any, tangents: Any
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    of_transform, *moved = tangents
+    value, slope = _moving(lambda needed: _spectra(*primals, period, needed), moved, orders)
+    if not isinstance(of_transform, SymbolicZero):
+        more = _spectra(of_transform, *primals[1:], period, orders)
+        slope = tuple(a + b for a, b in zip(slope, more, strict=True))
+    return value, slope
+
+
+def _moving(function: Any, tangents: Any, orders: Orders) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Values and slopes of ``function(orders)``, which has one result for each order of derivatives in (x, y).
+
+    ``tangents``: of x, y and the spread. Slopes are results of higher orders: all of them share their sums over
+    frequencies.
+    """
+    of_x, of_y, of_spread = tangents
+    along = (of_x, of_y, *of_spread)
+    moves = [(t, *move) for t, move in zip(along, MOVES, strict=False) if not isinstance(t, SymbolicZero)]
+    needed = sorted({*orders, *((i + a, j + b) for i, j in orders for _, _, (a, b) in moves)})
+    found = dict(zip(needed, function(tuple(needed)), strict=True))
+    slopes = []
+    for i, j in orders:
+        terms = [tangent * share * found[i + a, j + b] for tangent, share, (a, b) in moves]
+        slopes.append(sum(terms[1:], terms[0]) if terms else jnp.zeros_like(found[i, j]))
+    return tuple(found[order] for order in orders), tuple(slopes)
+
+
+def point_overlap(
+    transform: Array,
+    weights: Float[Array, "e ny nx"],
+    x: Any,
+    y: Any,
+    period: tuple[int, int],
+    spread: Spread = (),
+    margin: tuple[int, int] = (0, 0),
+) -> Float[Array, " e"]:
+    """Sum over pixels of ``weights`` times the `point_image`, by its transform: without any image.
+
+    It is a polynomial around the position and the spread that has the value and the first and second derivatives in
+    these: what a Hessian needs, and cheap to differentiate. Higher ones are not those of the sum, and those in anything
+    else are those of its value.
+    """
+    ny, nx = weights.shape[-2:]
+    at = (x, y, *spread)
+    fixed_x, fixed_y, *fixed_spread = jax.lax.stop_gradient(at)
+    moves = [move for _, move in MOVES[: len(at)]]
+    pairs = [[(a + c, b + d) for a, b in moves] for c, d in moves]
+    orders = sorted({(0, 0), *moves, *(order for row in pairs for order in row)})
+    found = jnp.stack(_overlaps(transform, weights, fixed_x, fixed_y, tuple(fixed_spread), period, tuple(orders)))
+    place = {order: n for n, order in enumerate(orders)}
+    slopes = found[np.array([place[m] for m in moves])]
+    bends = found[np.array([[place[m] for m in row] for row in pairs])]
+    # no step at all, but one with slopes
+    now = jnp.stack(at)
+    step = jnp.asarray([share for share, _ in MOVES[: len(at)]], now.dtype) * (now - jax.lax.stop_gradient(now))
+    total = found[place[0, 0]] + jnp.sum(step[:, None] * (slopes + jnp.sum(step[:, None] * bends, axis=1) / 2), axis=0)
+    return total * _inside(x, y, (ny, nx), margin)
+
+
+@partial(jax.jit, static_argnums=(5, 6))
+def _overlaps(
+    transform: Array, weights: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
+) -> tuple[Array, ...]:
+    """Sums over pixels of ``weights`` times the derivatives of the given orders in (x, y) of an image, each (e,)."""
+    rows, columns = period
+    ny, nx = weights.shape[-2:]
+    padded = jnp.pad(weights, ((0, 0), (0, rows - ny), (0, columns - nx)))
+    # of the columns of frequencies that are not there, all but these are mirror images
+    once = (np.arange(columns // 2 + 1) % (columns / 2)) == 0
+    share = jnp.asarray(np.where(once, 1.0, 2.0) / (rows * columns), weights.dtype)
+    there = jnp.conj(jnp.fft.rfft2(padded)) * share
+    product = _widened(transform, spread, period) * there[:, None, :, None, :]
+    fy, fx = (f.astype(weights.dtype) for f in frequencies(period, transform.shape[1]))
+    powers = range(max(max(order) for order in orders) + 1)
+    along_y, along_x = _phases(fy, y, powers), _phases(fx, x, powers)
+    sums = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    by_rows = sums("ebyak,iak->ebyi", product, jax.lax.complex(along_x[:, 0], along_x[:, 1]))
+    found = sums("ebyi,jby->eij", by_rows, jax.lax.complex(along_y[:, 0], along_y[:, 1])).real
+    return tuple(found[:, i, j] for i, j in orders)
+
+
+def bilinear_point_image(
+    kernel: Float[Array, "e n n"], x: Any, y: Any, shape: tuple[int, int]
+) -> Float[Array, "e ny nx"]:
+    """Image of a point shared out over the four nearest pixels, and then convolved with a pixel kernel."""
+    ny, nx = shape
+    half = kernel.shape[-1] // 2
+    nodes = jnp.arange(-half, half + 1)
+    rows, columns = hat(jnp.arange(ny)[:, None] - y - nodes), hat(jnp.arange(nx)[:, None] - x - nodes)
+    return jnp.einsum("yl,elm,xm->eyx", rows, kernel, columns, optimize=[(0, 1), (0, 1)])
+
+
+def hat(t: Array) -> Array:
+    """Weights of linear interpolation at distances ``t`` in steps."""
+    return jnp.maximum(0.0, 1 - jnp.abs(t))

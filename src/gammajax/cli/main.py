@@ -1,0 +1,169 @@
+"""The command line: arguments, and errors as one line. The commands themselves are imported when they run."""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from gammajax.datasets.errors import InputError
+
+OK, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+EPILOG = """exit codes: 0 success, 1 the fit did not converge, 2 bad input
+
+`gammajax demo` shows the whole way on simulated data."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code. Errors in the input are one line on standard error."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.showwarning = _show_warning
+        try:
+            return args.run(args)
+        except InputError as error:
+            message = str(error)
+        except MemoryError:
+            message = "not enough memory. Fit fewer datasets at once, or coarser bins."
+        except BrokenPipeError:
+            # the reader of a pipe (head, say) has seen enough; nothing may be flushed to it at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            message = f"{where}{error.strerror or error}."
+        except KeyboardInterrupt:
+            print("gammajax: interrupted", file=sys.stderr)
+            return INTERRUPTED
+    print(f"gammajax: error: {message}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser with all commands."""
+    parser = argparse.ArgumentParser(
+        prog="gammajax",
+        description="Fit reduced gamma-ray data.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    fit = commands.add_parser("fit", help="fit models to datasets, write tables and pictures")
+    fit.add_argument("datasets", help="index of the datasets (YAML), or a single spectrum (FITS)")
+    fit.add_argument("models", help="models (YAML)")
+    fit.add_argument(
+        "-o", "--output", default="results", metavar="FOLDER", help="folder of the results (default: results)"
+    )
+    fit.add_argument("--method", choices=("scoring", "minuit"), default="scoring", help="optimiser (default: scoring)")
+    fit.add_argument("--energy-min", metavar="E", help="fit only bins above this energy, such as 0.5TeV")
+    fit.add_argument("--energy-max", metavar="E", help="fit only bins below this energy")
+    fit.add_argument("--max-iterations", type=_positive, default=200, metavar="N", help="limit (default: 200)")
+    fit.add_argument("--no-plots", action="store_true", help="write no pictures")
+    fit.add_argument("--precision", choices=("float64", "float32"), default="float64", help="default: float64")
+    _common(fit, overwrite=True)
+    fit.set_defaults(run=_fit)
+
+    info = commands.add_parser("info", help="show what datasets and models hold")
+    info.add_argument("files", nargs="+", metavar="FILE", help="indices of datasets, spectra (FITS), or models (YAML)")
+    info.set_defaults(run=_info)
+
+    stack = commands.add_parser("stack", help="add up datasets of one type into one dataset")
+    stack.add_argument("datasets", help="index of the datasets (YAML)")
+    stack.add_argument(
+        "-o", "--output", default="stacked", metavar="FOLDER", help="folder of the sum (default: stacked)"
+    )
+    stack.add_argument("--name", default="stacked", help="of the sum (default: stacked)")
+    _common(stack, overwrite=True)
+    stack.set_defaults(run=_stack)
+
+    simulate = commands.add_parser("simulate", help="draw counts, and events, from models")
+    simulate.add_argument("datasets", help="index of the datasets (YAML), or a single spectrum or map (FITS)")
+    simulate.add_argument("models", help="models (YAML)")
+    simulate.add_argument(
+        "-o", "--output", default="simulated", metavar="FOLDER", help="folder of the datasets (default: simulated)"
+    )
+    simulate.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
+    simulate.add_argument(
+        "--events",
+        action="store_true",
+        help="draw events, and write a list for each dataset, with those outside the safe and fit bins",
+    )
+    _common(simulate, overwrite=True)
+    simulate.set_defaults(run=_simulate)
+
+    demo = commands.add_parser("demo", help="simulate a night of Crab nebula observations, and fit it")
+    demo.add_argument(
+        "-o", "--output", default="gammajax-demo", metavar="FOLDER", help="folder of the demo (default: gammajax-demo)"
+    )
+    demo.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
+    demo.add_argument("--no-plots", action="store_true", help="write no pictures")
+    _common(demo, overwrite=True)
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, overwrite: bool) -> None:
+    if overwrite:
+        parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+    parser.add_argument("--no-cache", action="store_true", help="compile anew, without the cache of compiled programs")
+
+
+def _fit(args: argparse.Namespace) -> int:
+    from gammajax.cli.fit import fit_command
+
+    return fit_command(args)
+
+
+def _info(args: argparse.Namespace) -> int:
+    from gammajax.cli.info import info_command
+
+    return info_command(args)
+
+
+def _stack(args: argparse.Namespace) -> int:
+    from gammajax.cli.stack import stack_command
+
+    return stack_command(args)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from gammajax.cli.simulate import simulate_command
+
+    return simulate_command(args)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from gammajax.cli.demo import demo_command
+
+    return demo_command(args)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
+    return number
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any):
+        super().__init__(option_strings, dest, nargs=0, help="show the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import gammajax
+
+        print(f"gammajax {gammajax.__version__}")
+        parser.exit()
+
+
+def _show_warning(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+    print(f"gammajax: warning: {message}", file=sys.stderr)

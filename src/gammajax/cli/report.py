@@ -1,0 +1,161 @@
+"""Fit results as tables of a paper."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from gammajax.cli.terminal import is_ascii
+
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+# lengths, times, energies: the order of papers
+UNIT_ORDER = {"m": 0, "cm": 0, "s": 1}
+
+MOST_ROWS = 40
+"""Longest table on the terminal; files hold all rows."""
+
+
+def significant(error: float) -> tuple[int, int]:
+    """Exponent of the leading digit of ``error``, and how many digits of it to show: 3 after a leading 1, else 2."""
+    mantissa, exponent = f"{error:.6e}".split("e")
+    digits = 3 if mantissa[0] == "1" else 2
+    # rounding may carry over to the next power of ten: 0.0999 -> 0.100
+    mantissa, exponent = f"{error:.{digits - 1}e}".split("e")
+    return int(exponent), 3 if mantissa[0] == "1" else 2
+
+
+def format_value(value: float, error: float = 0.0, unit: str = "", *, ascii_only: bool = False) -> str:
+    """A value with its error and unit, rounded as the error says and with one power of ten for both.
+
+    >>> format_value(3.8485e-11, 1.143e-12, "TeV-1 s-1 cm-2", ascii_only=True)
+    '(3.849 +- 0.114) x 10^-11 cm-2 s-1 TeV-1'
+    """
+    plus_minus = "+-" if ascii_only else "±"
+    if not math.isfinite(value):
+        text, power = f"{value}", 0
+    elif not error > 0 or not math.isfinite(error):
+        text, power = _plain(value)
+        if math.isinf(error):
+            text = f"{text} {plus_minus} inf"
+    else:
+        leading, digits = significant(error)
+        power = _power(max(abs(value), error))
+        decimals = max(digits - 1 - leading + power, 0)
+        text = f"{value / 10.0**power:.{decimals}f} {plus_minus} {error / 10.0**power:.{decimals}f}"
+    if power:
+        ten = f"x 10^{power}" if ascii_only else f"× 10{str(power).translate(SUPERSCRIPTS)}"
+        text = f"({text}) {ten}" if " " in text else f"{text} {ten}"
+    return f"{text} {format_unit(unit)}".rstrip()
+
+
+def format_unit(unit: str) -> str:
+    """A unit in the order of papers: cm-2 s-1 TeV-1."""
+    parts = unit.split()
+    return " ".join(sorted(parts, key=lambda part: UNIT_ORDER.get(part.rstrip("0123456789-+"), 2)))
+
+
+def _power(value: float) -> int:
+    """The common power of ten: none for numbers that read well without."""
+    exponent = math.floor(math.log10(value))
+    return 0 if -3 <= exponent < 5 else exponent
+
+
+def _plain(value: float) -> tuple[str, int]:
+    power = _power(abs(value)) if value else 0
+    return f"{value / 10.0**power:.6g}", power
+
+
+def parameter_rows(result: Any, ascii_only: bool) -> list[tuple[str, str, str]]:
+    """Name, value and remark of every parameter; linked ones name the first of them."""
+    rows: list[tuple[str, str, str]] = []
+    first_of_link: dict[str, str] = {}
+    at_bound, unconstrained = set(result.at_bound), " & ".join(result.degenerate).split(" & ")
+    for name, p in result.parameters.items():
+        remark = ""
+        if p.link is not None and first_of_link.setdefault(p.link, name) != name:
+            remark = f"= {first_of_link[p.link]}"
+        elif p.frozen:
+            remark = "frozen"
+        elif name in at_bound:
+            remark = "at bound"
+        elif name in unconstrained:
+            remark = "not constrained"
+        elif p.prior is not None:
+            remark = "prior"
+        error = 0.0 if p.frozen else float(p.error)
+        rows.append((name, format_value(float(p.value), error, p.unit, ascii_only=ascii_only), remark))
+    return rows
+
+
+def parameter_table(result: Any, console: Any) -> Any:
+    """Parameters with errors, as a rich table."""
+    rows = parameter_rows(result, is_ascii(console))
+    shown = rich_table(console, "Parameter", "Value", "")
+    for row in rows[:MOST_ROWS]:
+        shown.add_row(*row)
+    return with_rest(shown, len(rows))
+
+
+def dataset_table(predictions: Iterable[Any], console: Any) -> Any:
+    """What each dataset adds to the fit: bins, counts, prediction and statistic inside its mask."""
+    predictions = list(predictions)
+    shown = rich_table(console, "Dataset", "*Bins", "*Counts", "*Background", "*Predicted", "*Statistic")
+    for p in predictions[:MOST_ROWS]:
+        inside = p.mask
+        background, total = float(p.background[inside].sum()), float(p.npred[inside].sum())
+        counts = float(p.counts[inside].sum())
+        if math.isnan(counts):
+            # flux points, say
+            shown.add_row(p.name, str(p.n_bins), "-", "-", "-", f"{p.stat:.2f}")
+            continue
+        whole = f"{counts:.0f}" if counts == round(counts) else f"{counts:.1f}"
+        shown.add_row(p.name, str(p.n_bins), whole, f"{background:.1f}", f"{total:.1f}", f"{p.stat:.2f}")
+    return with_rest(shown, len(predictions))
+
+
+def summary_lines(result: Any, seconds: float) -> list[str]:
+    """Statistic, status and time in words."""
+    ndf = f"{result.stat / result.ndf:.2f}" if result.ndf > 0 else "-"
+    head = "Converged" if result.status == "converged" else f"NOT CONVERGED ({result.status})"
+    lines = [
+        f"Statistic {result.stat:.3f} for {result.n_bins} bins - {len(result.free_names)} parameters = {result.ndf} "
+        f"degrees of freedom (ratio {ndf})",
+        f"{head} in {result.iterations} iterations ({result.method}, {seconds:.1f} s with compilation), "
+        f"distance to minimum {result.edm:.1e}",
+    ]
+    if not result.success or result.at_bound:
+        lines.append(result.message)
+    return lines
+
+
+def print_result(console: Any, result: Any, predictions: Iterable[Any], seconds: float) -> None:
+    """The whole report of a fit."""
+    console.print(parameter_table(result, console))
+    console.print(dataset_table(predictions, console))
+    for line in summary_lines(result, seconds):
+        console.print(line)
+
+
+def rich_table(console: Any, *columns: str) -> Any:
+    """A table with a rule below its head; a star in front of a column's name means numbers, which line up right."""
+    from rich.box import SIMPLE, Box
+    from rich.table import Table
+
+    plain = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+    table = Table(box=plain if is_ascii(console) else SIMPLE, pad_edge=False)
+    for number, column in enumerate(columns):
+        # numbers are never cut; long names fold
+        table.add_column(
+            column.lstrip("*"),
+            justify="right" if column.startswith("*") else "left",
+            no_wrap=number > 0 and bool(column),
+            overflow="fold",
+        )
+    return table
+
+
+def with_rest(table: Any, n_rows: int) -> Any:
+    if n_rows > MOST_ROWS:
+        table.caption = f"... and {n_rows - MOST_ROWS} more, see the result files"
+        table.caption_justify = "left"
+    return table

@@ -1,0 +1,75 @@
+"""JAX as the command line sets it up: float64, and programs compiled quickly or not at all."""
+
+import hashlib
+import os
+import platform
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+# XLA's new emitters for fused loops double the compile time of our programs on CPUs and do not make them faster. XLA
+# aborts on flags that it does not know, so that this is said only to releases which have been tried.
+QUICK_COMPILATION = "--xla_cpu_use_fusion_emitters=false"
+
+TRIED_RELEASES = ("0.10.",)
+
+MOST_CACHED = 400
+"""Programs kept in the cache; the ones used least recently go first."""
+
+
+def set_up_jax(cache: bool = True) -> None:
+    """Float64, quick compilation, and the cache of compiled programs. Only the command line calls this."""
+    jaxlib = version("jaxlib")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if jaxlib.startswith(TRIED_RELEASES) and "xla_cpu_use_fusion_emitters" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {QUICK_COMPILATION}".strip()
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    # JAX declares its settings while it is imported, where type checkers do not see them
+    if not cache or jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+        return
+    folder = cache_folder(jaxlib)
+    if folder is None:
+        return
+    _prune(folder)
+    # a cache that cannot be read or written is no error
+    warnings.filterwarnings("ignore", message=".*persistent compilation cache.*")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def cache_folder(jaxlib: str) -> Path | None:
+    """Folder of compiled programs for this machine and jaxlib, made if need be; None where none can be made.
+
+    Programs are machine code, and home directories are shared by machines of different make.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache"
+    folder = root / "gammajax" / f"{jaxlib}-{_machine()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def _machine() -> str:
+    """A short name of the processor's kind."""
+    text = f"{platform.machine()} {platform.system()} {platform.processor()}"
+    try:
+        with open("/proc/cpuinfo") as stream:
+            text += "".join(sorted({line for line in stream if line.startswith(("flags", "Features", "model name"))}))
+    except OSError:
+        pass
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _prune(folder: Path) -> None:
+    try:
+        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in files[: max(len(files) - MOST_CACHED, 0)]:
+            path.unlink(missing_ok=True)
+    except OSError:
+        pass

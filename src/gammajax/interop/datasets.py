@@ -1,0 +1,312 @@
+"""Datasets and models to and from gammapy, in memory. gammapy is imported only when one of these is called."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.time import Time
+
+from gammajax.datasets.collection.datasets import Datasets
+from gammajax.datasets.counts.base import CountsBase
+from gammajax.datasets.errors import InputError
+from gammajax.datasets.flux_points.dataset import FluxPointsDataset
+from gammajax.datasets.flux_points.points import FluxPoints
+from gammajax.datasets.gti import GTI
+from gammajax.datasets.io.fits import FitsTable
+from gammajax.datasets.io.meta_table import meta_table_hdus, read_meta_table
+from gammajax.datasets.io.region_table import pack_region, unpack_region
+from gammajax.datasets.irf.edisp import EDispKernel
+from gammajax.datasets.map.dataset import MapDataset, MapDatasetOnOff
+from gammajax.datasets.meta import Meta
+from gammajax.datasets.models.collection import Models
+from gammajax.datasets.models.sky_model import ModelBase
+from gammajax.datasets.models.spatial.base import SpatialModel
+from gammajax.datasets.models.spectral.base import SpectralModel
+from gammajax.datasets.models.temporal.base import TemporalModel
+from gammajax.datasets.region.dataset import RegionMapDataset
+from gammajax.datasets.spectrum.dataset import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.interop.flux_points import dataset_from, dataset_to, points_from, points_to
+from gammajax.interop.maps import is_region, map_from, map_to, region_from
+from gammajax.interop.models import models_from, models_to, part_from, part_to
+
+SUPPORTED = (
+    "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, RegionMapDataset, FluxPointsDataset, "
+    "Datasets of these, "
+    "FluxPoints, SkyModel, "
+    "FoVBackgroundModel, TemplateNPredModel, Models of these, and spectral, spatial and temporal models"
+)
+
+REGION = "COUNTS_REGION"
+
+
+def from_gammapy(obj: Any) -> Any:
+    """The gammajax form of a gammapy object; nothing is shared with it.
+
+    Spectrum datasets keep counts, background or off counts and acceptances, exposure, energy dispersion (as a kernel),
+    masks, good time intervals, livetime, region and observation id; map datasets what their FITS files keep, which is
+    all of that and the PSF. Models attached to datasets are not taken along: convert ``datasets.models``. Templates are
+    taken from memory; no file is written or read. Of a covariance the errors are kept; correlations are those of the
+    next fit. Anything else raises `InputError`.
+    """
+    peer = _gammapy("from_gammapy")
+    datasets, models = peer.datasets, peer.models
+    if isinstance(obj, datasets.SpectrumDatasetOnOff):
+        return _spectrum_from(obj, SpectrumDatasetOnOff)
+    if isinstance(obj, datasets.SpectrumDataset):
+        return _spectrum_from(obj, SpectrumDataset)
+    if isinstance(obj, datasets.MapDataset):
+        return _map_from(obj, peer)
+    if isinstance(obj, datasets.FluxPointsDataset):
+        return dataset_from(obj, None if obj.gti is None else _gti_from(obj.gti))
+    if isinstance(obj, peer.estimators.FluxPoints):
+        return points_from(obj, None if obj.gti is None else _gti_from(obj.gti))
+    if isinstance(obj, datasets.Datasets):
+        return Datasets({dataset.name: from_gammapy(dataset) for dataset in obj})
+    if isinstance(obj, models.DatasetModels):
+        for model in obj:
+            if not isinstance(model, models.SkyModel | models.FoVBackgroundModel | models.TemplateNPredModel):
+                raise _unsupported("from_gammapy", model)
+        return models_from(obj, peer)
+    if isinstance(obj, models.SkyModel | models.FoVBackgroundModel | models.TemplateNPredModel):
+        return models_from(models.Models([obj]), peer)[0]
+    if isinstance(obj, models.SpectralModel | models.SpatialModel | models.TemporalModel):
+        return part_from(obj)
+    raise _unsupported("from_gammapy", obj)
+
+
+def to_gammapy(obj: Any, name: str | None = None, dataset: Any = None) -> Any:
+    """The gammapy form of a gammajax object; nothing is shared with it.
+
+    ``name`` is that of a single dataset: in gammajax names are the keys of `Datasets`. Models are not attached to
+    datasets: set ``datasets.models = to_gammapy(models)``. ``dataset`` is one whose energies and pixels the counts of
+    `TemplateNPredModel`s have; those that name a file get them from there. What gammapy has no form for raises
+    `InputError`.
+    """
+    peer = _gammapy("to_gammapy")
+    if isinstance(obj, SpectrumDataset | SpectrumDatasetOnOff):
+        return _spectrum_to(obj, name, peer)
+    if isinstance(obj, MapDataset | MapDatasetOnOff | RegionMapDataset):
+        return map_to(obj, name, peer)
+    if isinstance(obj, FluxPointsDataset):
+        return dataset_to(obj, name, peer, *_points_extras(obj.data, peer))
+    if name is not None:
+        raise InputError("to_gammapy: name is for a single dataset; datasets and models have their own.")
+    if isinstance(obj, Datasets):
+        return peer.datasets.Datasets([to_gammapy(dataset, name=key) for key, dataset in obj.items()])
+    if isinstance(obj, FluxPoints):
+        return points_to(obj, peer, *_points_extras(obj, peer))
+    if isinstance(obj, Models | ModelBase):
+        geom = None if dataset is None else _counts_geom(dataset, peer)
+        found = models_to(Models(obj), peer, geom)
+        return found if isinstance(obj, Models) else found[0]
+    if isinstance(obj, SpectralModel | SpatialModel | TemporalModel):
+        return part_to(obj, peer)
+    raise _unsupported("to_gammapy", obj)
+
+
+class _Peer:
+    """The parts of gammapy that are needed."""
+
+    def __init__(self) -> None:
+        from gammapy import data, datasets, estimators, irf, maps
+        from gammapy.modeling import Parameters, models
+
+        self.data, self.datasets, self.irf, self.maps, self.models = data, datasets, irf, maps, models
+        self.estimators = estimators
+        self.parameters = Parameters
+
+
+def _gammapy(function: str) -> _Peer:
+    try:
+        return _Peer()
+    except ImportError as error:
+        raise InputError(f"{function} needs gammapy ({error}). Install it with: pip install gammapy") from error
+
+
+def _unsupported(function: str, obj: Any) -> InputError:
+    kind = type(obj)
+    return InputError(f"{function}: found {kind.__module__}.{kind.__name__}. Supported are {SUPPORTED}.")
+
+
+def _map_from(peer: Any, api: _Peer) -> Any:
+    on_off = isinstance(peer, api.datasets.MapDatasetOnOff)
+    if is_region(peer):
+        if peer.psf is not None:
+            _check_statistic(peer, MapDatasetOnOff if on_off else MapDataset)
+            return region_from(peer, api)
+        return _spectrum_from(peer, SpectrumDatasetOnOff if on_off else SpectrumDataset)
+    _check_statistic(peer, MapDatasetOnOff if on_off else MapDataset)
+    return map_from(peer, api)
+
+
+def _check_statistic(peer: Any, kind: Any) -> None:
+    if peer.stat_type != kind.stat_type:
+        raise InputError(
+            f"from_gammapy: {peer.tag} {peer.name!r}: its statistic is {peer.stat_type!r}, and {kind.__name__} has "
+            f"{kind.stat_type!r}. Set stat_type to {kind.stat_type!r}."
+        )
+
+
+def _spectrum_from(peer: Any, kind: type[SpectrumDataset] | type[SpectrumDatasetOnOff]) -> Any:
+    where = f"from_gammapy: {peer.tag} {peer.name!r}"
+    _check_statistic(peer, kind)
+    # the first map that is there; gammapy makes sure that they agree
+    geom = peer._geom
+    energy = geom.axes["energy"]
+    edges, true_edges, exposure, livetime = energy.edges, None, None, None
+    if peer.exposure is not None:
+        true_edges = peer.exposure.geom.axes["energy_true"].edges
+        exposure = peer.exposure.quantity[:, 0, 0]
+        livetime = (peer.exposure.meta or {}).get("livetime")
+    matrix = None
+    if peer.edisp is not None:
+        kernel = peer.edisp.get_edisp_kernel(position=None, energy_axis=energy)
+        matrix = EDispKernel(kernel.pdf_matrix)
+        own = kernel.axes["energy_true"].edges
+        true_edges = own if true_edges is None else true_edges
+        if len(own) != len(true_edges) or not u.allclose(own, true_edges, rtol=1e-5):
+            raise InputError(f"{where}: its exposure and its energy dispersion have different true energies.")
+    fields: dict[str, Any] = {
+        "energy_edges": edges,
+        "energy_true_edges": true_edges,
+        "counts": _values(peer.counts),
+        "exposure": exposure,
+        "edisp": matrix,
+        "mask_safe": _values(peer.mask_safe, bool),
+        "mask_fit": _values(peer.mask_fit, bool),
+        "livetime": livetime,
+        "gti": None if peer.gti is None else _gti_from(peer.gti),
+    }
+    meta = _meta_from(peer.meta_table) | _region_from(geom, "region")
+    if kind is SpectrumDataset:
+        fields["background"] = _values(peer.background)
+    else:
+        fields["counts_off"] = _values(peer.counts_off)
+        for key in ("acceptance", "acceptance_off"):
+            values = _values(getattr(peer, key))
+            # stacking leaves undefined acceptances in bins without off counts; gammapy takes alpha as 0 there
+            fields[key] = 0.0 if values is None else np.where(np.isfinite(values), values, 0.0)
+        if peer.counts_off is not None:
+            meta |= _region_from(peer.counts_off.geom, "region_off")
+    try:
+        return kind(**fields, meta=Meta(meta))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _values(peer_map: Any, dtype: Any = float) -> np.ndarray | None:
+    return None if peer_map is None else np.array(peer_map.data[..., 0, 0], dtype)
+
+
+def _meta_from(table: Any) -> dict[str, Any]:
+    """Descriptions from a table of observations, of which a sum of datasets has several."""
+    if table is None or not len(table):
+        return {}
+    with warnings.catch_warnings():
+        # columns without a form in FITS
+        warnings.simplefilter("ignore")
+        return read_meta_table(FitsTable(fits.table_to_hdu(table), "meta_table"))
+
+
+def _region_from(geom: Any, key: str) -> dict[str, Any]:
+    """The region as files keep it; a region that FITS cannot express is left out."""
+    if geom.region is None:
+        return {}
+    try:
+        hdus = geom.to_hdulist(format="gadf", hdu_region=REGION)
+        return {key: pack_region(FitsTable(hdus[REGION], key))}
+    except (TypeError, ValueError, KeyError, AttributeError, InputError):
+        return {}
+
+
+def _gti_from(peer: Any) -> GTI:
+    reference = peer.time_ref.tt
+    start, stop = ((time.tt - reference).to_value("s") for time in (peer.time_start, peer.time_stop))
+    return GTI(np.atleast_1d(start), np.atleast_1d(stop), reference)
+
+
+def _spectrum_to(dataset: Any, name: str | None, peer: _Peer) -> Any:
+    from astropy.table import Table
+
+    axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
+    axis_true = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_true_edges) * u.TeV, name="energy_true")
+    region = _region_to(dataset.meta, "region", peer)
+
+    def to_map(values: Any, axes: Any = axis, place: Any = region, unit: str = "") -> Any:
+        if values is None:
+            return None
+        geom = peer.maps.RegionGeom(axes=[axes], **place)
+        return peer.maps.RegionNDMap(geom, data=np.array(values)[:, None, None], unit=unit)
+
+    exposure = to_map(dataset.exposure, axis_true, unit="cm2 s")
+    livetime = float(np.asarray(dataset.livetime))
+    if exposure is not None and np.isfinite(livetime):
+        exposure.meta["livetime"] = livetime * u.s
+    # gammapy takes a missing dispersion for equal axes
+    matrix = None if dataset.edisp is None else dataset.edisp.matrix
+    if matrix is None and not np.array_equal(dataset.energy_edges, dataset.energy_true_edges):
+        matrix = dataset.diagonal_matrix()
+    edisp = None
+    if matrix is not None:
+        kernel = peer.irf.EDispKernel(axes=[axis_true, axis], data=np.array(matrix))
+        geom = peer.maps.RegionGeom(axes=[axis_true], **region)
+        edisp = peer.irf.EDispKernelMap.from_edisp_kernel(kernel, geom=geom)
+        # it is made in float32
+        edisp.edisp_map.data = np.array(matrix)[..., None, None]
+    observations = meta_table_hdus(dataset.meta)
+    fields: dict[str, Any] = {
+        "counts": to_map(dataset.counts),
+        "exposure": exposure,
+        "edisp": edisp,
+        "mask_safe": to_map(dataset.mask_safe),
+        "mask_fit": to_map(dataset.mask_fit),
+        "gti": None if dataset.gti is None else _gti_to(dataset.gti, peer),
+        "meta_table": Table.read(observations[0]) if observations else None,
+        "name": name,
+    }
+    if isinstance(dataset, SpectrumDataset):
+        return peer.datasets.SpectrumDataset(**fields, background=to_map(dataset.background))
+    off = _region_to(dataset.meta, "region_off", peer)
+    fields |= {
+        "counts_off": to_map(dataset.counts_off, place=off),
+        "acceptance": to_map(dataset.acceptance),
+        "acceptance_off": to_map(dataset.acceptance_off, place=off),
+    }
+    return peer.datasets.SpectrumDatasetOnOff(**fields)
+
+
+def _region_to(meta: Meta, key: str, peer: _Peer) -> dict[str, Any]:
+    if key not in meta:
+        return {"region": None}
+    # the reader of regions wants an axis beside them
+    axes = peer.maps.MapAxes([peer.maps.MapAxis.from_energy_edges([1, 10] * u.TeV)])
+    bands = axes.to_table_hdu(format="gadf", hdu_bands="COUNTS_BANDS")
+    hdus = fits.HDUList([fits.PrimaryHDU(), bands, unpack_region(meta[key], REGION)])
+    geom = peer.maps.RegionGeom.from_hdulist(hdus, format="gadf", hdu="COUNTS")
+    return {"region": geom.region, "wcs": geom.wcs}
+
+
+def _gti_to(gti: GTI, peer: _Peer) -> Any:
+    reference = Time(float(gti.reference), format="mjd", scale="tt")
+    return peer.data.GTI.create(np.asarray(gti.start) * u.s, np.asarray(gti.stop) * u.s, reference)
+
+
+def _points_extras(points: FluxPoints, peer: _Peer) -> tuple[Any, Any]:
+    """Good time intervals and reference model of flux points, in gammapy; None where there are none."""
+    gti, model = points.gti, points.reference_model
+    return None if gti is None else _gti_to(gti, peer), None if model is None else part_to(model, peer)
+
+
+def _counts_geom(dataset: Any, peer: _Peer) -> Any:
+    """Geometry of the counts of a dataset, in gammapy."""
+    if not isinstance(dataset, CountsBase):
+        raise InputError(f"to_gammapy: dataset must be one dataset, found {type(dataset).__name__}.")
+    axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
+    if isinstance(dataset, MapDataset | MapDatasetOnOff):
+        return peer.maps.WcsGeom(dataset.geom.wcs, npix=dataset.geom.shape[::-1], axes=[axis])
+    meta = dataset.meta
+    if isinstance(dataset, RegionMapDataset):
+        meta = Meta({"region": pack_region(FitsTable(dataset.region.to_table(), "region"))})
+    return peer.maps.RegionGeom(axes=[axis], **_region_to(meta, "region", peer))

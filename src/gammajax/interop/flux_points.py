@@ -1,0 +1,98 @@
+"""Flux points to and from gammapy, in memory."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gammajax.datasets.errors import InputError
+from gammajax.datasets.flux_points.dataset import FluxPointsDataset
+from gammajax.datasets.flux_points.points import FluxPoints
+from gammajax.datasets.flux_points.table import FURTHER, PER_POINT, SUFFIXES
+from gammajax.datasets.gti import GTI
+from gammajax.datasets.meta import Meta
+from gammajax.interop.models import part_from
+
+
+def points_from(peer: Any, gti: GTI | None) -> FluxPoints:
+    """Flux points of gammapy with one energy axis."""
+    if list(peer.geom.axes.names) != ["energy"]:
+        raise InputError(
+            f"from_gammapy: FluxPoints with the axes {', '.join(peer.geom.axes.names)}, expected energy alone. Take "
+            "one spectrum out: flux_points.slice_by_idx(...)."
+        )
+
+    def values(name: str) -> Any:
+        found = getattr(peer, name, None)
+        return None if found is None else np.array(found.data).reshape(peer.energy_axis.nbin, -1)
+
+    fields: dict[str, Any] = {}
+    for name in (*(f"norm{suffix}" for suffix in SUFFIXES), *PER_POINT, "is_ul"):
+        found = values(name) if name in (*peer.available_quantities, "norm", "is_ul") else None
+        fields[name] = None if found is None else found[:, 0]
+    fields |= {"energy_ref": peer.energy_ref, "dnde_ref": peer.dnde_ref[:, 0, 0]}
+    if peer.is_convertible_to_flux_sed_type:
+        fields |= {"energy_min": peer.energy_min, "energy_max": peer.energy_max}
+        fields |= {"flux_ref": peer.flux_ref[:, 0, 0], "eflux_ref": peer.eflux_ref[:, 0, 0]}
+    if peer.has_stat_profiles:
+        fields |= {"stat_scan": values("stat_scan"), "norm_scan": peer.stat_scan.geom.axes["norm"].center.value}
+    meta: dict[str, Any] = {"SED_TYPE": peer.sed_type_init or "likelihood"}
+    if peer.n_sigma_ul:
+        meta["UL_CONF"] = round(math.erf(peer.n_sigma_ul / math.sqrt(2)), 7)
+    if "sqrt_ts_threshold_ul" in peer.meta:
+        meta["sqrt_ts_threshold_ul"] = peer.meta["sqrt_ts_threshold_ul"]
+    further = {name: values(name) for name in FURTHER if name in peer.available_quantities}
+    if further:
+        meta["columns"] = further
+    try:
+        model = part_from(peer.reference_spectral_model)
+    except (InputError, NotImplementedError):
+        # the reference fluxes say all that is needed; tables from FITS files cannot be written out by gammapy
+        model = None
+    return FluxPoints(**fields, gti=gti, reference_model=model, meta=Meta(meta))
+
+
+def points_to(points: FluxPoints, peer: Any, gti: Any, model: Any) -> Any:
+    """The same flux points in gammapy. ``model`` is the reference model; without it gammapy interpolates between the
+    reference fluxes."""
+    kind = "likelihood" if points.energy_min is not None else "dnde"
+    table = points.to_table(kind)
+    if kind == "likelihood":
+        edges = (np.asarray(points.energy_min), np.asarray(points.energy_max))
+        if not np.allclose(edges[1][:-1], edges[0][1:], rtol=1e-6):
+            raise InputError("to_gammapy: the bins of the flux points do not join, and gammapy has one energy axis.")
+        if not np.allclose(np.sqrt(edges[0] * edges[1]), points.energy_ref, rtol=1e-6):
+            raise InputError(
+                "to_gammapy: the flux points are not at the logarithmic centres of their bins, where gammapy takes "
+                "them to be. Drop the bins: points.replace(energy_min=None, energy_max=None)."
+            )
+    found = peer.estimators.FluxPoints.from_table(table, format="gadf-sed", reference_model=model, gti=gti)
+    found.meta["sed_type_init"] = points.sed_type
+    return found
+
+
+def dataset_from(peer: Any, gti: GTI | None) -> FluxPointsDataset:
+    """A dataset of gammapy; its models are not taken along."""
+    safe = np.array(peer._mask_safe, bool).reshape(-1)
+    fit = None if peer.mask_fit is None else np.array(getattr(peer.mask_fit, "data", peer.mask_fit), bool).reshape(-1)
+    return FluxPointsDataset(points_from(peer.data, gti), None if safe.all() else safe, fit, stat_type=peer.stat_type)
+
+
+def dataset_to(dataset: FluxPointsDataset, name: str | None, peer: Any, gti: Any, model: Any) -> Any:
+    """The same dataset in gammapy, without models."""
+
+    def mask(values: Any) -> Any:
+        return None if values is None else np.array(values)[:, None, None]
+
+    data = points_to(dataset.data, peer, gti, model)
+    if dataset.stat_type == "distrib" and dataset.data.norm_ul is None:
+        raise InputError(
+            "to_gammapy: gammapy's 'distrib' needs a column of upper limits; give norm_ul, NaN all through."
+        )
+    return peer.datasets.FluxPointsDataset(
+        data=data,
+        mask_safe=mask(dataset.mask_safe),
+        mask_fit=mask(dataset.mask_fit),
+        name=name,
+        stat_type=dataset.stat_type,
+    )

@@ -1,0 +1,1 @@
+"""Builders of data and models that tests share."""

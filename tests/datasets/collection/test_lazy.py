@@ -1,0 +1,29 @@
+"""A dataset that is read when it is first asked for."""
+
+import pytest
+
+from gammajax.datasets import InputError
+from gammajax.datasets.collection import Datasets, LazyDataset
+
+
+def test_it_is_read_once():
+    reads = []
+    lazy = LazyDataset("a", "MapDataset", lambda: reads.append(1) or object())
+    assert not lazy.is_loaded and repr(lazy) == "MapDataset (not read yet)"
+    assert lazy.load() is lazy.load() and reads == [1]
+    assert lazy.is_loaded and repr(lazy) == "MapDataset"
+
+
+def test_a_failed_read_may_be_tried_again():
+    results = [InputError("a.fits: gone"), 5]
+
+    def read():
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    datasets = Datasets([LazyDataset("a", "MapDataset", read)], ["a"])
+    with pytest.raises(InputError, match="gone"):
+        datasets["a"]
+    assert datasets["a"] == 5 and datasets.datasets == (5,) and datasets.load().entries == (5,)

@@ -1,0 +1,170 @@
+import importlib
+
+import numpy as np
+import pytest
+import yaml
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Table
+
+import gammajax as gj
+from gammajax.cli.demo import START, crab, simulate_night
+from gammajax.fit import result_contents
+
+
+@pytest.fixture(scope="module")
+def night():
+    return simulate_night(5)[:2]
+
+
+@pytest.fixture(scope="module")
+def result(night):
+    models = crab(START).with_parameter("alpha", prior=gj.GaussianPrior(2.4, 0.5), min=1.0, max=5.0)
+    return gj.fit(night, models)
+
+
+def linked(night):
+    """Two sources, one parameter in common, one of them frozen in part."""
+    first = gj.SkyModel(gj.PowerLawSpectralModel(index=2.3, amplitude=2e-11), name="a", datasets_names="run-1")
+    second = gj.SkyModel(gj.PowerLawSpectralModel(index=2.3, amplitude=2e-11), name="b", datasets_names="run-2")
+    models = gj.Models([first, second]).link("a.spectral.index", "b.spectral.index")
+    return gj.fit(night, models)
+
+
+def test_yaml_gives_the_models_back_exactly(result, tmp_path):
+    result.write(tmp_path / "r.yaml")
+    again = gj.Models.read(tmp_path / "r.yaml").parameters
+    assert again.names == result.parameters.names
+    for name, p in result.parameters.items():
+        for field in ("value", "error", "unit", "frozen", "min", "max"):
+            assert getattr(again[name], field) == getattr(p, field), (name, field)
+    assert again["alpha"].prior == result.parameters["alpha"].prior
+    data = yaml.safe_load((tmp_path / "r.yaml").read_text())
+    assert data["metadata"]["fit"] == result.summary()
+
+
+def test_a_fit_goes_on_from_its_own_result(result, night, tmp_path):
+    result.write(tmp_path / "r.yaml")
+    again = gj.fit(night, gj.Models.read(tmp_path / "r.yaml"))
+    assert again.iterations <= 1
+    np.testing.assert_allclose(again.stat, result.stat, rtol=1e-10)
+
+
+def test_covariance_file_has_a_row_for_every_parameter(result, tmp_path):
+    result.write(tmp_path / "r.yaml")
+    table = Table.read(tmp_path / "r_covariance.dat", format="ascii.fixed_width")
+    assert list(table["Parameters"]) == list(result.parameters)
+    matrix = np.array([[row[str(i)] for i in range(4)] for row in table])
+    free = [result.parameters.names.index(n) for n in result.free_names]
+    np.testing.assert_array_equal(matrix[np.ix_(free, free)], result.covariance)
+    assert not matrix[1].any()
+    assert result.parameters.names[1].endswith("reference")
+
+
+def test_linked_parameters_share_their_row(night, tmp_path):
+    both = linked(night)
+    both.write(tmp_path / "r.yaml")
+    table = Table.read(tmp_path / "r_covariance.dat", format="ascii.fixed_width")
+    matrix = np.array([[row[str(i)] for i in range(len(table))] for row in table])
+    first, second = (both.parameters.names.index(f"{m}.spectral.index") for m in "ab")
+    np.testing.assert_array_equal(matrix[first], matrix[second])
+    np.testing.assert_allclose(np.sqrt(matrix[second, second]), float(both.parameters["b.spectral.index"].error))
+
+
+def test_fits_holds_parameters_and_covariance(result, tmp_path):
+    result.write(tmp_path / "r.fits")
+    with fits.open(tmp_path / "r.fits", checksum=True) as hdus:
+        hdus.verify("exception")
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "PARAMETERS", "COVARIANCE"]
+        parameters, covariance = hdus[1], hdus[2]
+        assert list(parameters.data["name"]) == list(result.parameters)
+        for field in ("value", "error", "min", "max"):
+            expected = [float(getattr(p, field)) for p in result.parameters.values()]
+            np.testing.assert_array_equal(parameters.data[field], expected)
+        assert list(parameters.data["frozen"]) == [p.frozen for p in result.parameters.values()]
+        assert list(parameters.data["unit"]) == [p.unit for p in result.parameters.values()]
+        assert parameters.data["prior"][2] == "GaussianPrior"
+        header = parameters.header
+        assert (header["STAT"], header["NDF"], header["STATUS"]) == (result.stat, result.ndf, "converged")
+        assert header["SUCCESS"] is True
+        assert list(covariance.data["name"]) == list(result.free_names)
+        np.testing.assert_array_equal(covariance.data["covariance"], result.covariance)
+
+
+def test_ecsv_is_the_table(result, tmp_path):
+    result.write(tmp_path / "r.ecsv")
+    table = Table.read(tmp_path / "r.ecsv")
+    assert list(table["name"]) == list(result.parameters)
+    np.testing.assert_array_equal(table["value"], [float(p.value) for p in result.parameters.values()])
+    assert dict(table.meta)["stat"] == result.stat
+
+
+def test_degenerate_fits_are_written_without_a_covariance_file(night, tmp_path):
+    two = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(amplitude=1e-11), name=n) for n in "ab"]).freeze(
+        "a.spectral.index"
+    )
+    both = gj.fit(night, two.freeze("b.spectral.index"))
+    assert both.degenerate
+    both.write(tmp_path / "r.yaml")
+    both.write(tmp_path / "r.fits")
+    assert not (tmp_path / "r_covariance.dat").exists()
+    assert "covariance" not in yaml.safe_load((tmp_path / "r.yaml").read_text())
+    again = gj.Models.read(tmp_path / "r.yaml")
+    assert np.isinf(float(again.parameters["a.spectral.amplitude"].error))
+
+
+@pytest.mark.parametrize("ending", ["yaml", "yml", "fits", "ecsv", "fits.gz", "yaml.gz"])
+def test_nothing_is_replaced_unless_asked_for(result, tmp_path, ending):
+    path = tmp_path / f"r.{ending}"
+    result.write(path)
+    before = path.read_bytes()
+    with pytest.raises(gj.InputError, match="exists already"):
+        result.write(path)
+    result.write(path, overwrite=True)
+    # checksums of FITS files hold the time of writing
+    if ending.startswith(("yaml", "yml")):
+        assert path.read_bytes() == before
+    assert not list(tmp_path.glob(".*")), "no temporary files stay"
+
+
+def test_an_existing_covariance_file_stops_the_whole(result, tmp_path):
+    (tmp_path / "r_covariance.dat").write_text("precious")
+    with pytest.raises(gj.InputError, match=r"r_covariance\.dat: the file exists already"):
+        result.write(tmp_path / "r.yaml")
+    assert not (tmp_path / "r.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["r.txt", "r", "r.gz"])
+def test_unknown_ending(result, tmp_path, name):
+    with pytest.raises(gj.InputError, match=r"is written as \.yaml, \.yml, \.ecsv, \.fits"):
+        result.write(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_huge_fits_write_their_shared_parameters(result, tmp_path, monkeypatch):
+    for module in ("gammajax.fit.result", "gammajax.fit.result_files"):
+        monkeypatch.setattr(importlib.import_module(module), "DENSE_LIMIT", 2)
+    assert list(result_contents(result, tmp_path / "r.yaml")) == [tmp_path / "r.yaml"]
+    result.write(tmp_path / "r.fits")
+    table = Table.read(tmp_path / "r.fits", hdu=2)
+    assert list(table["name"]) == list(result.curvature.names)
+
+
+def test_gammapy_reads_models_and_covariance(result, night, tmp_path):
+    peer = pytest.importorskip("gammapy.modeling.models")
+    for name, fitted in (("one", result), ("linked", linked(night))):
+        fitted.write(tmp_path / f"{name}.yaml")
+        models = peer.Models.read(tmp_path / f"{name}.yaml")
+        ours = fitted.parameters
+        assert models.parameters.names == [n.rsplit(".", 1)[-1] for n in ours]
+        np.testing.assert_array_equal(models.parameters.value, [float(p.value) for p in ours.values()])
+        np.testing.assert_allclose([p.error for p in models.parameters], [float(p.error) for p in ours.values()])
+        assert [p.unit for p in models.parameters] == [u.Unit(p.unit) for p in ours.values()]
+        free = [list(ours).index(n) for n in fitted.free_names]
+        seen, expected = models.covariance.data[np.ix_(free, free)], fitted.covariance
+        if name == "linked":
+            # gammapy stacks the covariances of the models anew once it has linked them: terms between models are lost
+            source = [n.split(".")[0] for n in fitted.free_names]
+            expected = np.where(np.equal.outer(source, source), expected, 0.0)
+        # it takes the diagonal from the squared errors
+        np.testing.assert_allclose(seen, expected, rtol=1e-14)

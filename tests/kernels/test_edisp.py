@@ -1,0 +1,85 @@
+"""Response matrices from migration tables, and Gaussian migrations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import norm
+
+from gammajax.kernels import edisp as k
+
+TRUE, RECO = np.geomspace(0.3, 30, 6), np.geomspace(0.2, 40, 12)
+MIGRA = np.linspace(0.2, 3.0, 57)
+CENTRE = np.sqrt(TRUE[:-1] * TRUE[1:])
+matrix = jax.jit(k.matrix_from_migration)
+shares = jax.jit(k.gauss_shares)
+
+
+def test_worked_example_of_gammapy():
+    """Its diagonal response with bins of 0.1 in migration, at 10^(1/6) TeV."""
+    migra = np.linspace(0.5, 1.5, 11)
+    density = np.where(np.abs(migra[:-1] + 0.05 - 1) < 0.06, 5.0, 0.0)[None]
+    edges = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 20.0])
+    found = matrix(density, migra, 10 ** (1 / 6) * np.array([0.8, 1 / 0.8]), edges)
+    np.testing.assert_allclose(found, [[0, 0.6097, 0.3903, 0, 0]], atol=5e-5)
+
+
+def test_is_the_integral_of_the_density():
+    """The sum over overlaps of migration bins with reconstructed bins, one by one."""
+    rng = np.random.default_rng(5)
+    density = rng.random((5, 56))
+    found = np.asarray(matrix(density, MIGRA, TRUE, RECO))
+    for e in range(5):
+        for r in range(11):
+            low, high = RECO[r] / CENTRE[e], RECO[r + 1] / CENTRE[e]
+            overlap = np.maximum(np.minimum(MIGRA[1:], high) - np.maximum(MIGRA[:-1], low), 0)
+            assert abs(found[e, r] - density[e] @ overlap) < 1e-14
+    np.testing.assert_allclose(k.matrix_from_migration(jnp.asarray(density), MIGRA, TRUE, RECO), found, atol=1e-15)
+    batch = jax.jit(jax.vmap(k.matrix_from_migration, in_axes=(0, None, None, None)))
+    np.testing.assert_allclose(batch(np.stack([density, 2 * density]), MIGRA, TRUE, RECO)[1], 2 * found, rtol=1e-12)
+
+
+def test_rows_hold_what_is_inside_the_axes():
+    density = np.zeros((5, 56))
+    density[1:4] = np.asarray(shares(MIGRA, np.full(3, 0.15), np.zeros(3))) / np.diff(MIGRA)
+    density[4, 0] = 1e-9 / 0.05
+    wide = matrix(density, MIGRA, TRUE, np.geomspace(1e-3, 1e3, 100))
+    np.testing.assert_allclose(wide.sum(axis=1), [0, 1, 1, 1, 0], atol=1e-6)
+    np.testing.assert_array_equal(wide[4], 0)  # below the threshold
+    narrow = matrix(density, MIGRA, TRUE, CENTRE[2] * np.array([1.0, 1.15]))
+    np.testing.assert_allclose(narrow[2, 0], norm.cdf(1) - 0.5, atol=1e-9)
+    assert not np.any(matrix(density, MIGRA, TRUE, np.array([1e3, 2e3])))
+
+
+def test_derivative_in_the_density():
+    """It is linear above the threshold: the derivative is the matrix of the direction; 0 where nothing is."""
+    rng = np.random.default_rng(6)
+    density, direction = rng.random((2, 5, 56))
+    density[0] = direction[0] = 0
+    _, slope = jax.jvp(lambda d: matrix(d, MIGRA, TRUE, RECO), (density,), (direction,))
+    wanted = (matrix(density + 1e-3 * direction, MIGRA, TRUE, RECO) - matrix(density, MIGRA, TRUE, RECO)) / 1e-3
+    np.testing.assert_allclose(slope, wanted, atol=1e-11)
+    np.testing.assert_array_equal(slope[0], 0)
+    # in the energies, which an energy scale moves
+    scale = jax.jit(jax.jacfwd(lambda s: k.matrix_from_migration(density, MIGRA, TRUE, s * RECO)))(1.003)
+    ends = [np.asarray(matrix(density, MIGRA, TRUE, s * RECO)) for s in (1.003 + 1e-6, 1.003 - 1e-6)]
+    np.testing.assert_allclose(scale, (ends[0] - ends[1]) / 2e-6, atol=1e-7)
+
+
+def test_gaussian_shares():
+    sigma, bias = np.array([0.05, 0.2, 0.8]), np.array([0.0, 0.1, -0.3])
+    found = shares(MIGRA, sigma, bias)
+    wanted = np.diff(norm.cdf(MIGRA[None], 1 + bias[:, None], sigma[:, None]), axis=1)
+    np.testing.assert_allclose(found, wanted, atol=1e-15)
+    slope = jax.jit(jax.jacfwd(lambda s: k.gauss_shares(MIGRA, s, bias)))(sigma)
+    up, down = (np.asarray(shares(MIGRA, sigma + h, bias)) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose(jnp.einsum("imi->im", slope), (up - down) / 2e-6, atol=2e-9)
+
+
+def test_single_precision():
+    with jax.enable_x64(False):
+        args = (jnp.asarray(a, jnp.float32) for a in (MIGRA, np.full(5, 0.2), np.zeros(5)))
+        density = k.gauss_shares(*args) / jnp.asarray(np.diff(MIGRA), jnp.float32)
+        found = matrix(density, *(jnp.asarray(a, jnp.float32) for a in (MIGRA, TRUE, RECO)))
+        assert found.dtype == jnp.float32
+    wanted = matrix(shares(MIGRA, np.full(5, 0.2), np.zeros(5)) / np.diff(MIGRA), MIGRA, TRUE, RECO)
+    np.testing.assert_allclose(found, wanted, atol=2e-6)
