@@ -11,16 +11,24 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-# XLA's new emitters for fused loops double the compile time of our programs on CPUs without making them faster, and
-# LLVM's later levels of optimisation add a tenth to it. Without any the time halves, and programs take twice as long.
-# Releases of jaxlib that have not been tried may not know the options, and would refuse to compile.
-TRIED_RELEASES = ("0.10.",)
+# What else XLA is told by each release of jaxlib that has been tried; others may not know the options, and would refuse
+# to compile. In 0.10 its new emitters for fused loops double the compile time of our programs on CPUs without making
+# them faster. From 0.11 on that is no option; programs of 0.12 take up to 1.8 times as long to compile as those of 0.10
+# without emitters, and run in 0.6 to 1 of the time.
+TRIED: dict[str, dict[str, bool | int]] = {"0.10.": {"xla_cpu_use_fusion_emitters": False}, "0.11.": {}, "0.12.": {}}
+RELEASE = next((options for release, options in TRIED.items() if version("jaxlib").startswith(release)), None)
 
-KNOWN = version("jaxlib").startswith(TRIED_RELEASES)
+# LLVM's later levels of optimisation add a tenth to the compile time. Without any it is half in 0.10, a third less in
+# 0.12, and programs take twice as long.
+QUICK = None if RELEASE is None else RELEASE | {"xla_backend_optimization_level": 1}
+QUICKEST = None if RELEASE is None else RELEASE | {"xla_backend_optimization_level": 0}
 
-QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1} if KNOWN else None
 
-QUICKEST = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0} if KNOWN else None
+def with_flags(given: str, options: dict[str, bool | int] | None) -> str:
+    """A value of ``XLA_FLAGS`` with these options too, as far as they are not in it. XLA reads it when it compiles its
+    first program, and aborts on options that it does not know."""
+    more = [f"--{name}={str(value).lower()}" for name, value in (options or {}).items() if name not in given]
+    return " ".join([given, *more]).strip()
 
 
 def _whole(leaf: Any) -> Any:

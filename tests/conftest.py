@@ -1,20 +1,16 @@
 import json
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-# The time of this suite is the compilation of many small programs, and XLA's new emitters for fused loops double it on
-# CPUs; LLVM's later levels of optimisation add to it. Fits and the command line compile without the emitters too, and
-# with options of their own. XLA_FLAGS given from outside hold. XLA reads them when it compiles its first program, and
-# knows these in the releases named here only.
-if version("jaxlib").startswith("0.10."):
-    for _flag in ("--xla_cpu_use_fusion_emitters=false", "--xla_backend_optimization_level=1"):
-        if _flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
-            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flag}".strip()
+from gammajax.datasets.program import QUICK, with_flags
+
+# The time of this suite is the compilation of many small programs, so that all of them take the options of a fit.
+# XLA_FLAGS given from outside hold.
+os.environ["XLA_FLAGS"] = with_flags(os.environ.get("XLA_FLAGS", ""), QUICK)
 
 MOST_MEMORY = 2**32
 """Bytes above which a test process lets go of its compiled programs after a file."""
@@ -128,7 +124,7 @@ def command_line(monkeypatch):
     from gammajax.cli import session
 
     before = jax.config.jax_enable_x64
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
     monkeypatch.setattr(session, "cache_folder", lambda jaxlib: None)
     yield
     jax.config.update("jax_enable_x64", before)

@@ -7,29 +7,25 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-# XLA's new emitters for fused loops double the compile time of our programs on CPUs and do not make them faster. XLA
-# aborts on flags that it does not know, so that this is said only to releases which have been tried.
-QUICK_COMPILATION = "--xla_cpu_use_fusion_emitters=false"
-
-TRIED_RELEASES = ("0.10.",)
-
 MOST_CACHED = 400
 """Programs kept in the cache; the ones used least recently go first."""
 
 
 def set_up_jax(cache: bool = True) -> None:
     """Float64, quick compilation, and the cache of compiled programs. Only the command line calls this."""
-    jaxlib = version("jaxlib")
-    flags = os.environ.get("XLA_FLAGS", "")
-    if jaxlib.startswith(TRIED_RELEASES) and "xla_cpu_use_fusion_emitters" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {QUICK_COMPILATION}".strip()
     import jax
+
+    from gammajax.datasets.program import RELEASE, with_flags
+
+    flags = with_flags(os.environ.get("XLA_FLAGS", ""), RELEASE)
+    if flags:
+        os.environ["XLA_FLAGS"] = flags
 
     jax.config.update("jax_enable_x64", True)
     # JAX declares its settings while it is imported, where type checkers do not see them
     if not cache or jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         return
-    folder = cache_folder(jaxlib)
+    folder = cache_folder(version("jaxlib"))
     if folder is None:
         return
     _prune(folder)

@@ -1,5 +1,7 @@
 """The command line with flux points among the datasets."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from gammajax.cli.main import main
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
     monkeypatch.setattr(session, "cache_folder", lambda jaxlib: None)
     before = jax.config.read("jax_enable_x64")
     edges = np.geomspace(0.5, 20, 7)

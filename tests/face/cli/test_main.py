@@ -23,7 +23,7 @@ PLAIN = "[\x20-\x7e\n]*"
 def keep_settings(monkeypatch, tmp_path_factory):
     """The command line changes settings of its process, and here that is the process of the tests."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs",
              "jax_persistent_cache_min_entry_size_bytes", "jax_enable_x64")  # fmt: skip
     before = {name: getattr(jax.config, name) for name in names}
