@@ -81,7 +81,7 @@ def test_numbers_are_read_only():
     p = Parameter(given)
     given[...] = 5.0
     assert p.value == 2.0
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError):
         p.value[...] = 3.0
     with pytest.raises(AttributeError):
         p.value = 3.0

@@ -93,7 +93,7 @@ def test_it_is_immutable_and_survives_pickle():
     axis = MapAxis.from_edges([1, 2, 5] * u.TeV, "log", "energy")
     with pytest.raises(AttributeError, match="immutable"):
         axis.name = "x"
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError):
         axis.nodes[0] = 3
     assert pickle.loads(pickle.dumps(axis)) == axis
     assert repr(axis) == "MapAxis(energy: 2 log bins, edges from 1 to 5 TeV)"
