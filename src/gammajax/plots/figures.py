@@ -113,8 +113,8 @@ def sed_figure(name: str, energy: np.ndarray, dnde: np.ndarray, error: np.ndarra
         x, y, dy = centre[good], (ratio * model)[good], (ratio_error * model)[good]
         sides = [x - edges[:-1][good], edges[1:][good] - x]
         ax.errorbar(
-            x, y, yerr=[np.minimum(dy, 0.9 * y), dy], xerr=sides, fmt="o", ms=4, color=BLACK, elinewidth=0.9,
-            label="excess / prediction × best fit",
+            x, y, yerr=_listed([np.minimum(dy, 0.9 * y), dy]), xerr=_listed(sides), fmt="o", ms=4, color=BLACK,
+            elinewidth=0.9, label="excess / prediction × best fit",
         )  # fmt: skip
         seen += [y, np.minimum(y + dy, y * 2)]
     everything = np.concatenate(seen) if positive.any() else np.array([1.0])
@@ -143,8 +143,13 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
+def _listed(errors: Any) -> Any:
+    """Errors as lists: matplotlib turns arrays of one into numbers, which NumPy has deprecated."""
+    return np.asarray(errors).tolist()
+
+
 def _points(ax: Any, x: Any, y: Any, errors: Any, colour: str, label: str | None) -> None:
-    ax.errorbar(x, y, yerr=errors, fmt="o", ms=3.2, color=colour, elinewidth=0.9, label=label)
+    ax.errorbar(x, y, yerr=_listed(errors), fmt="o", ms=3.2, color=colour, elinewidth=0.9, label=label)
 
 
 def _shown_bins(p: Prediction) -> tuple[int, int]:
