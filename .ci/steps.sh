@@ -27,7 +27,7 @@ commit_into() {
 # The command of the README that holds $1, without its comment.
 readme_command() {
   local command
-  command=$(sed -n '/^```bash$/,/^```$/p' README.md | grep -F -- "$1" | head -n 1 | sed 's/ \+#.*//')
+  command=$(sed -n '/^```bash$/,/^```$/p' README.md | grep -F -- "$1" | head -n 1 | sed 's/ \+#.*//' || true)
   if [ -z "$command" ]; then
     echo "README.md has no command with '$1'" >&2
     return 1
@@ -58,27 +58,34 @@ step_readme() {
   bash -euo pipefail -c "$command"
 }
 
-# The first half of it, for single steps.
-step_readme_install() {
-  fresh main
-  pip install -e ".[test]"
+# The environment of step "readme", for steps that use it; made here where that step has not run.
+main_environment() {
+  if [ -d "$work/main" ]; then
+    source "$work/main/bin/activate"
+  else
+    fresh main
+    pip install -e ".[test]"
+  fi
 }
 
 # From the parent folder the clone looks like a package of that name, and must not win.
 step_beside() {
+  main_environment
   cd ..
   [ -d gammajax ]
-  "$work/main/bin/python" -c "import gammajax; print(gammajax.__version__, gammajax.fit.__name__)"
+  python -c "import gammajax; print(gammajax.__version__, gammajax.fit.__name__)"
 }
 
 step_lint() {
-  "$work/main/bin/ruff" check .
-  "$work/main/bin/ruff" format --check .
+  main_environment
+  ruff check .
+  ruff format --check .
 }
 
 # Over the package as it is installed: its folders lie elsewhere in the clone.
 step_types() {
-  "$work/main/bin/mypy" -p gammajax
+  main_environment
+  mypy -p gammajax
 }
 
 step_peers() {
@@ -92,11 +99,12 @@ step_peers() {
 
 step_examples() {
   local example
+  main_environment
   mkdir "$work/examples"
   cd "$work/examples"
   for example in "$clone"/examples/*.py; do
     echo "- $(basename "$example")"
-    "$work/main/bin/python" "$example"
+    python "$example"
   done
 }
 
