@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from gammajax.datasets.program import QUICK, with_flags
+from gammajax.datasets.compile import QUICK, with_flags
 
 # The time of this suite is the compilation of many small programs, so that all of them take the options of a fit.
 # XLA_FLAGS given from outside hold.

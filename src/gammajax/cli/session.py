@@ -15,7 +15,7 @@ def set_up_jax(cache: bool = True) -> None:
     """Float64, quick compilation, and the cache of compiled programs. Only the command line calls this."""
     import jax
 
-    from gammajax.datasets.program import RELEASE, with_flags
+    from gammajax.datasets.compile import RELEASE, with_flags
 
     flags = with_flags(os.environ.get("XLA_FLAGS", ""), RELEASE)
     if flags:
