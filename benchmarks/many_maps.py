@@ -173,7 +173,7 @@ def fit_gammajax(n: int, spectrum: str) -> dict[str, Any]:
     figures["first"], result = seconds_of(lambda: with_covariance(gj.fit(datasets, models)))
     times = repeat(lambda: with_covariance(gj.fit(datasets, models)), most=20, budget=10.0)
     memory = memory_mb()
-    figures["prepare"], problem = seconds_of(lambda: make_problem(datasets, models.with_room()))
+    figures["prepare"], problem = seconds_of(lambda: make_problem(datasets, models.with_image_margins()))
     found = {k.removeprefix("source."): (float(p.value), float(p.error)) for k, p in result.parameters.free.items()}
     return figures | {
         "fastest": min(times),

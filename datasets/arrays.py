@@ -72,6 +72,11 @@ def module_with(cls: type[Module], fields: Mapping[str, Any]) -> Module:
     For fields that come from a module of the class, so that they have been checked already.
     """
     module = object.__new__(cls)
-    for name, value in fields.items():
-        object.__setattr__(module, name, value)
+    object.__getattribute__(module, "__dict__").update(fields)
     return module
+
+
+def set_fields(new: object, fields: Mapping[str, Any]) -> None:
+    """Set fields of an object whose class refuses changes, from its own constructor: nobody else has seen it yet."""
+    for name, value in fields.items():
+        object.__setattr__(new, name, value)

@@ -8,6 +8,7 @@ import numpy as np
 from astropy import units as u
 from astropy.time import Time
 
+from .arrays import module_with
 from .errors import InputError
 from .units import to_unit
 
@@ -47,10 +48,7 @@ class GTI(eqx.Module):
         """The intervals among ``arrays`` (see `to_arrays`), unchecked: they may be traced. None if there are none."""
         if "gti_start" not in arrays:
             return None
-        gti = object.__new__(cls)
-        for field in FIELDS:
-            object.__setattr__(gti, field, arrays[f"gti_{field}"])
-        return gti
+        return module_with(cls, {field: arrays[f"gti_{field}"] for field in FIELDS})
 
     def to_arrays(self) -> dict[str, Any]:
         """Arrays with names of their own."""

@@ -47,7 +47,7 @@ class Meta:
 
     @classmethod
     def tree_unflatten(cls, payload, children):
-        new = object.__new__(cls)
+        new = cls()
         new._token = children[0]
         new._data = {} if isinstance(children[0], jax.core.Tracer) else payload.data
         return new

@@ -49,7 +49,7 @@ def log_density(datasets: Any, models: Any) -> LogDensity:
     Sources on maps have the responses at the places that ``models`` give them, as in a fit, and images with room for
     free widths of Gaussians to double. Make it anew for sources that leave their pixel or their size.
     """
-    problem = make_problem(datasets, as_models(models).with_room())
+    problem = make_problem(datasets, as_models(models).with_image_margins())
     free = problem.space.free
     low, high = frozen_array(problem.space.low[free]), frozen_array(problem.space.high[free])
     initial = frozen_array(np.array(problem.start(), float))

@@ -119,7 +119,7 @@ def fit(
             if ahead is not None:
                 ahead.join()
 
-    datasets, models = as_datasets(datasets), as_models(models).with_room()
+    datasets, models = as_datasets(datasets), as_models(models).with_image_margins()
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
@@ -137,7 +137,7 @@ def fit(
         moves = problem.share.collect(partial(_moved, problem, fitted))
         if off is None and not any(moves):
             break
-        problem = make_problem(datasets, fitted.with_room(), mesh=mesh, batch_size=batch_size)
+        problem = make_problem(datasets, fitted.with_image_margins(), mesh=mesh, batch_size=batch_size)
         outcome = run(problem)
         iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
     if before is not None and not outcome.stat < before[1].stat:

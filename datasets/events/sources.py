@@ -11,7 +11,7 @@ from ..compile import Program
 from ..counts.flux import source_flux
 from ..errors import InputError
 from ..irf.psf import PSFKernel
-from ..models.flatten import Structure, canonical
+from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import SkyModel
 from ..models.spatial.base import PositionedModel
 from ..models.spatial.builtin import GaussianSpatialModel
@@ -75,15 +75,15 @@ def _spectrum(dataset: Any, model: SkyModel, edges: np.ndarray) -> tuple[np.ndar
     fine = np.append((edges[:-1, None] * (edges[1:] / edges[:-1])[:, None] ** steps).ravel(), edges[-1])
     if model.temporal is not None:
         model.check_times(dataset.gti, type(dataset).__name__)
-    structure, numbers = canonical(model)
-    flux, shares = _fluxes((structure, dataset.nodes), numbers, edges, fine, dataset.gti)
+    definition, numbers = canonical(model)
+    flux, shares = _fluxes((definition, dataset.nodes), numbers, edges, fine, dataset.gti)
     return np.asarray(flux), fine, np.maximum(np.asarray(shares).reshape(-1, parts), 0.0)
 
 
 @Program
-def _fluxes(static: tuple[Structure, int], numbers: list[Any], edges: Any, fine: Any, gti: Any) -> Any:
-    structure, nodes = static
-    model: Any = structure.build(numbers)
+def _fluxes(static: tuple[ModelDef, int], numbers: list[Any], edges: Any, fine: Any, gti: Any) -> Any:
+    definition, nodes = static
+    model: Any = definition.build(numbers)
     return source_flux(model, edges, nodes, gti), model.integrate_bins(fine, nodes)
 
 

@@ -10,7 +10,7 @@ from ...kernels.quadrature import log_centers
 from ..compile import Program
 from ..counts.flux import source_flux
 from ..gti import GTI
-from ..models.flatten import Structure, canonical
+from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import SkyModel
 from ..statistics.base import Bins
 from .footprint import stage
@@ -23,28 +23,28 @@ def map_counts(response: Response, sources: Sequence[SkyModel], nodes: int, gti:
     shape = (response.energy_edges.shape[0] - 1, *response.geom.shape)
     total = jnp.zeros(shape, jnp.asarray(response.energy_true_edges).dtype)
     # sources that differ in numbers only share a program, and are done one after the other
-    alike: dict[tuple[Structure, Plan], list[list[Any]]] = {}
+    alike: dict[tuple[ModelDef, Plan], list[list[Any]]] = {}
     for model in sources:
         if model.temporal is not None:
             model.check_times(gti, what)
-        structure, numbers = canonical(model)
-        alike.setdefault((structure, plan(response, model)), []).append(numbers)
-    for (structure, sizes), members in alike.items():
-        total = _add_sources((structure, sizes, nodes), total, members, response, gti)
+        definition, numbers = canonical(model)
+        alike.setdefault((definition, plan(response, model)), []).append(numbers)
+    for (definition, sizes), members in alike.items():
+        total = _add_sources((definition, sizes, nodes), total, members, response, gti)
     return total
 
 
 @Program
 def _add_sources(
-    static: tuple[Structure, Plan, int], total: Bins, members: list[list[Any]], response: Response, gti: GTI | None
+    static: tuple[ModelDef, Plan, int], total: Bins, members: list[list[Any]], response: Response, gti: GTI | None
 ) -> Bins:
-    """``total`` and the counts of sources of one structure with these numbers."""
-    structure, sizes, nodes = static
+    """``total`` and the counts of sources of one definition with these numbers."""
+    definition, sizes, nodes = static
     ny, nx = sizes.shape
     edges = jnp.asarray(response.energy_true_edges)
 
     def add(padded, numbers):
-        model: Any = structure.build(numbers)
+        model: Any = definition.build(numbers)
         of_bins = source_flux(model, edges, nodes, gti)
         footprint = stage(response, model, sizes)
         counts = footprint.counts(model.spatial, of_bins, log_centers(edges))

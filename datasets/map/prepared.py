@@ -295,12 +295,12 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
             continue
         source = cast(SkyModel, model)
         sizes = plan(response, source)
-        structure, numbers = canonical(source)
-        bare = structure.build(numbers)
+        definition, numbers = canonical(source)
+        bare = definition.build(numbers)
         made = is_frozen.shape and sizes.psf != "reco"
         pair = staged(_stage_shape if made else _stage_source, sizes, response, cast(SkyModel, bare))
         leaves, treedef = jax.tree_util.tree_flatten(pair)
-        key = ("shape" if made else "source", structure, treedef)
+        key = ("shape" if made else "source", definition, treedef)
         found.alike.setdefault(key, []).append((i, leaves, pair[0]))
     return found
 

@@ -4,10 +4,10 @@ from .collection import Models as Models
 from .collection import Parameters as Parameters
 from .component import ModelComponent as ModelComponent
 from .flatten import Item as Item
-from .flatten import Structure as Structure
+from .flatten import ModelDef as ModelDef
 from .flatten import canonical as canonical
+from .flatten import flatten as flatten
 from .flatten import free_by_default as free_by_default
-from .flatten import take_apart as take_apart
 from .parameter import Parameter as Parameter
 from .parameter import ParameterField as ParameterField
 from .parameter import bounds_of as bounds_of

@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..arrays import fields_of, is_concrete
+from ..arrays import fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
-from .flatten import free_by_default, take_apart, with_numbers
+from .flatten import flatten, free_by_default, with_numbers
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase, SkyModel
-from .spatial.extent import roomy
+from .spatial.extent import with_margin
 
 
 class Parameters(Mapping):
@@ -189,12 +189,7 @@ class Models(eqx.Module):
         Free arrays of foreign modules are not in it: they have no unit, bound or prior.
         """
         return Parameters(
-            {
-                item.name: item.content
-                for model in self.models
-                for item in take_apart(model)[1]
-                if item.kind == "parameter"
-            }
+            {item.name: item.content for model in self.models for item in flatten(model)[1] if item.kind == "parameter"}
         )
 
     def with_parameter(self, name: str, **changes: Any) -> "Models":
@@ -230,10 +225,10 @@ class Models(eqx.Module):
         """
         return _unchecked(with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True))
 
-    def with_room(self) -> "Models":
-        """A copy in which the sizes of images leave room for free widths to change in a fit."""
+    def with_image_margins(self) -> "Models":
+        """A copy whose images are so large that free widths can change in a fit."""
         return _unchecked(
-            m.with_sizes(roomy(m.spatial, m.sizes)) if type(m) is SkyModel and m.spatial is not None else m
+            m.with_sizes(with_margin(m.spatial, m.sizes)) if type(m) is SkyModel and m.spatial is not None else m
             for m in self.models
         )
 
@@ -286,7 +281,7 @@ class Models(eqx.Module):
         for model in self.models:
             where = "" if model.datasets_names is None else f" on {', '.join(model.datasets_names)}"
             lines.append(f"{type(model).__name__} {model.name!r}: {type(model.spectral).__name__}{where}")
-            for item in take_apart(model)[1]:
+            for item in flatten(model)[1]:
                 content = repr(item.content) if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
                 lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
         return "\n".join(lines) or "Models()"
@@ -332,22 +327,20 @@ def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
     """Change parameters by full name: new fields, or a whole new `Parameter`."""
     new = []
     for model in models.models:
-        names = [item.name for item in take_apart(model)[1] if item.kind == "parameter"]
+        names = [item.name for item in flatten(model)[1] if item.kind == "parameter"]
         if not any(name in changes for name in names):
             new.append(model)
             continue
         leaves, treedef = jax.tree_util.tree_flatten(model, is_leaf=is_parameter)
         ordered = iter(names)
         leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
-        new.append(type(model).settled(jax.tree_util.tree_unflatten(treedef, leaves)))
+        new.append(type(model).resized(jax.tree_util.tree_unflatten(treedef, leaves)))
     return _unchecked(new)
 
 
 def _unchecked(models: Iterable[ModelBase]) -> Models:
     """Models whose names and types are as before: the checks of a constructor cost as much as changing them."""
-    container = object.__new__(Models)
-    object.__setattr__(container, "models", tuple(models))
-    return container
+    return module_with(Models, {"models": tuple(models)})
 
 
 def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Parameter:

@@ -1,7 +1,7 @@
-"""Models taken apart into a program (hashable) and its numbers, and put together again.
+"""Models as a definition (hashable) that chooses the program, and numbers, and models made from both again.
 
-A joint fit compiles one program for all datasets whose models have the same structure. Names, bounds, priors and errors
-are not part of it.
+A joint fit compiles one program for all datasets whose models have the same definitions. Names, bounds, priors and
+errors are not part of them.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..arrays import fields_of, frozen_array
+from ..arrays import fields_of, frozen_array, module_with
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
 from .spectral.base import SpectralModel
@@ -30,8 +30,8 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Structure:
-    """What chooses the program of one model: enough to rebuild it from its numbers.
+class ModelDef:
+    """Definition of one model: what chooses its program, and enough to build it again from its numbers.
 
     ``treedefs``: the tree of each part (spectrum, shape, ...), None for one that is not there.
     """
@@ -50,23 +50,20 @@ class Structure:
             else (kind[1] if kind[0] == "static" else next(values))
             for kind in self.kinds
         ]
-        model: Any = object.__new__(self.type)
+        fields: dict[str, Any] = {"name": "", "datasets_names": None, "flags": self.flags, "filename": None}
+        fields = {name: value for name, value in fields.items() if name in self.type.__dataclass_fields__}
         start = 0
         for part, treedef in zip(self.type.parts, self.treedefs, strict=True):
             stop = start if treedef is None else start + treedef.num_leaves
-            value = None if treedef is None else jax.tree_util.tree_unflatten(treedef, leaves[start:stop])
-            object.__setattr__(model, part, value)
+            fields[part] = None if treedef is None else jax.tree_util.tree_unflatten(treedef, leaves[start:stop])
             start = stop
-        for field, value in (("name", ""), ("datasets_names", None), ("flags", self.flags), ("filename", None)):
-            if field in self.type.__dataclass_fields__:
-                object.__setattr__(model, field, value)
-        return model
+        return module_with(self.type, fields)
 
 
-def take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
-    """Structure of a model and its items; item names are full parameter names.
+def flatten(model: ModelBase) -> tuple[ModelDef, list[Item]]:
+    """Definition of a model and its items; item names are full parameter names.
 
-    Models of one structure have one `Structure`, the same object, if parameters are all that they have.
+    Models of one definition have one `ModelDef`, the same object, if parameters are all that they have.
     """
     kind, fields = type(model), fields_of(model)
     name = fields["name"]
@@ -78,22 +75,22 @@ def take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
         shapes.append(found and found[0])
         if found is None:
             if content is not None:
-                return _take_apart(model)
+                return _flatten_any(model)
             continue
         for last, leaf in zip(found[0].names, found[1], strict=True):
             items.append(Item("parameter", f"{name}.{part}.{last}", leaf))
             scales.append(fields_of(leaf)["scale"])
     flags: Any = fields["flags"] if "flags" in fields else kind.flags  # noqa: SIM401  the class need not have it
     key = (kind, flags, tuple(shapes), tuple(scales))
-    structure = _STRUCTURES.get(key)
-    if structure is None:
-        if len(_STRUCTURES) >= MOST_STRUCTURES:
-            _STRUCTURES.clear()
-        structure = _STRUCTURES[key] = _take_apart(model)[0]
-    return structure, items
+    definition = _DEFINITIONS.get(key)
+    if definition is None:
+        if len(_DEFINITIONS) >= MOST_DEFINITIONS:
+            _DEFINITIONS.clear()
+        definition = _DEFINITIONS[key] = _flatten_any(model)[0]
+    return definition, items
 
 
-MOST_STRUCTURES = 1024
+MOST_DEFINITIONS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +103,7 @@ class _Plain:
 
 _PLAIN: dict[Any, _Plain] = {}
 
-_STRUCTURES: dict[Any, Structure] = {}
+_DEFINITIONS: dict[Any, ModelDef] = {}
 
 
 def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
@@ -127,13 +124,13 @@ def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
     if found is None:
         treedef = jax.tree_util.tree_structure(content, is_leaf=is_parameter)
         names = _item_names(treedef, (True,) * len(parameters))
-        if len(_PLAIN) >= MOST_STRUCTURES:
+        if len(_PLAIN) >= MOST_DEFINITIONS:
             _PLAIN.clear()
         found = _PLAIN[key] = _Plain(treedef, names)
     return found, parameters
 
 
-def _take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
+def _flatten_any(model: ModelBase) -> tuple[ModelDef, list[Item]]:
     kinds: list[tuple[Any, ...]] = []
     items: list[Item] = []
     treedefs: list[Any] = []
@@ -157,13 +154,13 @@ def _take_apart(model: ModelBase) -> tuple[Structure, list[Item]]:
                 items.append(Item("data", full, leaf))
             else:
                 kinds.append(("static", leaf))
-    return Structure(type(model), model.flags, tuple(treedefs), tuple(kinds)), items
+    return ModelDef(type(model), model.flags, tuple(treedefs), tuple(kinds)), items
 
 
-def canonical(model: ModelBase) -> tuple[Structure, list[Any]]:
-    """Structure of a model and its numbers: ``structure.build(numbers)`` is the model without names and bounds."""
-    structure, items = take_apart(model)
-    return structure, [item.content.value if item.kind == "parameter" else item.content for item in items]
+def canonical(model: ModelBase) -> tuple[ModelDef, list[Any]]:
+    """Definition of a model and its numbers: ``definition.build(numbers)`` is the model without names and bounds."""
+    definition, items = flatten(model)
+    return definition, [item.content.value if item.kind == "parameter" else item.content for item in items]
 
 
 def _parts(model: ModelBase) -> Iterator[tuple[str, Any, bool]]:
@@ -179,7 +176,7 @@ def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
         item.name
         for model in models
         for item, free in zip(
-            (i for i in take_apart(model)[1] if i.kind == "parameter"),
+            (i for i in flatten(model)[1] if i.kind == "parameter"),
             (
                 free
                 for part in model.components.values()
@@ -233,19 +230,18 @@ def _part(key: Any) -> str:
 def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
     """The model with new (value, error) of its parameters and new weights, in the order of its items less tables."""
     given = iter(numbers)
-    copy: Any = _copied(model, {})
-    of_copy = fields_of(copy)
+    fields = dict(fields_of(model))
     for part in type(model).parts:
-        content = of_copy[part]
+        content = fields[part]
         if content is None:
             continue
         plain = _plain(content)
         if plain is not None:
-            # what thousands of background models are: taking trees apart is slow
+            # what thousands of background models are: flattening trees is slow
             of_content: Any = type(content)
             names, _ = _field_names(of_content)
             new_fields = {name: _with_number(p, *next(given)) for name, p in zip(names, plain[1], strict=True)}
-            of_copy[part] = _copied(content, new_fields)
+            fields[part] = module_with(of_content, fields_of(content) | new_fields)
             continue
         foreign = part == "spectral" and not isinstance(content, SpectralModel)
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
@@ -257,12 +253,12 @@ def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
                 new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
             else:
                 new.append(leaf)
-        of_copy[part] = jax.tree_util.tree_unflatten(treedef, new)
-    return type(model).settled(copy)
+        fields[part] = jax.tree_util.tree_unflatten(treedef, new)
+    return type(model).resized(module_with(type(model), fields))
 
 
 def _with_number(parameter: Parameter, value: Any, error: Any) -> Parameter:
-    return _copied(parameter, {"value": _number(value), "error": _number(error)})
+    return module_with(Parameter, fields_of(parameter) | {"value": _number(value), "error": _number(error)})
 
 
 def _number(given: Any) -> Any:
@@ -271,15 +267,6 @@ def _number(given: Any) -> Any:
     number = np.array(given)
     number.setflags(write=False)
     return number
-
-
-def _copied(node: Any, changes: dict[str, Any]) -> Any:
-    """A copy of a module with changed fields, which nothing checks again."""
-    copy = object.__new__(type(node))
-    fields = fields_of(copy)
-    fields.update(fields_of(node))
-    fields.update(changes)
-    return copy
 
 
 @lru_cache(maxsize=256)

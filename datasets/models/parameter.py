@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from astropy import units as u
 
-from ..arrays import fields_of, frozen_array
+from ..arrays import fields_of, frozen_array, module_with
 from ..errors import InputError
 from ..units import _unit_text, parse_unit
 from .prior import Prior
@@ -83,16 +83,13 @@ class Parameter(eqx.Module):
 
         ``value``, ``error``, ``min`` and ``max`` may be Quantities; they are converted to the parameter's unit.
         """
-        fields = {name: getattr(self, name) for name in _FIELDS}
-        unknown = set(changes) - set(fields)
+        unknown = set(changes) - set(_FIELDS)
         if unknown:
             hint = " Give the value as a Quantity, it is converted." if "unit" in unknown else ""
             raise InputError(
                 f"Parameter: the field {sorted(unknown)[0]!r} cannot be changed; {', '.join(_FIELDS[:-1])} can.{hint}"
             )
-        new = object.__new__(Parameter)
-        for name, content in (fields | {"unit": self.unit} | _clean(changes, self.unit)).items():
-            object.__setattr__(new, name, content)
+        new = module_with(Parameter, fields_of(self) | _clean(changes, self.unit))
         new.__check_init__()
         return new
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
+from ..arrays import set_fields
 from ..errors import InputError
 
 
@@ -22,6 +23,7 @@ class Prior:
     names: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
+        numbers = {}
         for name in (*self.names, "weight"):
             given = getattr(self, name, 1.0)
             try:
@@ -30,8 +32,9 @@ class Prior:
                 raise InputError(f"{type(self).__name__}: {name} must be a number, found {given!r}.") from error
             if not math.isfinite(number):
                 raise InputError(f"{type(self).__name__}: {name} must be finite, found {number}.")
-            # plain floats: priors are compared and hashed as part of a program, and written to files
-            object.__setattr__(self, name, number)
+            numbers[name] = number
+        # plain floats: priors are compared and hashed as part of a program, and written to files
+        set_fields(self, numbers)
 
     def __call__(self, value):
         """-2 ln pdf times weight at ``value``; elementwise and differentiable."""

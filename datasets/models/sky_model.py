@@ -67,8 +67,8 @@ class ModelBase(eqx.Module):
         """Model components by the word that stands for them in full parameter names."""
         return {part: getattr(self, part) for part in self.parts if getattr(self, part) is not None}
 
-    def settled(self) -> Any:
-        """The model itself, or a copy whose static choices follow its present numbers."""
+    def resized(self) -> Any:
+        """The model, or a copy whose image has the size that its present numbers ask for."""
         return self
 
     def replace(self, **changes: Any) -> Any:
@@ -146,7 +146,7 @@ class SkyModel(ModelBase):
         """A copy with these sizes: what has the sizes of another has its programs."""
         return module_with(SkyModel, fields_of(self) | {"flags": self.flags._replace(sizes=sizes)})
 
-    def settled(self) -> "SkyModel":
+    def resized(self) -> "SkyModel":
         if self.spatial is None or sizes_of(self.spatial) == self.flags.sizes:
             return self
         return self.replace()

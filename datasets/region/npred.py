@@ -13,7 +13,7 @@ from ..compile import QUICKEST, Program
 from ..counts.flux import source_flux
 from ..errors import InputError
 from ..gti import GTI
-from ..models.flatten import Structure, canonical
+from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import SkyModel
 from ..statistics.base import Bins
 from .containment import RegionResponse, SharePlan, plan_share, stage_share
@@ -26,12 +26,12 @@ def region_counts(response: RegionResponse, sources: Sequence[SkyModel], nodes: 
     """Counts (n_reco,) of sky models: flux times exposure and energy dispersion, times their shares in the region."""
     total = jnp.zeros(response.energy_edges.shape[0] - 1, jnp.asarray(response.energy_true_edges).dtype)
     # sources that differ in numbers only share a program, and are done one after the other
-    alike: dict[tuple[Structure, SharePlan], list[list[Any]]] = {}
+    alike: dict[tuple[ModelDef, SharePlan], list[list[Any]]] = {}
     for model in sources:
-        structure, numbers = canonical(model)
-        alike.setdefault((structure, plan_share(response, model)), []).append(numbers)
-    for (structure, plan), members in alike.items():
-        total = total + _counts((structure, plan, nodes), members, response, gti)
+        definition, numbers = canonical(model)
+        alike.setdefault((definition, plan_share(response, model)), []).append(numbers)
+    for (definition, plan), members in alike.items():
+        total = total + _counts((definition, plan, nodes), members, response, gti)
     return total
 
 
@@ -45,21 +45,21 @@ def contained_share(response: RegionResponse, model: SkyModel) -> Float[jax.Arra
             f"contained_share: the shape of model {model.name!r} depends on true energy and the PSF on reconstructed "
             "energy, so that no share has one energy only. Use npred_signal."
         )
-    structure, numbers = canonical(model)
-    share = _share((structure, plan), numbers, response)
+    definition, numbers = canonical(model)
+    share = _share((definition, plan), numbers, response)
     edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
     return jnp.broadcast_to(share, (edges.shape[0] - 1,))
 
 
 @quick_program
 def _counts(
-    static: tuple[Structure, SharePlan, int], members: list[list[Any]], response: RegionResponse, gti: GTI | None
+    static: tuple[ModelDef, SharePlan, int], members: list[list[Any]], response: RegionResponse, gti: GTI | None
 ) -> Bins:
-    structure, plan, nodes = static
+    definition, plan, nodes = static
     edges = jnp.asarray(response.energy_true_edges)
 
     def counts(numbers):
-        model: Any = structure.build(numbers)
+        model: Any = definition.build(numbers)
         seen = stage_share(response, model, plan)
         return source_flux(model, edges, nodes, gti) @ seen.matrix(model.spatial, log_centers(edges))
 
@@ -70,7 +70,7 @@ def _counts(
 
 
 @quick_program
-def _share(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> jax.Array:
-    structure, plan = static
-    model: Any = structure.build(numbers)
+def _share(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> jax.Array:
+    definition, plan = static
+    model: Any = definition.build(numbers)
     return stage_share(response, model, plan).share(model.spatial, log_centers(response.energy_true_edges))

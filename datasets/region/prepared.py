@@ -19,7 +19,7 @@ from ..counts.flux import source_flux
 from ..counts.known import background_model, background_norm, fitted_energies
 from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
 from ..gti import GTI
-from ..models.flatten import Structure, canonical
+from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
@@ -126,11 +126,11 @@ def prepare_region(
             templates.append(i)
             continue
         made = is_frozen.shape or model.spatial is None
-        structure, numbers = canonical(model)
+        definition, numbers = canonical(model)
         plan = plan_share(response, model)
-        staged = (_matrix if made else _share)((structure, plan), numbers, response)
+        staged = (_matrix if made else _share)((definition, plan), numbers, response)
         leaves, treedef = jax.tree_util.tree_flatten(staged)
-        alike.setdefault(("matrix" if made else "source", plan.scheme, structure, treedef), []).append((i, leaves))
+        alike.setdefault(("matrix" if made else "source", plan.scheme, definition, treedef), []).append((i, leaves))
     constant: Any = dataset.signal(unchanging) if unchanging else np.zeros(dataset.n_reco)
     arrays: dict[str, Any] = {
         "counts": dataset.counts,
@@ -153,15 +153,15 @@ def prepare_region(
 
 
 @quick_program
-def _share(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
+def _share(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
     """A source of free shape: its region's containment."""
-    structure, plan = static
-    return stage_share(response, structure.build(numbers), plan)  # type: ignore[arg-type]
+    definition, plan = static
+    return stage_share(response, definition.build(numbers), plan)  # type: ignore[arg-type]
 
 
 @quick_program
-def _matrix(static: tuple[Structure, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
+def _matrix(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
     """A source of frozen shape: its response matrix."""
-    structure, plan = static
-    model: Any = structure.build(numbers)
+    definition, plan = static
+    model: Any = definition.build(numbers)
     return stage_share(response, model, plan).matrix(model.spatial, log_centers(response.energy_true_edges))

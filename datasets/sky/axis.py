@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from ..arrays import frozen_array
+from ..arrays import frozen_array, set_fields
 from ..errors import InputError
 from ..units import parse_unit
 
@@ -78,14 +78,8 @@ class MapAxis:
                 f"{what}: nodes of a {interp} axis must {'be positive' if interp == 'log' else 'not be negative'}, "
                 f"found {nodes[0]}. Use interp='lin'."
             )
-        for key, value in (
-            ("nodes", nodes),
-            ("interp", interp),
-            ("name", str(name)),
-            ("unit", given),
-            ("node_type", node_type),
-        ):
-            object.__setattr__(self, key, value)
+        fields = {"nodes": nodes, "interp": interp, "name": str(name), "unit": given, "node_type": node_type}
+        set_fields(self, fields)
 
     def __setattr__(self, key: str, value: Any) -> None:
         raise AttributeError(f"MapAxis is immutable; make a new one instead of setting {key}.")

@@ -41,7 +41,7 @@ def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any
         }
         tables = {"table": common["table"], "table_own": batched["table_own"]}
         models = []
-        for structure, sources in zip(spec.structures, spec.sources, strict=True):
+        for definition, sources in zip(spec.definitions, spec.sources, strict=True):
             numbers = []
             for source in sources:
                 if source.vector in tables:
@@ -49,7 +49,7 @@ def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any
                     continue
                 size = int(np.prod(source.shape))
                 numbers.append(_shaped(vectors[source.vector][source.offset : source.offset + size], source.shape))
-            models.append(structure.build(numbers))
+            models.append(definition.build(numbers))
         dataset = spec.make(**common["data"], **batched["data_own"])
         return function(dataset, models, *row)
 

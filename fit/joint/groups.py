@@ -11,7 +11,7 @@ import numpy as np
 from ...datasets.dataset import Arrays, Frozen, Size, Spec
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
-from ...datasets.models.flatten import Structure
+from ...datasets.models.flatten import ModelDef
 from .devices import rows_at_a_time, rows_per_device
 from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _sources
 from .padding import all_same, batch_bucket, bucket, fine_bucket, stack_equal, stack_padded
@@ -35,7 +35,7 @@ class GroupSpec:
     """
 
     make: Spec
-    structures: tuple[Structure, ...]
+    definitions: tuple[ModelDef, ...]
     sources: tuple[tuple[Source, ...], ...]
     shared_fields: tuple[str, ...]
     n_members: int
@@ -118,7 +118,7 @@ def _describe(
     """Program and size of the datasets of this process, which are prepared here; what tells the models apart."""
     members = list(models)
     identities = _Identities()
-    structure_id = [identities(m.structure) for m in space.models]
+    definition_id = [identities(m.definition) for m in space.models]
     alone = share.processes == 1
     texts: dict[Any, str] = {}
     found: list[tuple[int, Any, Size, str]] = []
@@ -127,7 +127,7 @@ def _describe(
         acting = space.acting[index]
         spec, arrays = dataset.prepare([members[m] for m in acting], [frozen[m] for m in acting], share.names[index])
         prepared[index] = spec, arrays
-        program: Any = (spec.with_size(()), tuple(structure_id[m] for m in acting), layouts[index].kinds)
+        program: Any = (spec.with_size(()), tuple(definition_id[m] for m in acting), layouts[index].kinds)
         if not alone:
             # some static fields are equal whatever they hold, and show where they are in memory
             program = texts.setdefault(program, re.sub(r" at 0x[0-9a-f]+", "", repr(program)))
@@ -138,17 +138,17 @@ def _describe(
 
 
 class _Identities:
-    """Numbers for structures: equal ones have one. Most are one object, which is quicker to look up."""
+    """Numbers for definitions: equal ones have one. Most are one object, which is quicker to look up."""
 
     def __init__(self) -> None:
         self._of_object: dict[int, int] = {}
-        self._of_equal: dict[Structure, int] = {}
+        self._of_equal: dict[ModelDef, int] = {}
 
-    def __call__(self, structure: Structure) -> int:
-        known = self._of_object.get(id(structure))
+    def __call__(self, definition: ModelDef) -> int:
+        known = self._of_object.get(id(definition))
         if known is None:
-            known = self._of_equal.setdefault(structure, len(self._of_equal))
-            self._of_object[id(structure)] = known
+            known = self._of_equal.setdefault(definition, len(self._of_equal))
+            self._of_object[id(definition)] = known
         return known
 
 
@@ -254,7 +254,7 @@ def _group(
     shapes = _shapes(space, space.acting[members[0]], sources, int((~global_same).sum()))
     spec = GroupSpec(
         make=make,
-        structures=tuple(space.models[m].structure for m in space.acting[members[0]]),
+        definitions=tuple(space.models[m].definition for m in space.acting[members[0]]),
         sources=sources,
         shared_fields=shared_fields,
         n_members=total,

@@ -9,16 +9,16 @@ import numpy as np
 from ...datasets.arrays import fields_of
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
-from ...datasets.models.flatten import Item, Structure, take_apart
+from ...datasets.models.flatten import Item, ModelDef, flatten
 from ...datasets.models.parameter import Parameter, bounds_of
 
 
 @dataclass
 class ModelEntry:
-    """One model taken apart; ``entries[i]`` are the indices of item i in the vector of all parameters."""
+    """One model, flattened; ``entries[i]`` are the indices of item i in the vector of all parameters."""
 
     name: str
-    structure: Structure
+    definition: ModelDef
     items: list[Item]
     entries: list[np.ndarray | None]
 
@@ -56,9 +56,9 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     values: list[Any] = []
     links: dict[str, int] = {}
     for model in models.models:
-        structure, items = take_apart(model)
+        definition, items = flatten(model)
         entries = [_register(space, values, links, item) for item in items]
-        space.models.append(ModelEntry(fields_of(model)["name"], structure, items, entries))
+        space.models.append(ModelEntry(fields_of(model)["name"], definition, items, entries))
     traced = any(type(v) is not np.ndarray and isinstance(v, jax.Array) for v in values)
     space.values = jax.numpy.stack([jax.numpy.asarray(v) for v in values]) if traced else np.array(values, float)
     space.free = np.array([p is None or not fields_of(p)["frozen"] for p in space.parameters], bool)

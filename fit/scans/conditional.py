@@ -57,7 +57,7 @@ class HeldFit:
     def __init__(self, datasets: Any, result: FitResult, names: Sequence[str], what: str):
         _check(result, what)
         self.what = what
-        self.problem = make_problem(datasets, result.models.with_room())
+        self.problem = make_problem(datasets, result.models.with_image_margins())
         space = self.problem.space
         if self.problem.datasets.names != result.datasets_names:
             raise InputError(

@@ -17,8 +17,8 @@ from .extent import STEP as STEP
 from .extent import Sizes as Sizes
 from .extent import extended_nodes as extended_nodes
 from .extent import fits_in as fits_in
-from .extent import roomy as roomy
 from .extent import sizes_of as sizes_of
+from .extent import with_margin as with_margin
 from .registry import CLASSES as CLASSES
 from .registry import SPATIAL_MODELS as SPATIAL_MODELS
 from .template import DNDE_SURFACE as DNDE_SURFACE

@@ -58,8 +58,8 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
     return smaller and old.extent / old.shrinks / 1.1 < new.extent < old.extent * 1.1
 
 
-def roomy(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
-    """Sizes with which a Gaussian of free width can grow by two rungs and shrink by one, others as they are."""
+def with_margin(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
+    """Image sizes with which a Gaussian of free width can grow by two rungs and shrink by one, others as they are."""
     if sizes is None or sizes.shrinks != 1.0:
         return sizes
     free = {name for name, p in spatial.parameters.items() if not p.frozen}

@@ -6,12 +6,12 @@ import numpy as np
 
 from ....kernels.sphere import lonlat_to_vector
 
-SETTLED = 1e-3
+SMALL_MOVE = 1e-3
 """Move of a source, in pixels, below which the responses at its old position stand for those at the new one."""
 
 
 def has_moved(before: Any, after: Any, pixel: float | None) -> bool:
-    """Whether one of some models has moved by more than `SETTLED` pixels of ``pixel`` deg, or has other sizes.
+    """Whether one of some models has moved by more than `SMALL_MOVE` pixels of ``pixel`` deg, or has other sizes.
 
     ``before`` and ``after`` are the same models in one order; ``pixel=None``: places do not matter.
     """
@@ -22,6 +22,6 @@ def has_moved(before: Any, after: Any, pixel: float | None) -> bool:
         if pixel is None or spatial is None or spatial.position is None:
             continue
         ends = [lonlat_to_vector(*(np.asarray(c, float) for c in m.spatial.position)) for m in (cast(Any, old), new)]
-        if np.degrees(np.linalg.norm(ends[0] - ends[1])) > SETTLED * pixel:
+        if np.degrees(np.linalg.norm(ends[0] - ends[1])) > SMALL_MOVE * pixel:
             return True
     return False

@@ -14,7 +14,7 @@ from astropy import units as u
 from gammajax.datasets.counts.npred import npred, npred_background, npred_signal, stat_array
 from gammajax.datasets.errors import InputError, closest
 from gammajax.datasets.models.collection import Models
-from gammajax.datasets.models.flatten import Structure
+from gammajax.datasets.models.flatten import ModelDef
 from gammajax.datasets.models.spectral.base import DNDE, SpectralModel
 from gammajax.datasets.units import edges_tev, to_unit
 from gammajax.fit.joint.parameters import ParameterSpace, parameter_space
@@ -95,12 +95,12 @@ def derivatives(
         for item, e in zip(entry.items, entry.entries, strict=True)
     )
     index = np.concatenate([e for e in entry.entries if e is not None] or [np.zeros(0, int)])
-    dnde, slopes = compiled_band(entry.structure, shapes, tables, values[index], energy)
+    dnde, slopes = compiled_band(entry.definition, shapes, tables, values[index], energy)
     return space, index, np.asarray(dnde), np.asarray(slopes)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def compiled_band(structure: Structure, shapes: tuple[Any, ...], tables: list[Any], vector: Any, energy: Any) -> Any:
+def compiled_band(definition: ModelDef, shapes: tuple[Any, ...], tables: list[Any], vector: Any, energy: Any) -> Any:
     """dN/dE (n,) and its derivatives (n, p) in the parameters ``vector`` (p,) of a model."""
 
     def dnde(vector):
@@ -112,7 +112,7 @@ def compiled_band(structure: Structure, shapes: tuple[Any, ...], tables: list[An
             size = int(np.prod(shape))
             numbers.append(vector[place : place + size].reshape(shape))
             place += size
-        spectral = structure.build(numbers).spectral
+        spectral = definition.build(numbers).spectral
         return jnp.asarray(spectral.evaluate(energy) if isinstance(spectral, SpectralModel) else spectral(energy))
 
     differentiate = jax.jacfwd if vector.shape[0] <= energy.shape[0] else jax.jacrev

@@ -32,7 +32,7 @@ def test_second_derivatives_are_differences_of_slopes(grid, shape):
     rng = np.random.default_rng(4)
     expected = {name: np.asarray(gj.npred(data, models, name=name)) for name, data in maps.items()}
     datasets = {name: data.replace(counts=rng.poisson(expected[name]) * 1.3) for name, data in maps.items()}
-    problem = make_problem(gj.Datasets(datasets), models.with_room())
+    problem = make_problem(gj.Datasets(datasets), models.with_image_margins())
     program = compiled_exact_normal(problem.spec)
     theta = from_free(problem.arrays, problem.start())
 

@@ -43,7 +43,7 @@ def test_position_and_width_of_gaussians_are_unbiased(sigma):
         model = cases.source(gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=sigma * PIXEL))
         truth = gauss_truth(dataset, model.spectral, x, y, sigma * PIXEL)
         start = model.replace(spatial=model.spatial.replace(lon_0=lon + 0.03, lat_0=lat - 0.02, sigma=0.042))
-        sizes = gj.Models(start).with_room()["source"].sizes
+        sizes = gj.Models(start).with_image_margins()["source"].sizes
         np.testing.assert_allclose(signal(dataset, model.with_sizes(sizes)), truth, atol=1e-3 * truth.max())
         data = dataset.replace(counts=truth + np.asarray(dataset.background))
         result = gj.fit(gj.Datasets({"map": data}), start)

@@ -11,8 +11,8 @@ from gammajax.datasets.models import (
     Models,
     Parameter,
     SkyModel,
+    flatten,
     free_by_default,
-    take_apart,
 )
 from gammajax.datasets.models.spectral import (
     CompoundSpectralModel,
@@ -65,39 +65,39 @@ def value_of(model, energy):
 @pytest.mark.parametrize("name", MODELS)
 def test_built_from_its_numbers_it_is_the_same_model(name):
     model = MODELS[name]
-    structure, items = take_apart(model)
+    definition, items = flatten(model)
     numbers = [item.content.value if item.kind == "parameter" else item.content for item in items]
-    again = structure.build(numbers)
+    again = definition.build(numbers)
     np.testing.assert_array_equal(value_of(again, ENERGY), value_of(model, ENERGY))
     assert again.flags == model.flags
     # under jit and grad with respect to the numbers
     inexact = [jnp.asarray(n, float) for n in numbers]
-    total = jax.jit(lambda numbers: 1e12 * jnp.sum(value_of(structure.build(numbers), ENERGY)))
+    total = jax.jit(lambda numbers: 1e12 * jnp.sum(value_of(definition.build(numbers), ENERGY)))
     assert float(total(inexact)) == pytest.approx(float(1e12 * jnp.sum(value_of(model, ENERGY))), rel=1e-12)
     assert all(np.all(np.isfinite(g)) for g in jax.grad(total)(inexact))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_names_of_items_are_unique(name):
-    items = take_apart(MODELS[name])[1]
+    items = flatten(MODELS[name])[1]
     names = [item.name for item in items]
     assert len(set(names)) == len(names)
     assert all(n.startswith(f"{MODELS[name].name}.spectral.") for n in names)
 
 
 def test_kinds_and_names():
-    kinds = {item.name: item.kind for item in take_apart(MODELS["foreign"])[1]}
+    kinds = {item.name: item.kind for item in flatten(MODELS["foreign"])[1]}
     assert kinds["d.spectral.norm"] == "parameter"
     assert kinds["d.spectral.mlp.layers.0.weight"] == "weights"
     assert list(kinds.values()).count("weights") == 6
-    kinds = {item.name: item.kind for item in take_apart(MODELS["piecewise"])[1]}
+    kinds = {item.name: item.kind for item in flatten(MODELS["piecewise"])[1]}
     assert kinds == {
         "run-bkg.spectral.energy": "data",
         "run-bkg.spectral.norm_0": "parameter",
         "run-bkg.spectral.norm_1": "parameter",
         "run-bkg.spectral.norm_2": "parameter",
     }
-    names = [item.name for item in take_apart(MODELS["compound"])[1]]
+    names = [item.name for item in flatten(MODELS["compound"])[1]]
     assert names == [
         "b.spectral.index",
         "b.spectral.model1.model1.amplitude",
@@ -121,26 +121,24 @@ def test_a_parameter_that_shares_its_last_word_with_an_array_keeps_its_path():
         def __call__(self, energy):
             return self.w * self.inner.evaluate(energy)
 
-    names = [
-        i.name for i in take_apart(SkyModel(Outer(jnp.ones(()), PowerLawSpectralModel(), {"w": Parameter(1.0)})))[1]
-    ]
+    names = [i.name for i in flatten(SkyModel(Outer(jnp.ones(()), PowerLawSpectralModel(), {"w": Parameter(1.0)})))[1]]
     assert "source.spectral.sub.w" in names
     assert "source.spectral.w" in names
     assert len(set(names)) == len(names)
 
 
 def test_only_what_chooses_the_program_is_in_the_structure():
-    one = take_apart(SkyModel(PowerLawSpectralModel(index=2.2), name="a"))[0]
+    one = flatten(SkyModel(PowerLawSpectralModel(index=2.2), name="a"))[0]
     dressed = PowerLawSpectralModel(
         index=Parameter(2.9, error=0.1, min=1, frozen=True, prior=GaussianPrior(2, 1), link="x")
     )
-    assert take_apart(SkyModel(dressed, name="b", datasets_names="run"))[0] == one
-    assert hash(take_apart(SkyModel(dressed))[0]) == hash(one)
-    assert take_apart(SkyModel(LogParabolaSpectralModel()))[0] != one
-    assert take_apart(SkyModel(PowerLawSpectralModel(), apply_irf={"edisp": False}))[0] != one
-    assert take_apart(SkyModel(PowerLawSpectralModel(reference=1 * u.GeV)))[0] != one
-    assert take_apart(MODELS["compound"])[0] == take_apart(MODELS["compound"].replace(spectral=compound(3.0)))[0]
-    assert take_apart(SkyModel(Network(0)))[0] == take_apart(SkyModel(Network(1)))[0]
+    assert flatten(SkyModel(dressed, name="b", datasets_names="run"))[0] == one
+    assert hash(flatten(SkyModel(dressed))[0]) == hash(one)
+    assert flatten(SkyModel(LogParabolaSpectralModel()))[0] != one
+    assert flatten(SkyModel(PowerLawSpectralModel(), apply_irf={"edisp": False}))[0] != one
+    assert flatten(SkyModel(PowerLawSpectralModel(reference=1 * u.GeV)))[0] != one
+    assert flatten(MODELS["compound"])[0] == flatten(MODELS["compound"].replace(spectral=compound(3.0)))[0]
+    assert flatten(SkyModel(Network(0)))[0] == flatten(SkyModel(Network(1)))[0]
 
 
 def test_a_static_field_that_cannot_be_hashed_still_gives_names():
@@ -151,7 +149,7 @@ def test_a_static_field_that_cannot_be_hashed_still_gives_names():
         def __call__(self, energy):
             return self.scale * energy**-2
 
-    assert take_apart(SkyModel(Odd(jnp.array(1e-12), ["a"])))[1][0].name == "source.spectral.scale"
+    assert flatten(SkyModel(Odd(jnp.array(1e-12), ["a"])))[1][0].name == "source.spectral.scale"
 
 
 def test_free_by_default():
@@ -169,7 +167,7 @@ def test_free_by_default():
 
 def test_models_of_one_structure_share_it():
     """One object for many, so that joint fits compare it by identity; whatever chooses the program makes another."""
-    one, two = (take_apart(FoVBackgroundModel(PowerLawNormSpectralModel(norm=v), f"run-{v}")) for v in (1.0, 2.0))
+    one, two = (flatten(FoVBackgroundModel(PowerLawNormSpectralModel(norm=v), f"run-{v}")) for v in (1.0, 2.0))
     assert one[0] is two[0]
     assert [i.name for i in two[1]] == [f"run-2.0-bkg.spectral.{k}" for k in ("tilt", "norm", "reference")]
     assert float(two[1][1].content.value) == 2.0
@@ -183,5 +181,5 @@ def test_models_of_one_structure_share_it():
         SkyModel(CompoundSpectralModel(PowerLawSpectralModel(), PowerLawSpectralModel(), "add")),
         FoVBackgroundModel(datasets_names="run"),
     ]
-    assert len({take_apart(model)[0] for model in models}) == len(models)
-    assert take_apart(models[0])[0] is take_apart(models[0].replace(name="other"))[0]
+    assert len({flatten(model)[0] for model in models}) == len(models)
+    assert flatten(models[0])[0] is flatten(models[0].replace(name="other"))[0]

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -115,7 +117,7 @@ def templates(tmp_path):
     )
     for model, name in ((curve, "curve.fits"), (phases, "phases.ecsv")):
         model.to_table().write(tmp_path / name)
-        object.__setattr__(model, "filename", name)
+    curve, phases = (dataclasses.replace(m, filename=n) for m, n in ((curve, "curve.fits"), (phases, "phases.ecsv")))
     return [
         ("spatial", image.write(tmp_path / "image.fits")),
         ("spatial", cube.write(tmp_path / "cube.fits.gz")),
