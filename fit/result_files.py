@@ -12,7 +12,6 @@ from ..datasets.io.paths import as_path
 from ..datasets.io.yaml import dump_yaml
 from ..datasets.models.collection import Models, Parameters
 from ..datasets.models.parameter import Parameter
-from ..datasets.models.yaml.models import models_to_dict
 from .covariance import DENSE_LIMIT, Curvature
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def result_contents(result: Result, filename: Any) -> dict[Path, bytes]:
 
 
 def _yaml(result: Result, path: Path) -> dict[Path, bytes]:
-    data = models_to_dict(result.models)
+    data = result.models.to_dict()
     files: dict[Path, bytes] = {}
     if len(result.free_names) <= DENSE_LIMIT and not result.degenerate and len(result.parameters):
         beside = path.with_name(f"{path.name.removesuffix('.gz').rsplit('.', 1)[0]}_covariance.dat")

@@ -1,5 +1,6 @@
 """The container of models, and the view of their parameters."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 
 from ..arrays import fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
+from ..io.fits import naming
+from ..io.paths import write_files
 from .flatten import flatten, free_by_default, with_numbers
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase, SkyModel
 from .spatial.extent import with_margin
+from .yaml.models import components_contents, components_from_dict, components_to_dict, read_components
 
 
 class Parameters(Mapping):
@@ -265,16 +269,27 @@ class Models(eqx.Module):
 
     @classmethod
     def read(cls, filename: Any) -> "Models":
-        """Read models from a YAML file as gammapy writes it; see `read_models`."""
-        from .yaml.models import read_models
-
-        return read_models(filename)
+        """Read models from a YAML file as gammapy writes it; see `read_components`."""
+        models = read_components(filename)
+        with naming(filename):
+            return cls(models)
 
     def write(self, filename: Any, overwrite: bool = False) -> None:
-        """Write models as YAML that gammapy reads; see `write_models`."""
-        from .yaml.models import write_models
+        """Write models as YAML that gammapy reads, completely or not at all; see `components_contents`."""
+        check_links(self)
+        write_files(components_contents(self, filename), overwrite=overwrite)
 
-        write_models(self, filename, overwrite=overwrite)
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "models", base_path: Any = ".") -> "Models":
+        """Models from the content of a YAML file; see `components_from_dict`."""
+        models = components_from_dict(data, where, base_path)
+        with naming(where):
+            return cls(models)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of the YAML file of the models."""
+        check_links(self)
+        return components_to_dict(self)
 
     def __repr__(self) -> str:
         lines = []
@@ -352,3 +367,18 @@ def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Paramet
         return Parameter.replace(parameter, **change)
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix('Parameter: ')}") from error
+
+
+def check_links(models: Models) -> None:
+    """Parameters with one label have to be one, else the file would not say which of them is meant."""
+    seen: dict[str, tuple[str, Parameter]] = {}
+    for name, parameter in models.parameters.items():
+        if parameter.link is None:
+            continue
+        first, lead = seen.setdefault(parameter.link, (name, parameter))
+        # texts, so that an undetermined error (NaN) equals itself
+        if any(str(getattr(lead, f.name)) != str(getattr(parameter, f.name)) for f in dataclasses.fields(Parameter)):
+            raise InputError(
+                f"{name}: it is linked (as {parameter.link!r}) with {first}, but they differ: {parameter!r} and "
+                f"{lead!r}. Make them one with models.link({first!r}, {name!r})."
+            )

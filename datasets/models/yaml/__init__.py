@@ -4,12 +4,7 @@ from .components import PARTS as PARTS
 from .components import part_to_dict as part_to_dict
 from .components import read_part as read_part
 from .models import MODELS as MODELS
-from .models import check_links as check_links
-from .models import models_from_dict as models_from_dict
-from .models import models_to_dict as models_to_dict
-from .models import read_models as read_models
 from .models import read_template_counts as read_template_counts
-from .models import write_models as write_models
 from .parameters import Links as Links
 from .parameters import declared_parameters as declared_parameters
 from .parameters import parameter_to_dict as parameter_to_dict

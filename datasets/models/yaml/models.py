@@ -5,8 +5,7 @@ covariance file that is referred to is not needed: its diagonal is in the ``erro
 no correlations.
 """
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ import numpy as np
 from ...errors import InputError, closest
 from ...io.fits import FitsFile, naming
 from ...io.gadf_quantity import read_quantity
-from ...io.paths import as_path, beside, existing, write_files
+from ...io.paths import as_path, beside, existing
 from ...io.yaml import dump_yaml, load_yaml
-from ..collection import Models
-from ..parameter import Parameter
 from ..sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel, background_name
 from .components import part_to_dict, read_part
 from .parameters import Links, flag_of, list_of, mapping_of, text_of
@@ -42,18 +39,18 @@ OLD_TEMPLATE = "BackgroundModel"
 _FILE_KEYS = ("components", "covariance", "metadata", "checksum", "optimize_result", "covariance_result")
 
 
-def read_models(filename: Any) -> Models:
-    """Read models from a YAML file as gammapy 2.1 writes it.
+def read_components(filename: Any) -> list[ModelBase]:
+    """Models from a YAML file as gammapy 2.1 writes it.
 
     Missing parameters and fields take the defaults of the model class; only parameters of spatial and temporal models
     that are free by default have to be there. Templates are read from the files that are named, beside the YAML file or
     as given. Whatever cannot be used ends in an `InputError` that names file, model and parameter.
     """
     path = as_path(filename)
-    return models_from_dict(load_yaml(path), str(path), path.parent)
+    return components_from_dict(load_yaml(path), str(path), path.parent)
 
 
-def models_from_dict(data: Mapping[str, Any], where: str = "models", base_path: Any = ".") -> Models:
+def components_from_dict(data: Mapping[str, Any], where: str = "models", base_path: Any = ".") -> list[ModelBase]:
     """Models from the content of a YAML file.
 
     ``where`` names the source in error messages; files that the models refer to are looked for in ``base_path``.
@@ -63,28 +60,22 @@ def models_from_dict(data: Mapping[str, Any], where: str = "models", base_path: 
         raise InputError(f"{where}: the key 'components' (the list of models) is missing.")
     links: Links = {}
     components = list_of(data["components"], f"{where}, components")
-    models = [_component(entry, i, where, links, Path(base_path)) for i, entry in enumerate(components)]
-    try:
-        return Models(models)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+    return [_component(entry, i, where, links, Path(base_path)) for i, entry in enumerate(components)]
 
 
-def write_models(models: Any, filename: Any, overwrite: bool = False) -> None:
-    """Write models to a YAML file, completely or not at all; gammapy 2.1 reads it.
+def components_contents(models: Iterable[ModelBase], filename: Any) -> dict[Path, bytes]:
+    """The YAML file of models as bytes by path; gammapy 2.1 reads it.
 
     Of templates only the file names are written, relative to the YAML file where they are beside it or below. gammapy
     has no form for a background model of several datasets or one with a name of its own, nor for the model inside a
     ``ScaleSpectralModel``; these are written in the same manner, for gammajax to read.
     """
     path = as_path(filename)
-    write_files({path: dump_yaml(_located(models_to_dict(models), path.parent)).encode()}, overwrite=overwrite)
+    return {path: dump_yaml(_located(components_to_dict(models), path.parent)).encode()}
 
 
-def models_to_dict(models: Any) -> dict[str, Any]:
+def components_to_dict(models: Iterable[ModelBase]) -> dict[str, Any]:
     """The content of the YAML file of models."""
-    models = Models(models)
-    check_links(models)
     return {"components": [_component_to_dict(model) for model in models]}
 
 
@@ -157,21 +148,6 @@ def _apply_irf(data: Any, where: str) -> dict[str, bool] | None:
         return None
     data = mapping_of(data, APPLY_IRF, f"{where}, apply_irf")
     return {key: flag_of(flag, f"{where}, apply_irf, {key}") for key, flag in data.items()}
-
-
-def check_links(models: Models) -> None:
-    """Parameters with one label have to be one, else the file would not say which of them is meant."""
-    seen: dict[str, tuple[str, Parameter]] = {}
-    for name, parameter in models.parameters.items():
-        if parameter.link is None:
-            continue
-        first, lead = seen.setdefault(parameter.link, (name, parameter))
-        # texts, so that an undetermined error (NaN) equals itself
-        if any(str(getattr(lead, f.name)) != str(getattr(parameter, f.name)) for f in dataclasses.fields(Parameter)):
-            raise InputError(
-                f"{name}: it is linked (as {parameter.link!r}) with {first}, but they differ: {parameter!r} and "
-                f"{lead!r}. Make them one with models.link({first!r}, {name!r})."
-            )
 
 
 def _component_to_dict(model: ModelBase) -> dict[str, Any]:

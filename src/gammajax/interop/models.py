@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import as_path, existing
-from gammajax.datasets.models.collection import Models
+from gammajax.datasets.models.collection import Models, check_links
 from gammajax.datasets.models.sky_model import FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel
 from gammajax.datasets.models.spatial.base import SpatialModel
 from gammajax.datasets.models.spatial.builtin import ConstantFluxSpatialModel
@@ -19,7 +19,6 @@ from gammajax.datasets.models.spectral.base import SpectralModel
 from gammajax.datasets.models.temporal.base import TemporalModel
 from gammajax.datasets.models.temporal.tables import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
 from gammajax.datasets.models.yaml.components import PARTS, part_to_dict, read_part
-from gammajax.datasets.models.yaml.models import check_links
 from gammajax.datasets.models.yaml.parameters import Links, declared_parameters, parameter_to_dict, read_parameters
 from gammajax.datasets.sky.axis import MapAxis
 from gammajax.datasets.sky.geom import SkyGeom

@@ -38,7 +38,6 @@ from gammajax.datasets.models.spectral import (
     TemplateSpectralModel,
 )
 from gammajax.datasets.models.temporal import ExpDecayTemporalModel
-from gammajax.datasets.models.yaml import models_from_dict, models_to_dict, read_models, write_models
 from gammajax.datasets.sky import MapAxis, SkyGeom
 
 # as gammapy 2.1 writes it: link labels, a prior, frozen and bounds where they differ from the defaults, full output
@@ -147,7 +146,7 @@ metadata:
 
 def test_reads_what_gammapy_writes(tmp_path):
     (tmp_path / "models.yaml").write_text(GAMMAPY)
-    models = read_models(tmp_path / "models.yaml")
+    models = Models.read(tmp_path / "models.yaml")
     assert models.names == ("crab", "vela", "run-1-bkg")
     crab, vela, background = models
     assert crab.datasets_names == ("run-1", "run-2")
@@ -171,7 +170,7 @@ def test_reads_what_gammapy_writes(tmp_path):
 
 def test_units_of_the_file_do_not_change_the_flux():
     mev, tev = (
-        models_from_dict(parse_yaml(minimal(f"[{{name: amplitude, value: {v}, unit: {unit}}}]"), "x"))["crab"].spectral
+        Models.from_dict(parse_yaml(minimal(f"[{{name: amplitude, value: {v}, unit: {unit}}}]"), "x"))["crab"].spectral
         for v, unit in ((2.0e-18, "cm-2 s-1 MeV-1"), (2.0e-12, "cm-2 s-1 TeV-1"))
     )
     energy = jnp.geomspace(0.1, 100, 11)
@@ -248,10 +247,10 @@ def test_every_registered_model_with_only_parameters(tag):
         **{n: p.replace(value=p.value * 4 / 3, frozen=not p.frozen) for n, p in model.parameters.items()}
     )
     wrapped = SkyModel(model, name="x") if model.unit else FoVBackgroundModel(model, "x")
-    data = parse_yaml(dump_yaml(models_to_dict(wrapped)), "x")
+    data = parse_yaml(dump_yaml(Models(wrapped).to_dict()), "x")
     for name in kind.tag:
         data["components"][0]["spectral"]["type"] = name
-        assert_same(models_from_dict(data), Models(wrapped))
+        assert_same(Models.from_dict(data), Models(wrapped))
 
 
 def test_bounds_that_the_class_declares():
@@ -263,7 +262,7 @@ def test_bounds_that_the_class_declares():
             return energy / self.width.internal
 
     def read(text):
-        return models_from_dict(parse_yaml(text, "x"))["crab"].spectral.width
+        return Models.from_dict(parse_yaml(text, "x"))["crab"].spectral.width
 
     SPECTRAL_MODELS["Bounded"] = Bounded
     try:
@@ -271,14 +270,14 @@ def test_bounds_that_the_class_declares():
         assert (width.min, width.max) == (500.0, 10000.0)
         assert read(minimal("[{name: width, value: 30.0, max: .nan}]", "Bounded")).max == math.inf
         open_ended = Models(SkyModel(Bounded(Parameter(30.0, "TeV", min=0.5)), name="crab"))
-        assert_same(models_from_dict(models_to_dict(open_ended)), open_ended)
+        assert_same(Models.from_dict(Models(open_ended).to_dict()), open_ended)
     finally:
         del SPECTRAL_MODELS["Bounded"]
 
 
 def test_written_file_is_short_and_plain(tmp_path):
     models = Models([SkyModel(PowerLawSpectralModel(), name="crab"), FoVBackgroundModel(datasets_names="run")])
-    write_models(models, tmp_path / "m.yaml")
+    Models(models).write(tmp_path / "m.yaml")
     assert (
         (tmp_path / "m.yaml").read_text()
         == """\
@@ -314,10 +313,10 @@ components:
             frozen: true
 """
     )
-    write_models(models["crab"], tmp_path / "one.yaml")
-    assert read_models(tmp_path / "one.yaml").names == ("crab",)
-    write_models(Models(), tmp_path / "none.yaml")
-    assert len(read_models(tmp_path / "none.yaml")) == 0
+    Models(models["crab"]).write(tmp_path / "one.yaml")
+    assert Models.read(tmp_path / "one.yaml").names == ("crab",)
+    Models(Models()).write(tmp_path / "none.yaml")
+    assert len(Models.read(tmp_path / "none.yaml")) == 0
 
 
 def test_existing_files_are_kept(tmp_path):
@@ -328,10 +327,10 @@ def test_existing_files_are_kept(tmp_path):
     assert path.read_text() == "mine"
     # nothing is touched either when the models have no YAML form
     with pytest.raises(InputError):
-        write_models(SkyModel(lambda e: e, name="x"), path, overwrite=True)
+        Models(SkyModel(lambda e: e, name="x")).write(path, overwrite=True)
     assert path.read_text() == "mine"
     Models().write(path, overwrite=True)
-    assert len(read_models(path)) == 0
+    assert len(Models.read(path)) == 0
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -339,11 +338,11 @@ def test_file_of_two_thousand_background_models(tmp_path):
     models = Models([FoVBackgroundModel(datasets_names=f"run-{i}") for i in range(2000)])
     models = models.with_values({f"run-{i}-bkg.spectral.norm": 1 + 1 / (i + 3) for i in range(2000)})
     models.write(tmp_path / "m.yaml")
-    assert_same(read_models(tmp_path / "m.yaml"), models)
+    assert_same(Models.read(tmp_path / "m.yaml"), models)
 
 
 def test_shapes_of_input_that_are_accepted():
-    models = models_from_dict(
+    models = Models.from_dict(
         parse_yaml(
             """\
 components:
@@ -659,7 +658,7 @@ def test_bad_files(tmp_path, case):
     text, message = BAD[case]
     (tmp_path / "m.yaml").write_text(text)
     with pytest.raises(InputError) as error:
-        read_models(tmp_path / "m.yaml")
+        Models.read(tmp_path / "m.yaml")
     found = str(error.value).replace(str(tmp_path) + "/", "")
     assert found.startswith("m.yaml")
     assert message in found
@@ -668,24 +667,24 @@ def test_bad_files(tmp_path, case):
 
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match=r"missing.yaml: the file was not found"):
-        read_models(tmp_path / "missing.yaml")
+        Models.read(tmp_path / "missing.yaml")
     with pytest.raises(InputError, match="is a folder"):
-        read_models(tmp_path)
+        Models.read(tmp_path)
     (tmp_path / "latin.yaml").write_bytes("a: é".encode("latin-1"))
     with pytest.raises(InputError, match="not a text file in UTF-8"):
-        read_models(tmp_path / "latin.yaml")
+        Models.read(tmp_path / "latin.yaml")
     with pytest.raises(InputError, match="file name is needed"):
-        read_models(None)
+        Models.read(None)
 
 
 def test_a_second_link_may_leave_out_what_the_first_says():
-    models = models_from_dict(parse_yaml(two("name: index, value: 2.2, max: 3, link: a", "name: index, link: a"), "x"))
+    models = Models.from_dict(parse_yaml(two("name: index, value: 2.2, max: 3, link: a", "name: index, link: a"), "x"))
     assert eqx.tree_equal(models["vela"].spectral.index, models["crab"].spectral.index)
 
 
 def test_a_value_at_its_bound_up_to_rounding_is_accepted():
     text = entry("name: index, value: 4.999999999999999, min: 5.0")
-    assert models_from_dict(parse_yaml(text, "x"))["crab"].spectral.index.min == 5.0
+    assert Models.from_dict(parse_yaml(text, "x"))["crab"].spectral.index.min == 5.0
 
 
 class HandMade(SpectralModel):
@@ -731,7 +730,7 @@ class OtherModel(ModelBase):
 )
 def test_models_without_a_yaml_form(model, text):
     with pytest.raises(InputError) as error:
-        models_to_dict(model)
+        Models(model).to_dict()
     assert text in str(error.value)
 
 
@@ -740,7 +739,7 @@ def test_models_of_real_files(data_path):
     paths = sorted((data_path / "hess-crab").glob("*_models.yaml"))
     assert len(paths) == 6
     for path in paths:
-        models = read_models(path)
+        models = Models.read(path)
         assert models.names[0] == "crab"
         assert models["crab"].spectral.amplitude.unit == "TeV-1 s-1 cm-2"
         spatial = models["crab"].spatial
@@ -752,21 +751,21 @@ def test_models_of_real_files(data_path):
             n: float(p.value) for n, p in spatial.parameters.items()
         }
         assert spatial.lon_0.error == 0.01 and not spatial.lon_0.frozen
-        assert_same(models_from_dict(models_to_dict(models)), models)
+        assert_same(Models.from_dict(Models(models).to_dict()), models)
 
 
 def test_real_fermi_models(data_path):
     folder = data_path / "fermi-3fhl-crab"
-    shipped = read_models(folder / "Fermi-LAT-3FHL_models.yaml")
+    shipped = Models.read(folder / "Fermi-LAT-3FHL_models.yaml")
     assert shipped.parameters["Crab Nebula.spectral.amplitude"].value == 0.018182745349064267
     assert shipped.parameters["Fermi-LAT-bkg.spectral.norm"].bounds == (0.0, math.inf)
     assert shipped.parameters["Crab Nebula.spectral.reference"].frozen
     assert shipped["Crab Nebula"].spatial.position == (83.63310241699219, 22.019899368286133)
     assert shipped.parameters["Crab Nebula.spatial.lat_0"].frozen
     assert shipped.parameters["Crab Nebula.spatial.lat_0"].bounds == (-90.0, 90.0)
-    assert_same(models_from_dict(models_to_dict(shipped)), shipped)
+    assert_same(Models.from_dict(Models(shipped).to_dict()), shipped)
     # as gammapy writes it today, which leaves defaults out
-    again = read_models(folder / "fermi_crab_ref_models.yaml")
+    again = Models.read(folder / "fermi_crab_ref_models.yaml")
     assert again["Crab Nebula"].spatial == shipped["Crab Nebula"].spatial
 
 
@@ -891,8 +890,8 @@ def test_models_of_maps_as_text(tmp_path):
     ).link("nebula.spatial.lon_0", "run-bkg.spatial.lon_0")
     models.write(tmp_path / "m.yaml")
     assert (tmp_path / "m.yaml").read_text() == SKY
-    assert_same(read_models(tmp_path / "m.yaml"), models)
-    assert "run-bkg.spatial.lon_0" not in read_models(tmp_path / "m.yaml").parameters.free
+    assert_same(Models.read(tmp_path / "m.yaml"), models)
+    assert "run-bkg.spatial.lon_0" not in Models.read(tmp_path / "m.yaml").parameters.free
 
 
 @pytest.fixture
@@ -923,7 +922,7 @@ def test_templates_of_counts(tmp_path, monkeypatch, counts_map):
     """Maps are found beside the YAML file; names are written so that they are found again from anywhere."""
     (tmp_path / "maps" / "m.yaml").write_text(template_yaml("t.fits"))
     monkeypatch.chdir(tmp_path)
-    models = read_models("maps/m.yaml")
+    models = Models.read("maps/m.yaml")
     leak, rest = models
     np.testing.assert_array_equal(leak.counts, counts_map)
     assert (leak.datasets_names, rest.datasets_names) == (("run",), None)
@@ -937,7 +936,7 @@ def test_templates_of_counts(tmp_path, monkeypatch, counts_map):
     assert list(written["maps"][0]) == ["name", "type", "datasets_names", "spectral", "filename"]
     monkeypatch.chdir(tmp_path / "other")
     for folder in ("maps", "other"):
-        again = read_models(tmp_path / folder / "again.yaml")
+        again = Models.read(tmp_path / folder / "again.yaml")
         assert again.names == models.names and again.parameters.names == models.parameters.names
         assert_same(again["leak"].spectral, leak.spectral)
         np.testing.assert_array_equal(again["leak"].counts, counts_map)
@@ -946,7 +945,7 @@ def test_templates_of_counts(tmp_path, monkeypatch, counts_map):
 def test_names_of_files_that_are_not_there_stay(tmp_path):
     model = TemplateNPredModel(np.ones((2, 3, 4)), name="x", filename="some/map.fits")
     model_in_memory = TemplateNPredModel(np.ones((2, 3, 4)), name="x")
-    write_models(model, tmp_path / "m.yaml")
+    Models(model).write(tmp_path / "m.yaml")
     assert load_yaml(tmp_path / "m.yaml")["components"][0]["filename"] == "some/map.fits"
     with pytest.raises(InputError, match=r"model 'x': a YAML file refers to the counts by the name of a FITS map"):
-        models_to_dict(model_in_memory)
+        Models(model_in_memory).to_dict()
