@@ -168,8 +168,8 @@ def _shape(rng: np.random.Generator, spatial: PositionedModel, n: int) -> tuple[
     reach = float(spatial.evaluation_radius)
     if not reach > 0:
         return np.zeros(n), np.zeros(n)
-    found = spatial.parameters
-    e, phi = (float(found[p].internal) if p in found else 0.0 for p in ("e", "phi"))
+    found = {p.role: float(p.internal) for p in spatial.parameters.values()}
+    e, phi = found.get("eccentricity", 0.0), found.get("angle", 0.0)
     ratio = np.sqrt(max((1 - e) * (1 + e), 1e-12))
     edges, turns = np.linspace(0, reach, RADII + 1), np.linspace(0, 2 * np.pi, ANGLES + 1)
     middle, turn = (edges[1:] + edges[:-1]) / 2, (turns[1:] + turns[:-1]) / 2

@@ -10,6 +10,7 @@ from .flatten import flatten as flatten
 from .flatten import free_by_default as free_by_default
 from .parameter import Parameter as Parameter
 from .parameter import ParameterField as ParameterField
+from .parameter import Role as Role
 from .parameter import bounds_of as bounds_of
 from .parameter import is_parameter as is_parameter
 from .parameter import parameter as parameter

@@ -13,7 +13,7 @@ from ..errors import InputError, closest, listed
 from ..io.fits import naming
 from ..io.paths import write_files
 from .flatten import flatten, free_by_default, with_numbers
-from .parameter import Parameter, is_parameter
+from .parameter import Parameter, is_parameter, placed
 from .sky_model import ModelBase, SkyModel
 from .spatial.extent import with_margin
 from .yaml.models import components_contents, components_from_dict, components_to_dict, read_components
@@ -360,8 +360,10 @@ def _unchecked(models: Iterable[ModelBase]) -> Models:
 
 def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Parameter:
     change = changes.get(name)
-    if change is None or is_parameter(change):
-        return change or parameter
+    if change is None:
+        return parameter
+    if is_parameter(change):
+        return placed(change, parameter)
     try:
         # through the class: equinox builds a module for every method that is looked up on an instance
         return Parameter.replace(parameter, **change)
@@ -372,12 +374,14 @@ def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Paramet
 def check_links(models: Models) -> None:
     """Parameters with one label have to be one, else the file would not say which of them is meant."""
     seen: dict[str, tuple[str, Parameter]] = {}
+    # roles are those of the models
+    compared = [f.name for f in dataclasses.fields(Parameter) if f.name != "role"]
     for name, parameter in models.parameters.items():
         if parameter.link is None:
             continue
         first, lead = seen.setdefault(parameter.link, (name, parameter))
         # texts, so that an undetermined error (NaN) equals itself
-        if any(str(getattr(lead, f.name)) != str(getattr(parameter, f.name)) for f in dataclasses.fields(Parameter)):
+        if any(str(getattr(lead, n)) != str(getattr(parameter, n)) for n in compared):
             raise InputError(
                 f"{name}: it is linked (as {parameter.link!r}) with {first}, but they differ: {parameter!r} and "
                 f"{lead!r}. Make them one with models.link({first!r}, {name!r})."

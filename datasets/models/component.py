@@ -1,30 +1,85 @@
 """What parts of a model have in common: parameters by name, and copies with changed ones."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, Self
 
 import equinox as eqx
+import jax
 
 from ..errors import InputError
-from .parameter import Parameter, is_parameter
+from .parameter import Parameter, is_parameter, placed
 
 
 class ModelComponent(eqx.Module):
-    """A part of a model whose parameters are its own fields."""
+    """A part of a model. Its parameters are its fields, or stand in containers and models that are its fields.
+
+    A parameter goes by the last word of its path where that is unique (``index``, ``norm_3``), else by the whole path
+    (``model1.reference``).
+    """
 
     @property
     def parameters(self) -> dict[str, Parameter]:
         """Parameters by name, in the order of their declaration."""
-        found = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return {name: value for name, value in found if is_parameter(value)}
+        leaves, names = named_leaves(self)
+        return {name: leaf for name, leaf in zip(names, leaves, strict=True) if is_parameter(leaf)}
 
-    def replace(self, **changes: Any) -> Any:
+    def replace(self, **changes: Any) -> Self:
         """A copy with changed parameters: numbers and Quantities set the value, a `Parameter` replaces it whole."""
         known = self.parameters
-        for name, given in changes.items():
+        for name in changes:
             if name not in known:
                 has = f"it has {', '.join(known)}" if known else "it has none"
                 raise InputError(f"{type(self).__name__} has no parameter {name!r}; {has}.")
-            if not isinstance(given, Parameter):
-                changes[name] = known[name].replace(value=given)
-        return dataclasses.replace(self, **changes)
+        new = {name: placed(given, known[name]) for name, given in changes.items()}
+        own = {name: new.pop(name) for name in tuple(new) if name in fields_by_name(type(self))}
+        base = dataclasses.replace(self, **own) if own else self
+        if not new:
+            return base
+        leaves, names = named_leaves(base)
+        treedef = jax.tree_util.tree_structure(base, is_leaf=is_parameter)
+        return jax.tree_util.tree_unflatten(
+            treedef, [new.get(n, leaf) if is_parameter(leaf) else leaf for n, leaf in zip(names, leaves, strict=True)]
+        )
+
+
+def fields_by_name(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """Fields of a class of modules."""
+    return {field.name: field for field in dataclasses.fields(kind)}
+
+
+def named_leaves(tree: Any) -> tuple[list[Any], tuple[str, ...]]:
+    """Leaves of a tree, with parameters as leaves, and their names."""
+    leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=is_parameter)
+    return leaves, leaf_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
+
+
+def leaf_names(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
+    """Names of leaves: the whole path, of a parameter its last word if no other leaf could be meant by it."""
+    try:
+        return _names_of(treedef, is_param)
+    except TypeError:  # a foreign module with a static field that cannot be hashed
+        return _names_of.__wrapped__(treedef, is_param)
+
+
+# thousands of background models share one treedef, and walking its paths is slow
+@lru_cache(maxsize=1024)
+def _names_of(treedef: Hashable, is_param: tuple[bool, ...]) -> tuple[str, ...]:
+    tree = jax.tree_util.tree_unflatten(treedef, range(len(is_param)))
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    whole = [".".join(_word(key) for key in path) for path, _ in paths]
+    last = [name.rsplit(".", 1)[-1] for name in whole]
+    ends = [word for word, flag in zip(last, is_param, strict=True) if flag]
+    others = {name for name, flag in zip(whole, is_param, strict=True) if not flag}
+    return tuple(
+        word if flag and ends.count(word) == 1 and word not in others else name
+        for word, name, flag in zip(last, whole, is_param, strict=True)
+    )
+
+
+def _word(key: Any) -> str:
+    for attribute in ("name", "key", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from ..arrays import fields_of, frozen_array, module_with
+from .component import leaf_names
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
 from .spectral.base import SpectralModel
@@ -22,11 +23,15 @@ from .spectral.compound import ScaleSpectralModel
 
 
 class Item(NamedTuple):
-    """One leaf of a model: ``kind`` is "parameter", "weights" (free arrays of a foreign module) or "data" (tables)."""
+    """One leaf of a model: ``kind`` is "parameter", "weights" (free arrays of a foreign module) or "data" (tables).
+
+    ``name`` is the full name, ``part`` the word of the component in it.
+    """
 
     kind: str
     name: str
     content: Any
+    part: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class ModelDef:
         """The model with ``numbers`` in place of its parameters, weights and tables, in the order of its items."""
         values = iter(numbers)
         leaves = [
-            Parameter(next(values), scale=kind[1])
+            Parameter(next(values), scale=kind[1], role=kind[2])
             if kind[0] == "parameter"
             else (kind[1] if kind[0] == "static" else next(values))
             for kind in self.kinds
@@ -68,7 +73,7 @@ def flatten(model: ModelBase) -> tuple[ModelDef, list[Item]]:
     kind, fields = type(model), fields_of(model)
     name = fields["name"]
     items: list[Item] = []
-    shapes, scales = [], []
+    shapes, places = [], []
     for part in kind.parts:
         content = fields[part]
         found = None if content is None else _plain(content)
@@ -78,10 +83,11 @@ def flatten(model: ModelBase) -> tuple[ModelDef, list[Item]]:
                 return _flatten_any(model)
             continue
         for last, leaf in zip(found[0].names, found[1], strict=True):
-            items.append(Item("parameter", f"{name}.{part}.{last}", leaf))
-            scales.append(fields_of(leaf)["scale"])
+            items.append(Item("parameter", f"{name}.{part}.{last}", leaf, part))
+            of_leaf = fields_of(leaf)
+            places.append((of_leaf["scale"], of_leaf["role"]))
     flags: Any = fields["flags"] if "flags" in fields else kind.flags  # noqa: SIM401  the class need not have it
-    key = (kind, flags, tuple(shapes), tuple(scales))
+    key = (kind, flags, tuple(shapes), tuple(places))
     definition = _DEFINITIONS.get(key)
     if definition is None:
         if len(_DEFINITIONS) >= MOST_DEFINITIONS:
@@ -123,7 +129,7 @@ def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
         return None
     if found is None:
         treedef = jax.tree_util.tree_structure(content, is_leaf=is_parameter)
-        names = _item_names(treedef, (True,) * len(parameters))
+        names = leaf_names(treedef, (True,) * len(parameters))
         if len(_PLAIN) >= MOST_DEFINITIONS:
             _PLAIN.clear()
         found = _PLAIN[key] = _Plain(treedef, names)
@@ -140,18 +146,18 @@ def _flatten_any(model: ModelBase) -> tuple[ModelDef, list[Item]]:
             continue
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
         treedefs.append(treedef)
-        names = _item_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
+        names = leaf_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
         for name, leaf in zip(names, leaves, strict=True):
             full = f"{model.name}.{part}.{name}" if name else f"{model.name}.{part}"
             if is_parameter(leaf):
-                kinds.append(("parameter", leaf.scale))
-                items.append(Item("parameter", full, leaf))
+                kinds.append(("parameter", leaf.scale, leaf.role))
+                items.append(Item("parameter", full, leaf, part))
             elif foreign and eqx.is_inexact_array(leaf):
                 kinds.append(("weights", np.shape(leaf)))
-                items.append(Item("weights", full, leaf))
+                items.append(Item("weights", full, leaf, part))
             elif eqx.is_array(leaf):
                 kinds.append(("data", np.shape(leaf)))
-                items.append(Item("data", full, leaf))
+                items.append(Item("data", full, leaf, part))
             else:
                 kinds.append(("static", leaf))
     return ModelDef(type(model), model.flags, tuple(treedefs), tuple(kinds)), items
@@ -200,31 +206,6 @@ def _declared_free(node: Any) -> Iterator[bool]:
                 yield not (is_parameter(field.default) and field.default.frozen)
             elif isinstance(part, eqx.Module):
                 yield from (free and not scaled for free in _declared_free(part))
-
-
-def _item_names(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
-    """Last part of each leaf's path where no other leaf ends in it, else the whole path."""
-    try:
-        return _names_of(treedef, is_param)
-    except TypeError:  # a foreign module with a static field that cannot be hashed
-        return _names_of.__wrapped__(treedef, is_param)
-
-
-# thousands of background models share one treedef, and walking its paths is slow
-@lru_cache(maxsize=1024)
-def _names_of(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
-    tree = jax.tree_util.tree_unflatten(treedef, range(treedef.num_leaves))
-    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
-    whole = [".".join(_part(key) for key in path) for path, _ in paths]
-    last = [name.rsplit(".", 1)[-1] for name in whole]
-    return tuple(s if flag and last.count(s) == 1 else w for s, w, flag in zip(last, whole, is_param, strict=True))
-
-
-def _part(key: Any) -> str:
-    for attribute in ("name", "key", "idx"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    return str(key)
 
 
 def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:

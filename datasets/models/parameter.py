@@ -1,7 +1,7 @@
 """Parameters: a number that a fit may change, with all that is known about it."""
 
 import math
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args
 
 import equinox as eqx
 import jax
@@ -13,13 +13,29 @@ from ..errors import InputError
 from ..units import _unit_text, parse_unit
 from .prior import Prior
 
+Role = Literal[
+    "", "amplitude", "norm", "position", "width", "radius", "eccentricity", "angle", "index", "energy", "time"
+]
+"""What a parameter is in its model, which solvers and plots read instead of names.
+
+``amplitude`` and ``norm`` multiply a whole component. ``eccentricity`` and ``angle`` (deg) are those of an ellipse on
+the sky, whose half axis or standard deviation is a ``radius`` or a ``width``. ``index`` is an exponent, ``energy`` and
+``time`` are places on their axes. No word: none of these.
+"""
+
+ROLES: tuple[str, ...] = get_args(Role)
+
+SCALING: tuple[Role, ...] = ("amplitude", "norm")
+"""Roles of parameters that multiply a whole component."""
+
 
 class Parameter(eqx.Module):
     """A model parameter.
 
     ``value`` (the number, in ``unit``) and ``error`` are leaves of the pytree; everything else is static.
     ``min``/``max`` are in ``unit`` too, infinite where there is no bound. Parameters with the same ``link`` label are
-    one parameter. ``scale`` converts ``value`` to the unit in which kernels compute; models set it.
+    one parameter. ``scale`` converts ``value`` to the unit in which kernels compute, and ``role`` says what the
+    parameter is in its model (see `Role`); models set both.
     """
 
     value: Any
@@ -31,6 +47,7 @@ class Parameter(eqx.Module):
     prior: Prior | None = eqx.field(static=True)
     link: str | None = eqx.field(static=True)
     scale: float = eqx.field(static=True)
+    role: Role = eqx.field(static=True)
 
     def __init__(
         self,
@@ -44,6 +61,7 @@ class Parameter(eqx.Module):
         prior: Prior | None = None,
         link: str | None = None,
         scale: float = 1.0,
+        role: Role = "",
     ):
         if isinstance(value, u.Quantity):
             if unit is not None and parse_unit(unit, "Parameter") != value.unit:
@@ -53,9 +71,11 @@ class Parameter(eqx.Module):
         given = {"value": value, "error": error, "frozen": frozen, "min": min, "max": max, "prior": prior, "link": link}
         for name, content in _clean(given, self.unit).items():
             setattr(self, name, content)
-        self.scale = float(scale)
+        self.scale, self.role = float(scale), role
 
     def __check_init__(self):
+        if self.role not in ROLES:
+            raise InputError(f"Parameter: role must be one of {', '.join(ROLES[1:])}, found {self.role!r}.")
         if self.min > self.max:
             raise InputError(f"Parameter: min {self.min} is above max {self.max}.")
         if isinstance(self.value, np.ndarray):
@@ -87,7 +107,7 @@ class Parameter(eqx.Module):
         if unknown:
             hint = " Give the value as a Quantity, it is converted." if "unit" in unknown else ""
             raise InputError(
-                f"Parameter: the field {sorted(unknown)[0]!r} cannot be changed; {', '.join(_FIELDS[:-1])} can.{hint}"
+                f"Parameter: the field {sorted(unknown)[0]!r} cannot be changed; {', '.join(_FIELDS)} can.{hint}"
             )
         new = module_with(Parameter, fields_of(self) | _clean(changes, self.unit))
         new.__check_init__()
@@ -105,7 +125,7 @@ def bounds_of(parameter: Parameter) -> tuple[float, float]:
     return (low, high) if prior is None else (max(low, prior.bounds[0]), min(high, prior.bounds[1]))
 
 
-_FIELDS = ("value", "error", "frozen", "min", "max", "prior", "link", "scale")
+_FIELDS = ("value", "error", "frozen", "min", "max", "prior", "link")
 
 
 def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
@@ -145,13 +165,45 @@ def _converted(quantity: u.Quantity, unit: str, what: str) -> Any:
         ) from error
 
 
+def placed(given: Any, like: Parameter) -> Parameter:
+    """What is given in place of a parameter: a number or Quantity is its new value, a `Parameter` replaces it whole.
+
+    Scale and role stay those of the place, whatever the unit and wherever the parameter comes from.
+    """
+    if not is_parameter(given):
+        return like.replace(value=given)
+    own, unit = (parse_unit(p.unit, "parameter") for p in (given, like))
+    if not own.is_equivalent(unit):
+        raise InputError(f"parameter: found unit {given.unit!r}, expected one convertible to {like.unit!r}.")
+    return declared(given, like.scale if own == unit else like.scale * float(own.to(unit)), like.role)
+
+
+def declared(given: Parameter, scale: float, role: Role) -> Parameter:
+    """The parameter with what its model says of it: itself, if it has that already."""
+    if given.scale == scale and given.role == role:
+        return given
+    return module_with(Parameter, fields_of(given) | {"scale": scale, "role": role})
+
+
+def internal(*parameters: Parameter) -> list[jax.Array]:
+    """Values of parameters in the units in which kernels compute."""
+    # numbers of NumPy among them: kernels are typed for JAX, and take both
+    return [p.internal for p in parameters]
+
+
 def parameter(
-    default: float, unit: str = "", *, frozen: bool = False, min: float | None = None, max: float | None = None
+    default: float,
+    unit: str = "",
+    *,
+    frozen: bool = False,
+    min: float | None = None,
+    max: float | None = None,
+    role: Role = "",
 ) -> Any:
     """Declare a parameter as a field of a model class.
 
-    ``unit`` is the unit in which kernels compute. The field accepts a number (in ``unit``), a Quantity, or a
-    `Parameter`; the last two may be in any equivalent unit, which they keep.
+    ``unit`` is the unit in which kernels compute, ``role`` what the parameter is in the model. The field accepts a
+    number (in ``unit``), a Quantity, or a `Parameter`; the last two may be in any equivalent unit, which they keep.
     """
     target = parse_unit(unit, "parameter declaration")
 
@@ -159,13 +211,13 @@ def parameter(
         if isinstance(given, u.Quantity):
             given = Parameter(given, frozen=frozen, min=_bound(min, given.unit), max=_bound(max, given.unit))
         elif not isinstance(given, Parameter):
-            return Parameter(given, target, frozen=frozen, min=min, max=max)
+            return Parameter(given, target, frozen=frozen, min=min, max=max, role=role)
         own = parse_unit(given.unit, "parameter")
         if own == target:
-            return given if given.scale == 1.0 else given.replace(scale=1.0)
+            return declared(given, 1.0, role)
         if not own.is_equivalent(target):
             raise InputError(f"parameter: found unit {given.unit!r}, expected one convertible to {unit!r}.")
-        return given.replace(scale=float(own.to(target)))
+        return declared(given, float(own.to(target)), role)
 
     def _bound(bound: float | None, own: u.UnitBase) -> float | None:
         if bound is None or not own.is_equivalent(target):
@@ -173,7 +225,7 @@ def parameter(
         return float(target.to(own, bound))
 
     return eqx.field(
-        default=Parameter(default, target, frozen=frozen, min=min, max=max),
+        default=Parameter(default, target, frozen=frozen, min=min, max=max, role=role),
         converter=convert,
         metadata={"unit": unit},
     )

@@ -87,8 +87,7 @@ def _shapes(
 
 def _of_shape(space: ParameterSpace, model: int) -> list[bool]:
     """Which items of a model belong to its spatial part."""
-    entry = space.models[model]
-    return [item.name.startswith(f"{entry.name}.spatial.") for item in entry.items]
+    return [item.part == "spatial" for item in space.models[model].items]
 
 
 def _sources(

@@ -71,7 +71,7 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
 
 def _register(space: ParameterSpace, values: list[Any], links: dict[str, int], item: Item) -> np.ndarray | None:
     """Add an item's numbers to the space; their indices, or None for tables."""
-    kind, name, content = item
+    kind, name, content, _ = item
     if kind == "data":
         return None
     if kind == "weights":

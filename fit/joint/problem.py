@@ -14,6 +14,7 @@ from ...datasets.collection.datasets import Datasets
 from ...datasets.dataset import Dataset
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
+from ...datasets.models.parameter import SCALING
 from .arrowhead import Theta
 from .devices import check_mesh, n_processes, placed_everywhere, placed_rows
 from .groups import BY_MEMBER, Group, build_groups
@@ -139,7 +140,7 @@ def _make_problem(datasets: Any, models: Any, need_free: bool, mesh: Any, batch_
 
 def _scale_like(space: ParameterSpace, global_index: np.ndarray, groups: list[Group]) -> Theta:
     """Which free parameters multiply a whole component: amplitudes and norms."""
-    flags = np.array([name.rsplit(".", 1)[-1].startswith(("amplitude", "norm")) for name in space.names], bool)
+    flags = np.array([p is not None and fields_of(p)["role"] in SCALING for p in space.parameters], bool)
     return Theta(flags[global_index], tuple(flags[g.locals] for g in groups))
 
 

@@ -27,16 +27,18 @@ TURNS = (0.0, 45.0, 90.0, 135.0)
 
 def off_saddle(problem: Problem, outcome: Outcome) -> np.ndarray | None:
     """Free parameters next to those of ``outcome`` from which the statistic falls; None if they are no saddle."""
-    names, free = problem.free_names, np.array(outcome.free, float)
+    free = np.array(outcome.free, float)
     theta = from_free(problem.arrays, free)
     expected = problem.to_free(diagonals(jax.device_get(outcome.expected), theta))
     low = problem.space.low[problem.space.free]
     zero = (expected == 0) & (free == low) & (free == 0)
+    if not np.any(zero):
+        return None
     found = None
-    for kind, turns in (("sigma", TURNS[:1]), ("e", TURNS)):
-        for k in (k for k in np.flatnonzero(zero) if names[k].endswith(f".spatial.{kind}")):
-            angle = names[k][: -len(kind)] + "phi"
-            turn = names.index(angle) if angle in names else None
+    shapes = _free_shapes(problem)
+    for role, turns in (("width", TURNS[:1]), ("eccentricity", TURNS)):
+        # linked ones once
+        for k, turn in {s[role]: s.get("angle") for s in shapes if role in s and zero[s[role]]}.items():
             starts = []
             for by in turns if turn is not None else TURNS[:1]:
                 start = np.array(free if found is None else found)
@@ -45,11 +47,25 @@ def off_saddle(problem: Problem, outcome: Outcome) -> np.ndarray | None:
                 curvature = _exact_diagonal(problem, start)[k]
                 if curvature < 0:
                     start[k] = np.sqrt(2 * FALL / -curvature)
-                    start[k] = min(start[k], LONGEST) if kind == "e" else start[k]
+                    start[k] = min(start[k], LONGEST) if role == "eccentricity" else start[k]
                     starts.append((curvature, start))
             if starts:
                 found = min(starts, key=lambda pair: pair[0])[1]
     return found
+
+
+def _free_shapes(problem: Problem) -> list[dict[str, int]]:
+    """Places of the free parameters of each spatial model among all free ones, by role."""
+    space = problem.space
+    place = np.cumsum(space.free) - 1
+    return [
+        {
+            item.content.role: int(place[index[0]])
+            for item, index in zip(entry.items, entry.entries, strict=True)
+            if item.part == "spatial" and item.kind == "parameter" and index is not None and space.free[index[0]]
+        }
+        for entry in space.models
+    ]
 
 
 def _exact_diagonal(problem: Problem, free: np.ndarray) -> np.ndarray:

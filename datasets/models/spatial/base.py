@@ -102,8 +102,8 @@ def _degrees(angle: Any) -> Any:
 class PositionedModel(SpatialModel):
     """Base of the models around a position, ``lon_0`` and ``lat_0``, given by a profile of local offsets."""
 
-    lon_0: ParameterField = parameter(0.0, "deg")
-    lat_0: ParameterField = parameter(0.0, "deg", min=-90.0, max=90.0)
+    lon_0: ParameterField = parameter(0.0, "deg", role="position")
+    lat_0: ParameterField = parameter(0.0, "deg", min=-90.0, max=90.0, role="position")
 
     @classmethod
     def from_position(cls, position: "SkyCoord", **parameters: Any) -> Any:

@@ -1,13 +1,13 @@
 """Spatial models: parameters, units and tags over the formulas of ``kernels.spatial``."""
 
-from typing import Any, cast
+from typing import Any
 
 import jax.numpy as jnp
 
 from ....kernels import spatial as k
 from ....kernels import spatial_nodes as rules
 from ...errors import InputError
-from ..parameter import Parameter, ParameterField, parameter
+from ..parameter import ParameterField, internal, parameter
 from .base import ExtendedModel, PositionedModel, SpatialModel, check_spacing, concrete
 
 __all__ = [
@@ -20,10 +20,6 @@ __all__ = [
     "Shell2SpatialModel",
     "ShellSpatialModel",
 ]
-
-
-def _internal(*parameters: Parameter):
-    return [p.internal for p in parameters]
 
 
 class PointSpatialModel(PositionedModel):
@@ -54,9 +50,9 @@ class GaussianSpatialModel(PositionedModel):
     ``phi`` runs from north over east; for phi = 0 the major axis is along the latitude.
     """
 
-    sigma: ParameterField = parameter(1.0, "deg", min=0.0)
-    e: ParameterField = parameter(0.0, frozen=True, min=0.0, max=1.0)
-    phi: ParameterField = parameter(0.0, "deg", frozen=True, min=-180.0, max=180.0)
+    sigma: ParameterField = parameter(1.0, "deg", min=0.0, role="width")
+    e: ParameterField = parameter(0.0, frozen=True, min=0.0, max=1.0, role="eccentricity")
+    phi: ParameterField = parameter(0.0, "deg", frozen=True, min=-180.0, max=180.0, role="angle")
     tag = ("GaussianSpatialModel", "gauss")
     scheme = "gauss"
 
@@ -65,12 +61,12 @@ class GaussianSpatialModel(PositionedModel):
         return 5 * self.sigma.internal
 
     def profile(self, x, y):
-        return k.gaussian(x, y, *_internal(self.sigma, self.e, self.phi))
+        return k.gaussian(x, y, *internal(self.sigma, self.e, self.phi))
 
     @property
     def covariance(self) -> tuple[Any, Any, Any]:
         """Mean squares of the offsets (deg2): to the east, to the east times to the north, and to the north."""
-        sigma, e, phi = cast("tuple[Any, Any, Any]", _internal(self.sigma, self.e, self.phi))
+        sigma, e, phi = internal(self.sigma, self.e, self.phi)
         sin, cos = jnp.sin(jnp.deg2rad(phi)), jnp.cos(jnp.deg2rad(phi))
         major, lack = sigma**2, (sigma * e) ** 2
         return major - lack * cos**2, lack * sin * cos, major - lack * sin**2
@@ -81,7 +77,8 @@ class GaussianSpatialModel(PositionedModel):
         Widths add in quadrature along both axes. That is exact in the plane; on the sphere it holds to a sixth of the
         square of the smaller width in rad (5e-7 of the peak for 0.1 deg).
         """
-        return k.gaussian(x, y, *cast("tuple[Any, Any, Any]", _internal(self.sigma, self.e, self.phi)), blur)
+        sigma, e, phi = internal(self.sigma, self.e, self.phi)
+        return k.gaussian(x, y, sigma, e, phi, blur)
 
 
 class GeneralizedGaussianSpatialModel(ExtendedModel):
@@ -91,10 +88,10 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
     sphere; the usual factor 2 pi r_0^2 sqrt(1 - e^2) eta Gamma(2 eta) is that of the plane.
     """
 
-    r_0: ParameterField = parameter(1.0, "deg")
+    r_0: ParameterField = parameter(1.0, "deg", role="radius")
     eta: ParameterField = parameter(0.5, min=0.01, max=1.0)
-    e: ParameterField = parameter(0.0, frozen=True, min=0.0, max=1.0)
-    phi: ParameterField = parameter(0.0, "deg", frozen=True, min=-180.0, max=180.0)
+    e: ParameterField = parameter(0.0, frozen=True, min=0.0, max=1.0, role="eccentricity")
+    phi: ParameterField = parameter(0.0, "deg", frozen=True, min=-180.0, max=180.0, role="angle")
     tag = ("GeneralizedGaussianSpatialModel", "gauss-general")
 
     @property
@@ -102,10 +99,10 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
         return self.r_0.internal * (1 + 8 * self.eta.internal)
 
     def profile(self, x, y):
-        return k.generalized_gaussian(x, y, *_internal(self.r_0, self.eta, self.e, self.phi))
+        return k.generalized_gaussian(x, y, *internal(self.r_0, self.eta, self.e, self.phi))
 
     def nodes(self, n_radial, n_angular):
-        return rules.generalized_gaussian_nodes(n_radial, n_angular, *_internal(self.r_0, self.eta, self.e, self.phi))
+        return rules.generalized_gaussian_nodes(n_radial, n_angular, *internal(self.r_0, self.eta, self.e, self.phi))
 
     def node_counts(self, spacing):
         """As for every extended model; twice ``spacing`` where the brightness is below 1 % of the centre's."""
@@ -118,9 +115,9 @@ class DiskSpatialModel(ExtendedModel):
     Normalised with its soft edge (gammapy normalises the sharp ellipse: 4e-4 apart for the default width).
     """
 
-    r_0: ParameterField = parameter(1.0, "deg", min=0.0)
-    e: ParameterField = parameter(0.0, frozen=True, min=0.0, max=1.0)
-    phi: ParameterField = parameter(0.0, "deg", frozen=True, min=-180.0, max=180.0)
+    r_0: ParameterField = parameter(1.0, "deg", min=0.0, role="radius")
+    e: ParameterField = parameter(0.0, frozen=True, min=0.0, max=1.0, role="eccentricity")
+    phi: ParameterField = parameter(0.0, "deg", frozen=True, min=-180.0, max=180.0, role="angle")
     edge_width: ParameterField = parameter(0.01, frozen=True, min=0.0, max=1.0)
     tag = ("DiskSpatialModel", "disk")
 
@@ -129,10 +126,10 @@ class DiskSpatialModel(ExtendedModel):
         return 1.1 * self.r_0.internal * (1 + self.edge_width.internal)
 
     def profile(self, x, y):
-        return k.disk(x, y, *_internal(self.r_0, self.e, self.phi, self.edge_width))
+        return k.disk(x, y, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
     def nodes(self, n_radial, n_angular):
-        return rules.disk_nodes(n_radial, n_angular, *_internal(self.r_0, self.e, self.phi, self.edge_width))
+        return rules.disk_nodes(n_radial, n_angular, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
     def node_counts(self, spacing):
         return rules.disk_counts(check_spacing(spacing), *concrete(self, self.r_0, self.edge_width))
@@ -144,8 +141,8 @@ class ShellSpatialModel(ExtendedModel):
     Normalised on the sphere, in sr-1 (gammapy's values are in deg-2, labelled as sr-1).
     """
 
-    radius: ParameterField = parameter(1.0, "deg")
-    width: ParameterField = parameter(0.2, "deg")
+    radius: ParameterField = parameter(1.0, "deg", role="radius")
+    width: ParameterField = parameter(0.2, "deg", role="width")
     tag = ("ShellSpatialModel", "shell")
 
     @property
@@ -153,10 +150,10 @@ class ShellSpatialModel(ExtendedModel):
         return self.radius.internal + self.width.internal
 
     def profile(self, x, y):
-        return k.shell(x, y, *_internal(self.radius, self.width))
+        return k.shell(x, y, *internal(self.radius, self.width))
 
     def nodes(self, n_radial, n_angular):
-        return rules.shell_nodes(n_radial, n_angular, *_internal(self.radius, self.width))
+        return rules.shell_nodes(n_radial, n_angular, *internal(self.radius, self.width))
 
     def node_counts(self, spacing):
         return rules.shell_counts(check_spacing(spacing), *concrete(self, self.radius, self.width))
@@ -165,7 +162,7 @@ class ShellSpatialModel(ExtendedModel):
 class Shell2SpatialModel(ExtendedModel):
     """`ShellSpatialModel` given by its outer radius ``r_0`` and its width in units of it, ``eta``."""
 
-    r_0: ParameterField = parameter(1.0, "deg")
+    r_0: ParameterField = parameter(1.0, "deg", role="radius")
     eta: ParameterField = parameter(0.2, min=0.02, max=1.0)
     tag = ("Shell2SpatialModel", "shell2")
 
@@ -174,7 +171,7 @@ class Shell2SpatialModel(ExtendedModel):
         return self.r_0.internal
 
     def _radius_and_width(self):
-        r_0, eta = _internal(self.r_0, self.eta)
+        r_0, eta = internal(self.r_0, self.eta)
         return (1 - eta) * r_0, eta * r_0
 
     def profile(self, x, y):
@@ -191,7 +188,7 @@ class Shell2SpatialModel(ExtendedModel):
 class ConstantSpatialModel(SpatialModel):
     """The same surface brightness all over the sky."""
 
-    value: ParameterField = parameter(1.0, "sr-1", frozen=True)
+    value: ParameterField = parameter(1.0, "sr-1", frozen=True, role="norm")
     tag = ("ConstantSpatialModel", "const")
 
     def evaluate(self, vectors, energy=None):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import is_concrete
 from ...errors import InputError
-from ..parameter import Parameter, is_parameter
+from ..parameter import Parameter, declared, is_parameter
 from .base import ExtendedModel, SpatialModel
 
 SHRINKS = 2.0
@@ -40,11 +40,12 @@ def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
         return Sizes(None)
     extent = 0.0 if spatial.scheme == "point" else rung(max(float(radius), 1e-3))
     if spatial.scheme == "gauss":
-        return Sizes(extent, (float(np.asarray(parameters["e"].value) != 0),), 1.0)
+        elongated = any(np.asarray(p.value) != 0 for p in parameters.values() if p.role == "eccentricity")
+        return Sizes(extent, (float(elongated),), 1.0)
     if not isinstance(spatial, ExtendedModel):
         return Sizes(extent)
     # where a source lies and points has nothing to do with its size
-    return Sizes(extent, tuple(0.0 if n in ("lon_0", "lat_0", "phi") else _rounded(p) for n, p in parameters.items()))
+    return Sizes(extent, tuple(0.0 if p.role in ("position", "angle") else _rounded(p) for p in parameters.values()))
 
 
 def fits_in(new: Sizes, old: Sizes) -> bool:
@@ -62,10 +63,10 @@ def with_margin(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
     """Image sizes with which a Gaussian of free width can grow by two rungs and shrink by one, others as they are."""
     if sizes is None or sizes.shrinks != 1.0:
         return sizes
-    free = {name for name, p in spatial.parameters.items() if not p.frozen}
-    if spatial.scheme != "gauss" or sizes.extent is None or not free & {"sigma", "e"}:
+    free = {p.role for p in spatial.parameters.values() if not p.frozen}
+    if spatial.scheme != "gauss" or sizes.extent is None or not free & {"width", "eccentricity"}:
         return sizes
-    elongated = 1.0 if "e" in free else sizes.numbers[0]
+    elongated = 1.0 if "eccentricity" in free else sizes.numbers[0]
     return Sizes(sizes.extent * STEP**2, (elongated,), STEP**3)
 
 
@@ -86,7 +87,10 @@ def representative(spatial: Any, sizes: Sizes) -> Any:
     """The model with the rounded parameters of its ``sizes``: concrete also where the model itself is traced."""
     leaves, treedef = jax.tree_util.tree_flatten(spatial, is_leaf=is_parameter)
     numbers = iter(sizes.numbers)
-    new = [Parameter(np.asarray(next(numbers)), scale=leaf.scale) if is_parameter(leaf) else leaf for leaf in leaves]
+    new = [
+        declared(Parameter(np.asarray(next(numbers))), leaf.scale, leaf.role) if is_parameter(leaf) else leaf
+        for leaf in leaves
+    ]
     return jax.tree_util.tree_unflatten(treedef, new)
 
 

@@ -47,8 +47,8 @@ class TemplateSpatialModel(SpatialModel):
 
     values: Any
     geom: SkyGeom
-    lon_0: ParameterField = parameter(0.0, "deg", frozen=True)
-    lat_0: ParameterField = parameter(0.0, "deg", frozen=True, min=-90.0, max=90.0)
+    lon_0: ParameterField = parameter(0.0, "deg", frozen=True, role="position")
+    lat_0: ParameterField = parameter(0.0, "deg", frozen=True, min=-90.0, max=90.0, role="position")
     energy: Any = None
     middle: Any = None
     radius: Any = None

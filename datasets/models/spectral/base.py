@@ -2,8 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -13,6 +12,7 @@ from astropy import units as u
 
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
 from ...errors import InputError
+from ..component import ModelComponent, fields_by_name
 from ..parameter import Parameter, is_parameter
 
 DNDE = "TeV-1 s-1 cm-2"
@@ -30,7 +30,7 @@ def energy_in_tev(energy: Any, what: str = "energy") -> Any:
     return jnp.asarray(energy)
 
 
-class SpectralModel(eqx.Module):
+class SpectralModel(ModelComponent):
     """Base of the spectral models.
 
     A subclass declares its parameters as fields (see `parameter`), the YAML tags in ``tag``, and ``evaluate``. The
@@ -89,23 +89,6 @@ class SpectralModel(eqx.Module):
         result = _integrate_pairs(self, pairs, method, order).reshape(low.shape)
         return u.Quantity(np.asarray(result), unit) if isinstance(energy_min, u.Quantity) else result
 
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        """Parameters by name, in the order of their declaration."""
-        return dict(iter_parameters(self))
-
-    def replace(self, **changes: Any) -> Any:
-        """A copy with changed parameters: numbers and Quantities set the value, a `Parameter` replaces it whole."""
-        for name, given in changes.items():
-            current = getattr(self, name, None)
-            if not isinstance(current, Parameter):
-                raise InputError(
-                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self.parameters)}."
-                )
-            if not isinstance(given, Parameter):
-                changes[name] = current.replace(value=given)
-        return dataclasses.replace(self, **changes)
-
 
 @eqx.filter_jit
 def _integrate_pairs(model: SpectralModel, pairs: jax.Array, method: str, order: int) -> jax.Array:
@@ -118,63 +101,19 @@ def kinks_of(model: SpectralModel) -> jax.Array:
     return jnp.zeros(0) if found is None else found
 
 
-def iter_parameters(model: Any) -> Iterator[tuple[str, Parameter]]:
-    """(name, Parameter) of a model component; fields of nested models follow in field order."""
-    for field in dataclasses.fields(model):
-        value = getattr(model, field.name)
-        if is_parameter(value):
-            yield field.name, value
-        elif isinstance(value, SpectralModel):
-            yield from iter_parameters(value)
-
-
 class NestedSpectralModel(SpectralModel):
-    """Base of models that hold parameters in containers or sub-models.
+    """Base of models that hold parameters in containers or sub-models; they are attributes under their names."""
 
-    A parameter goes by the last word of its path where that is unique (``norm_3``, ``index``), else by the whole path
-    (``model1.reference``).
-    """
-
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        """Parameters by name, in order."""
-        return {name: leaf for name, leaf in _named_leaves(self) if is_parameter(leaf)}
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name not in {f.name for f in dataclasses.fields(type(self))}:
+    def __getattr__(self, name: str) -> Parameter:
+        if not name.startswith("_") and name not in fields_by_name(type(self)):
             found = self.parameters.get(name)
             if found is not None:
                 return found
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def replace(self, **changes: Any) -> Any:
+    def replace(self, **changes: Any) -> Self:
         """A copy with changed parameters (numbers and Quantities set the value) or changed fields."""
-        fields = {f.name for f in dataclasses.fields(self)}
-        own = {name: given for name, given in changes.items() if name in fields and not self._is_own_parameter(name)}
+        fields = {name: given for name, given in changes.items() if name in fields_by_name(type(self))}
+        own = {name: given for name, given in fields.items() if not is_parameter(getattr(self, name))}
         base = dataclasses.replace(self, **own) if own else self
-        wanted = {name: given for name, given in changes.items() if name not in own}
-        unknown = sorted(set(wanted) - set(base.parameters))
-        if unknown:
-            known = ", ".join(base.parameters)
-            raise InputError(f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {known}.")
-        leaves, treedef = jax.tree_util.tree_flatten(base, is_leaf=is_parameter)
-        for i, (name, leaf) in enumerate(_named_leaves(base)):
-            if name in wanted and is_parameter(leaf):
-                given = wanted[name]
-                leaves[i] = given if isinstance(given, Parameter) else leaf.replace(value=given)
-        return jax.tree_util.tree_unflatten(treedef, leaves)
-
-    def _is_own_parameter(self, name: str) -> bool:
-        return isinstance(getattr(self, name), Parameter)
-
-
-def _named_leaves(model: Any) -> list[tuple[str, Any]]:
-    """(name, leaf) of all leaves, with parameters as leaves."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(model, is_leaf=is_parameter)
-    whole = [".".join(str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in p) for p, _ in paths]
-    last = [name.rsplit(".", 1)[-1] for name in whole]
-    count = [short for short, (_, leaf) in zip(last, paths, strict=True) if is_parameter(leaf)]
-    return [
-        (short if is_parameter(leaf) and count.count(short) == 1 else name, leaf)
-        for short, name, (_, leaf) in zip(last, whole, paths, strict=True)
-    ]
+        return ModelComponent.replace(base, **{n: given for n, given in changes.items() if n not in own})

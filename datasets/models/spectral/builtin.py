@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels.quadrature import STEEP_ORDER, integrate_bins
-from ..parameter import Parameter, ParameterField, parameter
+from ..parameter import ParameterField, internal, parameter
 from .base import DNDE, SpectralModel
 from .compound import CompoundSpectralModel, ConstantSpectralModel, ScaleSpectralModel
 from .norms import (
@@ -39,48 +39,44 @@ __all__ = [
 ]
 
 
-def _internal(*parameters: Parameter):
-    return [p.internal for p in parameters]
-
-
 class PowerLawSpectralModel(SpectralModel):
     """amplitude (E / reference)^-index."""
 
-    index: ParameterField = parameter(2.0)
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    index: ParameterField = parameter(2.0, role="index")
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     tag = ("PowerLawSpectralModel", "pl")
 
     def evaluate(self, energy):
-        return k.power_law(energy, *_internal(self.index, self.amplitude, self.reference))
+        return k.power_law(energy, *internal(self.index, self.amplitude, self.reference))
 
     def integrate_bins(self, edges, order):
-        return integrals.power_law(edges, *_internal(self.index, self.amplitude, self.reference))
+        return integrals.power_law(edges, *internal(self.index, self.amplitude, self.reference))
 
 
 class PowerLaw2SpectralModel(SpectralModel):
     """Power law of integral flux ``amplitude`` between ``emin`` and ``emax``."""
 
-    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2")
-    index: ParameterField = parameter(2.0)
-    emin: ParameterField = parameter(0.1, "TeV", frozen=True)
-    emax: ParameterField = parameter(100.0, "TeV", frozen=True)
+    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2", role="amplitude")
+    index: ParameterField = parameter(2.0, role="index")
+    emin: ParameterField = parameter(0.1, "TeV", frozen=True, role="energy")
+    emax: ParameterField = parameter(100.0, "TeV", frozen=True, role="energy")
     tag = ("PowerLaw2SpectralModel", "pl-2")
 
     def evaluate(self, energy):
-        return k.power_law_2(energy, *_internal(self.amplitude, self.index, self.emin, self.emax))
+        return k.power_law_2(energy, *internal(self.amplitude, self.index, self.emin, self.emax))
 
     def integrate_bins(self, edges, order):
-        return integrals.power_law_2(edges, *_internal(self.amplitude, self.index, self.emin, self.emax))
+        return integrals.power_law_2(edges, *internal(self.amplitude, self.index, self.emin, self.emax))
 
 
 class BrokenPowerLawSpectralModel(SpectralModel):
     """amplitude (E / ebreak)^-index1 below ``ebreak``, amplitude (E / ebreak)^-index2 above."""
 
-    index1: ParameterField = parameter(2.0)
-    index2: ParameterField = parameter(2.0)
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    ebreak: ParameterField = parameter(1.0, "TeV")
+    index1: ParameterField = parameter(2.0, role="index")
+    index2: ParameterField = parameter(2.0, role="index")
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    ebreak: ParameterField = parameter(1.0, "TeV", role="energy")
     tag = ("BrokenPowerLawSpectralModel", "bpl")
 
     @property
@@ -89,10 +85,10 @@ class BrokenPowerLawSpectralModel(SpectralModel):
         return jnp.asarray(self.ebreak.internal)[None]
 
     def evaluate(self, energy):
-        return k.broken_power_law(energy, *_internal(self.index1, self.index2, self.amplitude, self.ebreak))
+        return k.broken_power_law(energy, *internal(self.index1, self.index2, self.amplitude, self.ebreak))
 
     def integrate_bins(self, edges, order):
-        return integrals.broken_power_law(edges, *_internal(self.index1, self.index2, self.amplitude, self.ebreak))
+        return integrals.broken_power_law(edges, *internal(self.index1, self.index2, self.amplitude, self.ebreak))
 
 
 class SmoothBrokenPowerLawSpectralModel(SpectralModel):
@@ -102,17 +98,17 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
     b = beta sign(index2 - index1).
     """
 
-    index1: ParameterField = parameter(2.0)
-    index2: ParameterField = parameter(2.0)
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    ebreak: ParameterField = parameter(1.0, "TeV")
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    index1: ParameterField = parameter(2.0, role="index")
+    index2: ParameterField = parameter(2.0, role="index")
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    ebreak: ParameterField = parameter(1.0, "TeV", role="energy")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     beta: ParameterField = parameter(1.0, frozen=True)
     tag = ("SmoothBrokenPowerLawSpectralModel", "sbpl")
 
     def evaluate(self, energy):
         return k.smooth_broken_power_law(
-            energy, *_internal(self.index1, self.index2, self.amplitude, self.ebreak, self.reference, self.beta)
+            energy, *internal(self.index1, self.index2, self.amplitude, self.ebreak, self.reference, self.beta)
         )
 
     def integrate_bins(self, edges, order):
@@ -122,91 +118,91 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
 class ExpCutoffPowerLawSpectralModel(SpectralModel):
     """amplitude x^-index exp(-(lambda_ E)^alpha), x = E / reference."""
 
-    index: ParameterField = parameter(1.5)
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    index: ParameterField = parameter(1.5, role="index")
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     lambda_: ParameterField = parameter(0.1, "TeV-1")
-    alpha: ParameterField = parameter(1.0, frozen=True)
+    alpha: ParameterField = parameter(1.0, frozen=True, role="index")
     tag = ("ExpCutoffPowerLawSpectralModel", "ecpl")
     steep = True
 
     def evaluate(self, energy):
         return k.exp_cutoff_power_law(
-            energy, *_internal(self.index, self.amplitude, self.reference, self.lambda_, self.alpha)
+            energy, *internal(self.index, self.amplitude, self.reference, self.lambda_, self.alpha)
         )
 
 
 class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     """amplitude x^-index exp((reference - E) / ecut), x = E / reference."""
 
-    index: ParameterField = parameter(1.5)
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
-    ecut: ParameterField = parameter(10.0, "TeV")
+    index: ParameterField = parameter(1.5, role="index")
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
+    ecut: ParameterField = parameter(10.0, "TeV", role="energy")
     tag = ("ExpCutoffPowerLaw3FGLSpectralModel", "ecpl-3fgl")
     steep = True
 
     def evaluate(self, energy):
-        return k.exp_cutoff_power_law_3fgl(energy, *_internal(self.index, self.amplitude, self.reference, self.ecut))
+        return k.exp_cutoff_power_law_3fgl(energy, *internal(self.index, self.amplitude, self.reference, self.ecut))
 
 
 class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     """amplitude x^-index_1 exp((reference / ecut)^index_2 - (E / ecut)^index_2), x = E / reference."""
 
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
-    ecut: ParameterField = parameter(10.0, "TeV")
-    index_1: ParameterField = parameter(1.5)
-    index_2: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
+    ecut: ParameterField = parameter(10.0, "TeV", role="energy")
+    index_1: ParameterField = parameter(1.5, role="index")
+    index_2: ParameterField = parameter(2.0, role="index")
     tag = ("SuperExpCutoffPowerLaw3FGLSpectralModel", "secpl-3fgl")
     steep = True
 
     def evaluate(self, energy):
         return k.super_exp_cutoff_power_law_3fgl(
-            energy, *_internal(self.amplitude, self.reference, self.ecut, self.index_1, self.index_2)
+            energy, *internal(self.amplitude, self.reference, self.ecut, self.index_1, self.index_2)
         )
 
 
 class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
     """amplitude x^-index_1 exp(expfactor (reference^index_2 - E^index_2)) with energies in MeV in the exponential."""
 
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     expfactor: ParameterField = parameter(1e-14)
-    index_1: ParameterField = parameter(1.5)
-    index_2: ParameterField = parameter(2.0)
+    index_1: ParameterField = parameter(1.5, role="index")
+    index_2: ParameterField = parameter(2.0, role="index")
     tag = ("SuperExpCutoffPowerLaw4FGLSpectralModel", "secpl-4fgl")
     steep = True
 
     def evaluate(self, energy):
         return k.super_exp_cutoff_power_law_4fgl(
-            energy, *_internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
+            energy, *internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
         )
 
 
 class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
     """amplitude x^(-index_1 + expfactor / index_2) exp(expfactor / index_2^2 (1 - x^index_2)), x = E / reference."""
 
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     expfactor: ParameterField = parameter(1e-2)
-    index_1: ParameterField = parameter(1.5)
-    index_2: ParameterField = parameter(2.0)
+    index_1: ParameterField = parameter(1.5, role="index")
+    index_2: ParameterField = parameter(2.0, role="index")
     tag = ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "secpl-4fgl-dr3")
     steep = True
 
     def evaluate(self, energy):
         return k.super_exp_cutoff_power_law_4fgl_dr3(
-            energy, *_internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
+            energy, *internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
         )
 
 
 class LogParabolaSpectralModel(SpectralModel):
     """amplitude (E / reference)^(-alpha - beta ln(E / reference))."""
 
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
-    alpha: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True, role="energy")
+    alpha: ParameterField = parameter(2.0, role="index")
     beta: ParameterField = parameter(1.0)
     tag = ("LogParabolaSpectralModel", "lp")
 
@@ -216,39 +212,39 @@ class LogParabolaSpectralModel(SpectralModel):
         return cls(amplitude=amplitude, reference=reference, alpha=alpha, beta=from_log10(beta))
 
     def evaluate(self, energy):
-        return k.log_parabola(energy, *_internal(self.amplitude, self.reference, self.alpha, self.beta))
+        return k.log_parabola(energy, *internal(self.amplitude, self.reference, self.alpha, self.beta))
 
 
 class LogParabola2SpectralModel(SpectralModel):
     """amplitude (E / reference)^(-alpha - beta ln(E / escale))."""
 
-    amplitude: ParameterField = parameter(1e-12, DNDE)
-    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
-    alpha: ParameterField = parameter(2.0)
+    amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True, role="energy")
+    alpha: ParameterField = parameter(2.0, role="index")
     beta: ParameterField = parameter(1.0)
-    escale: ParameterField = parameter(1.0, "TeV", frozen=True)
+    escale: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     tag = ("LogParabola2SpectralModel", "lp2")
 
     def evaluate(self, energy):
-        return k.log_parabola_2(energy, *_internal(self.amplitude, self.reference, self.alpha, self.beta, self.escale))
+        return k.log_parabola_2(energy, *internal(self.amplitude, self.reference, self.alpha, self.beta, self.escale))
 
 
 class GaussianSpectralModel(SpectralModel):
     """A line: total flux ``amplitude``, ``mean`` energy and width ``sigma``."""
 
-    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2")
-    mean: ParameterField = parameter(1.0, "TeV")
-    sigma: ParameterField = parameter(2.0, "TeV")
+    amplitude: ParameterField = parameter(1e-12, "s-1 cm-2", role="amplitude")
+    mean: ParameterField = parameter(1.0, "TeV", role="energy")
+    sigma: ParameterField = parameter(2.0, "TeV", role="width")
     tag = ("GaussianSpectralModel", "gauss")
 
     @property
     def kinks(self):
         """Energies (TeV) around the line: the nodes between wide bins' edges could miss a narrow one."""
-        mean, sigma = _internal(self.mean, self.sigma)
+        mean, sigma = internal(self.mean, self.sigma)
         return jnp.maximum(mean + sigma * jnp.array([-8.0, -4.0, -1.5, 0.0, 1.5, 4.0, 8.0]), 1e-30)
 
     def evaluate(self, energy):
-        return k.gaussian(energy, *_internal(self.amplitude, self.mean, self.sigma))
+        return k.gaussian(energy, *internal(self.amplitude, self.mean, self.sigma))
 
     def integrate_bins(self, edges, order):
-        return integrals.gaussian(edges, *_internal(self.amplitude, self.mean, self.sigma))
+        return integrals.gaussian(edges, *internal(self.amplitude, self.mean, self.sigma))

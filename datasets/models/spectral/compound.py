@@ -23,7 +23,7 @@ OPERATORS = {"add": operators.add, "sub": operators.sub, "mul": operators.mul, "
 class ConstantSpectralModel(SpectralModel):
     """The same flux density ``const`` at all energies."""
 
-    const: ParameterField = parameter(1e-12, DNDE)
+    const: ParameterField = parameter(1e-12, DNDE, role="amplitude")
     tag = ("ConstantSpectralModel", "const")
 
     def evaluate(self, energy):
@@ -105,7 +105,7 @@ class CompoundSpectralModel(NestedSpectralModel):
 class ScaleSpectralModel(NestedSpectralModel):
     """``norm`` times a model whose own parameters are frozen."""
 
-    norm: ParameterField = parameter(1.0)
+    norm: ParameterField = parameter(1.0, role="norm")
     model: SpectralModel = eqx.field(default=None)
     tag = ("ScaleSpectralModel", "scale")
 
@@ -122,11 +122,6 @@ class ScaleSpectralModel(NestedSpectralModel):
     def kinks(self):
         """Energies (TeV) at which the slope of the model jumps."""
         return kinks_of(self.model)
-
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        """The norm first, whatever the names in the model are."""
-        return {"norm": self.norm} | {n: p for n, p in super().parameters.items() if p is not self.norm}
 
     def evaluate(self, energy):
         return self.norm.internal * self.model.evaluate(energy)

@@ -14,16 +14,16 @@ from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
 from ...arrays import frozen_array
 from ...errors import InputError
-from ..parameter import Parameter, ParameterField, parameter
+from ..parameter import Parameter, ParameterField, declared, internal, is_parameter, parameter
 from .base import NestedSpectralModel, SpectralModel, energy_in_tev
 
 
 class PowerLawNormSpectralModel(SpectralModel):
     """norm (E / reference)^-tilt."""
 
-    tilt: ParameterField = parameter(0.0, frozen=True)
-    norm: ParameterField = parameter(1.0)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    tilt: ParameterField = parameter(0.0, frozen=True, role="index")
+    norm: ParameterField = parameter(1.0, role="norm")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     tag = ("PowerLawNormSpectralModel", "pl-norm")
 
     @property
@@ -31,18 +31,18 @@ class PowerLawNormSpectralModel(SpectralModel):
         return ""
 
     def evaluate(self, energy):
-        return k.power_law(energy, self.tilt.internal, self.norm.internal, self.reference.internal)
+        return k.power_law(energy, *internal(self.tilt, self.norm, self.reference))
 
     def integrate_bins(self, edges, order):
-        return integrals.power_law(edges, self.tilt.internal, self.norm.internal, self.reference.internal)
+        return integrals.power_law(edges, *internal(self.tilt, self.norm, self.reference))
 
 
 class LogParabolaNormSpectralModel(SpectralModel):
     """norm (E / reference)^(-alpha - beta ln(E / reference))."""
 
-    norm: ParameterField = parameter(1.0)
-    reference: ParameterField = parameter(10.0, "TeV", frozen=True)
-    alpha: ParameterField = parameter(0.0)
+    norm: ParameterField = parameter(1.0, role="norm")
+    reference: ParameterField = parameter(10.0, "TeV", frozen=True, role="energy")
+    alpha: ParameterField = parameter(0.0, role="index")
     beta: ParameterField = parameter(0.0)
     tag = ("LogParabolaNormSpectralModel", "lp-norm")
 
@@ -56,9 +56,7 @@ class LogParabolaNormSpectralModel(SpectralModel):
         return cls(norm=norm, reference=reference, alpha=alpha, beta=from_log10(beta))
 
     def evaluate(self, energy):
-        return k.log_parabola(
-            energy, self.norm.internal, self.reference.internal, self.alpha.internal, self.beta.internal
-        )
+        return k.log_parabola(energy, *internal(self.norm, self.reference, self.alpha, self.beta))
 
 
 def from_log10(beta: Any) -> Any:
@@ -71,11 +69,11 @@ def from_log10(beta: Any) -> Any:
 class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
     """norm (E / reference)^-index exp(-(lambda_ E)^alpha)."""
 
-    index: ParameterField = parameter(0.0)
-    norm: ParameterField = parameter(1.0)
-    reference: ParameterField = parameter(1.0, "TeV", frozen=True)
+    index: ParameterField = parameter(0.0, role="index")
+    norm: ParameterField = parameter(1.0, role="norm")
+    reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     lambda_: ParameterField = parameter(0.1, "TeV-1")
-    alpha: ParameterField = parameter(1.0, frozen=True)
+    alpha: ParameterField = parameter(1.0, frozen=True, role="index")
     tag = ("ExpCutoffPowerLawNormSpectralModel", "ecpl-norm")
     steep = True
 
@@ -85,12 +83,7 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
 
     def evaluate(self, energy):
         return k.exp_cutoff_power_law(
-            energy,
-            self.index.internal,
-            self.norm.internal,
-            self.reference.internal,
-            self.lambda_.internal,
-            self.alpha.internal,
+            energy, *internal(self.index, self.norm, self.reference, self.lambda_, self.alpha)
         )
 
 
@@ -130,7 +123,8 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         if len(given) != count:
             raise InputError(f"PiecewiseNormSpectralModel: {count} energies need as many norms, found {len(given)}.")
         self.norms = OrderedDict(
-            (f"norm_{i}", norm if isinstance(norm, Parameter) else Parameter(norm)) for i, norm in enumerate(given)
+            (f"norm_{i}", declared(norm if is_parameter(norm) else Parameter(norm), 1.0, "norm"))
+            for i, norm in enumerate(given)
         )
         self.interp = interp
 
@@ -144,7 +138,7 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         return jnp.asarray(self.energy)
 
     def _values(self):
-        return jnp.stack([jnp.asarray(p.internal) for p in self.norms.values()])
+        return jnp.stack([jnp.asarray(norm) for norm in internal(*self.norms.values())])
 
     def evaluate(self, energy):
         if self.interp == "lin":

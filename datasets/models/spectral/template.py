@@ -16,7 +16,7 @@ from ...arrays import frozen_array
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.paths import as_path, beside
-from ..parameter import Parameter
+from ..parameter import Parameter, declared, internal
 from .base import DNDE, NestedSpectralModel, SpectralModel
 from .norms import quantity_from, table_energy
 
@@ -160,7 +160,7 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         return jnp.asarray(self.energy)
 
     def _log_spectrum(self):
-        at = tuple(p.internal for p in self.coordinates.values())
+        at = tuple(internal(*self.coordinates.values()))
         return tables.slice_at(self.values, tuple(self.nodes.values()), at, self.scales[1:])
 
     def evaluate(self, energy):
@@ -213,11 +213,11 @@ def _coordinate(name: str, row: Any, given: Any) -> Parameter:
             raise _bad_unit(name, given.unit, unit) from error
     if not isinstance(given, Parameter):
         return Parameter(given, unit)
-    if isinstance(row, u.Quantity) and u.Unit(given.unit) != unit:
-        if not u.Unit(given.unit).is_equivalent(unit):
-            raise _bad_unit(name, given.unit, unit)
-        return given.replace(scale=float(u.Unit(given.unit).to(unit)))
-    return given
+    if not isinstance(row, u.Quantity):
+        return declared(given, 1.0, "")
+    if not u.Unit(given.unit).is_equivalent(unit):
+        raise _bad_unit(name, given.unit, unit)
+    return declared(given, float(u.Unit(given.unit).to(unit)), "")
 
 
 def _bad_unit(name: str, found: Any, expected: Any) -> InputError:

@@ -37,7 +37,7 @@ LEAP_KNOTS, LEAP_OFFSETS = (frozen_array(array) for array in _leap_days())
 
 def t_ref(default: float = REFERENCE_MJD, *, frozen: bool = True) -> Any:
     """Declare a reference time (MJD in the model's scale) as a field of a model class."""
-    return parameter(default, "d", frozen=frozen)
+    return parameter(default, "d", frozen=frozen, role="time")
 
 
 class TemporalModel(ModelComponent):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from ....kernels import temporal as k
 from ...gti import GTI
-from ..parameter import Parameter, ParameterField, parameter
+from ..parameter import ParameterField, internal, parameter
 from .base import TemporalModel, t_ref
 
 __all__ = [
@@ -16,10 +16,6 @@ __all__ = [
     "PowerLawTemporalModel",
     "SineTemporalModel",
 ]
-
-
-def _internal(*parameters: Parameter):
-    return [p.internal for p in parameters]
 
 
 class ConstantTemporalModel(TemporalModel):
@@ -47,10 +43,10 @@ class LinearTemporalModel(TemporalModel):
     tag = ("LinearTemporalModel", "linear")
 
     def value(self, days, energy=None):
-        return k.linear(days, *_internal(self.alpha, self.beta))
+        return k.linear(days, *internal(self.alpha, self.beta))
 
     def value_mean(self, low, high, energy=None):
-        return k.linear((low + high) / 2, *_internal(self.alpha, self.beta))
+        return k.linear((low + high) / 2, *internal(self.alpha, self.beta))
 
 
 class ExpDecayTemporalModel(TemporalModel):
@@ -71,7 +67,7 @@ class GaussianTemporalModel(TemporalModel):
     """exp(-(t - t_ref)^2 / (2 sigma^2))."""
 
     t_ref: ParameterField = t_ref(frozen=False)
-    sigma: ParameterField = parameter(1.0, "d")
+    sigma: ParameterField = parameter(1.0, "d", role="width")
     tag = ("GaussianTemporalModel", "gauss")
 
     def value(self, days, energy=None):
@@ -91,10 +87,10 @@ class GeneralizedGaussianTemporalModel(TemporalModel):
     tag = ("GeneralizedGaussianTemporalModel", "gengauss")
 
     def value(self, days, energy=None):
-        return k.generalized_gaussian(days, *_internal(self.t_rise, self.t_decay, self.eta))
+        return k.generalized_gaussian(days, *internal(self.t_rise, self.t_decay, self.eta))
 
     def value_mean(self, low, high, energy=None):
-        return k.generalized_gaussian_mean(low, high, *_internal(self.t_rise, self.t_decay, self.eta))
+        return k.generalized_gaussian_mean(low, high, *internal(self.t_rise, self.t_decay, self.eta))
 
 
 class PowerLawTemporalModel(TemporalModel):
@@ -106,10 +102,10 @@ class PowerLawTemporalModel(TemporalModel):
     tag = ("PowerLawTemporalModel", "powerlaw")
 
     def value(self, days, energy=None):
-        return k.power_law(days, *_internal(self.alpha, self.t0))
+        return k.power_law(days, *internal(self.alpha, self.t0))
 
     def value_mean(self, low, high, energy=None):
-        return k.power_law_mean(low, high, *_internal(self.alpha, self.t0))
+        return k.power_law_mean(low, high, *internal(self.alpha, self.t0))
 
 
 class SineTemporalModel(TemporalModel):
@@ -121,7 +117,7 @@ class SineTemporalModel(TemporalModel):
     tag = ("SineTemporalModel", "sinus")
 
     def value(self, days, energy=None):
-        return k.sine(days, *_internal(self.amp, self.omega))
+        return k.sine(days, *internal(self.amp, self.omega))
 
     def value_mean(self, low, high, energy=None):
-        return k.sine_mean(low, high, *_internal(self.amp, self.omega))
+        return k.sine_mean(low, high, *internal(self.amp, self.omega))

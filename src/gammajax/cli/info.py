@@ -91,11 +91,12 @@ def _number(value: Any, form: str) -> str:
 
 def _models_table(models: Any, console: Any) -> Any:
     from gammajax.cli.report import format_value, rich_table
+    from gammajax.datasets.models.collection import Models
 
     shown = rich_table(console, "Model", "Type", "Parameter", "Value", "Bounds", "")
     for model in models:
         kind = type(model.spectral).__name__.removesuffix("SpectralModel")
-        parts = {n: p for n, p in models.parameters.items() if n.startswith(f"{model.name}.")}
+        parts = Models(model).parameters
         for number, (name, p) in enumerate(parts.items()):
             value = format_value(
                 float(p.value), 0.0 if p.frozen else float(p.error), p.unit, ascii_only=is_ascii(console)

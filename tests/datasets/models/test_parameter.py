@@ -7,8 +7,16 @@ import pytest
 from astropy import units as u
 
 from gammajax.datasets import InputError
-from gammajax.datasets.models import GaussianPrior, Parameter, UniformPrior
-from gammajax.datasets.models.spectral import LogParabolaSpectralModel, PowerLawSpectralModel
+from gammajax.datasets.models import GaussianPrior, Models, Parameter, SkyModel, UniformPrior, canonical
+from gammajax.datasets.models.spatial import GaussianSpatialModel, TemplateSpatialModel
+from gammajax.datasets.models.spectral import (
+    LogParabolaSpectralModel,
+    PiecewiseNormSpectralModel,
+    PowerLawSpectralModel,
+    TemplateNDSpectralModel,
+)
+from gammajax.datasets.models.yaml import models_from_dict, models_to_dict
+from gammajax.datasets.sky import SkyGeom
 from gammajax.datasets.units import parse_unit
 
 
@@ -132,3 +140,46 @@ def test_repr_under_jit_shows_no_number():
     seen = []
     jax.jit(lambda p: seen.append(repr(p)) or p.value)(Parameter(2.0))
     assert "Parameter(" in seen[0]
+
+
+def test_roles_come_from_the_class_wherever_the_parameter_comes_from():
+    model = SkyModel(PowerLawSpectralModel(amplitude=Parameter(1e-12, "cm-2 s-1 TeV-1")), "a")
+    index, amplitude, reference = model.spectral.parameters.values()
+    assert (index.role, amplitude.role, reference.role) == ("index", "amplitude", "energy")
+    # a number, a quantity, a parameter of another role
+    for given in (2e-12, 2e-8 * u.Unit("m-2 s-1 TeV-1"), Parameter(1, "cm-2 s-1 TeV-1", role="width")):
+        assert model.spectral.replace(amplitude=given).amplitude.role == "amplitude"
+    assert amplitude.replace(value=3e-12, frozen=True).role == "amplitude"
+    assert PowerLawSpectralModel(index=Parameter(1.0, role="norm")).index.role == "index"
+    norms = PiecewiseNormSpectralModel([1, 2] * u.TeV, [1.0, Parameter(2.0)])
+    assert [p.role for p in norms.parameters.values()] == ["norm", "norm"]
+    grid = TemplateNDSpectralModel([1, 2] * u.TeV, {"tilt": [0, 1]}, np.ones((2, 2)), tilt=Parameter(0.5, role="norm"))
+    assert grid.tilt.role == "" and list(Models(SkyModel(grid, "b")).parameters) == ["b.spectral.tilt"]
+    geom = SkyGeom.create((10, 20), 0.1, npix=(3, 3))
+    image = TemplateSpatialModel(np.ones((3, 3)), geom, lon_0=Parameter(10, "deg"))
+    assert (image.lon_0.role, image.lat_0.role) == ("position", "position")
+
+
+def test_roles_survive_files_flattening_and_links():
+    shape = GaussianSpatialModel(lon_0=1, lat_0=2, sigma=0.2)
+    models = Models([SkyModel(PowerLawSpectralModel(), n, spatial=shape) for n in "ab"])
+    roles = {name: p.role for name, p in models.parameters.items()}
+    assert list(roles.values())[:8] == [
+        *("index", "amplitude", "energy"),
+        *("position", "position", "width", "eccentricity", "angle"),
+    ]
+    # linked parameters are one, and what each is in its model stays
+    linked = models.link("a.spatial.sigma", "b.spatial.lon_0").with_values({"a.spatial.sigma": 0.3})
+    data = models_to_dict(linked)
+    assert "role" not in repr(data)
+    built, numbers = canonical(models["a"])
+    again = Models(built.build(numbers)).parameters
+    numbers = [[(1.0, 0.1)] * 8] * 2
+    for found in (linked, models_from_dict(data), models.freeze(), models.with_numbers(numbers)):
+        assert {name: p.role for name, p in found.parameters.items()} == roles
+    assert [p.role for p in again.values()] == list(roles.values())[:8]
+
+
+def test_an_unknown_role_is_refused():
+    with pytest.raises(InputError, match=r"role must be one of amplitude, norm, .* found 'size'"):
+        Parameter(1.0, role="size")
