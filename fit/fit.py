@@ -24,7 +24,7 @@ from .solvers.minimise import lower_scoring, run_scoring_method
 from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
-from .solvers.solution import Outcome
+from .solvers.solution import Solution
 
 MESSAGES = {
     "converged": "The fit converged.",
@@ -97,7 +97,7 @@ def fit(
     if precision == "float32":
         tolerance = max(tolerance, 1e-4)
 
-    def run(problem: Problem) -> Outcome:
+    def run(problem: Problem) -> Solution:
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)
         ahead = None
@@ -123,26 +123,26 @@ def fit(
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
-    outcome = run(problem)
-    iterations, evaluations = outcome.iterations, outcome.evaluations
+    solution = run(problem)
+    iterations, evaluations = solution.iterations, solution.evaluations
     # only sources with a place can have left it
     placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
-    before: tuple[Problem, Outcome] | None = None
+    before: tuple[Problem, Solution] | None = None
     for _ in range(MOST_REFRESHES if placed else 0):
         # once: what falls from there again is no way out
-        off = off_saddle(problem, outcome) if before is None else None
+        off = off_saddle(problem, solution) if before is None else None
         if off is not None:
-            before = problem, outcome
-        fitted = _kept_sizes(problem.models, _with_values(problem, outcome.free if off is None else off))
+            before = problem, solution
+        fitted = _kept_sizes(problem.models, _with_values(problem, solution.free if off is None else off))
         moves = problem.share.collect(partial(_moved, problem, fitted))
         if off is None and not any(moves):
             break
         problem = make_problem(datasets, fitted.with_image_margins(), mesh=mesh, batch_size=batch_size)
-        outcome = run(problem)
-        iterations, evaluations = iterations + outcome.iterations, evaluations + outcome.evaluations
-    if before is not None and not outcome.stat < before[1].stat:
-        problem, outcome = before
-    return finish(problem, replace(outcome, iterations=iterations, evaluations=evaluations))
+        solution = run(problem)
+        iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
+    if before is not None and not solution.stat < before[1].stat:
+        problem, solution = before
+    return finish(problem, replace(solution, iterations=iterations, evaluations=evaluations))
 
 
 _traced_ahead: set[Any] = set()
@@ -189,24 +189,24 @@ def _moved(problem: Problem, after: Models) -> bool:
     )
 
 
-def finish(problem: Problem, outcome: Outcome) -> FitResult:
+def finish(problem: Problem, solution: Solution) -> FitResult:
     """Errors at the end point, and the models that carry them."""
-    theta = from_free(problem.arrays, np.asarray(outcome.free, problem.arrays["low"].globals.dtype))
-    exact = outcome.exact
+    theta = from_free(problem.arrays, np.asarray(solution.free, problem.arrays["low"].globals.dtype))
+    exact = solution.exact
     if exact is None:
         exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
-    errors = curvature(problem, theta, *jax.device_get((exact, outcome.expected)))
+    errors = curvature(problem, theta, *jax.device_get((exact, solution.expected)))
     with no_collection():
-        models = _fitted_models(problem, outcome.free, errors.errors)
+        models = _fitted_models(problem, solution.free, errors.errors)
     return FitResult(
         models=models,
-        stat=outcome.stat,
-        status=outcome.status,
-        message=_message(outcome, errors),
-        iterations=outcome.iterations,
-        evaluations=outcome.evaluations,
-        edm=outcome.edm,
-        method=outcome.method,
+        stat=solution.stat,
+        status=solution.status,
+        message=_message(solution, errors),
+        iterations=solution.iterations,
+        evaluations=solution.evaluations,
+        edm=solution.edm,
+        method=solution.method,
         free_names=tuple(problem.free_names),
         n_bins=_n_bins(problem),
         datasets_names=problem.share.names,
@@ -221,8 +221,8 @@ def _n_bins(problem: Problem) -> int:
     return sum({i: n for part in parts for i, n in part.items()}.values())
 
 
-def _message(outcome: Outcome, errors: Curvature) -> str:
-    parts = [outcome.message or MESSAGES[outcome.status]]
+def _message(solution: Solution, errors: Curvature) -> str:
+    parts = [solution.message or MESSAGES[solution.status]]
     if errors.degenerate:
         shown = "; ".join(errors.degenerate[:5]) + (" ..." if len(errors.degenerate) > 5 else "")
         parts.append(

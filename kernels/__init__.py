@@ -4,6 +4,12 @@
 energy, on the sky, in time) stay in `kernels.spectral`, `kernels.spatial` and `kernels.temporal`.
 """
 
+from .buckets import batch_bucket as batch_bucket
+from .buckets import bins_bucket as bins_bucket
+from .buckets import fast_size as fast_size
+from .buckets import fine_bucket as fine_bucket
+from .buckets import round_down as round_down
+from .buckets import round_up as round_up
 from .cash import TRUNCATION as TRUNCATION
 from .cash import cash as cash
 from .cash import cash_deviance as cash_deviance
@@ -22,7 +28,6 @@ from .elementary import capped_exp as capped_exp
 from .elementary import expm1_ratio as expm1_ratio
 from .elementary import expm1_remainder as expm1_remainder
 from .elementary import odd_power as odd_power
-from .fft import fast_size as fast_size
 from .flux_points import distrib as distrib
 from .flux_points import distrib_terms as distrib_terms
 from .flux_points import log_erfc as log_erfc

@@ -14,7 +14,7 @@ from .tables import split_bins, sum_per_bin
 
 # Order against bin width. A bin a tenth of a decade wide (12 nodes) is integrated to 1e-8 relative for every smooth
 # built-in model; coarser bins get more nodes.
-LADDER = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+ORDERS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 # Twelve nodes resolve a fall of 22 e-foldings to 2e-9, and what lies beyond the fall is e^-22 = 3e-10 of the bin.
 FALL = 22.0
@@ -32,7 +32,7 @@ def nodes_for(edges: np.ndarray) -> int:
     """Number of quadrature nodes per bin, from the widest bin of ``edges`` (concrete numbers, any one unit)."""
     width = float(np.max(np.diff(np.log(edges))))
     wanted = 8 + 17 * width
-    return next((n for n in LADDER if n >= wanted - 1e-6), LADDER[-1])
+    return next((n for n in ORDERS if n >= wanted - 1e-6), ORDERS[-1])
 
 
 @functools.cache

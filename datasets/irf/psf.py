@@ -9,6 +9,7 @@ import numpy as np
 from astropy import units as u
 
 from ...kernels import psf as kernels
+from ...kernels.buckets import round_down, round_up
 from ...kernels.psf import at_position
 from ...kernels.sphere import lonlat_to_vector
 from ..arrays import frozen_array, is_concrete
@@ -226,7 +227,7 @@ def _edges_around(rad: Any) -> Any:
 
 
 def _sizes(values: np.ndarray, rad: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
-    """Bounds of the radii that hold 99.9 % (from above) and 68 % (from below), on ladders of 2^(1/4) and 2^(1/2)."""
+    """Bounds of the radii that hold 99.9 % (from above) and 68 % (from below), rounded to programs that are shared."""
     weights = 2 * np.pi * np.radians(rad) * np.radians(np.diff(edges))
     inside = np.cumsum(values * weights[:, None, None], axis=1)
     used = inside[:, -1] > 0
@@ -240,14 +241,8 @@ def _sizes(values: np.ndarray, rad: np.ndarray, edges: np.ndarray) -> tuple[floa
     high, low = (np.take_along_axis(inside, np.maximum(i, 0), axis=1) for i in (upper, upper - 1))
     share = (wanted - low) / np.where(high > low, high - low, 1.0)
     core = edges[upper - 1] + (edges[upper] - edges[upper - 1]) * share
-    return _ladder(float(edges[1:][index[used].max()]), 4, math.ceil), _ladder(
-        float(core[:, 0][used].min()), 2, math.floor
-    )
-
-
-def _ladder(value: float, steps: int, rounding: Any) -> float:
-    """``value`` rounded to a power of 2^(1 / steps), so that datasets of similar PSFs share programs."""
-    return 2.0 ** (rounding(steps * math.log2(value) + (1e-9 if rounding is math.floor else -1e-9)) / steps)
+    # so that datasets of similar PSFs share programs
+    return round_up(float(edges[1:][index[used].max()]), 4), round_down(float(core[:, 0][used].min()), 2)
 
 
 def psf_at(psf: Any, vector: Any) -> Any:

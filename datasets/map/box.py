@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 from ..statistics.base import Bins, Data, Statistic
 from ..statistics.wstat import profiled_background
-from .footprint import Footprint
+from .source_image import SourceImage
 
 Place = tuple[int, int]
 
@@ -19,18 +19,16 @@ BOX_STEP = 4
 """Boxes have sides of multiples of this, so that runs with neighbouring pointings share programs."""
 
 
-def box_around(
-    pixels: tuple[int, ...], footprints: Sequence[Footprint], whole: bool, known: bool
-) -> tuple[Place, Place]:
+def box_around(pixels: tuple[int, ...], images: Sequence[SourceImage], whole: bool, known: bool) -> tuple[Place, Place]:
     """Size (y, x) and first pixel (y, x) of a box around all windows, and around the ``whole`` map if need be.
 
     Where the windows run off the map, so does the box. Windows whose places are not ``known`` may lie beside the map.
     """
     sizes, starts = [], []
     for axis, n in enumerate(pixels):
-        windows = [f.plan.shape[axis] for f in footprints]
+        windows = [f.plan.shape[axis] for f in images]
         if known:
-            first = [int(f.y if axis == 0 else f.x) for f in footprints]
+            first = [int(f.y if axis == 0 else f.x) for f in images]
         else:
             reach = max(windows)
             first, windows = [-reach, n], [reach, reach]

@@ -140,9 +140,11 @@ class MapBase(CountsDataset, OnPixels):
     def source_counts(self, sources: Sequence[SkyModel]) -> Bins:
         for model in sources:
             self.require_exposure(model)
-        return map_counts(self._response(), sources, self.nodes, self.gti, type(self).__name__)
+        return map_counts(self.response, sources, self.nodes, self.gti, type(self).__name__)
 
-    def _response(self) -> Response:
+    @property
+    def response(self) -> Response:
+        """What the dataset does to a source."""
         return Response(
             self.geom,
             self.energy_edges,
@@ -266,7 +268,7 @@ class MapDataset(MapBase, KnownBackground):
     tag = "MapDataset"
 
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[MapSpec, Arrays]:
-        return prepare_map(self, self._response(), models, frozen, name, measured=False)
+        return prepare_map(self, self.response, models, frozen, name, measured=False)
 
     def to_spectrum_dataset(self, on_region: Any, containment_correction: bool = False) -> SpectrumDataset:
         """The spectrum of a region of the ``regions`` package; see `regions.region_spectrum_fields`."""
@@ -300,7 +302,7 @@ class MapDatasetOnOff(MapBase, MeasuredBackground):
     tag = "MapDatasetOnOff"
 
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[MapSpec, Arrays]:
-        return prepare_map(self, self._response(), models, frozen, name, measured=True)
+        return prepare_map(self, self.response, models, frozen, name, measured=True)
 
     def to_spectrum_dataset(self, on_region: Any, containment_correction: bool = False) -> SpectrumDatasetOnOff:
         """The spectrum of a region of the ``regions`` package; see `regions.region_spectrum_fields`."""

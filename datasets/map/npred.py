@@ -13,9 +13,9 @@ from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import SkyModel
 from ..statistics.base import Bins
-from .footprint import stage
 from .plan import Plan, plan
 from .response import Response
+from .source_image import prepare_image
 
 
 def map_counts(response: Response, sources: Sequence[SkyModel], nodes: int, gti: GTI | None, what: str) -> Bins:
@@ -46,9 +46,9 @@ def _add_sources(
     def add(padded, numbers):
         model: Any = definition.build(numbers)
         of_bins = source_flux(model, edges, nodes, gti)
-        footprint = stage(response, model, sizes)
-        counts = footprint.counts(model.spatial, of_bins, log_centers(edges))
-        start = (0, footprint.y + ny, footprint.x + nx)
+        image = prepare_image(response, model, sizes)
+        counts = image.counts(model.spatial, of_bins, log_centers(edges))
+        start = (0, image.y + ny, image.x + nx)
         here = jax.lax.dynamic_slice(padded, start, counts.shape)
         return jax.lax.dynamic_update_slice(padded, here + counts, start), None
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...kernels.fft import fast_size
+from ...kernels.buckets import fast_size
 from ..errors import InputError
 from ..irf.psf import PSFKernel, RecoPSFMap
 from ..models.sky_model import SkyModel
@@ -12,7 +12,7 @@ from ..models.spatial.extent import NODE_SPACING, STEP, extended_nodes
 from .response import Response
 
 MARGIN = 2
-"""Pixels that a source can move from where it was staged before its image runs off its window."""
+"""Pixels that a source can move from where it was prepared before its image runs off its window."""
 
 RESOLUTION = 4.5
 """Lattice steps in the radius that holds 68 % of the PSF, as far as `STEPS` allow: a PSF with a cusp in its middle is

@@ -29,9 +29,9 @@ from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
 from ..statistics.wstat import profiled_background
 from .box import Place, box_around, cut_box, known_bins, measured_bins
-from .footprint import Footprint, place, stage
 from .plan import Plan, plan
 from .response import Response
+from .source_image import SourceImage, place, prepare_image
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ class PreparedMap(PreparedCounts):
 
             def add(total, source, part=part):
                 model, place_, leaves = source
-                footprint, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                image, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
                 of_bins = self._flux(model)
                 if part.kind == "shape":
-                    counts = footprint.counts_of(exposed, of_bins)
+                    counts = image.counts_of(exposed, of_bins)
                 else:
-                    counts = footprint.counts(model.spatial, of_bins, energy)
+                    counts = image.counts(model.spatial, of_bins, energy)
                 # boxes hold their windows wholly, so that nothing has to be cut off
                 start = (0, place_[0], place_[1])
                 here = jax.lax.dynamic_slice(total, start, counts.shape)
@@ -144,13 +144,13 @@ class PreparedMap(PreparedCounts):
 
             def add(total, source, part=part):
                 model, place_, leaves = source
-                footprint, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
-                shape = (spec.n_reco, *footprint.plan.shape)
+                image, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                shape = (spec.n_reco, *image.plan.shape)
                 here = jax.lax.dynamic_slice(of_box, (0, place_[0], place_[1]), shape)
                 of_bins = self._flux(model)
                 if part.kind == "shape":
-                    return total + footprint.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
-                return total + footprint.weighted(model.spatial, of_bins, energy, here).astype(total.dtype), None
+                    return total + image.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
+                return total + image.weighted(model.spatial, of_bins, energy, here).astype(total.dtype), None
 
             total = self._over_sources(number, part, models, add, total)
         return total
@@ -229,7 +229,7 @@ class _Sorted:
 
     unchanging: list[eqx.Module]
     templates: list[int]
-    alike: dict[tuple[Any, ...], list[tuple[int, list[Any], Footprint]]]
+    alike: dict[tuple[Any, ...], list[tuple[int, list[Any], SourceImage]]]
 
 
 def prepare_map(
@@ -245,13 +245,13 @@ def prepare_map(
     if not measured and data["background"] is None:
         data["background"] = np.zeros(dataset.data_shape)
     mask = fitted_bins(dataset)
-    footprints = [f for members in found.alike.values() for _, _, f in members]
-    known = all(is_concrete(x) for f in footprints for x in (f.x, f.y))
+    images = [f for members in found.alike.values() for _, _, f in members]
+    known = all(is_concrete(x) for f in images for x in (f.x, f.y))
     norms = any(isinstance(m, FoVBackgroundModel) and m.spatial is not None for m in models)
     whole = norms or bool(found.templates) or bool(found.unchanging) or not known
     whole = whole or not all(is_concrete(x) for x in (mask, *data.values()))
     whole = whole or not (measured or dataset.statistic.merges)
-    box, origin = box_around(dataset.pixels, footprints, whole, known)
+    box, origin = box_around(dataset.pixels, images, whole, known)
     if measured:
         (arrays, extra), rest = measured_bins(dataset.statistic, data, mask, box, origin), False
     else:
@@ -298,7 +298,7 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
         definition, numbers = canonical(source)
         bare = definition.build(numbers)
         made = is_frozen.shape and sizes.psf != "reco"
-        pair = staged(_stage_shape if made else _stage_source, sizes, response, cast(SkyModel, bare))
+        pair = _prepared_image(_image_of_shape if made else _image_of_source, sizes, response, cast(SkyModel, bare))
         leaves, treedef = jax.tree_util.tree_flatten(pair)
         key = ("shape" if made else "source", definition, treedef)
         found.alike.setdefault(key, []).append((i, leaves, pair[0]))
@@ -308,7 +308,7 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
 def _part(
     kind: str,
     treedef: jax.tree_util.PyTreeDef,
-    members: list[tuple[int, list[Any], Footprint]],
+    members: list[tuple[int, list[Any], SourceImage]],
     number: int,
     origin: Place,
     known: bool,
@@ -328,21 +328,21 @@ def _part(
 
 
 @Program
-def _stage_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[Footprint, None]:
-    return stage(response, model, sizes), None
+def _image_of_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, None]:
+    return prepare_image(response, model, sizes), None
 
 
 @Program
-def _stage_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[Footprint, Any]:
-    """The image of a frozen shape, and a footprint without what made it."""
-    footprint = stage(response, model, sizes)
-    exposed = footprint.exposed(footprint.image(model.spatial, log_centers(response.energy_true_edges)))
-    small = Footprint(cast(Any, None), footprint.x, footprint.y, None, None, footprint.matrix, None, None, None, sizes)
+def _image_of_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, Any]:
+    """The image of a frozen shape, and a source image without what made it."""
+    image = prepare_image(response, model, sizes)
+    exposed = image.exposed(image.image(model.spatial, log_centers(response.energy_true_edges)))
+    small = SourceImage(cast(Any, None), image.x, image.y, None, None, image.matrix, None, None, None, sizes)
     return small, exposed
 
 
-def staged(program: Program, sizes: Plan, response: Response, model: SkyModel) -> Any:
-    """``program(sizes, response, model)``: a footprint and what comes with it."""
+def _prepared_image(program: Program, sizes: Plan, response: Response, model: SkyModel) -> Any:
+    """``program(sizes, response, model)``: a source image and what comes with it."""
     threads = ahead_threads()
     if threads is None:
         return program(sizes, response, model)

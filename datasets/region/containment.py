@@ -1,7 +1,7 @@
 """What of a source is seen in a region: plan, staging, and response matrices.
 
-As with images on maps (see `footprint`), work is in three steps: `plan_share` finds what chooses a program,
-`stage_share` does what no parameter of the shape changes, and `SeenShare.matrix` the rest.
+As with images on maps (see `image`), work is in three steps: `plan_share` finds what chooses a program,
+`prepare_share` does what no parameter of the shape changes, and `RegionShare.matrix` the rest.
 """
 
 from typing import Any, NamedTuple
@@ -71,7 +71,7 @@ def plan_share(response: RegionResponse, model: SkyModel) -> SharePlan:
     return SharePlan(spatial.scheme, kind, nodes)
 
 
-class SeenShare(eqx.Module):
+class RegionShare(eqx.Module):
     """A source staged on a region: the containment of the region at its responses, and these.
 
     ``contained``: for points the terms of a sum over frequencies, else the share at each node of the lattice; one for
@@ -126,7 +126,7 @@ class SeenShare(eqx.Module):
         return spatial.evaluate(self.vectors, energy) * self.omega
 
 
-def stage_share(response: RegionResponse, model: SkyModel, plan: SharePlan) -> SeenShare:
+def prepare_share(response: RegionResponse, model: SkyModel, plan: SharePlan) -> RegionShare:
     """Containment and responses at the position of a source, or in the middle of the region if it has none."""
     region, spatial = response.region, model.spatial
     lattice = region.lattice
@@ -144,7 +144,7 @@ def stage_share(response: RegionResponse, model: SkyModel, plan: SharePlan) -> S
     if plan.scheme in ("gauss", "direct"):
         x, y = lattice_nodes(lattice.shape, 1)
         vectors, omega = lattice.pixel_to_vector(x, y), lattice.cell_solid_angle(x, y)
-    return SeenShare(lattice, contained, matrix, vectors, omega, plan)
+    return RegionShare(lattice, contained, matrix, vectors, omega, plan)
 
 
 def _contained(response: RegionResponse, plan: SharePlan, vector: Any) -> Any:

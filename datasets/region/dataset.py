@@ -87,7 +87,9 @@ class RegionMapDataset(KnownBackground, OfRegion):
         """Whether a response depends on the position."""
         return any(getattr(response, "geom", None) is not None for response in (self.psf, self.edisp))
 
-    def _response(self) -> RegionResponse:
+    @property
+    def response(self) -> RegionResponse:
+        """What the dataset does to a source."""
         return RegionResponse(
             self.region, self.energy_edges, self.energy_true_edges, self.exposure, self.psf, self.edisp
         )
@@ -97,7 +99,7 @@ class RegionMapDataset(KnownBackground, OfRegion):
 
         For a `RecoPSFMap` for each reconstructed energy, (n_reco,). Pure: jit, vmap and grad work.
         """
-        return contained_share(self._response(), model)
+        return contained_share(self.response, model)
 
     def to_spectrum_dataset(self, model: SkyModel | None = None) -> SpectrumDataset:
         """The `SpectrumDataset` with these counts, exposure and energy dispersion; without PSF sources are contained
@@ -130,14 +132,14 @@ class RegionMapDataset(KnownBackground, OfRegion):
             if model.temporal is not None:
                 model.check_times(self.gti, type(self).__name__)
             self.require_exposure(model)
-        return region_counts(self._response(), sources, self.nodes, self.gti)
+        return region_counts(self.response, sources, self.nodes, self.gti)
 
     def check_source(self, model: SkyModel, what: str) -> None:
         if model.spatial is not None:
-            plan_share(self._response(), model)
+            plan_share(self.response, model)
 
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[RegionSpec, Arrays]:
-        return prepare_region(self, self._response(), models, frozen)
+        return prepare_region(self, self.response, models, frozen)
 
     def moved(self, before: Models, after: Models) -> bool:
         # the lattice of a region stays where it is, so that sources move freely unless the responses differ on the sky

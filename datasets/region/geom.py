@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from ...kernels.fft import fast_size
+from ...kernels.buckets import fast_size, round_up
 from ...kernels.region_containment import cells_transform, disk_transform
 from ..arrays import frozen_array
 from ..errors import InputError
@@ -91,8 +91,8 @@ class RegionGeom(eqx.Module):
         default = extent / NO_PSF_NODES if psf is None else psf.core / RESOLUTION
         step = default if given["step"] is None else given["step"]
         reach = (0.0 if psf is None else REACH * psf.reach) if given["reach"] is None else given["reach"]
-        # sizes on a ladder: regions that are nearly alike share programs
-        size = _ladder(extent)
+        # rounded: regions that are nearly alike share programs
+        size = round_up(extent, 4)
         step = max(float(step), (size + 2 * reach) / (MOST_NODES - 2 * TAILS))
         step = float(f"{step:.4g}")
         n = fast_size(math.ceil(0.999 * (size + 2 * reach) / step) + 2 * TAILS)
@@ -228,11 +228,6 @@ def _filled(pixel: Any, first: tuple[float, float], size: tuple[int, int], step:
     y = first[1] + step * (rows[:, None, None] + at[:, None])
     shares[rows, columns] = inside(*np.broadcast_arrays(x, y)).mean(axis=(1, 2))
     return shares
-
-
-def _ladder(value: float) -> float:
-    """``value`` rounded up to a power of 2^(1/4)."""
-    return 2.0 ** (math.ceil(4 * math.log2(value) - 1e-9) / 4)
 
 
 def _angle(value: Any, name: str) -> float | None:

@@ -16,7 +16,7 @@ from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import SkyModel
 from ..statistics.base import Bins
-from .containment import RegionResponse, SharePlan, plan_share, stage_share
+from .containment import RegionResponse, SharePlan, plan_share, prepare_share
 
 quick_program = partial(Program, options=QUICKEST)
 """Products of small arrays are as fast when they are compiled in half of the time."""
@@ -60,7 +60,7 @@ def _counts(
 
     def counts(numbers):
         model: Any = definition.build(numbers)
-        seen = stage_share(response, model, plan)
+        seen = prepare_share(response, model, plan)
         return source_flux(model, edges, nodes, gti) @ seen.matrix(model.spatial, log_centers(edges))
 
     if len(members) == 1:
@@ -73,4 +73,4 @@ def _counts(
 def _share(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> jax.Array:
     definition, plan = static
     model: Any = definition.build(numbers)
-    return stage_share(response, model, plan).share(model.spatial, log_centers(response.energy_true_edges))
+    return prepare_share(response, model, plan).share(model.spatial, log_centers(response.energy_true_edges))

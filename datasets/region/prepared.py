@@ -23,7 +23,7 @@ from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
-from .containment import RegionResponse, SharePlan, plan_share, stage_share
+from .containment import RegionResponse, SharePlan, plan_share, prepare_share
 from .npred import quick_program
 
 
@@ -156,7 +156,7 @@ def prepare_region(
 def _share(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
     """A source of free shape: its region's containment."""
     definition, plan = static
-    return stage_share(response, definition.build(numbers), plan)  # type: ignore[arg-type]
+    return prepare_share(response, definition.build(numbers), plan)  # type: ignore[arg-type]
 
 
 @quick_program
@@ -164,4 +164,4 @@ def _matrix(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: Re
     """A source of frozen shape: its response matrix."""
     definition, plan = static
     model: Any = definition.build(numbers)
-    return stage_share(response, model, plan).matrix(model.spatial, log_centers(response.energy_true_edges))
+    return prepare_share(response, model, plan).matrix(model.spatial, log_centers(response.energy_true_edges))

@@ -17,9 +17,6 @@ from .objective import from_free as from_free
 from .objective import stat_and_normal as stat_and_normal
 from .objective import stat_of_free as stat_of_free
 from .padding import all_same as all_same
-from .padding import batch_bucket as batch_bucket
-from .padding import bins_bucket as bins_bucket
-from .padding import fine_bucket as fine_bucket
 from .padding import stack_equal as stack_equal
 from .padding import stack_padded as stack_padded
 from .parameters import parameter_space as parameter_space

@@ -12,9 +12,10 @@ from ...datasets.dataset import Arrays, Frozen, Size, Spec
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import ModelDef
+from ...kernels.buckets import batch_bucket, fine_bucket
 from .devices import rows_at_a_time, rows_per_device
 from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _sources
-from .padding import all_same, batch_bucket, bucket, fine_bucket, stack_equal, stack_padded
+from .padding import all_same, bucket, stack_equal, stack_padded
 from .parameters import ParameterSpace
 from .processes import Share, digest, owners
 

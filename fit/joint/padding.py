@@ -8,6 +8,7 @@ import numpy as np
 
 from ...datasets.arrays import stack_rows
 from ...datasets.dataset import Arrays, Size, Spec
+from ...kernels.buckets import bins_bucket
 
 
 def length(size: Size, axis: str) -> int:
@@ -92,36 +93,3 @@ def all_same(values: list[Any], most: int | None = None) -> bool:
     if any(isinstance(v, jax.Array) for v in values) or (most is not None and np.size(first) > most):
         return False
     return all(np.array_equal(first, v) for v in values[1:])
-
-
-def bins_bucket(n: int) -> int:
-    """Smallest of 8, 12, 16, 24, 32, 48, 64, 96, ... that holds ``n`` bins: at most a third is padding."""
-    size = 8
-    while size < n:
-        if size * 3 // 2 >= n:
-            return size * 3 // 2
-        size *= 2
-    return size
-
-
-def batch_bucket(n: int) -> int:
-    """Smallest bucket that holds ``n`` datasets: 1, 2, 3, 4, 6, 8, 12, ... 64, then four an octave (80, 96, ...)."""
-    size = 1
-    while size < n and size < 64:
-        if size > 1 and size * 3 // 2 >= n:
-            return size * 3 // 2
-        size *= 2
-    if size >= n:
-        return size
-    step = 16
-    while step * 8 < n:
-        step *= 2
-    return -(-n // step) * step
-
-
-def fine_bucket(n: int) -> int:
-    """Smallest bucket that holds ``n`` maps, where each costs much: all numbers up to 16, then eight an octave."""
-    step = 1
-    while step * 16 < n:
-        step *= 2
-    return -(-n // step) * step

@@ -1,6 +1,6 @@
 """Fits with parameters held: profiles, intervals, limits, contours."""
 
-from .conditional import HeldFit as HeldFit
+from .conditional import ConditionalFit as ConditionalFit
 from .contour import Contour as Contour
 from .contour import contour as contour
 from .profile import Interval as Interval

@@ -47,7 +47,7 @@ class Point:
     converged: bool
 
 
-class HeldFit:
+class ConditionalFit:
     """The fit of ``result`` with the parameters ``names`` held.
 
     ``best`` is the minimum with nothing held, ``low`` and ``high`` (d,) the bounds of the held parameters. ``plane``
@@ -171,7 +171,7 @@ class Crossing(NamedTuple):
     converged: bool
 
 
-def crossing(fit: HeldFit, direction: np.ndarray, delta: float) -> Crossing:
+def crossing(fit: ConditionalFit, direction: np.ndarray, delta: float) -> Crossing:
     """Follow a ``direction`` in the coordinates of ``fit.plane`` until the statistic is ``delta`` above the minimum.
 
     The root of s(t) - sqrt(delta), where s is the root of the rise and t the distance: s is nearly linear and its slope

@@ -8,7 +8,7 @@ from astropy import units as u
 
 from ...datasets.errors import InputError
 from ..result import FitResult
-from .conditional import HeldFit, crossing
+from .conditional import ConditionalFit, crossing
 from .profile import OPEN, REACHED
 
 
@@ -54,7 +54,7 @@ def contour(datasets: Any, result: FitResult, x: str, y: str, sigma: float = 1.0
         raise InputError(f"contour: sigma must be a positive number of standard deviations, found {sigma!r}.")
     if n < 3:
         raise InputError(f"contour: at least 3 points are needed, found n={n!r}.")
-    fit = HeldFit(datasets, result, [x, y], "contour")
+    fit = ConditionalFit(datasets, result, [x, y], "contour")
     angles = 2 * np.pi * np.arange(n) / n
     ends = [crossing(fit, np.array([np.cos(a), np.sin(a)]), sigma**2) for a in angles]
     if any(end.end == OPEN for end in ends):

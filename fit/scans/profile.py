@@ -16,7 +16,7 @@ from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.units import to_unit
 from ..result import FitResult
-from .conditional import HeldFit, crossing
+from .conditional import ConditionalFit, crossing
 
 REACHED, BOUND, OPEN = "reached", "bound", "open"
 
@@ -158,7 +158,7 @@ def profile(
 
     A minimum below that of the result does not raise: ``delta_stat`` is negative there, and ``new_minimum`` set.
     """
-    fit = HeldFit(datasets, result, [name], "profile")
+    fit = ConditionalFit(datasets, result, [name], "profile")
     best, low, high, unit = fit.best.held[0], fit.low[0], fit.high[0], fit.units[0]
     if values is None:
         _require_positive(sigma, "profile")
@@ -194,7 +194,7 @@ def confidence_interval(datasets: Any, result: FitResult, name: str, sigma: floa
     that are not reached. A minimum below that of the result raises `InputError`, with the place to fit again from.
     """
     _require_positive(sigma, "confidence_interval")
-    fit = HeldFit(datasets, result, [name], "confidence_interval")
+    fit = ConditionalFit(datasets, result, [name], "confidence_interval")
     down, up = (crossing(fit, np.array([sign]), sigma**2) for sign in (-1.0, 1.0))
     return Interval(
         name=fit.names[0],
@@ -220,7 +220,7 @@ def upper_limit(datasets: Any, result: FitResult, name: str, confidence: float =
         raise InputError(
             f"upper_limit: confidence must lie between 0.5 and 1, found {confidence!r}. Write 0.95 for 95 %."
         )
-    fit = HeldFit(datasets, result, [name], "upper_limit")
+    fit = ConditionalFit(datasets, result, [name], "upper_limit")
     up = crossing(fit, np.array([1.0]), NormalDist().inv_cdf(confidence) ** 2)
     return UpperLimit(
         name=fit.names[0],

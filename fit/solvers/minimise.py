@@ -11,7 +11,7 @@ from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
 from .newton import newton_step
 from .scoring import BAD_START, CONVERGED, MAX_ITERATIONS, RUNNING, STATUS, Scoring, initial_state, run_scoring
-from .solution import Outcome
+from .solution import Solution
 
 PATIENCE = 8
 """Evaluations after which steps may be Newton's."""
@@ -137,7 +137,7 @@ def _towards_newton(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring) -
 
 def run_scoring_method(
     problem: Problem, tolerance: float, max_iterations: int, precision: str, progress: Any
-) -> Outcome:
+) -> Solution:
     """Damped Fisher scoring, see ``scoring``."""
     start = from_free(problem.arrays, np.asarray(problem.start(), precision))
     state, constant, exact = minimise(
@@ -145,7 +145,7 @@ def run_scoring_method(
     )
     if int(state.status) == BAD_START:
         _raise_bad_start(problem)
-    return Outcome(
+    return Solution(
         free=problem.to_free(state.theta),
         stat=float(state.stat) + constant,
         edm=float(state.edm),

@@ -8,10 +8,10 @@ import numpy as np
 from ...datasets.errors import InputError
 from ..joint.objective import compiled_normal, compiled_stat, compiled_value_and_grad, from_free
 from ..joint.problem import Problem
-from .solution import Outcome, _at
+from .solution import Solution, _at
 
 
-def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress: Any) -> Outcome:
+def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress: Any) -> Solution:
     """Minuit's Migrad with exact gradients, on parameters in units of their expected errors at the start."""
     try:
         from iminuit import Minuit
@@ -49,7 +49,7 @@ def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress
     status = "converged" if minuit.valid else "stopped"
     message = "" if minuit.valid else f"Minuit did not converge: {_minuit_reason(minuit)} Try method='scoring'."
     stat, edm, expected = _at(problem, end)
-    return Outcome(end, stat, edm, status, minuit.nfcn, calls, "minuit", expected, message)
+    return Solution(end, stat, edm, status, minuit.nfcn, calls, "minuit", expected, message)
 
 
 def _minuit_reason(minuit: Any) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 
 from ..joint.objective import stat_of_free
 from ..joint.problem import Problem
-from .solution import Outcome, _at
+from .solution import Solution, _at
 
 
-def run_optax(problem: Problem, optimiser: Any, steps: int, tolerance: float, progress: Any) -> Outcome:
+def run_optax(problem: Problem, optimiser: Any, steps: int, tolerance: float, progress: Any) -> Solution:
     """An optax optimiser on parameters divided by the size of their start values, projected into the bounds.
 
     It stops early when the estimated distance to the minimum, looked at every 25 steps, is below ``tolerance``.
@@ -62,4 +62,4 @@ def run_optax(problem: Problem, optimiser: Any, steps: int, tolerance: float, pr
         message = (
             "The optimiser ran into infinite or undefined values. Lower its learning rate, or use method='scoring'."
         )
-    return Outcome(np.asarray(z * scale), stat, edm, status, taken, taken, "optax", expected, message)
+    return Solution(np.asarray(z * scale), stat, edm, status, taken, taken, "optax", expected, message)

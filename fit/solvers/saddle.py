@@ -13,7 +13,7 @@ import numpy as np
 from ..joint.arrowhead import diagonals
 from ..joint.objective import compiled_exact_normal, from_free
 from ..joint.problem import Problem
-from .solution import Outcome
+from .solution import Solution
 
 FALL = 1.0
 """Decrease of the statistic to expect of the step away."""
@@ -25,11 +25,11 @@ TURNS = (0.0, 45.0, 90.0, 135.0)
 """Position angles (deg, added to the present one) at which a Gaussian may become elongated."""
 
 
-def off_saddle(problem: Problem, outcome: Outcome) -> np.ndarray | None:
-    """Free parameters next to those of ``outcome`` from which the statistic falls; None if they are no saddle."""
-    free = np.array(outcome.free, float)
+def off_saddle(problem: Problem, solution: Solution) -> np.ndarray | None:
+    """Free parameters next to those of ``solution`` from which the statistic falls; None if they are no saddle."""
+    free = np.array(solution.free, float)
     theta = from_free(problem.arrays, free)
-    expected = problem.to_free(diagonals(jax.device_get(outcome.expected), theta))
+    expected = problem.to_free(diagonals(jax.device_get(solution.expected), theta))
     low = problem.space.low[problem.space.free]
     zero = (expected == 0) & (free == low) & (free == 0)
     if not np.any(zero):

@@ -12,7 +12,7 @@ from .scoring import least_damping
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Solution:
     """End point of an optimiser: the free parameters ``free`` (n,), how it got there, the normal equations there.
 
     ``exact``: those with exact second derivatives, if the optimiser has them.

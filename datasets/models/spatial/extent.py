@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ....kernels.buckets import round_up
 from ...arrays import is_concrete
 from ...errors import InputError
 from ..parameter import Parameter, declared, is_parameter
@@ -15,11 +16,11 @@ SHRINKS = 2.0
 """Factor by which sources may become smaller than their sizes say before they get new ones, Gaussians apart."""
 
 STEP = math.sqrt(2)
-"""From one rung of the ladder of sizes to the next."""
+"""From one bucket of sizes to the next."""
 
 
 class Sizes(NamedTuple):
-    """``extent``: half-width (deg) of the part of the sky on which a source is evaluated, from the ladder of powers of
+    """``extent``: half-width (deg) of the part of the sky on which a source is evaluated, rounded up to a power of
     sqrt 2; None for the whole sky. ``numbers``: its parameters, rounded, from which counts of nodes are found; of a
     Gaussian one number, which is 0 if it is round. ``shrinks``: factor by which the extent may become smaller."""
 
@@ -38,7 +39,7 @@ def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
     radius = spatial.evaluation_radius
     if radius is None:
         return Sizes(None)
-    extent = 0.0 if spatial.scheme == "point" else rung(max(float(radius), 1e-3))
+    extent = 0.0 if spatial.scheme == "point" else round_up(max(float(radius), 1e-3), 2)
     if spatial.scheme == "gauss":
         elongated = any(np.asarray(p.value) != 0 for p in parameters.values() if p.role == "eccentricity")
         return Sizes(extent, (float(elongated),), 1.0)
@@ -55,12 +56,12 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
     if new.extent is None or old.extent is None:
         return False
     smaller = all(a <= b for a, b in zip(new.numbers, old.numbers, strict=True))
-    # rungs, up to rounding
+    # buckets, up to rounding
     return smaller and old.extent / old.shrinks / 1.1 < new.extent < old.extent * 1.1
 
 
 def with_margin(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
-    """Image sizes with which a Gaussian of free width can grow by two rungs and shrink by one, others as they are."""
+    """Image sizes with which a Gaussian of free width can grow by two buckets and shrink by one, others as they are."""
     if sizes is None or sizes.shrinks != 1.0:
         return sizes
     free = {p.role for p in spatial.parameters.values() if not p.frozen}
@@ -70,17 +71,12 @@ def with_margin(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
     return Sizes(sizes.extent * STEP**2, (elongated,), STEP**3)
 
 
-def rung(value: float) -> float:
-    """``value`` rounded up to a power of sqrt 2."""
-    return 2.0 ** (math.ceil(2 * math.log2(value) - 1e-9) / 2)
-
-
 def _rounded(parameter: Parameter) -> float:
-    """Sizes rounded up to the ladder; numbers without unit to two digits."""
+    """Sizes rounded up to their bucket; numbers without unit to two digits."""
     value = float(parameter.value)
     if parameter.unit == "" or value <= 0:
         return float(f"{value:.2g}")
-    return rung(value)
+    return round_up(value, 2)
 
 
 def representative(spatial: Any, sizes: Sizes) -> Any:

@@ -17,21 +17,21 @@ STATISTICS = ("chi2", "distrib", "profile")
 @pytest.mark.parametrize("stat_type", STATISTICS)
 def test_scoring_terms_are_derivatives(stat_type):
     program, arrays = cases.dataset(stat_type).prepare([], [])
-    staged = program(**arrays)
-    assert staged.statistic is ALL[stat_type] and staged.mask.sum() == np.sum(cases.dataset(stat_type).mask)
-    predicted = np.full(staged.mask.shape, 20.0)
+    prepared = program(**arrays)
+    assert prepared.statistic is ALL[stat_type] and prepared.mask.sum() == np.sum(cases.dataset(stat_type).mask)
+    predicted = np.full(prepared.mask.shape, 20.0)
     predicted[:N] = np.nan_to_num(cases.columns(1)["norm"], nan=1.0)
 
     @jax.jit
     def both(p):
-        value, slope = jax.value_and_grad(lambda p: jnp.sum(staged.deviance_bins(p)))(p)
-        return value, slope, staged.scoring_bins(p)
+        value, slope = jax.value_and_grad(lambda p: jnp.sum(prepared.deviance_bins(p)))(p)
+        return value, slope, prepared.scoring_bins(p)
 
     value, slope, (stat, scored, curvature) = both(predicted)
     assert float(value) == pytest.approx(float(jnp.sum(stat)), rel=1e-12)
     np.testing.assert_allclose(scored, slope, rtol=1e-9, atol=1e-9)
     assert np.all(np.isfinite(curvature)) and np.all(curvature >= 0)
-    assert np.all(staged.offset_bins() == 0)
+    assert np.all(prepared.offset_bins() == 0)
 
 
 @pytest.mark.parametrize("stat_type", STATISTICS)

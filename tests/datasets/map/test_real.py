@@ -10,24 +10,24 @@ from cases import maps as cases
 
 import gammajax as gj
 from gammajax.datasets.counts import npred_signal
-from gammajax.datasets.map import Response, plan, stage
+from gammajax.datasets.map import plan, prepare_image
 from gammajax.kernels import psf as kernels
 
 RUNS = ("obs_23523", "obs_23526", "obs_23559", "obs_23592")
 signal_of_flux = jax.jit(
-    lambda footprint, spatial, flux, edges: footprint.counts(spatial, flux, jnp.sqrt(edges[1:] * edges[:-1]))
+    lambda image, spatial, flux, edges: image.counts(spatial, flux, jnp.sqrt(edges[1:] * edges[:-1]))
 )
-staged = jax.jit(stage, static_argnums=2)
+staged = jax.jit(prepare_image, static_argnums=2)
 
 
 def with_flux(dataset, model, flux):
     """Counts of a source with the flux of each true-energy bin given."""
-    footprint = staged(Response.of(dataset), model, plan(dataset, model))
-    window = np.asarray(signal_of_flux(footprint, model.spatial, flux, np.asarray(dataset.energy_true_edges)))
+    image = staged(dataset.response, model, plan(dataset.response, model))
+    window = np.asarray(signal_of_flux(image, model.spatial, flux, np.asarray(dataset.energy_true_edges)))
     counts = np.zeros(dataset.data_shape)
     ny, nx = dataset.pixels
-    for row, y in enumerate(range(int(footprint.y), int(footprint.y) + window.shape[1])):
-        for column, x in enumerate(range(int(footprint.x), int(footprint.x) + window.shape[2])):
+    for row, y in enumerate(range(int(image.y), int(image.y) + window.shape[1])):
+        for column, x in enumerate(range(int(image.x), int(image.x) + window.shape[2])):
             if 0 <= y < ny and 0 <= x < nx:
                 counts[:, y, x] = window[:, row, column]
     return counts

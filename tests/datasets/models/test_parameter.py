@@ -15,7 +15,6 @@ from gammajax.datasets.models.spectral import (
     PowerLawSpectralModel,
     TemplateNDSpectralModel,
 )
-from gammajax.datasets.models.yaml import models_from_dict, models_to_dict
 from gammajax.datasets.sky import SkyGeom
 from gammajax.datasets.units import parse_unit
 
@@ -175,7 +174,7 @@ def test_roles_survive_files_flattening_and_links():
     built, numbers = canonical(models["a"])
     again = Models(built.build(numbers)).parameters
     numbers = [[(1.0, 0.1)] * 8] * 2
-    for found in (linked, models_from_dict(data), models.freeze(), models.with_numbers(numbers)):
+    for found in (linked, Models.from_dict(data), models.freeze(), models.with_numbers(numbers)):
         assert {name: p.role for name, p in found.parameters.items()} == roles
     assert [p.role for p in again.values()] == list(roles.values())[:8]
 

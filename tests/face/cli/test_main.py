@@ -273,9 +273,9 @@ def test_output_without_permission(fit, tmp_path):
     assert "may not be changed" in fit()[2]
 
 
-def assert_bad(outcome, message, tmp_path):
+def assert_bad(solution, message, tmp_path):
     """One clear line on standard error, nothing else said, nothing written."""
-    code, out, err = outcome
+    code, out, err = solution
     assert (code, out) == (2, "")
     assert re.search(message, err), err
     assert re.fullmatch(r"(gammajax: warning: .*\n)*gammajax: error: [^\n]*\n", err), err

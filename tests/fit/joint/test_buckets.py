@@ -1,4 +1,4 @@
-from gammajax.fit.joint import batch_bucket, bins_bucket, fine_bucket
+from gammajax.kernels import batch_bucket, bins_bucket, fine_bucket
 
 
 def test_rungs_hold_what_they_must_and_waste_little():

@@ -11,7 +11,7 @@ import pytest
 from astropy import units as u
 
 import gammajax as gj
-from gammajax.fit.scans import HeldFit
+from gammajax.fit.scans import ConditionalFit
 from gammajax.fit.solvers import run_scoring
 
 AMPLITUDE, INDEX = "source.spectral.amplitude", "source.spectral.index"
@@ -286,7 +286,7 @@ def test_lower_minimum(spectrum_factory):
     again = gj.fit(run, scan.new_minimum)
     assert again.stat < result.stat - 1e-3
     # an interval whose search comes by there says so
-    fit = HeldFit(run, result, [name], "confidence_interval")
+    fit = ConditionalFit(run, result, [name], "confidence_interval")
     fit.require_no_new_minimum(fit.at(np.array([-0.8])))
     with pytest.raises(gj.InputError, match=r"lower minimum .*s\.spectral\.x.*Fit again from there"):
         fit.require_no_new_minimum(fit.at(np.array([0.99])))

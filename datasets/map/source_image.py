@@ -1,8 +1,8 @@
 """Where and how a source appears on a map: its window of pixels, the kernels there, and its image.
 
 Work is in three steps, so that each is done as seldom as it can be. `plan` finds sizes (static numbers that choose a
-program), `stage` the kernels and responses at the position of the source, `Footprint.image` the image for given
-parameters. Fits stage once, images of frozen shapes are made once, and predictions use the rest.
+program), `prepare_image` the kernels and responses at the position of the source, `SourceImage.image` the image for
+given parameters. Fits prepare once, images of frozen shapes are made once, and predictions use the rest.
 """
 
 from typing import Any, cast
@@ -15,8 +15,8 @@ import numpy as np
 from ...kernels import fourier_image as point_kernels
 from ...kernels import lattice as kernels
 from ...kernels import psf as psf_kernels
+from ...kernels.buckets import fast_size
 from ...kernels.edisp import fold, unfold
-from ...kernels.fft import fast_size
 from ...kernels.quadrature import log_centers
 from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
 from ..irf.edisp import matrix_at
@@ -30,8 +30,8 @@ PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
 
 
-class Footprint(eqx.Module):
-    """A source staged on a dataset: kernel, response and exposure at its position, and the pixels of its window.
+class SourceImage(eqx.Module):
+    """A source on a map: kernel, response and exposure at its position, and the pixels of its window.
 
     ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the
     rest, None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco).
@@ -169,7 +169,7 @@ def place(geom: SkyGeom, spatial: Any, plan: Plan) -> tuple[Any, tuple[Any, Any]
     return vector, (x, y), (first[0], first[1])
 
 
-def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
+def prepare_image(response: Response, model: SkyModel, plan: Plan) -> SourceImage:
     """Kernel and response at the position of a source (the middle of the map if it has none)."""
     geom, spatial = response.geom, model.spatial
     assert spatial is not None
@@ -182,7 +182,7 @@ def stage(response: Response, model: SkyModel, plan: Plan) -> Footprint:
     vectors = omega = None
     if plan.scheme in ("gauss", "pixel", "direct") or (plan.scheme == "point" and plan.psf == "reco"):
         vectors, omega = _nodes_of(geom, first_x, first_y, plan)
-    return Footprint(
+    return SourceImage(
         geom=geom,
         x=first_x,
         y=first_y,
