@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -16,8 +16,10 @@ class ModelComponent(eqx.Module):
     """A part of a model. Its parameters are its fields, or stand in containers and models that are its fields.
 
     A parameter goes by the last word of its path where that is unique (``index``, ``norm_3``), else by the whole path
-    (``model1.reference``).
+    (``model1.reference``). ``tag`` are the words that stand for the class in files.
     """
+
+    tag: ClassVar[tuple[str, ...]] = ()
 
     @property
     def parameters(self) -> dict[str, Parameter]:

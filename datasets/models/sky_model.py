@@ -131,7 +131,7 @@ class SkyModel(ModelBase):
                 )
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.spatial, self.temporal = spatial, temporal
-        self.flags = Flags(*(bool(switches[key]) for key in APPLY_IRF), sizes_of(spatial))
+        self.flags = Flags(sizes=sizes_of(spatial), **{key: bool(switches[key]) for key in APPLY_IRF})
 
     @property
     def apply_irf(self) -> dict[str, bool]:

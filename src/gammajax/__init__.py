@@ -78,6 +78,7 @@ from gammajax.datasets.models.spatial import (
     ShellSpatialModel,
     SpatialModel,
     TemplateSpatialModel,
+    register_spatial_model,
 )
 from gammajax.datasets.models.spectral import (
     BrokenPowerLawSpectralModel,
@@ -103,6 +104,7 @@ from gammajax.datasets.models.spectral import (
     SuperExpCutoffPowerLaw4FGLSpectralModel,
     TemplateNDSpectralModel,
     TemplateSpectralModel,
+    register_spectral_model,
 )
 from gammajax.datasets.models.temporal import (
     ConstantTemporalModel,
@@ -115,6 +117,7 @@ from gammajax.datasets.models.temporal import (
     SineTemporalModel,
     TemplatePhaseCurveTemporalModel,
     TemporalModel,
+    register_temporal_model,
 )
 from gammajax.datasets.region import (
     RegionGeom,
@@ -127,6 +130,10 @@ from gammajax.datasets.sky import (
 from gammajax.datasets.spectrum import (
     SpectrumDataset,
     SpectrumDatasetOnOff,
+)
+from gammajax.datasets.statistics import (
+    Statistic,
+    register_statistic,
 )
 from gammajax.fit import (
     FitResult,
@@ -234,6 +241,7 @@ __all__ = [
     "SpectralModel",
     "SpectrumDataset",
     "SpectrumDatasetOnOff",
+    "Statistic",
     "SuperExpCutoffPowerLaw3FGLSpectralModel",
     "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
     "SuperExpCutoffPowerLaw4FGLSpectralModel",
@@ -263,6 +271,10 @@ __all__ = [
     "npred_signal",
     "profile",
     "register_dataset",
+    "register_spatial_model",
+    "register_spectral_model",
+    "register_statistic",
+    "register_temporal_model",
     "residuals",
     "sample_events",
     "sigma_to_ts",

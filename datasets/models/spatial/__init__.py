@@ -21,6 +21,7 @@ from .extent import sizes_of as sizes_of
 from .extent import with_margin as with_margin
 from .registry import CLASSES as CLASSES
 from .registry import SPATIAL_MODELS as SPATIAL_MODELS
+from .registry import register_spatial_model as register_spatial_model
 from .template import DNDE_SURFACE as DNDE_SURFACE
 from .template import TemplateSpatialModel as TemplateSpatialModel
 from .template import pixel_areas as pixel_areas

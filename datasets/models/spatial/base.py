@@ -38,7 +38,6 @@ class SpatialModel(ModelComponent):
     """
 
     frame: str = eqx.field(static=True, default="icrs", kw_only=True)
-    tag: ClassVar[tuple[str, ...]] = ()
     scheme: ClassVar[str] = "direct"
     per_pixel: ClassVar[bool] = False
     """The image is 1 in every pixel, whatever its size: the value is not a surface brightness."""

@@ -10,17 +10,6 @@ from ...errors import InputError
 from ..parameter import ParameterField, internal, parameter
 from .base import ExtendedModel, PositionedModel, SpatialModel, check_spacing, concrete
 
-__all__ = [
-    "ConstantFluxSpatialModel",
-    "ConstantSpatialModel",
-    "DiskSpatialModel",
-    "GaussianSpatialModel",
-    "GeneralizedGaussianSpatialModel",
-    "PointSpatialModel",
-    "Shell2SpatialModel",
-    "ShellSpatialModel",
-]
-
 
 class PointSpatialModel(PositionedModel):
     """A point: all flux at one position."""

@@ -27,5 +27,6 @@ from .norms import PowerLawNormSpectralModel as PowerLawNormSpectralModel
 from .norms import from_log10 as from_log10
 from .registry import CLASSES as CLASSES
 from .registry import SPECTRAL_MODELS as SPECTRAL_MODELS
+from .registry import register_spectral_model as register_spectral_model
 from .template import TemplateNDSpectralModel as TemplateNDSpectralModel
 from .template import TemplateSpectralModel as TemplateSpectralModel

@@ -39,7 +39,6 @@ class SpectralModel(ModelComponent):
     by ``steep = True``; one that is not smooth gives the energies as ``kinks``.
     """
 
-    tag: ClassVar[tuple[str, ...]] = ()
     steep: ClassVar[bool] = False
     # numpy numbers and Quantities on the left of an operator leave the operation to the model
     __array_ufunc__ = None

@@ -7,36 +7,7 @@ from ....kernels import spectral_integrals as integrals
 from ....kernels.quadrature import STEEP_ORDER, integrate_bins
 from ..parameter import ParameterField, internal, parameter
 from .base import DNDE, SpectralModel
-from .compound import CompoundSpectralModel, ConstantSpectralModel, ScaleSpectralModel
-from .norms import (
-    ExpCutoffPowerLawNormSpectralModel,
-    LogParabolaNormSpectralModel,
-    PiecewiseNormSpectralModel,
-    PowerLawNormSpectralModel,
-    from_log10,
-)
-
-__all__ = [
-    "BrokenPowerLawSpectralModel",
-    "CompoundSpectralModel",
-    "ConstantSpectralModel",
-    "ExpCutoffPowerLaw3FGLSpectralModel",
-    "ExpCutoffPowerLawNormSpectralModel",
-    "ExpCutoffPowerLawSpectralModel",
-    "GaussianSpectralModel",
-    "LogParabola2SpectralModel",
-    "LogParabolaNormSpectralModel",
-    "LogParabolaSpectralModel",
-    "PiecewiseNormSpectralModel",
-    "PowerLaw2SpectralModel",
-    "PowerLawNormSpectralModel",
-    "PowerLawSpectralModel",
-    "ScaleSpectralModel",
-    "SmoothBrokenPowerLawSpectralModel",
-    "SuperExpCutoffPowerLaw3FGLSpectralModel",
-    "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
-    "SuperExpCutoffPowerLaw4FGLSpectralModel",
-]
+from .norms import from_log10
 
 
 class PowerLawSpectralModel(SpectralModel):

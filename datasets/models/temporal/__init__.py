@@ -12,5 +12,6 @@ from .builtin import PowerLawTemporalModel as PowerLawTemporalModel
 from .builtin import SineTemporalModel as SineTemporalModel
 from .registry import CLASSES as CLASSES
 from .registry import TEMPORAL_MODELS as TEMPORAL_MODELS
+from .registry import register_temporal_model as register_temporal_model
 from .tables import LightCurveTemplateTemporalModel as LightCurveTemplateTemporalModel
 from .tables import TemplatePhaseCurveTemporalModel as TemplatePhaseCurveTemporalModel

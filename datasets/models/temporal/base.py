@@ -1,7 +1,7 @@
 """What every temporal model is: parameters, a light curve, and its mean over good time intervals."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import erfa
@@ -50,7 +50,6 @@ class TemporalModel(ModelComponent):
     """
 
     scale: str = eqx.field(static=True, default="utc", kw_only=True)
-    tag: ClassVar[tuple[str, ...]] = ()
 
     def __check_init__(self):
         if self.scale not in SCALES:

@@ -7,16 +7,6 @@ from ...gti import GTI
 from ..parameter import ParameterField, internal, parameter
 from .base import TemporalModel, t_ref
 
-__all__ = [
-    "ConstantTemporalModel",
-    "ExpDecayTemporalModel",
-    "GaussianTemporalModel",
-    "GeneralizedGaussianTemporalModel",
-    "LinearTemporalModel",
-    "PowerLawTemporalModel",
-    "SineTemporalModel",
-]
-
 
 class ConstantTemporalModel(TemporalModel):
     """1 at all times."""

@@ -1,15 +1,53 @@
 """Temporal models by tag."""
 
-from . import builtin as temporal_models
-from . import tables as temporal_tables
-from .base import TemporalModel
+from typing import TypeVar
 
-CLASSES: tuple[type[TemporalModel], ...] = (
-    *(getattr(temporal_models, name) for name in temporal_models.__all__),
-    temporal_tables.LightCurveTemplateTemporalModel,
-    temporal_tables.TemplatePhaseCurveTemporalModel,
+from ..registry import Registry
+from .base import TemporalModel
+from .builtin import (
+    ConstantTemporalModel,
+    ExpDecayTemporalModel,
+    GaussianTemporalModel,
+    GeneralizedGaussianTemporalModel,
+    LinearTemporalModel,
+    PowerLawTemporalModel,
+    SineTemporalModel,
+)
+from .tables import (
+    LightCurveTemplateTemporalModel,
+    TemplatePhaseCurveTemporalModel,
 )
 
-TEMPORAL_MODELS: dict[str, type[TemporalModel]] = {tag: cls for cls in CLASSES for tag in cls.tag}
-"""As for spectra (`spectral_registry.ExtraData`), classes with keys besides parameters have ``from_extra`` and
-``extra_dict``; the key ``scale`` is the time scale of every temporal model."""
+Model = TypeVar("Model", bound=TemporalModel)
+
+CLASSES: tuple[type[TemporalModel], ...] = (
+    ConstantTemporalModel,
+    ExpDecayTemporalModel,
+    GaussianTemporalModel,
+    GeneralizedGaussianTemporalModel,
+    LinearTemporalModel,
+    PowerLawTemporalModel,
+    SineTemporalModel,
+    LightCurveTemplateTemporalModel,
+    TemplatePhaseCurveTemporalModel,
+)
+"""The models of the package."""
+
+TEMPORAL_MODELS: Registry[type[TemporalModel]] = Registry(TemporalModel, CLASSES, "register_temporal_model")
+"""Models by tag. As for spectra (`spectral.registry.ExtraData`), classes with keys besides parameters have
+``from_extra`` and ``extra_dict``; the key ``scale`` is the time scale of every temporal model."""
+
+
+def register_temporal_model(cls: type[Model]) -> type[Model]:
+    """Let YAML files name models of this class by its ``tag``: a tuple of words. Usable as a decorator.
+
+    A class with keys besides its parameters has `ExtraData`'s two methods too. A class may be registered again, which
+    replaces it, but not in place of one of the package's.
+
+    Raises
+    ------
+    InputError
+        for what is no class derived from `TemporalModel`, one without tag, and a tag of one of the package's.
+    """
+    TEMPORAL_MODELS.register(cls)
+    return cls

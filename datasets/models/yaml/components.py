@@ -28,7 +28,6 @@ class Part(NamedTuple):
 
     base: Any
     models: Mapping[str, Any]
-    registry: str
     example: str
     extra: tuple[str, ...]
     static: str | None = None
@@ -39,7 +38,6 @@ PARTS = {
     "spectral": Part(
         SpectralModel,
         SPECTRAL_MODELS,
-        "spectral_registry.SPECTRAL_MODELS",
         "PowerLawSpectralModel",
         (*_INNER, "operator", "energy", "values", "param", "unit", "interp", "filename"),
         complete=False,
@@ -47,7 +45,6 @@ PARTS = {
     "spatial": Part(
         SpatialModel,
         SPATIAL_MODELS,
-        "spatial_registry.SPATIAL_MODELS",
         "PointSpatialModel",
         ("filename", "normalize", "unit"),
         "frame",
@@ -55,7 +52,6 @@ PARTS = {
     "temporal": Part(
         TemporalModel,
         TEMPORAL_MODELS,
-        "temporal_registry.TEMPORAL_MODELS",
         "ExpDecayTemporalModel",
         ("filename", "normalize", "format", "unit"),
         "scale",
@@ -148,7 +144,7 @@ def part_to_dict(word: str, model: Any, where: str) -> dict[str, Any]:
     if not kind.tag or part.models.get(kind.tag[0]) != kind:
         raise InputError(
             f"{where}: {kind.__name__} is not a registered model, so that it could not be read again. "
-            f"Give it a tag and enter it in gammajax.datasets.{part.registry}."
+            f"Give it a tag, and make it known with gammajax.register_{word}_model."
         )
     try:
         extra = model.extra_dict() if hasattr(model, "extra_dict") else {}

@@ -295,8 +295,8 @@ class Unregistered(TemporalModel):
         (
             "temporal",
             Unregistered(),
-            "here: Unregistered is not a registered model, so that it could not be read again. Give it a tag and enter "
-            "it in gammajax.datasets.temporal_registry.TEMPORAL_MODELS.",
+            "here: Unregistered is not a registered model, so that it could not be read again. Give it a tag, and "
+            "make it known with gammajax.register_temporal_model.",
         ),
         ("spatial", Unregistered(), "here: a Unregistered has no YAML form"),
         ("spatial", PointSpatialModel(lon_0=jnp.array([1.0, 2.0])), "here, parameter 'lon_0': one number is needed"),
