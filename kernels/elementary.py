@@ -2,7 +2,6 @@
 
 import math
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
 
 
 @_polynomial.defjvp
-def _slope(coefficients: tuple[float, ...], primals: Any, tangents: Any) -> tuple[Array, Array]:
+def _slope(coefficients: tuple[float, ...], primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (along,) = primals, tangents
     of_slope = tuple(k * c for k, c in enumerate(coefficients))[1:]
     return _polynomial(x, coefficients), _polynomial(x, of_slope) * along

@@ -4,12 +4,14 @@ All are -2 ln L up to a constant, per point. The fluxes of one point (prediction
 for which that of its reference flux is a good choice.
 """
 
-from typing import Any
+from types import ModuleType
 
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Bool, Float
+
+from .arrays import AnyArray
 
 LEAST_RISE = 1e-3
 """How far below zero a profile may fall beyond the end of its scan."""
@@ -68,7 +70,7 @@ def distrib_terms(
     return stat, slope, jnp.where(is_ul, slope**2 / 2, 2 / sigma**2)
 
 
-def profile_pieces(norm: Any, stat: Any, xp: Any = jnp) -> tuple[Any, Any]:
+def profile_pieces(norm: AnyArray, stat: AnyArray, xp: ModuleType = jnp) -> tuple[AnyArray, AnyArray]:
     """The quadratic spline through a scan of the statistic: where its pieces join, and their polynomials.
 
     ``norm`` and ``stat`` (..., k), k >= 3, ``norm`` increasing. Returns ends of the pieces (..., k - 1) and value,

@@ -8,7 +8,7 @@ Transforms have shape (e, s, ny, s, nx // 2 + 1): ``s`` bands of frequencies in 
 pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,11 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
+from .arrays import Real
+
 Orders = tuple[tuple[int, int], ...]
 
-Spread = tuple[()] | tuple[Any, Any, Any]
+Spread = tuple[()] | tuple[Real, Real, Real]
 
 
 def frequencies(shape: tuple[int, int], s: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,8 +56,8 @@ def kernel_transform(kernel: Float[Array, "e n n"], shape: tuple[int, int]) -> A
 
 def point_image(
     transform: Array,
-    x: Any,
-    y: Any,
+    x: Real,
+    y: Real,
     shape: tuple[int, int],
     period: tuple[int, int],
     spread: Spread = (),
@@ -72,13 +74,13 @@ def point_image(
 
 
 @partial(jax.jit, static_argnums=4)
-def _image(transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int]) -> Array:
+def _image(transform: Array, x: Real, y: Real, spread: Spread, period: tuple[int, int]) -> Array:
     """The image, (e, *period)."""
     (spectrum,) = _spectra(transform, x, y, spread, period, ((0, 0),))
     return jnp.fft.irfft2(spectrum, s=period)
 
 
-def _inside(x: Any, y: Any, shape: tuple[int, int], margin: tuple[int, int]) -> Array:
+def _inside(x: Real, y: Real, shape: tuple[int, int], margin: tuple[int, int]) -> Array:
     """1 for places in a window with a margin, falling smoothly to 0 over its outermost sixteenths."""
     at = jnp.stack([y, x])
     half = (np.array(shape, at.dtype) - 1) / 2
@@ -91,7 +93,7 @@ def _inside(x: Any, y: Any, shape: tuple[int, int], margin: tuple[int, int]) -> 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4, 5))
 def _spectra(
-    transform: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
+    transform: Array, x: Real, y: Real, spread: Spread, period: tuple[int, int], orders: Orders
 ) -> tuple[Array, ...]:
     """Transforms of the derivatives in (x, y) of the image of a source, one (e, ny, nx // 2 + 1) for each order."""
     s = transform.shape[1]
@@ -101,7 +103,7 @@ def _spectra(
     powers_x, powers_y = (sorted(set(powers)) for powers in zip(*orders, strict=True))
     along_y = dict(zip(powers_y, _phases(fy, y, powers_y), strict=True))
     along_x = dict(zip(powers_x, _phases(fx, x, powers_x), strict=True))
-    rows: dict[int, tuple[Any, Any]] = {}
+    rows: dict[int, tuple[Array, Array]] = {}
     for j, phases in along_y.items():
         real, imaginary = _times(transform, *phases[:, :, :, None, None])
         rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
@@ -120,7 +122,7 @@ def _over_bands(values: Array, axis: int) -> Array:
     )
 
 
-def _phases(frequency: np.ndarray, at: Any, powers: Sequence[int]) -> Array:
+def _phases(frequency: np.ndarray, at: Real, powers: Sequence[int]) -> Array:
     """Real and imaginary part of exp(-2 pi i f x) (-2 pi i f)^n for each power n, (n, 2, *shape)."""
     omega = 2 * np.pi * frequency
     cosine, sine = jnp.cos(omega * at), jnp.sin(omega * at)
@@ -163,7 +165,7 @@ MOVES = ((1.0, (1, 0)), (1.0, (0, 1)), (0.5, (2, 0)), (1.0, (1, 1)), (0.5, (0, 2
 
 @partial(_spectra.defjvp, symbolic_zeros=True)
 def _spectra_slopes(
-    period: tuple[int, int], orders: Orders, primals: Any, tangents: Any
+    period: tuple[int, int], orders: Orders, primals: tuple[Any, ...], tangents: tuple[Any, ...]
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     of_transform, *moved = tangents
     value, slope = _moving(lambda needed: _spectra(*primals, period, needed), moved, orders)
@@ -173,7 +175,9 @@ def _spectra_slopes(
     return value, slope
 
 
-def _moving(function: Any, tangents: Any, orders: Orders) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _moving(
+    function: Callable[[Orders], tuple[Array, ...]], tangents: Sequence[Any], orders: Orders
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Values and slopes of ``function(orders)``, which has one result for each order of derivatives in (x, y).
 
     ``tangents``: of x, y and the spread. Slopes are results of higher orders: all of them share their sums over
@@ -194,8 +198,8 @@ def _moving(function: Any, tangents: Any, orders: Orders) -> tuple[tuple[Array, 
 def point_overlap(
     transform: Array,
     weights: Float[Array, "e ny nx"],
-    x: Any,
-    y: Any,
+    x: Real,
+    y: Real,
     period: tuple[int, int],
     spread: Spread = (),
     margin: tuple[int, int] = (0, 0),
@@ -225,7 +229,7 @@ def point_overlap(
 
 @partial(jax.jit, static_argnums=(5, 6))
 def _overlaps(
-    transform: Array, weights: Array, x: Any, y: Any, spread: Spread, period: tuple[int, int], orders: Orders
+    transform: Array, weights: Array, x: Real, y: Real, spread: Spread, period: tuple[int, int], orders: Orders
 ) -> tuple[Array, ...]:
     """Sums over pixels of ``weights`` times the derivatives of the given orders in (x, y) of an image, each (e,)."""
     rows, columns = period
@@ -246,7 +250,7 @@ def _overlaps(
 
 
 def bilinear_point_image(
-    kernel: Float[Array, "e n n"], x: Any, y: Any, shape: tuple[int, int]
+    kernel: Float[Array, "e n n"], x: Real, y: Real, shape: tuple[int, int]
 ) -> Float[Array, "e ny nx"]:
     """Image of a point shared out over the four nearest pixels, and then convolved with a pixel kernel."""
     ny, nx = shape

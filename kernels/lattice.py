@@ -9,18 +9,20 @@ smooth in its parameters. (This is the gridding of non-uniform Fourier transform
 Lattice kernels have shape (e, l, l) with offset 0 at index l // 2. Windows are (ny, nx) pixels.
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
+
+from .arrays import AnyArray
 
 BLUR = 1.0
 """Width of the spreading Gaussian in lattice steps: a point comes back to exp(-2 pi^2 BLUR^2 (1 - 2 f)) at frequency f
 cycles a step, 3e-9 at low ones."""
 
 
-def integrated(spectrum: Array, size: int, s: int, spread: Any = None) -> Float[Array, "e l l"]:
+def integrated(
+    spectrum: Array, size: int, s: int, spread: Float[AnyArray, "2 2"] | None = None
+) -> Float[Array, "e l l"]:
     """Kernel on ``size`` squared lattice nodes from its Fourier transform (e, size, size // 2 + 1), which is real.
 
     It is integrated over a pixel, sinc(f s), unless ``s`` is 0, and sharpened: divided by the transform of the

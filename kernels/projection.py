@@ -5,27 +5,30 @@ p and latitude t. All functions are smooth where the projection is, and take num
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from .arrays import AnyArray
 from .sphere import angle_over_sine, hypotenuse, namespace
+
+Plane = tuple[AnyArray, AnyArray]
+"""Coordinates x and y."""
 
 DEG = 180 / np.pi
 
 
-def _sqrt(value: Any) -> Any:
+def _sqrt(value: AnyArray) -> AnyArray:
     """Square root, 0 with slope 0 at and below 0."""
     xp = namespace(value)
     return xp.where(value > 0, xp.sqrt(xp.where(value > 0, value, 1.0)), 0.0)
 
 
-def _inverse_root(value: Any) -> Any:
+def _inverse_root(value: AnyArray) -> AnyArray:
     return 1 / namespace(value).sqrt(value)
 
 
 # Zenithal projections: x = f Y, y = -f X with f a function of Z = sin t; inverse: (X, Y) = (-y, x) / f.
-ZENITHAL: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], tuple[Any, Any]]]] = {
+ZENITHAL: dict[str, tuple[Callable[[AnyArray, AnyArray], AnyArray], Callable[[AnyArray], Plane]]] = {
     "TAN": (lambda z, s: 1 / z, lambda r: (_inverse_root(1 + r), _inverse_root(1 + r))),
     "SIN": (lambda z, s: 1 + 0 * z, lambda r: (_sqrt(1 - r), 1 + 0 * r)),
     "STG": (lambda z, s: 2 / (1 + z), lambda r: ((4 - r) / (4 + r), 4 / (4 + r))),
@@ -43,7 +46,7 @@ VISIBLE = {
 """Least Z that a zenithal projection shows (without it), and the largest x^2 + y^2 (rad^2) that shows any sky."""
 
 
-def _cos_and_sinc(square: Any) -> tuple[Any, Any]:
+def _cos_and_sinc(square: AnyArray) -> Plane:
     xp = namespace(square)
     small = square < 1e-6
     radius = xp.sqrt(xp.where(small, 1.0, square))
@@ -53,12 +56,12 @@ def _cos_and_sinc(square: Any) -> tuple[Any, Any]:
     )
 
 
-def _zenithal_to_native(name: str, x: Any, y: Any) -> Any:
+def _zenithal_to_native(name: str, x: AnyArray, y: AnyArray) -> AnyArray:
     z, inverse = ZENITHAL[name][1](x * x + y * y)
     return namespace(x, y).stack([-y * inverse, x * inverse, z], axis=-1)
 
 
-def _native_to_zenithal(name: str, n: Any) -> tuple[Any, Any]:
+def _native_to_zenithal(name: str, n: AnyArray) -> Plane:
     xp = namespace(n)
     z = n[..., 2]
     shown = z > VISIBLE[name][0]
@@ -67,62 +70,62 @@ def _native_to_zenithal(name: str, n: Any) -> tuple[Any, Any]:
     return xp.where(shown, f * n[..., 1], np.nan), xp.where(shown, -f * n[..., 0], np.nan)
 
 
-def _lonlat(n: Any) -> tuple[Any, Any]:
+def _lonlat(n: AnyArray) -> Plane:
     xp = namespace(n)
     return xp.arctan2(n[..., 1], n[..., 0]), xp.arctan2(n[..., 2], hypotenuse(n[..., 0], n[..., 1]))
 
 
-def _from_lonlat(lon: Any, lat: Any) -> Any:
+def _from_lonlat(lon: AnyArray, lat: AnyArray) -> AnyArray:
     xp = namespace(lon, lat)
     return xp.stack([xp.cos(lat) * xp.cos(lon), xp.cos(lat) * xp.sin(lon), xp.sin(lat)], axis=-1)
 
 
-def _car(n):
+def _car(n: AnyArray) -> Plane:
     lon, lat = _lonlat(n)
     return lon, lat
 
 
-def _cea(n):
+def _cea(n: AnyArray) -> Plane:
     return _lonlat(n)[0], n[..., 2]
 
 
-def _mer(n):
+def _mer(n: AnyArray) -> Plane:
     lon, lat = _lonlat(n)
     xp = namespace(n)
     return lon, xp.arcsinh(xp.tan(lat))
 
 
-def _sfl(n):
+def _sfl(n: AnyArray) -> Plane:
     lon, lat = _lonlat(n)
     return lon * namespace(n).cos(lat), lat
 
 
-def _ait(n):
+def _ait(n: AnyArray) -> Plane:
     xp = namespace(n)
     lon, lat = _lonlat(n)
     gamma = xp.sqrt(2 / (1 + xp.cos(lat) * xp.cos(lon / 2)))
     return 2 * gamma * xp.cos(lat) * xp.sin(lon / 2), gamma * xp.sin(lat)
 
 
-def _car_inverse(x, y):
+def _car_inverse(x: AnyArray, y: AnyArray) -> AnyArray:
     return _from_lonlat(x, y)
 
 
-def _cea_inverse(x, y):
+def _cea_inverse(x: AnyArray, y: AnyArray) -> AnyArray:
     xp = namespace(x, y)
     cos = _sqrt(1 - y * y)
     return xp.stack([cos * xp.cos(x), cos * xp.sin(x), y], axis=-1)
 
 
-def _mer_inverse(x, y):
+def _mer_inverse(x: AnyArray, y: AnyArray) -> AnyArray:
     return _from_lonlat(x, namespace(y).arctan(namespace(y).sinh(y)))
 
 
-def _sfl_inverse(x, y):
+def _sfl_inverse(x: AnyArray, y: AnyArray) -> AnyArray:
     return _from_lonlat(x / namespace(y).cos(y), y)
 
 
-def _ait_inverse(x, y):
+def _ait_inverse(x: AnyArray, y: AnyArray) -> AnyArray:
     xp = namespace(x, y)
     z = _sqrt(1 - (x / 4) ** 2 - (y / 2) ** 2)
     lon = 2 * xp.arctan2(z * x / 2, 2 * z * z - 1)
@@ -132,7 +135,7 @@ def _ait_inverse(x, y):
 
 
 # native vectors to (x, y), and back, all in radians
-CYLINDRICAL: dict[str, tuple[Callable[[Any], tuple[Any, Any]], Callable[[Any, Any], Any]]] = {
+CYLINDRICAL: dict[str, tuple[Callable[[AnyArray], Plane], Callable[[AnyArray, AnyArray], AnyArray]]] = {
     "CAR": (_car, _car_inverse),
     "CEA": (_cea, _cea_inverse),
     "MER": (_mer, _mer_inverse),
@@ -144,7 +147,7 @@ ANALYTIC = (*ZENITHAL, *CYLINDRICAL)
 """Projections with formulas here; others are fitted by polynomials over the map."""
 
 
-def _on_sky(name: str, x: Any, y: Any) -> Any:
+def _on_sky(name: str, x: AnyArray, y: AnyArray) -> AnyArray:
     """Whether the projection shows sky at (x, y) in rad; at its rim up to rounding."""
     xp = namespace(x, y)
     room = 1e3 * xp.finfo(xp.result_type(x, y, xp.float32)).eps
@@ -158,7 +161,7 @@ def _on_sky(name: str, x: Any, y: Any) -> Any:
     return low & (abs(x) <= np.pi * xp.cos(y) + room) if name == "SFL" else low
 
 
-def plane_to_native(name: str, x: Any, y: Any) -> Any:
+def plane_to_native(name: str, x: AnyArray, y: AnyArray) -> AnyArray:
     """Native unit vectors (..., 3) at intermediate world coordinates (deg); NaN where the projection shows no sky.
 
     CAR, CEA and MER repeat the sky beyond 180 deg of native longitude, so that windows across that seam are whole.
@@ -173,13 +176,13 @@ def plane_to_native(name: str, x: Any, y: Any) -> Any:
     return xp.where(shown[..., None], native, np.nan)
 
 
-def native_to_plane(name: str, native: Any) -> tuple[Any, Any]:
+def native_to_plane(name: str, native: AnyArray) -> Plane:
     """Intermediate world coordinates (deg) of native unit vectors; NaN where the projection does not show them."""
     x, y = CYLINDRICAL[name][0](native) if name in CYLINDRICAL else _native_to_zenithal(name, native)
     return x * DEG, y * DEG
 
 
-def polynomial_terms(x: Any, y: Any, degree: int) -> Any:
+def polynomial_terms(x: AnyArray, y: AnyArray, degree: int) -> AnyArray:
     """Products T_i(x) T_j(y) of Chebyshev polynomials with i + j <= degree, last axis."""
     xp = namespace(x, y)
     columns = []

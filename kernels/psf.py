@@ -3,13 +3,12 @@
 Radii and offsets are in deg. The normalisation of a profile is the flat one, 2 pi int P(r) r dr = 1 with r in rad.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .arrays import AnyArray, Real
 from .hankel import interpolate_uniform, radial_quadrature, radial_spectrum
 from .sphere import hypotenuse
 
@@ -45,7 +44,7 @@ def interpolate_axis(values: Array, nodes: Array, at: Array, axis: int, extrapol
     return jnp.take(values, index, axis=axis) * (1 - weight) + jnp.take(values, index + 1, axis=axis) * weight
 
 
-def at_position(maps: Float[Array, "*axes y x"], x: Any, y: Any) -> Float[Array, " *axes"]:
+def at_position(maps: Float[Array, "*axes y x"], x: Real, y: Real) -> Float[Array, " *axes"]:
     """Bilinear interpolation of images at pixel coordinates; up to half a pixel beyond the outermost centres the line
     goes on, farther out the value there holds. An axis of one pixel is constant."""
     for axis, coordinate in ((-2, y), (-1, x)):
@@ -61,7 +60,7 @@ def at_position(maps: Float[Array, "*axes y x"], x: Any, y: Any) -> Float[Array,
     return maps[..., 0, 0]
 
 
-def nearest_valid(valid: Array, x: Any, y: Any) -> tuple[Array, Array, Array]:
+def nearest_valid(valid: Array, x: Real, y: Real) -> tuple[Array, Array, Array]:
     """Pixel (x, y) nearest to a position, and whether it had to be another than the one it lies in because that one is
     not ``valid`` (y, x). A position that is not finite (off the projection) counts as the middle of the grid."""
     ny, nx = valid.shape
@@ -92,7 +91,7 @@ def containment_radius(profile: Float[Array, "e r"], rad: Array, rad_edges: Arra
     return fine[jnp.argmin(jnp.abs(at_fine - share), axis=-1)]
 
 
-def odd_width(extent: Any) -> Any:
+def odd_width(extent: AnyArray) -> AnyArray:
     """Odd number of pixels that spans ``extent`` pixels: 2 floor(ceil(x) / 2) + 1."""
     return 2 * jnp.floor(jnp.ceil(extent) / 2) + 1
 
@@ -109,7 +108,7 @@ def pixel_kernel(
     rad: Array,
     widths: Float[Array, " e"],
     factors: Float[Array, " e"],
-    scale: Any,
+    scale: Array | float,
     size: int,
     tangent: bool = False,
 ) -> Float[Array, "e n n"]:
@@ -136,7 +135,7 @@ def transforms(
     rad: Array,
     last: Array,
     reach: Float[Array, " e"],
-    taper: Any,
+    taper: Array | float,
     jacobian: Float[Array, "2 2"],
     fx: Float[Array, "*shape"],
     fy: Float[Array, "*shape"],
@@ -160,7 +159,7 @@ def transforms(
     k = hypotenuse(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)
     step = jnp.max(k) / (FREQUENCIES - 4)
     table = radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * step)
-    return jnp.moveaxis(interpolate_uniform(table, k / step), -1, 0)
+    return jnp.moveaxis(interpolate_uniform(table, jnp.asarray(k / step)), -1, 0)
 
 
 def normalised(planes: Float[Array, "e n m"]) -> Float[Array, "e n m"]:

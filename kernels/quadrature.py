@@ -3,13 +3,13 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .arrays import AnyArray
 from .tables import split_bins, sum_per_bin
 
 # Order against bin width. A bin a tenth of a decade wide (12 nodes) is integrated to 1e-8 relative for every smooth
@@ -22,7 +22,7 @@ FALL = 22.0
 STEEP_ORDER = 12
 
 
-def log_centers(edges: Any) -> Array:
+def log_centers(edges: AnyArray) -> Array:
     """Centres of bins in the logarithm of energy, from their edges."""
     edges = jnp.asarray(edges)
     return jnp.sqrt(edges[:-1] * edges[1:])

@@ -8,19 +8,19 @@ statistic is n_sigma^2 above its minimum.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import erfc, gammaincc, gammaln
 from jaxtyping import Array, Float
 
+from .arrays import Real
 from .cash import cash_deviance
 from .wstat import profile_expectations, slope_in_signal, wstat
 
 Bins = Float[Array, "..."]
 
-Number = Any
+Number = Real
 
 NEWTON_STEPS = 8
 """Newton steps for the errors of Poisson counts: enough for rounding accuracy for counts from 1e-6 to 1e15."""
@@ -42,7 +42,7 @@ def cash_ts(n_on: Bins, mu_bkg: Bins) -> Bins:
 
 def wstat_ts(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Number = 0.0) -> Bins:
     """The rise of the W statistic from the best signal to ``mu_sig``; for 0 the square of Li & Ma's equation 17."""
-    return jnp.maximum(wstat(n_on, n_off, alpha, mu_sig), 0.0)
+    return jnp.maximum(wstat(n_on, n_off, alpha, jnp.asarray(mu_sig)), 0.0)
 
 
 def signed_root(ts: Bins, excess: Bins) -> Bins:
@@ -154,7 +154,7 @@ def find_root(function: Callable[[Bins], tuple[Bins, Bins]], low: Bins, high: Bi
     function. ``low`` may be the larger of the two.
     """
 
-    def step(i: Any, state: tuple[Bins, Bins, Bins]) -> tuple[Bins, Bins, Bins]:
+    def step(i: Array, state: tuple[Bins, Bins, Bins]) -> tuple[Bins, Bins, Bins]:
         low, high, at = state
         value, slope = function(at)
         low, high = jnp.where(value <= 0, at, low), jnp.where(value <= 0, high, at)
@@ -171,7 +171,7 @@ def find_root(function: Callable[[Bins], tuple[Bins, Bins]], low: Bins, high: Bi
     return jnp.where(inside, polished, root)
 
 
-def _log_ratio(x: Bins, sign: float) -> Bins:
+def _log_ratio(x: Real, sign: float) -> Bins:
     """v with exp(v) - 1 - v = x and the given sign: ln of the ratio of the signal's expectation to the best one."""
     t = sign * jnp.sqrt(2 * jnp.where(x > 0, x, 1.0))
     if sign > 0:
@@ -225,7 +225,7 @@ def _matching_excess(rise: Callable[[Bins], tuple[Bins, Bins]], mu: Bins, signif
 def _widened(rise: Callable[[Bins], tuple[Bins, Bins]], width: Bins) -> Bins:
     """``width`` doubled until the statistic has risen enough there."""
 
-    def double(_: Any, width: Bins) -> Bins:
+    def double(_: Array, width: Bins) -> Bins:
         return jnp.where(rise(width)[0] < 0, 2 * width, width)
 
     return jax.lax.fori_loop(0, WIDENINGS, double, jax.lax.stop_gradient(width))
@@ -259,7 +259,7 @@ def _tail_argument(log_tail: Bins, like: Bins, shape: Bins) -> Bins:
     return jnp.where(log_tail < 0, root, zero)
 
 
-def _floats(*arrays: Any) -> list[Array]:
+def _floats(*arrays: Real) -> list[Array]:
     dtype = jnp.result_type(float, *arrays)
     return [jnp.asarray(a, dtype) for a in jnp.broadcast_arrays(*map(jnp.asarray, arrays))]
 

@@ -1,7 +1,5 @@
 """Interpolation in images and cubes of the sky, linear in pixels and in ln value."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -50,7 +48,7 @@ def interpolate_image(values: Float[Array, "ny nx"], x: Array, y: Array, period:
 
 
 def interpolate_cube(
-    values: Float[Array, "n_planes ny nx"], plane: Float[Array, " n"], x: Any, y: Any, period: bool
+    values: Float[Array, "n_planes ny nx"], plane: Float[Array, " n"], x: Array, y: Array, period: bool
 ) -> Array:
     """`interpolate_image` at fractional planes, linear in ln value between them too; (n, *shape of x)."""
     n_planes, ny, nx = values.shape

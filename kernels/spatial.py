@@ -11,19 +11,22 @@ points in t are exact to rounding.
 """
 
 import math
-from typing import Any
+from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf
 from jaxtyping import Array, Float
 
+from .arrays import Real
 from .elementary import capped_exp
 from .quadrature import legendre
 
 Offset = Float[Array, "*shape"]
 
 Number = Float[Array, ""]
+
+Width = TypeVar("Width", Array, float)
 
 RAD = math.pi / 180
 
@@ -40,7 +43,7 @@ _COS2 = np.cos((np.arange(ANOMALIES) + 0.5) * np.pi / (2 * ANOMALIES)) ** 2
 _TERMS = 18
 
 
-def _alternating(square: Any, first: int) -> Any:
+def _alternating(square: Array, first: int) -> Array:
     """first! sum_k (-square)^k / (2k + first)! for squared angles up to pi^2 (rad^2), to rounding."""
     total = jnp.zeros_like(square)
     for k in reversed(range(_TERMS)):
@@ -48,23 +51,23 @@ def _alternating(square: Any, first: int) -> Any:
     return total
 
 
-def sine_ratio(square: Any) -> Any:
+def sine_ratio(square: Array) -> Array:
     """sin(r) / r as a function of r^2 (rad^2), smooth at 0; 0 beyond the far side of the sphere."""
     return _alternating(jnp.minimum(square, math.pi**2), 1)
 
 
-def versine_ratio(square: Any) -> Any:
+def versine_ratio(square: Array) -> Array:
     """2 (1 - cos r) / r^2 as a function of r^2 (rad^2), smooth at 0."""
     return _alternating(jnp.minimum(square, math.pi**2), 2)
 
 
-def safe_sqrt(x: Any) -> Any:
+def safe_sqrt(x: Array) -> Array:
     """sqrt(x), and 0 with gradient 0 where x <= 0."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
 
 
-def minor_axis(major: Any, e: Any) -> Any:
+def minor_axis(major: Number, e: Number) -> Array:
     """b = a sqrt(1 - e^2), with gradient 0 at e = 1, where it diverges."""
     return major * safe_sqrt((1 - e) * (1 + e))
 
@@ -88,7 +91,7 @@ def squared_axes(major: Number, minor: Number) -> tuple[Number, Array]:
     return major * minor, major**2 * _COS2 + minor**2 * (1 - _COS2)
 
 
-def gaussian(x: Offset, y: Offset, sigma: Number, e: Number, phi: Number, blur: Any = 0.0) -> Offset:
+def gaussian(x: Offset, y: Offset, sigma: Number, e: Number, phi: Number, blur: Real = 0.0) -> Offset:
     """N exp(-(1 - cos r) / (2 (1 - cos s))) with s the width in the direction of the point.
 
     For e = 0 this is the Gaussian of the sphere (Fisher 1953, Proc. R. Soc. A 217, 295, with
@@ -110,7 +113,7 @@ def gaussian(x: Offset, y: Offset, sigma: Number, e: Number, phi: Number, blur: 
     return capped_exp(exponent) / norm
 
 
-def edge_spread(edge_width: Any) -> Any:
+def edge_spread(edge_width: Width) -> Width:
     """Standard deviation, in u, of the normal density whose integral the edge of a disk is."""
     return edge_width / (EDGE * math.sqrt(2))
 

@@ -7,7 +7,6 @@ Jacobian of the sphere and sum to 1. Counts are static; `steps_for` finds them f
 
 import itertools
 import math
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +49,9 @@ def angles_for(radius: float, spacing: float) -> int:
     return 8 * math.ceil(wanted / 8 - 1e-9)
 
 
-def on_ellipses(u: Array, weight: Array, n_angular: int, major: Any, minor: Any, phi: Any) -> Nodes:
+def on_ellipses(
+    u: Array, weight: Array, n_angular: int, major: Number | float, minor: Number | float, phi: Number | float
+) -> Nodes:
     """Nodes at the scaled radii ``u`` (of weight f(u) u du), at evenly spaced eccentric anomalies.
 
     Every second circle is turned by half a step.

@@ -5,7 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from .arrays import AnyArray, Real
 
 # Columns: ICRS directions of the galactic axes, as astropy has them (by way of FK5; 0.03 arcsec from the rotation in
 # the Hipparcos catalogue), so that positions mean the same in both packages.
@@ -21,19 +23,19 @@ TO_ICRS: dict[str, np.ndarray] = {"icrs": np.eye(3), "galactic": _GALACTIC}
 """Matrices that turn unit vectors of a frame into ICRS ones."""
 
 
-def namespace(*values: Any) -> Any:
+def namespace(*values: object) -> Any:
     """jax.numpy if any of the values is a JAX array, else numpy: host code does not compile."""
     return jnp if any(isinstance(v, jax.Array) for v in values) else np
 
 
-def hypotenuse(a: Any, b: Any) -> Any:
+def hypotenuse(a: Real, b: Real) -> AnyArray:
     """sqrt(a^2 + b^2) with slope 0 at 0. (Those of jnp.hypot at 0 are 1/2, which sums see.)"""
     xp = namespace(a, b)
     square = a * a + b * b
     return xp.where(square > 0, xp.sqrt(xp.where(square > 0, square, 1.0)), 0.0)
 
 
-def lonlat_to_vector(lon: Any, lat: Any) -> Any:
+def lonlat_to_vector(lon: Real, lat: Real) -> AnyArray:
     """Unit vectors (..., 3) of longitude and latitude in deg."""
     xp = namespace(lon, lat)
     lon, lat = xp.deg2rad(xp.asarray(lon)), xp.deg2rad(xp.asarray(lat))
@@ -41,24 +43,24 @@ def lonlat_to_vector(lon: Any, lat: Any) -> Any:
     return xp.stack([cos * xp.cos(lon), cos * xp.sin(lon), xp.sin(lat) + 0 * lon], axis=-1)
 
 
-def vector_to_lonlat(vectors: Any) -> tuple[Any, Any]:
+def vector_to_lonlat(vectors: Float[AnyArray, "*shape 3"]) -> tuple[AnyArray, AnyArray]:
     """Longitude in [0, 360] and latitude of vectors (..., 3), in deg."""
     xp = namespace(vectors)
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     return xp.rad2deg(xp.arctan2(y, x)) % 360, xp.rad2deg(xp.arctan2(z, hypotenuse(x, y)))
 
 
-def to_icrs(vectors: Any, frame: str) -> Any:
+def to_icrs(vectors: Float[AnyArray, "*shape 3"], frame: str) -> AnyArray:
     """ICRS vectors of vectors (..., 3) in ``frame``."""
     return vectors if frame == "icrs" else vectors @ TO_ICRS[frame].T
 
 
-def from_icrs(vectors: Any, frame: str) -> Any:
+def from_icrs(vectors: Float[AnyArray, "*shape 3"], frame: str) -> AnyArray:
     """Vectors in ``frame`` of ICRS vectors (..., 3)."""
     return vectors if frame == "icrs" else vectors @ TO_ICRS[frame]
 
 
-def tangent_basis(lon: Any, lat: Any, frame: str = "icrs") -> Any:
+def tangent_basis(lon: Real, lat: Real, frame: str = "icrs") -> AnyArray:
     """Rows east, north and outward at a position (deg) of ``frame``, as ICRS vectors; shape (3, 3)."""
     xp = namespace(lon, lat)
     lon, lat = xp.deg2rad(xp.asarray(lon)), xp.deg2rad(xp.asarray(lat))
@@ -73,7 +75,7 @@ def tangent_basis(lon: Any, lat: Any, frame: str = "icrs") -> Any:
     return to_icrs(rows, frame)
 
 
-def angle_over_sine(sine_squared: Any, cosine: Any) -> Any:
+def angle_over_sine(sine_squared: Real, cosine: Real) -> AnyArray:
     """theta / sin(theta) for theta in [0, pi), smooth (with finite derivatives of any order used here) at 0.
 
     Near zero, where arctan2 of a square root has no derivative, the series 1 + s^2 / 6 + 3 s^4 / 40 + 5 s^6 / 112
@@ -87,7 +89,9 @@ def angle_over_sine(sine_squared: Any, cosine: Any) -> Any:
     return xp.where(small, series, xp.where(opposite, 0.0, xp.arctan2(sine, cosine) / sine))
 
 
-def local_offsets(vectors: Float[Array, "*shape 3"], lon_0: Any, lat_0: Any, frame: str = "icrs") -> tuple[Any, Any]:
+def local_offsets(
+    vectors: Float[AnyArray, "*shape 3"], lon_0: Real, lat_0: Real, frame: str = "icrs"
+) -> tuple[AnyArray, AnyArray]:
     """Offsets (deg) to the east and to the north of (lon_0, lat_0), azimuthal equidistant.
 
     Their hypotenuse is the angular separation, arctan2(east, north) the position angle in ``frame``. Smooth in all
@@ -104,7 +108,7 @@ def local_offsets(vectors: Float[Array, "*shape 3"], lon_0: Any, lat_0: Any, fra
     return east * scale, xp.where((square == 0) & (cosine < 0), 180.0, north * scale)
 
 
-def offset_vectors(east: Any, north: Any, lon_0: Any, lat_0: Any, frame: str = "icrs") -> Any:
+def offset_vectors(east: Real, north: Real, lon_0: Real, lat_0: Real, frame: str = "icrs") -> AnyArray:
     """Unit vectors (..., 3) at offsets (deg) from (lon_0, lat_0): the inverse of `local_offsets`."""
     basis = tangent_basis(lon_0, lat_0, frame)
     xp = namespace(east, north, basis)

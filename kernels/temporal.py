@@ -6,7 +6,6 @@ which padding makes.
 """
 
 import math
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -198,7 +197,7 @@ def phase_at(time: Times, phi_ref: Number, f0: Number, f1: Number, f2: Number) -
     return phi_ref + dt * (f0 + dt / 2 * (f1 + dt / 3 * f2)), f0 + dt * (f1 + dt / 2 * f2)
 
 
-def phase_mean(low: Times, high: Times, nodes: Array, values: Array, timing: tuple[Any, ...]) -> Times:
+def phase_mean(low: Times, high: Times, nodes: Array, values: Array, timing: tuple[Number, ...]) -> Times:
     """Mean of a phase curve, linear between ``nodes`` from 0 to 1, with the phase of `phase_at` (of ``timing``).
 
     int N dt = m L + [P / f], with m the mean of N over a phase, P the periodic integral of N - m whose own mean is 0,

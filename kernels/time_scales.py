@@ -1,9 +1,9 @@
 """Differences of astronomical time scales."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from .arrays import AnyArray
 
 SECONDS_PER_DAY = 86400.0
 
@@ -41,7 +41,7 @@ def utc_minus_tai(mjd_tai: Array, knots: Float[Array, " n"], offsets: Float[Arra
     return jnp.interp(mjd_tai, knots, offsets)
 
 
-def offset_from_tt(mjd_tt: Any, scale: str, knots: Any, offsets: Any) -> Any:
+def offset_from_tt(mjd_tt: AnyArray, scale: str, knots: Float[Array, " n"], offsets: Float[Array, " n"]) -> Array:
     """Seconds of an MJD in ``scale`` ("tt", "tai", "utc", "tdb") less one in TT."""
     mjd_tt = jnp.asarray(mjd_tt)
     if scale == "tt":

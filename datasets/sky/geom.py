@@ -95,7 +95,7 @@ class SkyGeom(eqx.Module):
         x, y = _sample(wcs, (ny, nx), where)
         vectors = _directions(wcs, x, y)
         if code in ANALYTIC and not wcs.has_distortion:
-            rotation = _rotation(plane_to_native(code, *_to_plane(x, y, crpix, cd)), vectors)
+            rotation = _rotation(np.asarray(plane_to_native(code, *_to_plane(x, y, crpix, cd))), vectors)
             arrays = cast("tuple[Any, Any, Any]", map(frozen_array, (crpix, cd, rotation)))
             geom = cls(code, (ny, nx), size, *arrays, None, meta)
             if _largest_error(geom, x, y) < TOLERANCE_PIXELS and np.allclose(
@@ -370,7 +370,7 @@ def _directions(wcs: "WCS", x: Any, y: Any) -> np.ndarray:
     # with the distortions that a header may have; other functions of astropy leave them out
     lon, lat = wcs.all_pix2world(x, y, 0)
     sky = SkyCoord(lon, lat, unit="deg", frame=_frame_of(wcs)).icrs
-    return lonlat_to_vector(sky.ra.deg, sky.dec.deg)
+    return np.asarray(lonlat_to_vector(sky.ra.deg, sky.dec.deg))
 
 
 def _rotation(native: np.ndarray, vectors: np.ndarray) -> np.ndarray:

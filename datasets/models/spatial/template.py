@@ -91,7 +91,7 @@ class TemplateSpatialModel(SpatialModel):
         # 0 and not 360 less a rounding error
         lon = (lon + 1e-9) % 360 - 1e-9
         self.middle = frozen_array([lon, lat])
-        self.lon_0, self.lat_0 = _angle(lon_0, lon, "lon_0"), _angle(lat_0, lat, "lat_0")
+        self.lon_0, self.lat_0 = _angle(lon_0, float(lon), "lon_0"), _angle(lat_0, float(lat), "lat_0")
         # astropy's sky modules take long to import
         from astropy.wcs.utils import proj_plane_pixel_scales
 
