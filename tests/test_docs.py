@@ -1,0 +1,71 @@
+"""The documentation knows every public name, and its programs run. Sphinx is not needed for this."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from test_architecture import ORDER
+
+import gammajax as gj
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+CELL = re.compile(r"^```\{code-cell\} python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def documented(module):
+    """Names of ``module`` in the directives of the API pages, of constants those in the files where they stand."""
+    text = "\n".join(page.read_text() for page in sorted((DOCS / "api").glob("*.md")))
+    of_data = r"(?:\w+\.)?" if module != "gammajax" else ""
+    names = re.findall(rf"^\.\. auto(?:class|exception|function|data):: {module}\.{of_data}(\w+)$", text, re.MULTILINE)
+    assert len(names) == len(set(names)), f"{module}: names that stand twice"
+    return set(names)
+
+
+def test_every_public_name_has_its_place():
+    assert documented("gammajax") == set(gj.__all__)
+
+
+def test_every_kernel_has_its_place():
+    public = {n for n, v in vars(gj.kernels).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
+    assert documented("gammajax.kernels") == public
+
+
+def test_every_plot_has_its_place():
+    from gammajax import plots
+
+    names = documented("gammajax.plots")
+    assert all(hasattr(plots, name) for name in names)
+    assert {name for name in vars(plots) if name.startswith("plot_")} <= names
+
+
+def test_architecture_page_lists_the_folders_in_order():
+    listed = re.findall(r"^\| `([\w/]+)` \|", (DOCS / "architecture.md").read_text(), re.MULTILINE)
+    there = [entry for entry in ORDER if (ROOT / entry).is_dir() or (ROOT / f"{entry}.py").is_file()]
+    assert listed[: len(there)] == there
+
+
+# the spatial model compiles the images of a map
+@pytest.mark.parametrize(
+    "page",
+    ["spectral_model", pytest.param("spatial_model", marks=pytest.mark.slow), "statistic", "dataset_type"],
+)
+def test_pages_about_adding_are_programs(page, tmp_path):
+    """As a reader would run them: one file, in a process that knows nothing else."""
+    cells = CELL.findall((DOCS / "adding" / f"{page}.md").read_text())
+    program = "\n\n".join(cells)
+    assert "gj.fit(" in program and "\n    assert abs(" in program
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "simulated" in done.stdout
+
+
+def test_every_page_about_adding_is_run():
+    tested = {"spectral_model", "spatial_model", "statistic", "dataset_type"}
+    assert tested == {page.stem for page in (DOCS / "adding").glob("*.md")} - {"index"}
