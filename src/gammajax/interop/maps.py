@@ -9,11 +9,9 @@ from astropy.io import fits
 
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.fits import FitsFile, naming
-from gammajax.datasets.io.gadf_read import read_gadf_map, read_gadf_map_on_off
 from gammajax.datasets.io.gadf_write import gadf_map_contents
 from gammajax.datasets.map.dataset import MapDataset, MapDatasetOnOff
 from gammajax.datasets.region.dataset import RegionMapDataset
-from gammajax.datasets.region.files import read_gadf_region
 
 MAPS = ("counts", "background", "mask_safe", "mask_fit", "exposure")
 
@@ -57,7 +55,7 @@ def region_from(peer: Any, api: Any) -> RegionMapDataset:
         raise _no_form(where, error) from error
     # that its tables leave out
     livetime = (getattr(peer.exposure, "meta", None) or {}).get("livetime")
-    dataset = read_gadf_region(_InMemory(hdus, where))
+    dataset = RegionMapDataset.read(_InMemory(hdus, where))
     return dataset if livetime is None else dataset.replace(livetime=livetime)
 
 
@@ -82,7 +80,7 @@ def map_from(peer: Any, api: Any) -> MapDataset | MapDatasetOnOff:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _no_form(where, error) from error
     file = _InMemory(hdus, where)
-    return read_gadf_map_on_off(file) if on_off else read_gadf_map(file)
+    return MapDatasetOnOff.read(file) if on_off else MapDataset.read(file)
 
 
 def map_to(dataset: MapDataset | MapDatasetOnOff | RegionMapDataset, name: str | None, api: Any) -> Any:
