@@ -66,6 +66,7 @@ from gammajax.datasets.models import (
     TemplateNPredModel,
     UniformPrior,
     dnde,
+    parameter,
 )
 from gammajax.datasets.models.spatial import (
     ConstantFluxSpatialModel,
@@ -269,6 +270,7 @@ __all__ = [
     "npred",
     "npred_background",
     "npred_signal",
+    "parameter",
     "profile",
     "register_dataset",
     "register_spatial_model",
