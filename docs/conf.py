@@ -3,6 +3,8 @@
 import re
 from importlib.metadata import version as installed
 
+from sphinx.util.nodes import make_refnode
+
 project = "gammajax"
 author = "The gammajax developers"
 copyright = author
@@ -133,8 +135,23 @@ def short_signature(app, what, name, obj, options, signature, returns):
     return signature and short(signature), None if returns in (None, "None", "Any", "~typing.Any") else short(returns)
 
 
+def by_last_words(app, env, node, contnode):
+    """A reference by the last words of a name, ``index.read_index``, where one object has such a name."""
+    if node.get("refdomain") != "py" or node.get("reftype") != "obj":
+        return None
+    target = node["reftarget"]
+    objects = env.get_domain("py").objects
+    found = [(name, entry) for name, entry in objects.items() if name.endswith(f".{target}")]
+    # a class also goes by the name of its file
+    if len({(entry.docname, entry.node_id) for _, entry in found}) != 1:
+        return None
+    name, entry = found[0]
+    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, name)
+
+
 def setup(app):
     app.connect("source-read", text_of_repository)
     app.connect("autodoc-process-docstring", plain_text)
     app.connect("autodoc-process-signature", short_signature)
+    app.connect("missing-reference", by_last_words)
     return {"parallel_read_safe": True}
