@@ -41,7 +41,7 @@ class FluxPointsDataset(Dataset):
     data : `FluxPoints`, or a table of them
     mask_safe, mask_fit : (n,) bool
     stat_type : "chi2" (limits are left out), "distrib" (errors by side, and limits) or "profile" (scans of the
-        likelihood); see `flux_points_statistic`
+        likelihood); see `flux_points.statistic`
     meta : `Meta`
 
     Points for which the statistic lacks what it needs, such as NaN fluxes or NaN errors, do not take part:

@@ -38,7 +38,7 @@ def write_ogip(
     name : written as OBS_ID, which gammapy takes as the name of the dataset; default is the OBS_ID of its meta
     energy_unit : "TeV" keeps every digit; "keV" for programs that assume it, such as XSPEC and Sherpa
 
-    The fit mask is no part of the format; `write_datasets` keeps it in the index.
+    The fit mask is no part of the format; `Datasets.write` keeps it in the index.
     """
     path = as_path(filename)
     write_files(ogip_contents(dataset, path, name, energy_unit), overwrite)

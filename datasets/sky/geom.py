@@ -43,7 +43,7 @@ class SkyGeom(eqx.Module):
     The projections of `ANALYTIC` have closed forms; any other that astropy reads is fitted by polynomials over the map.
     The arrays that describe the mapping are leaves, so that images which differ in pointing share one program; the FITS
     header is in ``meta``. ``pixel_size`` is the largest side of a pixel at the reference point, in deg to six digits;
-    ``bend`` says how much the steps from pixel to pixel differ, see `sky_bend.bend`.
+    ``bend`` says how much the steps from pixel to pixel differ, see `sky.bend`.
     """
 
     projection: str = eqx.field(static=True)

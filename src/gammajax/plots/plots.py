@@ -49,7 +49,7 @@ def plot_sed(result: FitResult, model_name: str | None = None, energy: Any = Non
     """E^2 dN/dE of a fitted model with its one-sigma band: a matplotlib Figure.
 
     ``energy`` is the range (Quantities or TeV), 0.1 to 100 TeV by default. ``points`` are the predictions of the
-    datasets (see `gammajax.predictions.predictions`), drawn as excess over prediction times the model.
+    datasets (see `gammajax.fit.predictions.predictions`), drawn as excess over prediction times the model.
     """
     from gammajax.plots.figures import sed_figure
 
