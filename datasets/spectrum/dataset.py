@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,7 +32,7 @@ from .prepared import SpectrumSpec, prepare_spectrum
 class SpectrumBase(CountsDataset):
     """What spectra with known and with measured background share: one response, no point spread function."""
 
-    edisp: EDispKernel | None
+    edisp: EDispKernel | None = eqx.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

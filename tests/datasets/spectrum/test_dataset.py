@@ -119,3 +119,11 @@ def test_traced_arrays_pass():
         return SpectrumDataset(EDGES, counts=counts).counts.sum()
 
     assert total(jnp.ones(3)) == 3
+
+
+def test_edges_counts_and_background_come_first():
+    edges, numbers = np.geomspace(1, 10, 3), np.ones(2)
+    np.testing.assert_array_equal(SpectrumDataset(edges, None, numbers, 2 * numbers).background, 2 * numbers)
+    np.testing.assert_array_equal(SpectrumDatasetOnOff(edges, None, numbers, 3 * numbers).counts_off, 3 * numbers)
+    with pytest.raises(TypeError, match="positional"):
+        SpectrumDataset(edges, None, numbers, numbers, np.ones((2, 2)))
