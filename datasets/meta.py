@@ -58,6 +58,9 @@ class _Payload:
 
     __slots__ = ("data",)
 
+    described = ""
+    """What tells it apart from others in another process: nothing."""
+
     def __init__(self, data: dict[str, Any]):
         self.data = data
 

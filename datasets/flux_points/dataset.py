@@ -224,7 +224,7 @@ class FluxPointsDataset(Dataset):
         if self.gti is not None and any(isinstance(m, SkyModel) and m.temporal is not None for m in models):
             arrays |= self.gti.to_arrays()
         shapes = tuple((name, np.shape(values)) for name, values in arrays.items())
-        return PointsSpec(self.stat_type, shapes), arrays
+        return PointsSpec(STATISTICS[self.stat_type], shapes), arrays
 
     def info_dict(self) -> dict[str, Any]:
         """Numbers of points: all, upper limits, fitted; and the energies of the fitted ones."""

@@ -9,15 +9,14 @@ from ..arrays import Array
 from ..dataset import Arrays, Models, PreparedCounts, Spec
 from ..gti import GTI
 from ..models.sky_model import dnde
-from ..statistics.base import Bins
-from ..statistics.registry import STATISTICS
+from ..statistics.base import Bins, Statistic
 
 
 @dataclass(frozen=True)
 class PointsSpec(Spec):
     """Static side of flux points inside a fit."""
 
-    stat_type: str
+    statistic: Statistic
     shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
     def __call__(self, **arrays: Array) -> "PreparedPoints":
@@ -32,7 +31,7 @@ class PreparedPoints(PreparedCounts):
     """
 
     def __init__(self, spec: PointsSpec, arrays: Arrays):
-        self.statistic, self.data = STATISTICS[spec.stat_type], arrays
+        self.statistic, self.data = spec.statistic, arrays
         self.mask = arrays["mask_safe"]
 
     def predict(self, models: Models) -> Bins:

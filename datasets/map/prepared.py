@@ -25,8 +25,7 @@ from ..errors import InputError
 from ..gti import GTI
 from ..models.flatten import canonical
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
-from ..statistics.base import Bins
-from ..statistics.registry import STATISTICS
+from ..statistics.base import Bins, Statistic
 from ..statistics.wstat import profiled_background
 from .box import Place, box_around, cut_box, known_bins, measured_bins
 from .plan import Plan, plan
@@ -59,7 +58,7 @@ class MapSpec(Spec):
     for the rest of the map follows at each energy. ``origin``: first pixel (y, x) of the box, where templates need it.
     """
 
-    stat_type: str
+    statistic: Statistic
     measured: bool
     n_reco: int
     nodes: int
@@ -90,7 +89,7 @@ class PreparedMap(PreparedCounts):
 
     def __init__(self, spec: MapSpec, arrays: Arrays):
         self.spec, self.arrays = spec, arrays
-        self.statistic, self.data = STATISTICS[spec.stat_type], arrays
+        self.statistic, self.data = spec.statistic, arrays
         self.mask, self.extra = arrays["mask_safe"], arrays["extra"]
         self.energy_edges, self.energy_true_edges = arrays["energy_edges"], arrays["energy_true_edges"]
         self.gti = GTI.from_arrays(arrays)
@@ -270,7 +269,7 @@ def prepare_map(
         assert dataset.gti is not None
         arrays |= dataset.gti.to_arrays()
     spec = MapSpec(
-        dataset.stat_type,
+        dataset.statistic,
         measured,
         dataset.n_reco,
         dataset.nodes,

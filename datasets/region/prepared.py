@@ -21,8 +21,7 @@ from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
 from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
-from ..statistics.base import Bins
-from ..statistics.registry import STATISTICS
+from ..statistics.base import Bins, Statistic
 from .containment import RegionResponse, SharePlan, plan_share, prepare_share
 from .npred import quick_program
 
@@ -46,7 +45,7 @@ class RegionPart:
 class RegionSpec(Spec):
     """Static side of a prepared region; calling it with arrays gives the `PreparedRegion`."""
 
-    stat_type: str
+    statistic: Statistic
     n_reco: int
     nodes: int
     parts: tuple[RegionPart, ...]
@@ -65,7 +64,7 @@ class PreparedRegion(PreparedCounts):
 
     def __init__(self, spec: RegionSpec, arrays: Arrays):
         self.spec, self.arrays = spec, arrays
-        self.statistic, self.data = STATISTICS[spec.stat_type], arrays
+        self.statistic, self.data = spec.statistic, arrays
         self.mask = arrays["mask_safe"]
         self.energy_edges, self.energy_true_edges = arrays["energy_edges"], arrays["energy_true_edges"]
         self.gti = GTI.from_arrays(arrays)
@@ -149,7 +148,7 @@ def prepare_region(
     if any(isinstance(m, SkyModel) and m.temporal is not None for m in models):
         assert dataset.gti is not None
         arrays |= dataset.gti.to_arrays()
-    return RegionSpec(dataset.stat_type, dataset.n_reco, dataset.nodes, tuple(parts), tuple(templates)), arrays
+    return RegionSpec(dataset.statistic, dataset.n_reco, dataset.nodes, tuple(parts), tuple(templates)), arrays
 
 
 @quick_program

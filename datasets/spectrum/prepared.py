@@ -14,7 +14,7 @@ from ..counts.known import background_model, background_norm, fitted_energies
 from ..dataset import Arrays, Models, PreparedCounts, Size, Spec
 from ..gti import GTI
 from ..models.sky_model import SkyModel, TemplateNPredModel
-from ..statistics.base import Bins
+from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
 from ..statistics.wstat import profiled_background
 from .npred import SpectrumResponse, spectrum_counts
@@ -45,7 +45,7 @@ class SpectrumSpec(Spec):
     more. ``lengths``: of the axes, and ``nodes``, the quadrature nodes of a true-energy bin.
     """
 
-    stat_type: str
+    statistic: Statistic
     measured: bool
     exact: bool
     lengths: Size
@@ -67,7 +67,7 @@ class SpectrumSpec(Spec):
         return lengths["energy"] * lengths["energy_true"]
 
     def with_size(self, size: Size) -> "SpectrumSpec":
-        return _spec(self.stat_type, self.measured, self.exact, size)
+        return _spec(self.statistic, self.measured, self.exact, size)
 
     def __call__(self, **arrays: Array) -> "PreparedSpectrum":
         return (MeasuredSpectrum if self.measured else PreparedSpectrum)(self, arrays)
@@ -75,15 +75,15 @@ class SpectrumSpec(Spec):
 
 # thousands of spectra have one
 @lru_cache(maxsize=1024)
-def _spec(stat_type: str, measured: bool, exact: bool, size: Size) -> SpectrumSpec:
-    return SpectrumSpec(stat_type, measured, exact, size)
+def _spec(statistic: Statistic, measured: bool, exact: bool, size: Size) -> SpectrumSpec:
+    return SpectrumSpec(statistic, measured, exact, size)
 
 
 class PreparedSpectrum(PreparedCounts):
     """A spectrum with a known background inside a fit."""
 
     def __init__(self, spec: SpectrumSpec, arrays: Arrays):
-        self.statistic, self.data = STATISTICS[spec.stat_type], arrays
+        self.statistic, self.data = spec.statistic, arrays
         self.mask = arrays["mask_safe"]
         self.response = SpectrumResponse(
             arrays["energy_edges"],
@@ -147,4 +147,4 @@ def prepare_spectrum(dataset: CountsBase, models: Models, *, measured: bool) -> 
         arrays |= gti.to_arrays()
         size = (*size[:2], ("intervals", np.size(gti.start)), size[3])
     exact = any(type(m) is TemplateNPredModel for m in models)
-    return _spec(fields["stat_type"], measured, exact, size), arrays
+    return _spec(STATISTICS[fields["stat_type"]], measured, exact, size), arrays

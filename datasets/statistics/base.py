@@ -28,6 +28,11 @@ class Statistic(ABC):
     names: ClassVar[tuple[str, ...]]
     """Arrays of the data that it reads."""
 
+    @property
+    def described(self) -> str:
+        """What tells it apart in another process."""
+        return self.stat_type
+
     @abstractmethod
     def stat_bins(self, data: Data, prediction: Array) -> Bins:
         """The statistic per bin, masks not applied."""

@@ -1,6 +1,5 @@
 """Datasets that share a program, padded and stacked: the data of a vmapped sum."""
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from .devices import rows_at_a_time, rows_per_device
 from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _sources
 from .padding import all_same, bucket, stack_equal, stack_padded
 from .parameters import ParameterSpace
-from .processes import Share, digest, owners
+from .processes import Share, description, digest, owners
 
 MERGE_SIZE = 2**18
 """Response elements (2 MB in float64) up to which groups that differ in shape only are padded to one."""
@@ -130,8 +129,9 @@ def _describe(
         prepared[index] = spec, arrays
         program: Any = (spec.with_size(()), tuple(definition_id[m] for m in acting), layouts[index].kinds)
         if not alone:
-            # some static fields are equal whatever they hold, and show where they are in memory
-            program = texts.setdefault(program, re.sub(r" at 0x[0-9a-f]+", "", repr(program)))
+            if program not in texts:
+                texts[program] = description((program[0], program[2], [space.models[m].definition for m in acting]))
+            program = texts[program]
         found.append((index, program, bucket(spec), "" if alone else digest(dataset)))
     if alone:
         return "", found

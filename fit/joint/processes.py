@@ -1,6 +1,8 @@
 """Joint fits in several processes, each of which holds some of the datasets."""
 
+import dataclasses
 import hashlib
+import inspect
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,6 +76,45 @@ def digest(tree: Any) -> str:
         found.update(f"{array.dtype}{array.shape}".encode())
         found.update(array.tobytes())
     return found.hexdigest()
+
+
+def description(static: object) -> str:
+    """A text that tells static values apart in all processes: specs, trees, types, functions, numbers, texts.
+
+    What is equal whatever it holds says so by an attribute ``described``. Other objects are told apart by pickles.
+
+    Raises
+    ------
+    InputError
+        for objects that cannot be pickled: they cannot be compared between processes.
+    """
+    if static is None or isinstance(static, bool | int | float | complex | str | bytes):
+        return repr(static)
+    if isinstance(static, type) or inspect.isroutine(static):
+        return f"{static.__module__}.{static.__qualname__}"
+    if isinstance(static, jax.tree_util.PyTreeDef):
+        node = static.node_data()
+        inside = ",".join(map(description, static.children()))
+        return f"tree({'leaf' if node is None else description(node)};{inside})"
+    if isinstance(static, tuple | list):
+        return f"{type(static).__qualname__}({','.join(map(description, static))})"
+    if isinstance(static, dict):
+        return f"dict({','.join(f'{description(k)}:{description(v)}' for k, v in static.items())})"
+    if isinstance(static, np.ndarray | np.generic):
+        return f"array({digest(static)})"
+    name = description(type(static))
+    if dataclasses.is_dataclass(static):
+        fields = (f"{f.name}={description(getattr(static, f.name))}" for f in dataclasses.fields(static))
+        return f"{name}({','.join(fields)})"
+    if hasattr(static, "described"):
+        return f"{name}({static.described})"
+    try:
+        return f"{name}({hashlib.blake2b(pickle.dumps(static), digest_size=16).hexdigest()})"
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"fit: a {name} among the static fields of a dataset or model cannot be compared between processes. Make "
+            "it an array, or a frozen dataclass."
+        ) from error
 
 
 def owners(rows: list[int], holders: dict[int, list[int]], processes: int) -> dict[int, int]:
