@@ -1,5 +1,6 @@
 """From what users hand in (Quantities, lists, arrays) to read-only arrays in the package's units."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -7,8 +8,11 @@ import jax
 import numpy as np
 from astropy import units as u
 
-from .arrays import frozen_array
+from .arrays import Array, frozen_array
 from .errors import InputError
+
+Given = u.Quantity | Array | Sequence[float] | float | str
+"""Numbers as users give them: with a unit, as text, or bare in the package's unit."""
 
 EDGE_TOLERANCE = 1e-6
 """Relative tolerance when asking whether an energy bin lies inside a range: files store edges in float32 or in keV."""

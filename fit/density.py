@@ -1,18 +1,18 @@
 """The joint likelihood as plain functions, for other people's optimisers and samplers."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, PyTree
 
-from ..datasets.arrays import frozen_array
+from ..datasets.arrays import Array, frozen_array
+from ..datasets.counts.npred import SomeModels
 from .joint.objective import ProblemSpec, compiled_stat
-from .joint.problem import as_models, make_problem
+from .joint.problem import SomeDatasets, as_models, make_problem
 
 
-def stat_sum(datasets: Any, models: Any) -> jax.Array:
+def stat_sum(datasets: SomeDatasets, models: SomeModels) -> jax.Array:
     """Fit statistic summed over all datasets (inside their masks), plus the priors of ``models``: a scalar.
 
     Pure: jit, grad and vmap work on the datasets and on the models. ``datasets`` may be a single dataset.
@@ -31,19 +31,19 @@ class LogDensity(eqx.Module):
 
     spec: ProblemSpec = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
-    arrays: Any
-    initial: Any
-    low: Any
-    high: Any
+    arrays: dict[str, PyTree]
+    initial: Float[Array, " n"]
+    low: Float[Array, " n"]
+    high: Float[Array, " n"]
 
-    def __call__(self, vector: Any) -> jax.Array:
+    def __call__(self, vector: Float[Array, " n"]) -> jax.Array:
         vector = jnp.asarray(vector)
         inside = jnp.all((vector >= self.low) & (vector <= self.high))
         safe = jnp.where(inside, vector, self.initial)
         return jnp.where(inside, -compiled_stat(self.spec, self.arrays, safe) / 2, -jnp.inf)
 
 
-def log_density(datasets: Any, models: Any) -> LogDensity:
+def log_density(datasets: SomeDatasets, models: SomeModels) -> LogDensity:
     """The log density of the free parameters of ``models`` given ``datasets``; see `LogDensity`.
 
     Sources on maps have the responses at the places that ``models`` give them, as in a fit, and images with room for

@@ -1,14 +1,18 @@
 """The fit: choose a method, run it, attach errors."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
+from ..datasets.arrays import Array
 from ..datasets.collection.datasets import Datasets
 from ..datasets.compile import tracing_ahead
+from ..datasets.counts.npred import SomeModels
 from ..datasets.dataset import Dataset, fitted_bins
 from ..datasets.errors import InputError
 from ..datasets.models.collection import Models
@@ -18,13 +22,17 @@ from .covariance import Curvature, curvature
 from .joint.devices import check_mesh, n_processes
 from .joint.objective import compiled_exact_normal, from_free
 from .joint.parameters import ParameterSpace
-from .joint.problem import Problem, as_datasets, as_models, make_problem, no_collection
+from .joint.problem import Problem, SomeDatasets, as_datasets, as_models, make_problem, no_collection
 from .result import FitResult
 from .solvers.minimise import lower_scoring, run_scoring_method
 from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
-from .solvers.solution import Solution
+from .solvers.solution import Progress, Solution
+
+if TYPE_CHECKING:
+    import optax
+
 
 MESSAGES = {
     "converged": "The fit converged.",
@@ -48,17 +56,17 @@ AHEAD_DATASETS = 1000
 
 
 def fit(
-    datasets: Any,
-    models: Any,
-    method: Any = "scoring",
+    datasets: SomeDatasets,
+    models: SomeModels,
+    method: "Literal['scoring', 'minuit'] | optax.GradientTransformation" = "scoring",
     *,
     steps: int = 1000,
     tolerance: float = 1e-8,
     max_iterations: int = 200,
-    precision: str = "float64",
-    progress: Any = None,
+    precision: Literal["float64", "float32"] = "float64",
+    progress: Progress | None = None,
     batch_size: int | None = None,
-    mesh: Any = None,
+    mesh: Mesh | None = None,
 ) -> FitResult:
     """Fit ``models`` to ``datasets`` jointly.
 
@@ -145,7 +153,7 @@ def fit(
     return finish(problem, replace(solution, iterations=iterations, evaluations=evaluations))
 
 
-_traced_ahead: set[Any] = set()
+_traced_ahead: set[Hashable] = set()
 
 
 def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, precision: str) -> None:
@@ -168,7 +176,7 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
         thread.join()
 
 
-def _kept_sizes(before: Any, after: Any) -> Models:
+def _kept_sizes(before: Models, after: Models) -> Models:
     """The later models, with the sizes of the earlier where those will do: another size is another program."""
     return Models(
         [
@@ -235,12 +243,12 @@ def _message(solution: Solution, errors: Curvature) -> str:
     return " ".join(parts)
 
 
-def _with_values(problem: Problem, free: np.ndarray) -> Any:
+def _with_values(problem: Problem, free: np.ndarray) -> Models:
     """The models at other values of the free parameters."""
     return _fitted_models(problem, free, np.full(len(problem.space.values), np.nan))
 
 
-def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Any:
+def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Models:
     """The models with new values and errors; bounds, units, links and priors stay."""
     values = np.array(problem.space.values, float)
     values[problem.space.free] = free
@@ -267,7 +275,7 @@ def _check_precision(precision: str) -> None:
         )
 
 
-def _single(leaf: Any) -> Any:
+def _single(leaf: Array) -> Array:
     if isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1:
         return leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf
     array = np.asarray(leaf)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from ..datasets.dataset import Dataset, Models, Prepared, Spectrum
 from .joint.arrowhead import Theta
@@ -45,7 +45,9 @@ class Prediction:
 
 
 @partial(jax.jit, static_argnums=0)
-def compiled_predictions(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> list[Any]:
+def compiled_predictions(
+    spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta
+) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
     """For each group: signal and background (m, bins) and statistic (m,) of its members."""
     parts = []
     for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):

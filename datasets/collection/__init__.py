@@ -8,4 +8,6 @@ from .lazy import LazyDataset as LazyDataset
 from .registry import DATASET_TYPES as DATASET_TYPES
 from .registry import dataset_type as dataset_type
 from .registry import read_dataset as read_dataset
+from .registry import read_map as read_map
+from .registry import read_map_on_off as read_map_on_off
 from .registry import register_dataset as register_dataset

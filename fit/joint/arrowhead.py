@@ -7,29 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_solve
 
+from ...datasets.arrays import Array
+
 
 class LocalBlocks(NamedTuple):
     """Local side of the normal equations of one group; ``cross`` (m, g, l) couples to the globals ``places`` (m, g)."""
 
-    slope: Any
-    matrix: Any
-    cross: Any
-    places: Any
+    slope: Array
+    matrix: Array
+    cross: Array
+    places: Array
 
 
 class Normal(NamedTuple):
     """Normal equations of the whole problem: an arrowhead of global blocks and small local blocks."""
 
-    slope: Any
-    matrix: Any
+    slope: Array
+    matrix: Array
     locals: tuple[LocalBlocks | None, ...]
 
 
 class Theta(NamedTuple):
     """Values of the free parameters: ``globals`` (n_global,) and, per group, ``locals`` (n_members, n_local)."""
 
-    globals: Any
-    locals: tuple[Any, ...]
+    globals: Array
+    locals: tuple[Array, ...]
 
 
 def slopes_of(normal: Normal, theta: Theta) -> Theta:
@@ -65,7 +67,7 @@ def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:
     )
 
 
-def solve_arrowhead(normal: Normal, active: Theta, damping: Any) -> tuple[Theta, jax.Array]:
+def solve_arrowhead(normal: Normal, active: Theta, damping: Array | float) -> tuple[Theta, jax.Array]:
     """Step -(A + damping diag A)^-1 g over the active parameters, and the decrease of the statistic it predicts."""
     scale, slope, matrix = _scaled(normal.slope, normal.matrix, active.globals)
     schur, right = matrix + damping * jnp.diag(active.globals.astype(slope.dtype)), slope
@@ -122,11 +124,11 @@ class Blocks(NamedTuple):
     counts the own and the local parameters of a member.
     """
 
-    slope_shared: Any
-    slope_own: Any
-    shared: Any
-    mixed: Any
-    own: Any
+    slope_shared: Array
+    slope_own: Array
+    shared: Array
+    mixed: Array
+    own: Array
 
 
 SUMMED = Blocks(slope_shared=True, slope_own=False, shared=True, mixed=False, own=False)

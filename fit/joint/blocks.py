@@ -4,26 +4,37 @@ Free parameters come in two kinds: *global* ones, a vector (n_global,), and *loc
 an array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
-from ...datasets.dataset import Prepared, masked
+from ...datasets.dataset import Models, Prepared, masked
 from .arrowhead import SUMMED, Blocks, LocalBlocks, Normal, Theta
 from .groups import GroupSpec
 from .sums import over_members
 
+Columns = jax.Array | list[jax.Array]
+"""Parameters along the last axis, or one array for each."""
 
-def inputs(spec: GroupSpec, arrays: dict[str, Any], theta: Theta, group: int) -> tuple[jax.Array, jax.Array]:
+
+def inputs(spec: GroupSpec, arrays: dict[str, PyTree], theta: Theta, group: int) -> tuple[jax.Array, jax.Array]:
     """A group's shared parameters (s,) and its members' own ones (m, q)."""
     shared = theta.globals[arrays["shared"]]
     own = jnp.concatenate([theta.globals[arrays["own"]], theta.locals[group]], axis=1)
     return shared, own
 
 
-def evaluate(spec: GroupSpec, arrays: dict[str, Any], function: Any, shared: Any, own: Any, *rows: Any) -> Any:
+def evaluate(
+    spec: GroupSpec,
+    arrays: dict[str, PyTree],
+    function: Callable[..., PyTree],
+    shared: Columns,
+    own: Columns,
+    *rows: jax.Array,
+) -> PyTree:
     """``function(dataset, models, *row)`` for every member, stacked; ``rows`` have one row a member.
 
     What all members share stays unbatched, so that vmap hoists the work on it out of the sum.
@@ -63,22 +74,22 @@ def _columns(vector: jax.Array) -> list[jax.Array]:
     return [vector[..., i] for i in range(vector.shape[-1])]
 
 
-def _shaped(numbers: Any, shape: tuple[int, ...]) -> jax.Array:
+def _shaped(numbers: Columns, shape: tuple[int, ...]) -> jax.Array:
     """Some numbers of a vector, or of a list of scalars, as an array."""
     if not isinstance(numbers, list):
         return numbers.reshape(shape)
     return numbers[0] if shape == () else jnp.stack(numbers).reshape(shape)
 
 
-def _predict(dataset: Prepared, models: Any) -> jax.Array:
+def _predict(dataset: Prepared, models: Models) -> jax.Array:
     return dataset.predict(models)
 
 
-def _deviance(dataset: Any, models: Any) -> jax.Array:
+def _deviance(dataset: Prepared, models: Models) -> jax.Array:
     return masked(dataset.mask, dataset.deviance_bins, dataset.predict(models))
 
 
-def group_stat(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
+def group_stat(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> jax.Array:
     """Deviance of each member, (m,)."""
 
     def deviance(spec, arrays, shared, own):
@@ -87,7 +98,7 @@ def group_stat(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -
     return over_members(deviance, False, spec, arrays, shared, own)
 
 
-def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> jax.Array:
+def group_offset(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> jax.Array:
     """What turns each member's deviance into its fit statistic, (m,)."""
 
     def offset(dataset, models):
@@ -102,12 +113,12 @@ def group_offset(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any)
     return over_members(offsets, False, spec, arrays, shared, own)
 
 
-def group_fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
+def group_fisher(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> tuple[jax.Array, Blocks]:
     """Deviance of the group, its gradient and expected curvature, from forward-mode Jacobians of the prediction."""
     return over_members(_fisher, (True, SUMMED), spec, arrays, shared, own)
 
 
-def _fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, Blocks]:
+def _fisher(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> tuple[jax.Array, Blocks]:
     predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
 
     def terms(dataset, mask, prediction):
@@ -117,7 +128,7 @@ def _fisher(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> t
     return jnp.sum(stat), _blocks(along_shared, along_own, score, weight)
 
 
-def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
+def group_hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> Blocks:
     """Gradient and exact curvature of the group's statistic, in the same blocks as `group_fisher`.
 
     With the statistic D of a prediction p they are J^T D'' J, from forward-mode Jacobians J of the prediction, and the
@@ -126,7 +137,7 @@ def group_hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any
     return over_members(_hessian, SUMMED, spec, arrays, shared, own)
 
 
-def _hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> Blocks:
+def _hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> Blocks:
     predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
 
     def slopes(dataset, mask, prediction):
@@ -146,13 +157,13 @@ def _hessian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> 
     )
 
 
-def _weighted(dataset: Prepared, models: Any, weights: jax.Array) -> jax.Array:
+def _weighted(dataset: Prepared, models: Models, weights: jax.Array) -> jax.Array:
     """Sum over the bins of the prediction times ``weights``, which are 0 outside the mask."""
     return dataset.weighted(models, weights)
 
 
 def _bends(
-    spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any, weights: jax.Array
+    spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Second derivatives of the sum of the prediction times ``weights`` (m, bins): the matrices of `Blocks`.
 
@@ -212,12 +223,20 @@ def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: list[ja
     return new
 
 
-def _evaluated(spec: GroupSpec, arrays: dict[str, Any], function: Any, columns: list[jax.Array], *rows: Any) -> Any:
+def _evaluated(
+    spec: GroupSpec,
+    arrays: dict[str, PyTree],
+    function: Callable[..., PyTree],
+    columns: list[jax.Array],
+    *rows: jax.Array,
+) -> PyTree:
     """`evaluate` with the shared parameters, and the own ones behind them, as one list."""
     return evaluate(spec, arrays, function, columns[: spec.n_shared], columns[spec.n_shared :], *rows)
 
 
-def _jacobian(spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _jacobian(
+    spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters.
 
     Those in the parameters of shapes apart from the rest: images of sources do not take part in steps along spectra,
@@ -257,7 +276,7 @@ def _unit_steps(part: list[jax.Array]) -> list[jax.Array]:
     ]
 
 
-def _along(function: Any, at: list[jax.Array], directions: list[jax.Array]) -> tuple[Any, Any]:
+def _along(function: Callable[..., PyTree], at: list[jax.Array], directions: list[jax.Array]) -> tuple[PyTree, PyTree]:
     """Value of ``function`` and its derivatives along each direction (first axis of each of their arrays)."""
     if not directions:
         value = function(at)
@@ -265,14 +284,18 @@ def _along(function: Any, at: list[jax.Array], directions: list[jax.Array]) -> t
     return jax.vmap(lambda d: jax.jvp(function, (at,), (d,)), out_axes=(None, 0))(directions)
 
 
-def _one_by_one(function: Any, at: list[jax.Array], directions: list[jax.Array]) -> tuple[Any, Any]:
+def _one_by_one(
+    function: Callable[..., PyTree], at: list[jax.Array], directions: list[jax.Array]
+) -> tuple[PyTree, PyTree]:
     """`_along` for images: those of several directions at once leave the cache, and what they share is computed once
     here and not once for each of them."""
     value, slope = jax.linearize(function, at)
     return value, jax.lax.map(slope, directions)
 
 
-def _per_bin(spec: GroupSpec, arrays: dict[str, Any], function: Any, predicted: jax.Array) -> Any:
+def _per_bin(
+    spec: GroupSpec, arrays: dict[str, PyTree], function: Callable[..., PyTree], predicted: jax.Array
+) -> PyTree:
     """``function(dataset, mask, prediction)`` for every member: arrays per bin, zero outside the masks."""
 
     def member(data_own, data, prediction):
@@ -296,7 +319,7 @@ def _blocks(along_shared: jax.Array, along_own: jax.Array, score: jax.Array, wei
     )
 
 
-def assemble(specs: tuple[GroupSpec, ...], arrays: Any, blocks: list[Blocks], n_global: int) -> Normal:
+def assemble(specs: tuple[GroupSpec, ...], arrays: dict[str, PyTree], blocks: list[Blocks], n_global: int) -> Normal:
     """Sum the groups' blocks into the normal equations of the whole problem."""
     dtype = blocks[0].slope_own.dtype
     slope, matrix = jnp.zeros(n_global, dtype), jnp.zeros((n_global, n_global), dtype)

@@ -1,11 +1,11 @@
 """Where the arrays of a joint fit live: a mesh of devices along the datasets."""
 
-from typing import Any
-
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
+from ...datasets.arrays import Array
 from ...datasets.errors import InputError
 
 AT_A_TIME, AT_A_TIME_ELSEWHERE = 2**21, 2**28
@@ -13,7 +13,7 @@ AT_A_TIME, AT_A_TIME_ELSEWHERE = 2**21, 2**28
 much."""
 
 
-def check_mesh(mesh: Any) -> Mesh | None:
+def check_mesh(mesh: Mesh | None) -> Mesh | None:
     """The mesh with its axis left to the compiler.
 
     Raises
@@ -60,7 +60,7 @@ def rows_per_device(n: int, batch: int | None) -> tuple[int, int]:
     return n_batches * size, size
 
 
-def rows_at_a_time(arrays: dict[str, Any], mesh: Mesh | None) -> int:
+def rows_at_a_time(arrays: dict[str, PyTree], mesh: Mesh | None) -> int:
     """How many maps a device takes at a time by default, from the ``arrays`` of one: images that stay in the cache of a
     processor take less time, and those of hundreds of maps would fill the memory of any device."""
     size = sum(np.size(leaf) * np.dtype(jax.numpy.result_type(leaf)).itemsize for leaf in jax.tree.leaves(arrays))
@@ -68,7 +68,7 @@ def rows_at_a_time(arrays: dict[str, Any], mesh: Mesh | None) -> int:
     return max(1, (AT_A_TIME if platform == "cpu" else AT_A_TIME_ELSEWHERE) // size)
 
 
-def placed_rows(mesh: Mesh, rows: Any) -> jax.Array:
+def placed_rows(mesh: Mesh, rows: Array) -> jax.Array:
     """An array with one row a dataset, each row on its device; ``rows`` are those of this process."""
     sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
     if n_processes(mesh) == 1:
@@ -77,7 +77,7 @@ def placed_rows(mesh: Mesh, rows: Any) -> jax.Array:
     return jax.make_array_from_process_local_data(sharding, rows, (rows.shape[0] * n_processes(mesh), *rows.shape[1:]))
 
 
-def placed_everywhere(mesh: Mesh, array: Any) -> jax.Array:
+def placed_everywhere(mesh: Mesh, array: Array) -> jax.Array:
     """A copy of an array on every device; every process has the same."""
     sharding = NamedSharding(mesh, PartitionSpec())
     if n_processes(mesh) == 1:

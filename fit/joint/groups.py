@@ -1,11 +1,14 @@
 """Datasets that share a program, padded and stacked: the data of a vmapped sum."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import PyTree
 
 from ...datasets.dataset import Arrays, Frozen, Size, Spec
 from ...datasets.errors import InputError
@@ -17,6 +20,9 @@ from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _source
 from .padding import all_same, bucket, stack_equal, stack_padded
 from .parameters import ParameterSpace
 from .processes import Share, description, digest, owners
+
+Family = Hashable
+"""What datasets have in common that are fitted as one group: their program, but for sizes that can be padded."""
 
 MERGE_SIZE = 2**18
 """Response elements (2 MB in float64) up to which groups that differ in shape only are padded to one."""
@@ -44,7 +50,7 @@ class GroupSpec:
     n_local: int
     shapes_shared: tuple[int, ...] = ()
     shapes_own: tuple[int, ...] = ()
-    mesh: Any = None
+    mesh: Mesh | None = None
     batch: int = 0
 
     @property
@@ -63,7 +69,7 @@ class Group:
     """
 
     spec: GroupSpec
-    arrays: dict[str, Any]
+    arrays: dict[str, PyTree]
     members: np.ndarray
     rows: np.ndarray
     locals: np.ndarray
@@ -74,7 +80,7 @@ def build_groups(
     models: Models,
     space: ParameterSpace,
     global_position: np.ndarray,
-    mesh: Any = None,
+    mesh: Mesh | None = None,
     batch: int | None = None,
 ) -> list[Group]:
     """Sort datasets into groups of one program each.
@@ -92,7 +98,7 @@ def build_groups(
     layouts = [of_acting[acting] for acting in space.acting]
     prepared: dict[int, tuple[Spec, Arrays]] = {}
     described = share.collect(lambda: _describe(share, models, space, layouts, prepared))
-    families: dict[Any, dict[Size, list[int]]] = {}
+    families: dict[Family, dict[Size, list[int]]] = {}
     holders: dict[int, list[int]] = {}
     for process, (_, part) in enumerate(described):
         for index, program, size, _ in part:
@@ -114,20 +120,20 @@ def _describe(
     space: ParameterSpace,
     layouts: list["_Layout"],
     prepared: dict[int, tuple[Spec, Arrays]],
-) -> tuple[str, list[tuple[int, Any, Size, str]]]:
+) -> tuple[str, list[tuple[int, Family, Size, str]]]:
     """Program and size of the datasets of this process, which are prepared here; what tells the models apart."""
     members = list(models)
     identities = _Identities()
     definition_id = [identities(m.definition) for m in space.models]
     alone = share.processes == 1
-    texts: dict[Any, str] = {}
-    found: list[tuple[int, Any, Size, str]] = []
+    texts: dict[Family, str] = {}
+    found: list[tuple[int, Family, Size, str]] = []
     frozen = [Frozen(*_frozen(space, m)) for m in range(len(members))]
     for index, dataset in share.held.items():
         acting = space.acting[index]
         spec, arrays = dataset.prepare([members[m] for m in acting], [frozen[m] for m in acting], share.names[index])
         prepared[index] = spec, arrays
-        program: Any = (spec.with_size(()), tuple(definition_id[m] for m in acting), layouts[index].kinds)
+        program: Family = (spec.with_size(()), tuple(definition_id[m] for m in acting), layouts[index].kinds)
         if not alone:
             if program not in texts:
                 texts[program] = description((program[0], program[2], [space.models[m].definition for m in acting]))
@@ -175,10 +181,10 @@ class _Where:
 
     share: Share
     holders: dict[int, list[int]]
-    mesh: Any
+    mesh: Mesh | None
     batch: int | None
 
-    def rows(self, members: list[int], arrays: dict[str, Any] | None) -> tuple[list[list[int]], int, int]:
+    def rows(self, members: list[int], arrays: Arrays | None) -> tuple[list[list[int]], int, int]:
         """The members of each process, the rows of each, and how many of them a device takes at a time; ``arrays`` of
         one member where images are made."""
         processes = self.share.processes
@@ -236,7 +242,7 @@ def _group(
     global_same = np.all(global_ == global_[:1], axis=0)
 
     here = slice(share.process * n_rows, (share.process + 1) * n_rows)
-    arrays: dict[str, Any] = {
+    arrays: dict[str, PyTree] = {
         "fixed": fixed_values[0][fixed_same],
         "fixed_own": fixed_values[here, ~fixed_same],
         "shared": global_[0][global_same],
@@ -271,7 +277,7 @@ def _group(
     return Group(spec, arrays, np.array([m for part in parts for m in part]), rows, locals_)
 
 
-def _shared(share: Share, per_member: list[dict[str, Any]], most: int | None) -> tuple[str, ...]:
+def _shared(share: Share, per_member: list[Arrays], most: int | None) -> tuple[str, ...]:
     """The fields in which all members, of all processes, have the same; see `all_same` for ``most``."""
     same = {
         field: value

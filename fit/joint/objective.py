@@ -1,11 +1,12 @@
 """The statistic of a joint fit, its gradient and its curvature, as compiled functions of the free parameters."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
+from ...datasets.arrays import Array
 from ...datasets.compile import QUICKEST, Program
 from .arrowhead import Blocks, LocalBlocks, Normal, Theta
 from .blocks import assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
@@ -22,18 +23,18 @@ class ProblemSpec:
     has_priors: bool
 
 
-def from_free(arrays: dict[str, Any], free: Any) -> Theta:
+def from_free(arrays: dict[str, PyTree], free: Array) -> Theta:
     """Blocks from the vector of free parameters."""
     places: Theta = arrays["places"]
     return Theta(free[places.globals], tuple(free[p] for p in places.locals))
 
 
-def stat_of_free(spec: ProblemSpec, arrays: dict[str, Any], free: Any) -> jax.Array:
+def stat_of_free(spec: ProblemSpec, arrays: dict[str, PyTree], free: Array) -> jax.Array:
     """`total_stat` as a function of the vector of free parameters, in the order of ``Problem.free_names``."""
     return total_stat(spec, arrays, from_free(arrays, jnp.asarray(free)))
 
 
-def total_stat(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+def total_stat(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> jax.Array:
     """Fit statistic summed over all datasets, plus priors."""
     total = jnp.asarray(arrays["constant"], theta.globals.dtype)
     for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
@@ -42,7 +43,7 @@ def total_stat(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.A
     return total + _priors(spec, arrays, theta)
 
 
-def offset(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+def offset(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> jax.Array:
     """The part of `total_stat` that no free parameter changes."""
     total = jnp.asarray(arrays["constant"], theta.globals.dtype)
     for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
@@ -50,7 +51,7 @@ def offset(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array
     return total
 
 
-def stat_and_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> tuple[jax.Array, Normal]:
+def stat_and_normal(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> tuple[jax.Array, Normal]:
     """`total_stat` less `offset`, and the normal equations of scoring."""
     stat = jnp.zeros((), theta.globals.dtype)
     blocks: list[Blocks] = []
@@ -62,7 +63,7 @@ def stat_and_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> 
     return stat + _priors(spec, arrays, theta), _add_priors(spec, arrays, theta, normal, exact=False)
 
 
-def exact_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> Normal:
+def exact_normal(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> Normal:
     """Gradient and exact second derivatives of the fit statistic."""
     blocks: list[Blocks] = [
         group_hessian(group, data, *inputs(group, data, theta, number))
@@ -72,7 +73,7 @@ def exact_normal(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> Nor
     return _add_priors(spec, arrays, theta, normal, exact=True)
 
 
-def _priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Array:
+def _priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> jax.Array:
     if not spec.has_priors:
         return jnp.zeros((), theta.globals.dtype)
     of_globals, of_locals = arrays["priors"]
@@ -82,7 +83,7 @@ def _priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> jax.Arra
     return total
 
 
-def _add_priors(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta, normal: Normal, *, exact: bool) -> Normal:
+def _add_priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta, normal: Normal, *, exact: bool) -> Normal:
     if not spec.has_priors:
         return normal
     of_globals, of_locals = arrays["priors"]

@@ -1,12 +1,10 @@
 """Arrays of datasets as one: padded to one shape, and stacked."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...datasets.arrays import stack_rows
+from ...datasets.arrays import Array, stack_rows
 from ...datasets.dataset import Arrays, Size, Spec
 from ...kernels.buckets import bins_bucket
 
@@ -54,7 +52,7 @@ def stack_equal(members: list[Arrays], n_rows: int, shared: tuple[str, ...]) -> 
     return data
 
 
-def _fill(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> Any:
+def _fill(values: list[Array], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> Array:
     """Arrays in the corners of one array (n_rows, *size), zero elsewhere; padding rows repeat the first, masked.
 
     Edges go on close above the last one, where every model is as finite as it is there.
@@ -72,7 +70,7 @@ def _fill(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str
     return out
 
 
-def _fill_traced(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> jax.Array:
+def _fill_traced(values: list[Array], n_rows: int, size: tuple[int, ...], axes: tuple[str, ...]) -> jax.Array:
     """`_fill` for values that are traced, or live on a device."""
     rows = []
     for value in values:
@@ -85,7 +83,7 @@ def _fill_traced(values: list[Any], n_rows: int, size: tuple[int, ...], axes: tu
     return jnp.stack(rows + [blank] * (n_rows - len(rows)))
 
 
-def all_same(values: list[Any], most: int | None = None) -> bool:
+def all_same(values: list[Array], most: int | None = None) -> bool:
     """Whether arrays are equal; those of more than ``most`` elements only if they are one object."""
     first = values[0]
     if all(v is first for v in values):

@@ -1,11 +1,12 @@
 """Priors of free parameters as arrays: one evaluation for any number of them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...datasets.arrays import Array
 from ...datasets.errors import InputError
 from ...datasets.models.parameter import Parameter
 from ...datasets.models.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, Prior, UniformPrior
@@ -18,14 +19,14 @@ class PriorArrays(NamedTuple):
     Outside [low, high] it is infinite.
     """
 
-    mu: Any
-    width: Any
-    power: Any
-    weight: Any
-    log_weight: Any
-    constant: Any
-    low: Any
-    high: Any
+    mu: Array
+    width: Array
+    power: Array
+    weight: Array
+    log_weight: Array
+    constant: Array
+    low: Array
+    high: Array
 
 
 def prior_arrays(parameters: list[Parameter | None], shape: tuple[int, ...]) -> PriorArrays:

@@ -1,16 +1,19 @@
 """A joint fit made ready: programs, arrays, parameters."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import PyTree
 
-from ...datasets.arrays import fields_of
+from ...datasets.arrays import Array, fields_of
 from ...datasets.collection.datasets import Datasets
+from ...datasets.counts.npred import SomeModels
 from ...datasets.dataset import Dataset
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
@@ -22,6 +25,9 @@ from .objective import ProblemSpec
 from .parameters import ParameterSpace, parameter_space
 from .priors import PriorArrays, prior_arrays
 from .processes import Share, share_of
+
+SomeDatasets = Datasets | Mapping[str, Dataset] | Iterable[Dataset] | Dataset
+"""Datasets as users give them: the container, by name, several, or one."""
 
 
 @dataclass
@@ -38,7 +44,7 @@ class Problem:
     space: ParameterSpace
     groups: list[Group]
     spec: ProblemSpec
-    arrays: dict[str, Any]
+    arrays: dict[str, PyTree]
     global_index: np.ndarray
     share: Share
 
@@ -46,7 +52,7 @@ class Problem:
     def free_names(self) -> list[str]:
         return self.space.free_names
 
-    def start(self) -> Any:
+    def start(self) -> Array:
         """Start values of the free parameters, in the order of ``free_names``, moved into their bounds."""
         values = self.space.values[self.space.free]
         if isinstance(values, jax.Array):
@@ -64,7 +70,12 @@ class Problem:
 
 
 def make_problem(
-    datasets: Any, models: Any, *, need_free: bool = True, mesh: Any = None, batch_size: int | None = None
+    datasets: SomeDatasets,
+    models: SomeModels,
+    *,
+    need_free: bool = True,
+    mesh: Mesh | None = None,
+    batch_size: int | None = None,
 ) -> Problem:
     """Check the input, sort the datasets into groups and lay out the parameters; see `fit` for ``mesh`` and
     ``batch_size``."""
@@ -85,12 +96,14 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _make_problem(datasets: Any, models: Any, need_free: bool, mesh: Any, batch_size: int | None) -> Problem:
+def _make_problem(
+    given_datasets: SomeDatasets, given_models: SomeModels, need_free: bool, mesh: Mesh | None, batch_size: int | None
+) -> Problem:
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if batch_size is not None and not (whole and batch_size > 0):
         raise InputError(f"fit: batch_size must be a positive integer or None, found {batch_size!r}.")
-    datasets = as_datasets(datasets)
-    models = as_models(models)
+    datasets = as_datasets(given_datasets)
+    models = as_models(given_models)
     share = share_of(datasets, n_processes(mesh))
     if not share.names:
         raise InputError("There is no dataset to fit.")
@@ -122,7 +135,7 @@ def _make_problem(datasets: Any, models: Any, need_free: bool, mesh: Any, batch_
     priors = bool(np.any(space.free[with_prior]))
     spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
     place = np.cumsum(space.free) - 1
-    arrays: dict[str, Any] = {
+    arrays: dict[str, PyTree] = {
         "groups": tuple(_placed(g.arrays, mesh) for g in groups),
         "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
@@ -144,7 +157,7 @@ def _scale_like(space: ParameterSpace, global_index: np.ndarray, groups: list[Gr
     return Theta(flags[global_index], tuple(flags[g.locals] for g in groups))
 
 
-def _placed(arrays: dict[str, Any], mesh: Any) -> dict[str, Any]:
+def _placed(arrays: dict[str, PyTree], mesh: Mesh | None) -> dict[str, PyTree]:
     """A group's arrays on the devices of a mesh: every row on one of them, what members share on all."""
     if mesh is None:
         return arrays
@@ -154,17 +167,17 @@ def _placed(arrays: dict[str, Any], mesh: Any) -> dict[str, Any]:
     }
 
 
-def _on_device(leaf: Any) -> Any:
+def _on_device(leaf: Array) -> Array:
     """Large arrays move to the device once; for small ones the call is dearer than what it saves."""
     return jax.device_put(leaf) if isinstance(leaf, np.ndarray) and leaf.nbytes > 2**18 else leaf
 
 
-def as_models(given: Any) -> Models:
+def as_models(given: SomeModels) -> Models:
     """The container itself, whose thousands of names need no second look, or one of what is given."""
     return given if type(given) is Models else Models(given)
 
 
-def as_datasets(given: Any) -> Datasets:
+def as_datasets(given: SomeDatasets) -> Datasets:
     """What `fit` takes as `Datasets`."""
     if isinstance(given, Datasets):
         return given
@@ -173,7 +186,7 @@ def as_datasets(given: Any) -> Datasets:
     return Datasets([given])
 
 
-def _frozen_priors(space: ParameterSpace, with_prior: list[int]) -> Any:
+def _frozen_priors(space: ParameterSpace, with_prior: list[int]) -> Array | float:
     """Priors of frozen parameters: a constant of the statistic."""
     parameters: list[Any] = [space.parameters[i] for i in with_prior]
     return sum((p.prior(p.value) for p in parameters if p.frozen), 0.0)

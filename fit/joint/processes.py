@@ -6,14 +6,18 @@ import inspect
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar, cast
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jaxtyping import PyTree
 
 from ...datasets.collection.datasets import Datasets
+from ...datasets.dataset import Dataset
 from ...datasets.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Share:
     """
 
     names: tuple[str, ...]
-    held: dict[int, Any]
+    held: dict[int, Dataset]
     processes: int = 1
 
     @property
@@ -32,7 +36,7 @@ class Share:
         """Number of this process."""
         return jax.process_index() if self.processes > 1 else 0
 
-    def collect(self, make: Callable[[], Any]) -> list[Any]:
+    def collect(self, make: Callable[[], T]) -> list[T]:
         """What ``make()`` returns in each process. An `InputError` in one of them is raised in all."""
         return [make()] if self.processes == 1 else _collect(make)
 
@@ -46,7 +50,7 @@ def share_of(datasets: Datasets, processes: int) -> Share:
     return Share(names, {index[name]: dataset for name, dataset in datasets.items()}, processes)
 
 
-def exchange(mine: Any) -> list[Any]:
+def exchange(mine: T) -> list[T]:
     """One picklable object from each process, in the order of the processes."""
     sent = np.frombuffer(pickle.dumps(mine), np.uint8)
     sizes = np.asarray(multihost_utils.process_allgather(np.array([sent.size], np.int32))).reshape(-1)
@@ -56,19 +60,19 @@ def exchange(mine: Any) -> list[Any]:
     return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
 
-def _collect(make: Callable[[], Any]) -> list[Any]:
+def _collect(make: Callable[[], T]) -> list[T]:
     try:
-        mine: tuple[Any, str] = (make(), "")
+        mine: tuple[T | None, str] = (make(), "")
     except InputError as error:
         mine = (None, str(error))
     present = exchange(mine)
     for process, (_, message) in enumerate(present):
         if message:
             raise InputError(f"In process {process}: {message}")
-    return [value for value, _ in present]
+    return [cast(T, value) for value, _ in present]
 
 
-def digest(tree: Any) -> str:
+def digest(tree: PyTree) -> str:
     """A short text that tells pytrees of one structure apart, by every bit of their leaves."""
     found = hashlib.blake2b(digest_size=16)
     for leaf in jax.tree.leaves(tree):

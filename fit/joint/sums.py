@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jaxtyping import PyTree
 
 from .groups import BY_MEMBER, GroupSpec
 
 
 def over_members(
-    function: Callable[..., Any], summed: Any, spec: GroupSpec, arrays: dict[str, Any], shared: Any, own: Any
-) -> Any:
+    function: Callable[..., PyTree],
+    summed: PyTree,
+    spec: GroupSpec,
+    arrays: dict[str, PyTree],
+    shared: PyTree,
+    own: PyTree,
+) -> PyTree:
     """``function(spec, arrays, shared, own)`` of a group from those of parts of its members.
 
     ``summed`` is a pytree like its result: True for leaves that are sums over members, False for those with one row a
@@ -45,8 +50,14 @@ def over_members(
 
 
 def _in_batches(
-    function: Callable[..., Any], summed: Any, spec: GroupSpec, batched: Any, common: Any, shared: Any, own: Any
-) -> Any:
+    function: Callable[..., PyTree],
+    summed: PyTree,
+    spec: GroupSpec,
+    batched: dict[str, PyTree],
+    common: dict[str, PyTree],
+    shared: PyTree,
+    own: PyTree,
+) -> PyTree:
     n, size = spec.n_members, spec.batch
     if not size or size >= n:
         return function(spec, common | batched, shared, own)

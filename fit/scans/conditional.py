@@ -7,7 +7,7 @@ profile: the others are at their best, where theirs vanish.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ..joint.arrowhead import diagonals, slopes_of
 from ..joint.objective import from_free
-from ..joint.problem import Problem, make_problem
+from ..joint.problem import Problem, SomeDatasets, make_problem
 from ..result import DENSE_LIMIT, FitResult
 from ..solvers.minimise import minimise
 from ..solvers.scoring import BAD_START, CONVERGED, Scoring
@@ -54,7 +54,7 @@ class ConditionalFit:
     (d, d) spans them: a step of length one in its coordinates raises the statistic by about one.
     """
 
-    def __init__(self, datasets: Any, result: FitResult, names: Sequence[str], what: str):
+    def __init__(self, datasets: SomeDatasets, result: FitResult, names: Sequence[str], what: str):
         _check(result, what)
         self.what = what
         self.problem = make_problem(datasets, result.models.with_image_margins())

@@ -1,15 +1,19 @@
 """Confidence contours: where the profile likelihood of two parameters has risen by a given amount."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 
 from ...datasets.errors import InputError
+from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from .conditional import ConditionalFit, crossing
 from .profile import OPEN, REACHED
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Contour:
     converged: np.ndarray
     evaluations: int
 
-    def table(self) -> Any:
+    def table(self) -> "Table":
         """An astropy Table with one row per point: x, y, at_bound, converged."""
         from astropy.table import Table
 
@@ -42,7 +46,7 @@ class Contour:
         return Table(columns, names=("x", "y", "at_bound", "converged"), meta=meta)
 
 
-def contour(datasets: Any, result: FitResult, x: str, y: str, sigma: float = 1.0, n: int = 20) -> Contour:
+def contour(datasets: SomeDatasets, result: FitResult, x: str, y: str, sigma: float = 1.0, n: int = 20) -> Contour:
     """Where the profile of the parameters ``x`` and ``y`` is ``sigma``^2 above its minimum: ``n`` points and the first.
 
     All other free parameters are at their best. The points lie on rays from the best, evenly spaced for an elliptical

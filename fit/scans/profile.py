@@ -7,18 +7,22 @@ many degrees of freedom as parameters are held.
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
-from ...datasets.units import to_unit
+from ...datasets.units import Given, to_unit
+from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from .conditional import ConditionalFit, crossing
 
 REACHED, BOUND, OPEN = "reached", "bound", "open"
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Profile:
     converged: np.ndarray
     new_minimum: Models | None = None
 
-    def table(self) -> Any:
+    def table(self) -> "Table":
         """An astropy Table with one row per value: value, stat, delta_stat, converged."""
         from astropy.table import Table
 
@@ -137,10 +141,10 @@ def _unconverged(converged: bool) -> list[str]:
 
 
 def profile(
-    datasets: Any,
+    datasets: SomeDatasets,
     result: FitResult,
     name: str,
-    values: Any = None,
+    values: Given | None = None,
     *,
     n: int = 11,
     sigma: float = 2,
@@ -187,7 +191,7 @@ def profile(
     )
 
 
-def confidence_interval(datasets: Any, result: FitResult, name: str, sigma: float = 1.0) -> Interval:
+def confidence_interval(datasets: SomeDatasets, result: FitResult, name: str, sigma: float = 1.0) -> Interval:
     """Where the profile of the parameter ``name`` is ``sigma``^2 above its minimum, on both sides.
 
     Full name or unambiguous ending; all other free parameters are at their best on the way. See `Interval` for ends
@@ -210,7 +214,7 @@ def confidence_interval(datasets: Any, result: FitResult, name: str, sigma: floa
     )
 
 
-def upper_limit(datasets: Any, result: FitResult, name: str, confidence: float = 0.95) -> UpperLimit:
+def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence: float = 0.95) -> UpperLimit:
     """One-sided upper limit of the parameter ``name`` at the given confidence, from its profile likelihood.
 
     The value above the best at which the profile has risen by z^2, where a normal variable stays below z with

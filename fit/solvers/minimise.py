@@ -1,17 +1,19 @@
 """The default method of joint fits: damped scoring, then Newton steps if that is slow."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
+from ...datasets.arrays import Array
 from ...datasets.errors import InputError
 from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
 from .newton import newton_step
 from .scoring import BAD_START, CONVERGED, MAX_ITERATIONS, RUNNING, STATUS, Scoring, initial_state, run_scoring
-from .solution import Solution
+from .solution import Progress, Solution
 
 PATIENCE = 8
 """Evaluations after which steps may be Newton's."""
@@ -44,12 +46,12 @@ class Minimum(NamedTuple):
 
 def minimise(
     spec: ProblemSpec,
-    arrays: dict[str, Any],
+    arrays: dict[str, PyTree],
     theta: Theta,
     *,
     tolerance: float,
     max_iterations: int,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Minimum:
     """Minimise from ``theta``.
 
@@ -90,14 +92,14 @@ def minimise(
     return Minimum(state, float(constant), exact)
 
 
-def _onto_bounds(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tolerance: float) -> Scoring:
+def _onto_bounds(spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, tolerance: float) -> Scoring:
     """The fit with parameters on the bounds that they are next to, as far as the tolerance tells.
 
     An amplitude that fades goes on for ever in steps that lower the statistic by less and less. At its bound it is
     named as being there, and the shape of what it scales as undetermined.
     """
 
-    def onto(x: Any, slope: Any, curvature: Any, low: Any, high: Any) -> np.ndarray:
+    def onto(x: Array, slope: Array, curvature: Array, low: Array, high: Array) -> np.ndarray:
         bound = np.where(slope > 0, low, high)
         way = np.where(np.isfinite(bound), np.abs(x - bound), np.inf)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -120,13 +122,13 @@ def _onto_bounds(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tole
     return found if good else state
 
 
-def lower_scoring(spec: ProblemSpec, arrays: dict[str, Any], theta: Theta) -> None:
+def lower_scoring(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> None:
     """Trace what `minimise` calls first."""
     state = initial_state(spec, theta)
     run_scoring.lower(spec, arrays, state, np.asarray(0.0, state.stat.dtype), np.asarray(0))
 
 
-def _towards_newton(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring) -> tuple[Scoring, Normal]:
+def _towards_newton(spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring) -> tuple[Scoring, Normal]:
     """The state with Newton's step as the next to try, and the exact normal equations at the point it starts from."""
     exact = compiled_exact_normal(spec)(spec, arrays, state.theta)
     candidate, decrease = jax.device_get(
@@ -136,7 +138,7 @@ def _towards_newton(spec: ProblemSpec, arrays: dict[str, Any], state: Scoring) -
 
 
 def run_scoring_method(
-    problem: Problem, tolerance: float, max_iterations: int, precision: str, progress: Any
+    problem: Problem, tolerance: float, max_iterations: int, precision: str, progress: Progress | None
 ) -> Solution:
     """Damped Fisher scoring, see ``scoring``."""
     start = from_free(problem.arrays, np.asarray(problem.start(), precision))

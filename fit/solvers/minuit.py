@@ -1,6 +1,6 @@
 """Minuit, fed with the exact gradient."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +8,13 @@ import numpy as np
 from ...datasets.errors import InputError
 from ..joint.objective import compiled_normal, compiled_stat, compiled_value_and_grad, from_free
 from ..joint.problem import Problem
-from .solution import Solution, _at
+from .solution import Progress, Solution, _at
+
+if TYPE_CHECKING:
+    from iminuit import Minuit
 
 
-def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress: Any) -> Solution:
+def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress: Progress | None) -> Solution:
     """Minuit's Migrad with exact gradients, on parameters in units of their expected errors at the start."""
     try:
         from iminuit import Minuit
@@ -52,7 +55,7 @@ def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress
     return Solution(end, stat, edm, status, minuit.nfcn, calls, "minuit", expected, message)
 
 
-def _minuit_reason(minuit: Any) -> str:
+def _minuit_reason(minuit: "Minuit") -> str:
     minimum = minuit.fmin
     if minimum.has_reached_call_limit:
         return "it reached its call limit."

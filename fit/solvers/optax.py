@@ -1,6 +1,6 @@
 """Optimisers of optax on parameters divided by the size of their start values."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,15 @@ import numpy as np
 
 from ..joint.objective import stat_of_free
 from ..joint.problem import Problem
-from .solution import Solution, _at
+from .solution import Progress, Solution, _at
+
+if TYPE_CHECKING:
+    import optax
 
 
-def run_optax(problem: Problem, optimiser: Any, steps: int, tolerance: float, progress: Any) -> Solution:
+def run_optax(
+    problem: Problem, optimiser: "optax.GradientTransformation", steps: int, tolerance: float, progress: Progress | None
+) -> Solution:
     """An optax optimiser on parameters divided by the size of their start values, projected into the bounds.
 
     It stops early when the estimated distance to the minimum, looked at every 25 steps, is below ``tolerance``.

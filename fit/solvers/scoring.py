@@ -7,12 +7,14 @@ so the cost is linear in their number.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
+from ...datasets.arrays import Array
 from ...datasets.compile import Program
 from ..joint.arrowhead import LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
 from ..joint.objective import ProblemSpec, offset, stat_and_normal
@@ -35,7 +37,7 @@ GONE = 1e-30
 """
 
 
-def least_damping(dtype: Any) -> float:
+def least_damping(dtype: np.dtype) -> float:
     """Damping that keeps a degenerate curvature matrix of unit diagonal solvable at this precision."""
     return max(1e-9, 100 * float(jnp.finfo(dtype).eps))
 
@@ -47,17 +49,17 @@ class Scoring(NamedTuple):
     """
 
     theta: Theta
-    stat: Any
+    stat: Array
     normal: Normal
-    damping: Any
+    damping: Array
     candidate: Theta
-    predicted: Any
-    relative: Any
+    predicted: Array
+    relative: Array
     largest: Theta
-    edm: Any
-    iterations: Any
-    evaluations: Any
-    status: Any
+    edm: Array
+    iterations: Array
+    evaluations: Array
+    status: Array
 
 
 def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
@@ -84,7 +86,7 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
 
 @Program
 def run_scoring(
-    spec: ProblemSpec, arrays: dict[str, Any], state: Scoring, tolerance: jax.Array, limit: jax.Array
+    spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, tolerance: jax.Array, limit: jax.Array
 ) -> tuple[Scoring, jax.Array]:
     """Iterate until convergence or until ``limit`` evaluations; the state, and the constant to add to its ``stat``."""
 
@@ -95,7 +97,7 @@ def run_scoring(
     return final, offset(spec, arrays, final.theta)
 
 
-def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s: Scoring) -> Scoring:
+def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array, s: Scoring) -> Scoring:
     stat, normal = stat_and_normal(spec, arrays, s.candidate)
     dtype = stat.dtype
     finite = jnp.isfinite(stat) & _all_finite(normal)
@@ -145,7 +147,7 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, Any], tolerance: jax.Array, s:
 
 
 def _move(
-    relative: jax.Array, trusted: jax.Array, x: jax.Array, steps: jax.Array, scale_like: Any, low: Any, high: Any
+    relative: jax.Array, trusted: jax.Array, x: jax.Array, steps: jax.Array, scale_like: Array, low: Array, high: Array
 ) -> jax.Array:
     """The point one step (the first of ``steps``) from ``x``, projected into the bounds.
 
@@ -162,7 +164,7 @@ def _move(
 def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, alive: Theta, scale_like: Theta) -> jax.Array:
     """Whether an amplitude alone would move by more than the factor `FAR`."""
 
-    def far(x: jax.Array, slope: jax.Array, curvature: jax.Array, on: jax.Array, amplitude: Any) -> jax.Array:
+    def far(x: jax.Array, slope: jax.Array, curvature: jax.Array, on: jax.Array, amplitude: Array) -> jax.Array:
         step = -slope / jnp.where(on, curvature, 1.0)
         leaves = (step < (1 / FAR - 1) * x) | (step > (FAR - 1) * x)
         return jnp.any(jnp.asarray(amplitude) & on & (x > 0) & leaves)

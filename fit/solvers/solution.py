@@ -1,5 +1,6 @@
 """Where an optimiser ended."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -9,6 +10,9 @@ from ..joint.arrowhead import Normal, active_set, solve_arrowhead
 from ..joint.objective import compiled_normal, from_free, offset
 from ..joint.problem import Problem
 from .scoring import least_damping
+
+Progress = Callable[[int, float, float], None]
+"""Called as progress(iterations, stat, edm) about once an iteration."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from astropy.io import fits
 from cases import gadf_maps as cases
 
 from gammajax.datasets import InputError
+from gammajax.datasets.collection import read_map, read_map_on_off
 from gammajax.datasets.irf import EDispKernel
 from gammajax.datasets.map import MapDataset, MapDatasetOnOff
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
@@ -27,10 +28,12 @@ def test_files_of_one_region_are_spectra(tmp_path):
     edisp = EDispKernel.from_gauss(TRUE, EDGES, 0.2)
     fields = {"counts": [1, 2, 3], "exposure": np.ones(5), "edisp": edisp, "energy_true_edges": TRUE}
     SpectrumDataset(EDGES, **fields).write(tmp_path / "a.fits")
-    back = MapDataset.read(tmp_path / "a.fits")
+    with pytest.raises(InputError, match=r"of one region, expected images.*SpectrumDataset\.read"):
+        MapDataset.read(tmp_path / "a.fits")
+    back = read_map(tmp_path / "a.fits")
     assert isinstance(back, SpectrumDataset) and list(back.counts) == [1, 2, 3]
     SpectrumDatasetOnOff(EDGES, counts_off=[9, 8, 7], **fields).write(tmp_path / "b.fits", format="gadf")
-    assert isinstance(MapDatasetOnOff.read(tmp_path / "b.fits"), SpectrumDatasetOnOff)
+    assert isinstance(read_map_on_off(tmp_path / "b.fits"), SpectrumDatasetOnOff)
     known(psf=cases.psf_map(geom=None)).write(tmp_path / "c.fits")
 
     def change(hdus):
@@ -39,4 +42,4 @@ def test_files_of_one_region_are_spectra(tmp_path):
 
     edit(tmp_path / "a.fits", change)
     with pytest.raises(InputError, match=r"a\.fits: no HDU names the region"):
-        MapDataset.read(tmp_path / "a.fits")
+        read_map(tmp_path / "a.fits")
