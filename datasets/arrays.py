@@ -4,8 +4,8 @@ This is the only file that reaches past constructors. Fits of ten thousand runs 
 equinox does on each attribute and in each constructor would be most of their time.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -16,10 +16,18 @@ from jaxtyping import Bool, Float
 Array = jax.Array | np.ndarray
 """Numbers as the package keeps them: NumPy on the host, JAX on a device or inside a transformation."""
 
+Given = Array | float | Sequence[float]
+"""Numbers as users hand them in. Quantities are arrays of NumPy."""
+
 Mask = Bool[Array, "..."]
 Numbers = Float[Array, "..."]
 
 Module = TypeVar("Module", bound=eqx.Module)
+
+
+def for_kernels(value: Array) -> jax.Array:
+    """The array itself. Kernels are typed for JAX, and compute with numbers of NumPy as well."""
+    return cast(jax.Array, value)
 
 
 def stack_rows(rows: list[Any]) -> Any:

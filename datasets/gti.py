@@ -1,14 +1,14 @@
 """Good time intervals."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import equinox as eqx
 import numpy as np
 from astropy import units as u
 from astropy.time import Time
+from jaxtyping import Float
 
-from .arrays import module_with
+from .arrays import Array, Given, module_with
 from .errors import InputError
 from .units import to_unit
 
@@ -23,18 +23,18 @@ FIELDS = ("start", "stop", "reference")
 class GTI(eqx.Module):
     """Good time intervals: ``start`` and ``stop``, shape (n_intervals,), in seconds after ``reference`` (MJD, TT)."""
 
-    start: Any
-    stop: Any
-    reference: Any
+    start: Float[Array, " n_intervals"]
+    stop: Float[Array, " n_intervals"]
+    reference: Float[Array, ""]
 
-    def __init__(self, start: Any, stop: Any, reference: Any = None):
+    def __init__(self, start: Given, stop: Given, reference: Time | Given | None = None) -> None:
         if reference is None:
             reference = Time(REFERENCE, scale="tt")
         mjd = reference.tt.mjd if isinstance(reference, Time) else reference
         self.reference = to_unit(mjd, "d", "GTI: reference")
         self.start, self.stop = to_unit(start, "s", "GTI: start"), to_unit(stop, "s", "GTI: stop")
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         start, stop = np.asarray(self.start), np.asarray(self.stop)
         if start.ndim != 1 or start.shape != stop.shape:
             raise InputError(
@@ -44,13 +44,13 @@ class GTI(eqx.Module):
             raise InputError("GTI: every interval needs a finite start before its stop.")
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, Any]) -> "GTI | None":
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "GTI | None":
         """The intervals among ``arrays`` (see `to_arrays`), unchecked: they may be traced. None if there are none."""
         if "gti_start" not in arrays:
             return None
         return module_with(cls, {field: arrays[f"gti_{field}"] for field in FIELDS})
 
-    def to_arrays(self) -> dict[str, Any]:
+    def to_arrays(self) -> dict[str, Array]:
         """Arrays with names of their own."""
         return {f"gti_{field}": getattr(self, field) for field in FIELDS}
 
@@ -92,5 +92,5 @@ class GTI(eqx.Module):
     def time_stop(self) -> Time:
         return self._times(self.stop)
 
-    def _times(self, seconds: Any) -> Time:
+    def _times(self, seconds: Array) -> Time:
         return Time(float(self.reference), format="mjd", scale="tt") + np.asarray(seconds) * u.s

@@ -1,5 +1,6 @@
 """Descriptive data that travels with a dataset and never chooses a program."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ class Meta:
 
     __slots__ = ("_data", "_token")
 
-    def __init__(self, data: dict[str, Any] | None = None):
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
         self._data = dict(data or {})
         self._token = np.zeros(())
 
@@ -30,23 +31,23 @@ class Meta:
     def __contains__(self, key: str) -> bool:
         return key in self._data
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._data)
 
     def __len__(self) -> int:
         return len(self._data)
 
-    def updated(self, **changes: Any) -> "Meta":
+    def updated(self, **changes: object) -> "Meta":
         return Meta(self._data | changes)
 
     def __repr__(self) -> str:
         return f"Meta({', '.join(self._data)})"
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> "tuple[tuple[object], _Payload]":
         return (self._token,), _Payload(self._data)
 
     @classmethod
-    def tree_unflatten(cls, payload, children):
+    def tree_unflatten(cls, payload: "_Payload", children: tuple[Any]) -> "Meta":
         new = cls()
         new._token = children[0]
         new._data = {} if isinstance(children[0], jax.core.Tracer) else payload.data
@@ -61,7 +62,7 @@ class _Payload:
     described = ""
     """What tells it apart from others in another process: nothing."""
 
-    def __init__(self, data: dict[str, Any]):
+    def __init__(self, data: dict[str, Any]) -> None:
         self.data = data
 
     def __eq__(self, other: object) -> bool:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .arrays import AnyArray, Real
+from .arrays import Real
 from .hankel import interpolate_uniform, radial_quadrature, radial_spectrum
 from .sphere import hypotenuse
 
@@ -91,7 +91,7 @@ def containment_radius(profile: Float[Array, "e r"], rad: Array, rad_edges: Arra
     return fine[jnp.argmin(jnp.abs(at_fine - share), axis=-1)]
 
 
-def odd_width(extent: AnyArray) -> AnyArray:
+def odd_width(extent: Real) -> Array:
     """Odd number of pixels that spans ``extent`` pixels: 2 floor(ceil(x) / 2) + 1."""
     return 2 * jnp.floor(jnp.ceil(extent) / 2) + 1
 

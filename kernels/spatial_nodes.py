@@ -65,7 +65,7 @@ def on_ellipses(
 
 
 def disk_nodes(
-    n_radial: tuple[int, int], n_angular: int, r_0: Number, e: Number, phi: Number, edge_width: Number
+    n_radial: tuple[int, ...], n_angular: int, r_0: Number, e: Number, phi: Number, edge_width: Number
 ) -> Nodes:
     """Rule for `spatial.disk`: one part inside, one across the edge (which for edge_width = 0 is no part at all)."""
     reach = EDGE_REACH * edge_spread(edge_width)
@@ -88,7 +88,7 @@ def disk_counts(spacing: float, r_0: float, edge_width: float) -> tuple[tuple[in
 
 
 def generalized_gaussian_nodes(
-    n_radial: tuple[int, int, int], n_angular: int, r_0: Number, eta: Number, e: Number, phi: Number
+    n_radial: tuple[int, ...], n_angular: int, r_0: Number, eta: Number, e: Number, phi: Number
 ) -> Nodes:
     """Rule for `spatial.generalized_gaussian`, in three parts up to `FALLOFF_POWERS`."""
     u, weight = falloff_nodes(n_radial, FALLOFF_POWERS, eta)
@@ -108,7 +108,7 @@ def generalized_gaussian_counts(spacing: float, r_0: float, eta: float) -> tuple
     return counts, max(angles_for(radii[2], spacing), angles_for(radii[3], 2 * spacing))
 
 
-def shell_nodes(n_radial: tuple[int, int], n_angular: int, radius: Number, width: Number) -> Nodes:
+def shell_nodes(n_radial: tuple[int, ...], n_angular: int, radius: Number, width: Number) -> Nodes:
     """Rule for `spatial.shell`: (depths, heights) nodes on thin shells of radius q, seen at d = q sqrt(1 - c^2).
 
     A thin shell shines evenly in the height c along the line of sight, so that no node meets a cusp, and shells of any

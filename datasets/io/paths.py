@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import InputError
 
+Filename = str | os.PathLike[str]
+
 GZIP_MAGIC = b"\x1f\x8b"
 
 

@@ -1,28 +1,35 @@
 """The container of models, and the view of their parameters."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from ..arrays import fields_of, is_concrete, module_with
+from ..arrays import Given, fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
 from ..io.fits import naming
-from ..io.paths import write_files
-from .flatten import flatten, free_by_default, with_numbers
+from ..io.paths import Filename, write_files
+from .component import Section
+from .flatten import ValueAndError, flatten, free_by_default, with_numbers
 from .parameter import Parameter, is_parameter, placed
 from .sky_model import ModelBase, SkyModel
 from .spatial.extent import with_margin
 from .yaml.models import components_contents, components_from_dict, components_to_dict, read_components
 
+if TYPE_CHECKING:
+    from astropy.table import Table
 
-class Parameters(Mapping):
+Changes = dict[str, dict[str, Any]]
+"""New fields of parameters by full name."""
+
+
+class Parameters(Mapping[str, Parameter]):
     """Parameters of models by full name (``model.component.parameter``), in the order of the models."""
 
-    def __init__(self, parameters: dict[str, Parameter]):
+    def __init__(self, parameters: dict[str, Parameter]) -> None:
         self._parameters = parameters
 
     def full_name(self, name: str) -> str:
@@ -72,7 +79,7 @@ class Parameters(Mapping):
                 seen.add(p.link)
         return Parameters(kept)
 
-    def to_table(self) -> Any:
+    def to_table(self) -> "Table":
         """An astropy Table with one row per parameter: name, value, error, unit, min, max, frozen, link, prior."""
         from astropy.table import Table
 
@@ -104,12 +111,12 @@ class Models(eqx.Module):
 
     models: tuple[Any, ...]
 
-    def __init__(self, models: "Iterable[ModelBase] | ModelBase" = ()):
+    def __init__(self, models: "Iterable[ModelBase] | ModelBase" = ()) -> None:
         given: Any = models.models if isinstance(models, Models) else models
         single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
         self.models = (given,) if single else tuple(given)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         for model in self.models:
             if not isinstance(model, ModelBase):
                 raise InputError(
@@ -141,7 +148,7 @@ class Models(eqx.Module):
             return self.models[self.names.index(key)]
         return Models(self.models[key]) if isinstance(key, slice) else self.models[key]
 
-    def __add__(self, other: Any) -> "Models":
+    def __add__(self, other: "Models | ModelBase | Iterable[ModelBase]") -> "Models":
         return Models(self.models + Models(other).models)
 
     def acting_on(self, dataset_name: str | None) -> "Models":
@@ -210,19 +217,19 @@ class Models(eqx.Module):
             return _mapped(self, {full: changes})
         return _changed(self, {full: changes}, parameters)
 
-    def with_values(self, values: Mapping[str, Any], errors: Mapping[str, Any] | None = None) -> "Models":
+    def with_values(self, values: Mapping[str, Given], errors: Mapping[str, Given] | None = None) -> "Models":
         """A copy with new values (numbers in each parameter's unit, or Quantities) and, where given, errors, by name.
 
         The value of a linked parameter is taken over wherever it is linked.
         """
         parameters = self.parameters
-        changes: dict[str, dict[str, Any]] = {}
+        changes: Changes = {}
         for field, given in (("value", values), ("error", errors or {})):
             for name, number in given.items():
                 changes.setdefault(parameters.full_name(name), {})[field] = number
         return _changed(self, changes, parameters)
 
-    def with_numbers(self, numbers: list[list[tuple[Any, Any]]]) -> "Models":
+    def with_numbers(self, numbers: Sequence[Sequence[ValueAndError]]) -> "Models":
         """A copy with new (value, error) of every item of every model, in the order of its items, tables left out.
 
         The fast path for fits: no names are looked up, and nothing but numbers changes.
@@ -268,25 +275,25 @@ class Models(eqx.Module):
         return _flagged(self, names or free_by_default(self.models), False)
 
     @classmethod
-    def read(cls, filename: Any) -> "Models":
+    def read(cls, filename: Filename) -> "Models":
         """Read models from a YAML file as gammapy writes it; see `read_components`."""
         models = read_components(filename)
         with naming(filename):
             return cls(models)
 
-    def write(self, filename: Any, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write models as YAML that gammapy reads, completely or not at all; see `components_contents`."""
         check_links(self)
         write_files(components_contents(self, filename), overwrite=overwrite)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], where: str = "models", base_path: Any = ".") -> "Models":
+    def from_dict(cls, data: Section, where: str = "models", base_path: Filename = ".") -> "Models":
         """Models from the content of a YAML file; see `components_from_dict`."""
         models = components_from_dict(data, where, base_path)
         with naming(where):
             return cls(models)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Section:
         """The content of the YAML file of the models."""
         check_links(self)
         return components_to_dict(self)
@@ -311,9 +318,9 @@ def _flagged(models: Models, names: tuple[str, ...], frozen: bool) -> Models:
     return _changed(models, {name: {"frozen": frozen} for name in full}, parameters)
 
 
-def _changed(models: Models, changes: dict[str, dict[str, Any]], parameters: Parameters) -> Models:
+def _changed(models: Models, changes: Changes, parameters: Parameters) -> Models:
     """Change fields of parameters by full name, and of those linked with them."""
-    shared: dict[str, dict[str, Any]] = {}
+    shared: Changes = {}
     for name, fields in changes.items():
         label = parameters[name].link
         if label is None:
@@ -332,7 +339,7 @@ def _changed(models: Models, changes: dict[str, dict[str, Any]], parameters: Par
     return _mapped(models, changes)
 
 
-def _differ(a: Any, b: Any) -> bool:
+def _differ(a: object, b: object) -> bool:
     if a is b or not (is_concrete(a) and is_concrete(b)):
         return False
     return not np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)

@@ -11,6 +11,9 @@ import jax
 from ..errors import InputError
 from .parameter import Parameter, is_parameter, placed
 
+Section = dict[str, Any]
+"""Content of a section of a YAML file."""
+
 
 class ModelComponent(eqx.Module):
     """A part of a model. Its parameters are its fields, or stand in containers and models that are its fields.
@@ -51,13 +54,13 @@ def fields_by_name(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     return {field.name: field for field in dataclasses.fields(kind)}
 
 
-def named_leaves(tree: Any) -> tuple[list[Any], tuple[str, ...]]:
+def named_leaves(tree: object) -> tuple[list[Any], tuple[str, ...]]:
     """Leaves of a tree, with parameters as leaves, and their names."""
     leaves, treedef = jax.tree_util.tree_flatten(tree, is_leaf=is_parameter)
     return leaves, leaf_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
 
 
-def leaf_names(treedef: Any, is_param: tuple[bool, ...]) -> tuple[str, ...]:
+def leaf_names(treedef: Hashable, is_param: tuple[bool, ...]) -> tuple[str, ...]:
     """Names of leaves: the whole path, of a parameter its last word if no other leaf could be meant by it."""
     try:
         return _names_of(treedef, is_param)

@@ -5,7 +5,7 @@ errors are not part of them.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
+from jax.tree_util import PyTreeDef
 
-from ..arrays import fields_of, frozen_array, module_with
+from ..arrays import Array, fields_of, frozen_array, module_with
 from .component import leaf_names
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
 from .spectral.base import SpectralModel
 from .spectral.compound import ScaleSpectralModel
+
+ValueAndError = tuple[Array | float, Array | float]
 
 
 class Item(NamedTuple):
@@ -41,12 +44,12 @@ class ModelDef:
     ``treedefs``: the tree of each part (spectrum, shape, ...), None for one that is not there.
     """
 
-    type: type[Any]
+    type: type[ModelBase]
     flags: tuple[Any, ...]
-    treedefs: tuple[Any, ...]
+    treedefs: tuple[PyTreeDef | None, ...]
     kinds: tuple[tuple[Any, ...], ...]
 
-    def build(self, numbers: list[Any]) -> ModelBase:
+    def build(self, numbers: Sequence[Array]) -> ModelBase:
         """The model with ``numbers`` in place of its parameters, weights and tables, in the order of its items."""
         values = iter(numbers)
         leaves = [
@@ -103,13 +106,13 @@ MOST_DEFINITIONS = 1024
 class _Plain:
     """The tree of a component all of whose leaves are parameters, and the names of these."""
 
-    treedef: Any
+    treedef: PyTreeDef
     names: tuple[str, ...]
 
 
-_PLAIN: dict[Any, _Plain] = {}
+_PLAIN: dict[Hashable, _Plain] = {}
 
-_DEFINITIONS: dict[Any, ModelDef] = {}
+_DEFINITIONS: dict[Hashable, ModelDef] = {}
 
 
 def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
@@ -139,7 +142,7 @@ def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
 def _flatten_any(model: ModelBase) -> tuple[ModelDef, list[Item]]:
     kinds: list[tuple[Any, ...]] = []
     items: list[Item] = []
-    treedefs: list[Any] = []
+    treedefs: list[PyTreeDef | None] = []
     for part, content, foreign in _parts(model):
         if content is None:
             treedefs.append(None)
@@ -163,7 +166,7 @@ def _flatten_any(model: ModelBase) -> tuple[ModelDef, list[Item]]:
     return ModelDef(type(model), model.flags, tuple(treedefs), tuple(kinds)), items
 
 
-def canonical(model: ModelBase) -> tuple[ModelDef, list[Any]]:
+def canonical(model: ModelBase) -> tuple[ModelDef, list[Array]]:
     """Definition of a model and its numbers: ``definition.build(numbers)`` is the model without names and bounds."""
     definition, items = flatten(model)
     return definition, [item.content.value if item.kind == "parameter" else item.content for item in items]
@@ -208,7 +211,7 @@ def _declared_free(node: Any) -> Iterator[bool]:
                 yield from (free and not scaled for free in _declared_free(part))
 
 
-def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
+def with_numbers(model: ModelBase, numbers: Sequence[ValueAndError]) -> ModelBase:
     """The model with new (value, error) of its parameters and new weights, in the order of its items less tables."""
     given = iter(numbers)
     fields = dict(fields_of(model))
@@ -238,11 +241,11 @@ def with_numbers(model: ModelBase, numbers: list[tuple[Any, Any]]) -> ModelBase:
     return type(model).resized(module_with(type(model), fields))
 
 
-def _with_number(parameter: Parameter, value: Any, error: Any) -> Parameter:
+def _with_number(parameter: Parameter, value: Array | float, error: Array | float) -> Parameter:
     return module_with(Parameter, fields_of(parameter) | {"value": _number(value), "error": _number(error)})
 
 
-def _number(given: Any) -> Any:
+def _number(given: Array | float) -> Array:
     if type(given) is not float:
         return frozen_array(np.reshape(given, ()))
     number = np.array(given)
@@ -251,7 +254,7 @@ def _number(given: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _field_names(kind: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _field_names(kind: type[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the fields of a module that hold leaves, and of the static ones."""
     fields = dataclasses.fields(kind)
     static = [bool(f.metadata.get("static", False)) for f in fields]

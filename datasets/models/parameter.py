@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from astropy import units as u
 
-from ..arrays import fields_of, frozen_array, module_with
+from ..arrays import Array, Given, fields_of, for_kernels, frozen_array, module_with
 from ..errors import InputError
 from ..units import _unit_text, parse_unit
 from .prior import Prior
@@ -38,8 +38,8 @@ class Parameter(eqx.Module):
     parameter is in its model (see `Role`); models set both.
     """
 
-    value: Any
-    error: Any
+    value: Array
+    error: Array
     unit: str = eqx.field(static=True)
     frozen: bool = eqx.field(static=True)
     min: float = eqx.field(static=True)
@@ -51,10 +51,10 @@ class Parameter(eqx.Module):
 
     def __init__(
         self,
-        value: Any,
-        unit: Any = None,
+        value: Given,
+        unit: str | u.UnitBase | None = None,
         *,
-        error: Any = 0.0,
+        error: Given = 0.0,
         frozen: bool = False,
         min: float | None = None,
         max: float | None = None,
@@ -62,18 +62,19 @@ class Parameter(eqx.Module):
         link: str | None = None,
         scale: float = 1.0,
         role: Role = "",
-    ):
+    ) -> None:
         if isinstance(value, u.Quantity):
-            if unit is not None and parse_unit(unit, "Parameter") != value.unit:
+            quantity: u.Quantity = value
+            if unit is not None and parse_unit(unit, "Parameter") != quantity.unit:
                 raise InputError(f"Parameter: the quantity {value} and the unit {unit!r} disagree. Give one of them.")
-            value, unit = value.value, value.unit
+            value, unit = quantity.value, quantity.unit
         self.unit = _unit_text(parse_unit(unit, "Parameter")) if unit not in (None, "") else ""
         given = {"value": value, "error": error, "frozen": frozen, "min": min, "max": max, "prior": prior, "link": link}
         for name, content in _clean(given, self.unit).items():
             setattr(self, name, content)
         self.scale, self.role = float(scale), role
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.role not in ROLES:
             raise InputError(f"Parameter: role must be one of {', '.join(ROLES[1:])}, found {self.role!r}.")
         if self.min > self.max:
@@ -85,9 +86,9 @@ class Parameter(eqx.Module):
                 raise InputError(f"Parameter: the value must be finite, found {self.value}.")
 
     @property
-    def internal(self) -> Any:
+    def internal(self) -> jax.Array:
         """The value in the unit in which kernels compute."""
-        return self.value if self.scale == 1.0 else self.value * self.scale
+        return for_kernels(self.value if self.scale == 1.0 else self.value * self.scale)
 
     @property
     def quantity(self) -> u.Quantity:
@@ -113,9 +114,13 @@ class Parameter(eqx.Module):
         new.__check_init__()
         return new
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         text = f"{np.asarray(self.value):.6g}" if not isinstance(self.value, jax.core.Tracer) else repr(self.value)
         return f"Parameter({text}{' ' + self.unit if self.unit else ''}{', frozen' if self.frozen else ''})"
+
+
+GivenParameter = Parameter | Given
+"""A parameter as constructors take it."""
 
 
 def bounds_of(parameter: Parameter) -> tuple[float, float]:
@@ -156,7 +161,7 @@ def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
     return clean
 
 
-def _converted(quantity: u.Quantity, unit: str, what: str) -> Any:
+def _converted(quantity: u.Quantity, unit: str, what: str) -> np.ndarray:
     try:
         return quantity.to_value(parse_unit(unit, what))
     except u.UnitConversionError as error:
@@ -165,7 +170,7 @@ def _converted(quantity: u.Quantity, unit: str, what: str) -> Any:
         ) from error
 
 
-def placed(given: Any, like: Parameter) -> Parameter:
+def placed(given: GivenParameter, like: Parameter) -> Parameter:
     """What is given in place of a parameter: a number or Quantity is its new value, a `Parameter` replaces it whole.
 
     Scale and role stay those of the place, whatever the unit and wherever the parameter comes from.
@@ -187,7 +192,6 @@ def declared(given: Parameter, scale: float, role: Role) -> Parameter:
 
 def internal(*parameters: Parameter) -> list[jax.Array]:
     """Values of parameters in the units in which kernels compute."""
-    # numbers of NumPy among them: kernels are typed for JAX, and take both
     return [p.internal for p in parameters]
 
 
@@ -207,7 +211,7 @@ def parameter(
     """
     target = parse_unit(unit, "parameter declaration")
 
-    def convert(given: Any) -> Parameter:
+    def convert(given: GivenParameter) -> Parameter:
         if isinstance(given, u.Quantity):
             given = Parameter(given, frozen=frozen, min=_bound(min, given.unit), max=_bound(max, given.unit))
         elif not isinstance(given, Parameter):
@@ -235,6 +239,6 @@ def parameter(
 ParameterField = Parameter | Any
 
 
-def is_parameter(node: Any) -> TypeGuard[Parameter]:
+def is_parameter(node: object) -> TypeGuard[Parameter]:
     # there are no subclasses, and isinstance on modules is slow
     return type(node) is Parameter

@@ -11,7 +11,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
-from ..arrays import set_fields
+from ..arrays import Array, set_fields
 from ..errors import InputError
 
 
@@ -22,7 +22,7 @@ class Prior:
     tag: ClassVar[str] = ""
     names: ClassVar[tuple[str, ...]] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         numbers = {}
         for name in (*self.names, "weight"):
             given = getattr(self, name, 1.0)
@@ -36,7 +36,7 @@ class Prior:
         # plain floats: priors are compared and hashed as part of a program, and written to files
         set_fields(self, numbers)
 
-    def __call__(self, value):
+    def __call__(self, value: Array | float) -> Array | float:
         """-2 ln pdf times weight at ``value``; elementwise and differentiable."""
         raise TypeError("a concrete prior is needed")
 
@@ -45,7 +45,7 @@ class Prior:
         """Range outside which the density is zero."""
         return (-math.inf, math.inf)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, object]:
         """YAML form, as gammapy writes it."""
         parameters = [{"name": n, "value": getattr(self, n)} for n in self.names]
         return {"type": self.tag, "parameters": parameters, "weight": getattr(self, "weight", 1.0)}
@@ -67,11 +67,11 @@ class GaussianPrior(Prior):
     tag: ClassVar[str] = "GaussianPrior"
     names: ClassVar[tuple[str, ...]] = ("mu", "sigma")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _positive(self, "sigma")
 
-    def __call__(self, value):
+    def __call__(self, value: Array | float) -> Array | float:
         return self.weight * (((value - self.mu) / self.sigma) ** 2 + math.log(2 * math.pi * self.sigma**2))
 
 
@@ -85,16 +85,16 @@ class UniformPrior(Prior):
     tag: ClassVar[str] = "UniformPrior"
     names: ClassVar[tuple[str, ...]] = ("min", "max")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not self.min < self.max:
             raise InputError(f"UniformPrior: min must be below max, found min={self.min!r}, max={self.max!r}.")
 
     @property
-    def bounds(self):
+    def bounds(self) -> tuple[float, float]:
         return (self.min, self.max)
 
-    def __call__(self, value):
+    def __call__(self, value: Array | float) -> Array | float:
         inside = (value >= self.min) & (value <= self.max)
         return self.weight * jnp.where(inside, 2 * math.log(self.max - self.min), jnp.inf)
 
@@ -109,17 +109,17 @@ class LogUniformPrior(Prior):
     tag: ClassVar[str] = "LogUniformPrior"
     names: ClassVar[tuple[str, ...]] = ("min", "max")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _positive(self, "min")
         if not self.min < self.max:
             raise InputError(f"LogUniformPrior: min must be below max, found min={self.min!r}, max={self.max!r}.")
 
     @property
-    def bounds(self):
+    def bounds(self) -> tuple[float, float]:
         return (self.min, self.max)
 
-    def __call__(self, value):
+    def __call__(self, value: Array | float) -> Array | float:
         inside = (value >= self.min) & (value <= self.max)
         safe = jnp.where(inside, value, self.min)
         return self.weight * jnp.where(inside, 2 * jnp.log(safe * math.log(self.max / self.min)), jnp.inf)
@@ -136,12 +136,12 @@ class GeneralizedGaussianPrior(Prior):
     tag: ClassVar[str] = "GeneralizedGaussianPrior"
     names: ClassVar[tuple[str, ...]] = ("mu", "sigma", "eta")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _positive(self, "sigma")
         _positive(self, "eta")
 
-    def __call__(self, value):
+    def __call__(self, value: Array | float) -> Array | float:
         beta, scale = 1.0 / self.eta, self.sigma * math.sqrt(2.0)
         z = jnp.abs(value - self.mu) / scale
         safe = jnp.where(z > 0, z, 1.0)

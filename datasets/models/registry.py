@@ -17,7 +17,7 @@ class Registry(dict[str, Component]):
     ``name`` is the function that users call, which messages name.
     """
 
-    def __init__(self, base: type, classes: Collection[Component], name: str):
+    def __init__(self, base: type, classes: Collection[Component], name: str) -> None:
         super().__init__({tag: cls for cls in classes for tag in cls.tag})
         self.base, self.name = base, name
         self.built_in: Mapping[str, Component] = dict(self)

@@ -1,22 +1,28 @@
 """Source and background models: a spectrum, and perhaps a shape and a light curve, with a name and datasets."""
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple, cast
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ...kernels.quadrature import integrate_bins, log_centers
-from ..arrays import fields_of, frozen_array, is_concrete, module_with
+from ..arrays import Array, Given, fields_of, frozen_array, is_concrete, module_with
 from ..errors import InputError
+from ..gti import GTI
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
-from .spectral.base import DNDE, SpectralModel
+from .spectral.base import DNDE, Edges, Energies, SpectralModel
 from .spectral.norms import PowerLawNormSpectralModel
 from .temporal.base import TemporalModel
+
+Names = str | int | Iterable[str | int] | None
+"""Names of datasets as constructors take them; in YAML files they may be numbers."""
 
 APPLY_IRF = {"exposure": True, "psf": True, "edisp": True}
 
@@ -30,7 +36,7 @@ class Flags(NamedTuple):
     sizes: Sizes | None
 
 
-def _names(given: Any) -> tuple[str, ...] | None:
+def _names(given: Names) -> tuple[str, ...] | None:
     if given is None:
         return None
     # names in YAML files may be numbers
@@ -67,11 +73,11 @@ class ModelBase(eqx.Module):
         """Model components by the word that stands for them in full parameter names."""
         return {part: getattr(self, part) for part in self.parts if getattr(self, part) is not None}
 
-    def resized(self) -> Any:
+    def resized(self) -> Self:
         """The model, or a copy whose image has the size that its present numbers ask for."""
         return self
 
-    def replace(self, **changes: Any) -> Any:
+    def replace(self, **changes: Any) -> Self:
         """A copy with changed fields."""
         return dataclasses.replace(self, **changes)
 
@@ -101,11 +107,11 @@ class SkyModel(ModelBase):
         self,
         spectral: Any,
         name: str = "source",
-        datasets_names: Any = None,
+        datasets_names: Names = None,
         apply_irf: dict[str, bool] | None = None,
         spatial: SpatialModel | None = None,
         temporal: TemporalModel | None = None,
-    ):
+    ) -> None:
         for word, part, kind in (("spatial", spatial, SpatialModel), ("temporal", temporal, TemporalModel)):
             if not isinstance(part, kind | None):
                 raise InputError(f"SkyModel {name!r}: {word} must be a {kind.__name__}, found {_short(part)}.")
@@ -162,19 +168,19 @@ class SkyModel(ModelBase):
         }
         return SkyModel(**(fields | changes))
 
-    def integrate_bins(self, edges: Any, order: int) -> jax.Array:
+    def integrate_bins(self, edges: Edges, order: int) -> jax.Array:
         """Flux in each bin of ``edges`` (TeV), in s-1 cm-2, shape (n_bins,)."""
         if isinstance(self.spectral, SpectralModel):
             return self.spectral.integrate_bins(edges, order)
         return integrate_bins(self.spectral, edges, order)
 
-    def mean_flux(self, edges: Any, order: int, gti: Any) -> jax.Array:
+    def mean_flux(self, edges: Edges, order: int, gti: GTI | None) -> jax.Array:
         """`integrate_bins`, times the mean of the light curve (at the bin centres) over good time intervals (`GTI`)."""
         flux = self.integrate_bins(edges, order)
         if self.temporal is None:
             return flux
         self.check_times(gti, "SkyModel")
-        return flux * self.temporal.mean(gti, log_centers(edges))
+        return flux * self.temporal.mean(cast(GTI, gti), log_centers(edges))
 
     def check_spectrum(self) -> None:
         """Raise an `InputError` if the model is no flux without its spatial part: a diffuse map with a norm."""
@@ -199,7 +205,7 @@ class SkyModel(ModelBase):
                 "Start from a smaller size."
             )
 
-    def check_times(self, gti: Any, where: str) -> None:
+    def check_times(self, gti: GTI | None, where: str) -> None:
         """Raise an `InputError` where a light curve has no good time intervals to be averaged over."""
         if gti is None or np.size(gti.start) == 0:
             raise InputError(
@@ -208,7 +214,7 @@ class SkyModel(ModelBase):
             )
 
 
-def _short(part: Any) -> str:
+def _short(part: object) -> str:
     """What was given, in a word: models print over many lines."""
     return type(part).__name__ if isinstance(part, eqx.Module) else repr(part)
 
@@ -235,10 +241,10 @@ class FoVBackgroundModel(ModelBase):
     def __init__(
         self,
         spectral: Any = None,
-        datasets_names: Any = None,
+        datasets_names: Names = None,
         name: str | None = None,
         spatial: SpatialModel | None = None,
-    ):
+    ) -> None:
         names = _names(datasets_names)
         if spectral is None:
             spectral = PowerLawNormSpectralModel()
@@ -255,7 +261,7 @@ class FoVBackgroundModel(ModelBase):
             )
         self.spectral, self.spatial, self.name, self.datasets_names = spectral, spatial, str(name), names
 
-    def evaluate(self, energy: Any) -> jax.Array:
+    def evaluate(self, energy: Energies) -> jax.Array:
         """Norm at ``energy`` (TeV)."""
         model = self.spectral
         return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
@@ -269,7 +275,7 @@ class TemplateNPredModel(ModelBase):
     """
 
     spectral: Any
-    counts: Any
+    counts: Float[Array, "n_reco ..."]
     name: str = eqx.field(static=True)
     datasets_names: tuple[str, ...] | None = eqx.field(static=True)
     filename: str | None = eqx.field(static=True)
@@ -279,12 +285,12 @@ class TemplateNPredModel(ModelBase):
 
     def __init__(
         self,
-        counts: Any,
+        counts: Given,
         spectral: Any = None,
         name: str = "template",
-        datasets_names: Any = None,
+        datasets_names: Names = None,
         filename: str | None = None,
-    ):
+    ) -> None:
         spectral = PowerLawNormSpectralModel() if spectral is None else spectral
         if isinstance(spectral, SpectralModel) and spectral.unit != "":
             raise InputError(
@@ -295,21 +301,21 @@ class TemplateNPredModel(ModelBase):
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.filename = None if filename is None else str(filename)
 
-    def evaluate(self, energy: Any) -> jax.Array:
+    def evaluate(self, energy: Energies) -> jax.Array:
         """Norm at ``energy`` (TeV)."""
         model = self.spectral
         return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
 
 
-def as_counts(counts: Any, what: str) -> Any:
+def as_counts(counts: Given, what: str) -> Array:
     """Finite numbers, one per bin."""
-    counts = frozen_array(counts)
-    if isinstance(counts, np.ndarray) and not np.all(np.isfinite(counts)):
-        raise InputError(f"{what}: counts must be finite, found {int(np.sum(~np.isfinite(counts)))} NaN or infinite.")
-    return counts
+    bins: Array = frozen_array(counts)
+    if isinstance(bins, np.ndarray) and not np.all(np.isfinite(bins)):
+        raise InputError(f"{what}: counts must be finite, found {int(np.sum(~np.isfinite(bins)))} NaN or infinite.")
+    return bins
 
 
-def dnde(models: Any, energy: Any, gti: Any = None) -> jax.Array:
+def dnde(models: SkyModel | Iterable[eqx.Module], energy: Given, gti: GTI | None = None) -> jax.Array:
     """Differential flux of sky models at ``energy`` (TeV, any shape), summed, in TeV-1 s-1 cm-2.
 
     Shapes on the sky do not matter. With good time intervals ``gti`` light curves are averaged over them, for energies

@@ -1,12 +1,11 @@
 """The parameters of a joint fit as vectors: which are free, which are one, and on which datasets each acts."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax
 import numpy as np
 
-from ...datasets.arrays import fields_of
+from ...datasets.arrays import Array, fields_of
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import Item, ModelDef, flatten
@@ -33,7 +32,7 @@ class ParameterSpace:
 
     names: list[str] = field(default_factory=list)
     parameters: list[Parameter | None] = field(default_factory=list)
-    values: Any = None
+    values: Array = field(default_factory=lambda: np.zeros(0))
     free: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     owner: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     low: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -53,7 +52,7 @@ class ParameterSpace:
 def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> ParameterSpace:
     """Lay out the parameters of ``models`` for datasets of these names."""
     space = ParameterSpace()
-    values: list[Any] = []
+    values: list[Array] = []
     links: dict[str, int] = {}
     for model in models.models:
         definition, items = flatten(model)
@@ -69,7 +68,7 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     return space
 
 
-def _register(space: ParameterSpace, values: list[Any], links: dict[str, int], item: Item) -> np.ndarray | None:
+def _register(space: ParameterSpace, values: list[Array], links: dict[str, int], item: Item) -> np.ndarray | None:
     """Add an item's numbers to the space; their indices, or None for tables."""
     kind, name, content, _ = item
     if kind == "data":

@@ -2,23 +2,29 @@
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ....kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, to_icrs
-from ...arrays import is_concrete
+from ...arrays import Array, Given, for_kernels, is_concrete
 from ...errors import InputError
 from ..component import ModelComponent
-from ..parameter import Parameter, ParameterField, parameter
-from ..spectral.base import energy_in_tev
+from ..parameter import GivenParameter, Parameter, ParameterField, parameter
+from ..spectral.base import Energies, Values, energy_in_tev
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
+
+Vectors = Float[Array, "... 3"]
+Offsets = Float[jax.Array, "..."]
+Nodes = tuple[Float[jax.Array, " n"], Float[jax.Array, " n"], Float[jax.Array, " n"]]
 
 SCHEMES = ("point", "gauss", "nodes", "direct")
 
@@ -42,7 +48,7 @@ class SpatialModel(ModelComponent):
     per_pixel: ClassVar[bool] = False
     """The image is 1 in every pixel, whatever its size: the value is not a surface brightness."""
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.frame not in TO_ICRS:
             raise InputError(
                 f"{type(self).__name__}: frame must be one of {', '.join(TO_ICRS)}, found {self.frame!r}. Convert the "
@@ -50,7 +56,7 @@ class SpatialModel(ModelComponent):
             )
 
     @abstractmethod
-    def evaluate(self, vectors: Any, energy: Any = None) -> Any:
+    def evaluate(self, vectors: Vectors, energy: Energies | None = None) -> Values:
         """Surface brightness in ``unit`` at ICRS unit vectors (..., 3).
 
         An energy-dependent model gives shape (n_energy, ...) for ``energy`` (n_energy,) in TeV; others ignore it.
@@ -65,32 +71,32 @@ class SpatialModel(ModelComponent):
         return False
 
     @property
-    def position(self) -> tuple[Any, Any] | None:
+    def position(self) -> tuple[Array, Array] | None:
         """Longitude and latitude of the centre in ``frame``, numbers in deg; None where there is no centre."""
         return None
 
     @property
-    def center_vector(self) -> Any:
+    def center_vector(self) -> Float[Array, "3"] | None:
         """ICRS unit vector (3,) of the centre, or None."""
         return None if self.position is None else to_icrs(lonlat_to_vector(*self.position), self.frame)
 
     @property
-    def evaluation_radius(self) -> Any:
+    def evaluation_radius(self) -> Array | float | None:
         """Radius (deg) that holds the source, or None for one without limits."""
         return None
 
-    def __call__(self, lon: Any, lat: Any, energy: Any = None) -> Any:
+    def __call__(self, lon: Given, lat: Given, energy: Given | None = None) -> Array:
         """Value at longitude and latitude in ``frame`` (Quantities, or numbers in deg) and energy (or TeV).
 
         A Quantity for Quantities, else numbers in ``unit``.
         """
         degrees = [_degrees(coordinate) for coordinate in (lon, lat)]
         vectors = to_icrs(lonlat_to_vector(*np.broadcast_arrays(*degrees)), self.frame)
-        value = self.evaluate(vectors, None if energy is None else energy_in_tev(energy))
+        value = self.evaluate(vectors, None if energy is None else for_kernels(energy_in_tev(energy)))
         return u.Quantity(np.asarray(value), self.unit) if isinstance(lon, u.Quantity) else value
 
 
-def _degrees(angle: Any) -> Any:
+def _degrees(angle: Given) -> np.ndarray:
     if not isinstance(angle, u.Quantity):
         return np.asarray(angle, float)
     if not angle.unit.is_equivalent("deg"):
@@ -105,7 +111,7 @@ class PositionedModel(SpatialModel):
     lat_0: ParameterField = parameter(0.0, "deg", min=-90.0, max=90.0, role="position")
 
     @classmethod
-    def from_position(cls, position: "SkyCoord", **parameters: Any) -> Any:
+    def from_position(cls, position: "SkyCoord", **parameters: GivenParameter) -> Self:
         """A model at a SkyCoord (ICRS or Galactic, others are converted to ICRS)."""
         if position.frame.name not in TO_ICRS:
             position = position.icrs
@@ -113,20 +119,21 @@ class PositionedModel(SpatialModel):
         return cls(**angles, frame=position.frame.name, **parameters)
 
     @property
-    def position(self) -> tuple[Any, Any]:
+    def position(self) -> tuple[Array, Array]:
         return self.lon_0.internal, self.lat_0.internal
 
     @property
     @abstractmethod
-    def evaluation_radius(self) -> Any:
+    def evaluation_radius(self) -> Array | float:
         """Radius (deg) that holds the source."""
 
     @abstractmethod
-    def profile(self, x: Any, y: Any) -> Any:
+    def profile(self, x: Offsets, y: Offsets) -> Values:
         """Surface brightness (sr-1) at offsets (deg) to the east and north, azimuthal equidistant around the centre."""
 
-    def evaluate(self, vectors, energy=None):
-        return self.profile(*local_offsets(jnp.asarray(vectors), *self.position, self.frame))
+    def evaluate(self, vectors: Vectors, energy: Energies | None = None) -> Values:
+        x, y = local_offsets(jnp.asarray(vectors), *self.position, self.frame)
+        return self.profile(for_kernels(x), for_kernels(y))
 
 
 class ExtendedModel(PositionedModel):
@@ -139,7 +146,7 @@ class ExtendedModel(PositionedModel):
     scheme = "nodes"
 
     @abstractmethod
-    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> tuple[Any, Any, Any]:
+    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         """Offsets x (east) and y (north) in deg, and weights, each of shape (n,); the weights sum to 1.
 
         The counts are those of `node_counts`; ``n_radial`` is one number for each part of the radial rule.

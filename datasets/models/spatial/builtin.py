@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from ....kernels import spatial as k
 from ....kernels import spatial_nodes as rules
+from ...arrays import Array
 from ...errors import InputError
 from ..parameter import ParameterField, internal, parameter
-from .base import ExtendedModel, PositionedModel, SpatialModel, check_spacing, concrete
+from ..spectral.base import Energies, Values
+from .base import ExtendedModel, Nodes, Offsets, PositionedModel, SpatialModel, Vectors, check_spacing, concrete
 
 
 class PointSpatialModel(PositionedModel):
@@ -18,16 +21,16 @@ class PointSpatialModel(PositionedModel):
     scheme = "point"
 
     @property
-    def evaluation_radius(self):
+    def evaluation_radius(self) -> Array | float:
         return 0.0
 
-    def profile(self, x, y):
+    def profile(self, x: Offsets, y: Offsets) -> Values:
         raise InputError(
             "PointSpatialModel: a point has no surface brightness. Blur it (blurred_profile), or use a Gaussian of "
             "small sigma."
         )
 
-    def blurred_profile(self, x, y, blur):
+    def blurred_profile(self, x: Offsets, y: Offsets, blur: Array | float) -> Values:
         """The point blurred by a round Gaussian of width ``blur`` (deg): sr-1 at offsets (deg)."""
         zero: Any = 0.0
         return k.gaussian(x, y, zero, zero, zero, blur)
@@ -46,21 +49,21 @@ class GaussianSpatialModel(PositionedModel):
     scheme = "gauss"
 
     @property
-    def evaluation_radius(self):
+    def evaluation_radius(self) -> Array | float:
         return 5 * self.sigma.internal
 
-    def profile(self, x, y):
+    def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.gaussian(x, y, *internal(self.sigma, self.e, self.phi))
 
     @property
-    def covariance(self) -> tuple[Any, Any, Any]:
+    def covariance(self) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Mean squares of the offsets (deg2): to the east, to the east times to the north, and to the north."""
         sigma, e, phi = internal(self.sigma, self.e, self.phi)
         sin, cos = jnp.sin(jnp.deg2rad(phi)), jnp.cos(jnp.deg2rad(phi))
         major, lack = sigma**2, (sigma * e) ** 2
         return major - lack * cos**2, lack * sin * cos, major - lack * sin**2
 
-    def blurred_profile(self, x, y, blur):
+    def blurred_profile(self, x: Offsets, y: Offsets, blur: Array | float) -> Values:
         """The Gaussian blurred by a round one of width ``blur`` (deg): sr-1 at offsets (deg), also for sigma = 0.
 
         Widths add in quadrature along both axes. That is exact in the plane; on the sphere it holds to a sixth of the
@@ -84,16 +87,16 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
     tag = ("GeneralizedGaussianSpatialModel", "gauss-general")
 
     @property
-    def evaluation_radius(self):
+    def evaluation_radius(self) -> Array | float:
         return self.r_0.internal * (1 + 8 * self.eta.internal)
 
-    def profile(self, x, y):
+    def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.generalized_gaussian(x, y, *internal(self.r_0, self.eta, self.e, self.phi))
 
-    def nodes(self, n_radial, n_angular):
+    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.generalized_gaussian_nodes(n_radial, n_angular, *internal(self.r_0, self.eta, self.e, self.phi))
 
-    def node_counts(self, spacing):
+    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
         """As for every extended model; twice ``spacing`` where the brightness is below 1 % of the centre's."""
         return rules.generalized_gaussian_counts(check_spacing(spacing), *concrete(self, self.r_0, self.eta))
 
@@ -111,16 +114,16 @@ class DiskSpatialModel(ExtendedModel):
     tag = ("DiskSpatialModel", "disk")
 
     @property
-    def evaluation_radius(self):
+    def evaluation_radius(self) -> Array | float:
         return 1.1 * self.r_0.internal * (1 + self.edge_width.internal)
 
-    def profile(self, x, y):
+    def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.disk(x, y, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
-    def nodes(self, n_radial, n_angular):
+    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.disk_nodes(n_radial, n_angular, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
-    def node_counts(self, spacing):
+    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
         return rules.disk_counts(check_spacing(spacing), *concrete(self, self.r_0, self.edge_width))
 
 
@@ -135,16 +138,16 @@ class ShellSpatialModel(ExtendedModel):
     tag = ("ShellSpatialModel", "shell")
 
     @property
-    def evaluation_radius(self):
+    def evaluation_radius(self) -> Array | float:
         return self.radius.internal + self.width.internal
 
-    def profile(self, x, y):
+    def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.shell(x, y, *internal(self.radius, self.width))
 
-    def nodes(self, n_radial, n_angular):
+    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.shell_nodes(n_radial, n_angular, *internal(self.radius, self.width))
 
-    def node_counts(self, spacing):
+    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
         return rules.shell_counts(check_spacing(spacing), *concrete(self, self.radius, self.width))
 
 
@@ -156,20 +159,20 @@ class Shell2SpatialModel(ExtendedModel):
     tag = ("Shell2SpatialModel", "shell2")
 
     @property
-    def evaluation_radius(self):
+    def evaluation_radius(self) -> Array | float:
         return self.r_0.internal
 
-    def _radius_and_width(self):
+    def _radius_and_width(self) -> tuple[jax.Array, jax.Array]:
         r_0, eta = internal(self.r_0, self.eta)
         return (1 - eta) * r_0, eta * r_0
 
-    def profile(self, x, y):
+    def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.shell(x, y, *self._radius_and_width())
 
-    def nodes(self, n_radial, n_angular):
+    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.shell_nodes(n_radial, n_angular, *self._radius_and_width())
 
-    def node_counts(self, spacing):
+    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
         r_0, eta = concrete(self, self.r_0, self.eta)
         return rules.shell_counts(check_spacing(spacing), (1 - eta) * r_0, eta * r_0)
 
@@ -180,7 +183,7 @@ class ConstantSpatialModel(SpatialModel):
     value: ParameterField = parameter(1.0, "sr-1", frozen=True, role="norm")
     tag = ("ConstantSpatialModel", "const")
 
-    def evaluate(self, vectors, energy=None):
+    def evaluate(self, vectors: Vectors, energy: Energies | None = None) -> Values:
         return self.value.internal * jnp.ones(vectors.shape[:-1])
 
 
@@ -190,5 +193,5 @@ class ConstantFluxSpatialModel(SpatialModel):
     tag = ("ConstantFluxSpatialModel", "const-flux")
     per_pixel = True
 
-    def evaluate(self, vectors, energy=None):
+    def evaluate(self, vectors: Vectors, energy: Energies | None = None) -> Values:
         return jnp.ones(vectors.shape[:-1])

@@ -1,7 +1,7 @@
 """What sets the size of the image of a source: numbers that choose a program, and so must not be traced."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -11,6 +11,8 @@ from ...arrays import is_concrete
 from ...errors import InputError
 from ..parameter import Parameter, declared, is_parameter
 from .base import ExtendedModel, SpatialModel
+
+Extended = TypeVar("Extended", bound=ExtendedModel)
 
 SHRINKS = 2.0
 """Factor by which sources may become smaller than their sizes say before they get new ones, Gaussians apart."""
@@ -79,7 +81,7 @@ def _rounded(parameter: Parameter) -> float:
     return round_up(value, 2)
 
 
-def representative(spatial: Any, sizes: Sizes) -> Any:
+def representative(spatial: Extended, sizes: Sizes) -> Extended:
     """The model with the rounded parameters of its ``sizes``: concrete also where the model itself is traced."""
     leaves, treedef = jax.tree_util.tree_flatten(spatial, is_leaf=is_parameter)
     numbers = iter(sizes.numbers)
@@ -94,7 +96,9 @@ NODE_SPACING = 1.2
 """Distance of the nodes of extended sources in lattice steps: their blurred sum is smooth to exp(-2 pi^2 / 1.2^2)."""
 
 
-def extended_nodes(spatial: Any, sizes: Any, spacing: float) -> tuple[Any, ...]:
+def extended_nodes(
+    spatial: SpatialModel | None, sizes: Sizes | None, spacing: float
+) -> tuple[tuple[int, ...], int] | tuple[()]:
     """Counts of the nodes of an extended source no farther apart than ``spacing`` (deg); () for others."""
     if not isinstance(spatial, ExtendedModel):
         return ()
@@ -103,4 +107,4 @@ def extended_nodes(spatial: Any, sizes: Any, spacing: float) -> tuple[Any, ...]:
             f"{type(spatial).__name__}: made inside a JAX transformation, so that its size is unknown. Make the model "
             "outside, and change its parameters inside with equinox.tree_at."
         )
-    return tuple(representative(spatial, sizes).node_counts(spacing))
+    return representative(spatial, sizes).node_counts(spacing)

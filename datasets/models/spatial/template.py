@@ -2,24 +2,27 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ....kernels import sky_table
 from ....kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
 from ....kernels.tables import interpolate, scaled
-from ...arrays import frozen_array
+from ...arrays import Array, Given, frozen_array
 from ...errors import InputError
-from ...io.paths import beside
+from ...io.paths import Filename, beside
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
-from ..parameter import Parameter, ParameterField, parameter
-from .base import SpatialModel
+from ..component import Section
+from ..parameter import GivenParameter, Parameter, ParameterField, parameter
+from ..spectral.base import Energies, Values
+from .base import SpatialModel, Vectors
 from .template_files import read_template, write_template
 
 SURFACE = "sr-1"
@@ -45,13 +48,13 @@ class TemplateSpatialModel(SpatialModel):
     round. A cube without ``energy`` given is evaluated at the centres of its bins.
     """
 
-    values: Any
+    values: Float[Array, "..."]
     geom: SkyGeom
     lon_0: ParameterField = parameter(0.0, "deg", frozen=True, role="position")
     lat_0: ParameterField = parameter(0.0, "deg", frozen=True, min=-90.0, max=90.0, role="position")
-    energy: Any = None
-    middle: Any = None
-    radius: Any = None
+    energy: Float[Array, " n_energy"] | None = None
+    middle: Float[Array, "2"] = eqx.field(default=None)
+    radius: Float[Array, ""] = eqx.field(default=None)
     energy_interp: str = eqx.field(static=True, default="log")
     energy_edges: bool = eqx.field(static=True, default=True)
     normalize: bool = eqx.field(static=True, default=True)
@@ -63,16 +66,16 @@ class TemplateSpatialModel(SpatialModel):
 
     def __init__(
         self,
-        values: Any,
+        values: Given,
         geom: SkyGeom,
-        energy: Any = None,
+        energy: MapAxis | None = None,
         normalize: bool = True,
-        lon_0: Any = None,
-        lat_0: Any = None,
-        filename: Any = None,
-        middle: Any = None,
+        lon_0: GivenParameter | None = None,
+        lat_0: GivenParameter | None = None,
+        filename: Filename | None = None,
+        middle: Array | None = None,
         **rest: Any,
-    ):
+    ) -> None:
         if middle is not None:
             # a copy of a finished model, by dataclasses.replace
             fields = {"values": values, "geom": geom, "energy": energy, "normalize": normalize, "lon_0": lon_0}
@@ -102,24 +105,24 @@ class TemplateSpatialModel(SpatialModel):
         self.filename = None if filename is None else str(filename)
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return self.value_unit
 
     @property
-    def is_energy_dependent(self):
+    def is_energy_dependent(self) -> bool:
         return self.energy is not None
 
     @property
-    def position(self):
+    def position(self) -> tuple[Array, Array]:
         return self.lon_0.internal, self.lat_0.internal
 
     @property
-    def evaluation_radius(self):
+    def evaluation_radius(self) -> Array | float:
         """Half of the longer side of the map."""
         return self.radius
 
     @property
-    def energy_center(self) -> Any:
+    def energy_center(self) -> Float[jax.Array, " n_energy"]:
         """Centres of the energy bins of a cube, (n_energy,) TeV."""
         if self.energy is None:
             raise InputError("TemplateSpatialModel: an image has no energies.")
@@ -127,7 +130,7 @@ class TemplateSpatialModel(SpatialModel):
         middle = (nodes[1:] + nodes[:-1]) / 2 if self.energy_edges else nodes
         return {"log": jnp.exp, "sqrt": jnp.square, "lin": jnp.asarray}[self.energy_interp](middle)
 
-    def _plane(self, energy: Any) -> Any:
+    def _plane(self, energy: Energies) -> jax.Array:
         """Fractional index into the cube of energies (TeV)."""
         nodes = scaled(jnp.asarray(self.energy), self.energy_interp)
         if nodes.shape[0] == 1:
@@ -135,7 +138,7 @@ class TemplateSpatialModel(SpatialModel):
         index = jnp.arange(nodes.shape[0], dtype=nodes.dtype)
         return interpolate(scaled(energy, self.energy_interp), nodes, index) - (0.5 if self.energy_edges else 0.0)
 
-    def _pixels(self, vectors: Any) -> tuple[Any, Any]:
+    def _pixels(self, vectors: Vectors) -> tuple[jax.Array, jax.Array]:
         """Pixel coordinates of directions in the shifted map."""
         lon, lat = vector_to_lonlat(from_icrs(vectors, self.frame))
         lon, lat = lon - (self.lon_0.internal - self.middle[0]), lat - (self.lat_0.internal - self.middle[1])
@@ -152,7 +155,7 @@ class TemplateSpatialModel(SpatialModel):
             x = (x + 0.5) % nx - 0.5
         return x, y
 
-    def evaluate(self, vectors, energy=None):
+    def evaluate(self, vectors: Vectors, energy: Energies | None = None) -> Values:
         x, y = self._pixels(jnp.asarray(vectors))
         values = jnp.asarray(self.values)
         if self.energy is None:
@@ -161,13 +164,13 @@ class TemplateSpatialModel(SpatialModel):
         return sky_table.interpolate_cube(values, plane, x, y, self.period)
 
     @classmethod
-    def read(cls, filename: Any, normalize: bool = True, **parameters: Any) -> "TemplateSpatialModel":
+    def read(cls, filename: Filename, normalize: bool = True, **parameters: Any) -> Self:
         """From a FITS image, or a cube with its energies in a BANDS (gammapy) or ENERGIES (Fermi-LAT) table."""
         stored = read_template(filename)
         values = stored.values if normalize else u.Quantity(stored.values, stored.unit)
         return cls(values, stored.geom, stored.energy, normalize, filename=filename, **parameters)
 
-    def write(self, filename: Any, overwrite: bool = False) -> "TemplateSpatialModel":
+    def write(self, filename: Filename, overwrite: bool = False) -> Self:
         """Write the map to a FITS file as gammapy reads it. Returns the model with this ``filename``."""
         axis = None
         if self.energy is not None:
@@ -179,7 +182,7 @@ class TemplateSpatialModel(SpatialModel):
         write_template(values, unit, axis, self.geom, filename, overwrite)
         return dataclasses.replace(self, filename=str(filename))
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         if self.filename is None:
             raise InputError(
                 "TemplateSpatialModel: a YAML file refers to the map by file name. Write it first: model = "
@@ -188,14 +191,14 @@ class TemplateSpatialModel(SpatialModel):
         return {"filename": self.filename, "normalize": self.normalize, "unit": self.value_unit}
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         if "filename" not in data:
             raise InputError(f"{cls.__name__}: expected the key 'filename'.")
         path: Path = beside(data["filename"], base_path)
         return cls.read(path, data.get("normalize", True), **parameters)
 
 
-def _axis(energy: Any) -> tuple[Any, str, bool]:
+def _axis(energy: MapAxis | None) -> tuple[Array | None, str, bool]:
     """Nodes in TeV, their scale, and whether they are edges."""
     if energy is None:
         return None, "log", True
@@ -212,7 +215,7 @@ def pixel_areas(geom: SkyGeom) -> np.ndarray:
     return np.where(shown, np.nan_to_num(geom.solid_angle), 0.0)
 
 
-def _processed(values: Any, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[Any, str]:
+def _processed(values: Given, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[np.ndarray, str]:
     """Surface brightness, and its unit."""
     unit = values.unit if isinstance(values, u.Quantity) else u.Unit(SURFACE)
     numbers = np.array(getattr(values, "value", values), float)
@@ -237,7 +240,7 @@ def _processed(values: Any, geom: SkyGeom, energy: MapAxis | None, normalize: bo
     return frozen_array(numbers * unit.to(target or "")), target or SURFACE
 
 
-def _angle(given: Any, default: float, field: str) -> Parameter:
+def _angle(given: GivenParameter | None, default: float, field: str) -> Parameter:
     """Position parameter, frozen at the middle of the map unless given."""
     declared: Any = next(f.default for f in dataclasses.fields(TemplateSpatialModel) if f.name == field)
     return given if isinstance(given, Parameter) else declared.replace(value=default if given is None else given)

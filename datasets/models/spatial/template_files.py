@@ -1,6 +1,6 @@
 """Template maps of the sky in FITS files."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from astropy import units as u
@@ -9,7 +9,7 @@ from astropy.io import fits
 from ...errors import InputError
 from ...io.fits import FitsFile, FitsTable, naming, to_bytes
 from ...io.gadf_quantity import map_hdus, read_quantity
-from ...io.paths import as_path, write_files
+from ...io.paths import Filename, as_path, write_files
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
 from ...units import parse_unit
@@ -26,7 +26,7 @@ class StoredTemplate(NamedTuple):
     energy: MapAxis | None
 
 
-def read_template(filename: Any) -> StoredTemplate:
+def read_template(filename: Filename) -> StoredTemplate:
     """The first image of a FITS file.
 
     A cube has its energies in the BANDS table that gammapy writes, or in a table ENERGIES with a column Energy (MeV
@@ -87,7 +87,7 @@ def _unit(header: fits.Header) -> u.UnitBase:
 
 
 def write_template(
-    values: np.ndarray, unit: str, axis: MapAxis | None, geom: SkyGeom, filename: Any, overwrite: bool
+    values: np.ndarray, unit: str, axis: MapAxis | None, geom: SkyGeom, filename: Filename, overwrite: bool
 ) -> None:
     """Write an image, or a cube with its BANDS table, as gammapy does."""
     if axis is not None:

@@ -9,16 +9,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
+from ...arrays import Array, Given, for_kernels
 from ...errors import InputError
 from ..component import ModelComponent, fields_by_name
 from ..parameter import Parameter, is_parameter
 
 DNDE = "TeV-1 s-1 cm-2"
 
+Energies = Float[jax.Array, "..."]
+Edges = Float[jax.Array, " n_edges"]
+Values = Float[jax.Array, "..."]
 
-def energy_in_tev(energy: Any, what: str = "energy") -> Any:
+
+def energy_in_tev(energy: Given, what: str = "energy") -> Array:
     """Numbers in TeV from a Quantity (or numbers already in TeV)."""
     if isinstance(energy, u.Quantity):
         try:
@@ -44,7 +50,7 @@ class SpectralModel(ModelComponent):
     __array_ufunc__ = None
 
     @abstractmethod
-    def evaluate(self, energy: Any) -> Any:
+    def evaluate(self, energy: Energies) -> Values:
         """Value at ``energy`` (TeV, any shape), in ``unit``."""
 
     @property
@@ -52,35 +58,35 @@ class SpectralModel(ModelComponent):
         """Unit of the value: that of a differential flux, or '' for norms."""
         return DNDE
 
-    def integrate_bins(self, edges: Any, order: int) -> Any:
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         """Integral over each bin of ``edges`` (TeV, shape (n + 1,)); ``order`` is the number of quadrature nodes."""
         return (integrate_steep_bins if self.steep else integrate_bins)(self.evaluate, edges, order)
 
-    def times_energy(self, energy: Any) -> Any:
+    def times_energy(self, energy: Energies) -> Values:
         """E times the value at ``energy`` (TeV): the integrand of an energy flux."""
         return energy * self.evaluate(energy)
 
-    def integrate_energy_bins(self, edges: Any, order: int) -> Any:
+    def integrate_energy_bins(self, edges: Edges, order: int) -> Values:
         """Integral of E times the value over each bin, as `integrate_bins`."""
         kinks = kinks_of(self)
         if self.steep or kinks.size:
             return integrate_pieces(self.times_energy, edges, kinks, order)
         return integrate_bins(self.times_energy, edges, order)
 
-    def __call__(self, energy: Any) -> Any:
+    def __call__(self, energy: Given) -> Array:
         """Value at ``energy``: a Quantity for a Quantity, an array (in ``unit``) for numbers in TeV."""
-        value = self.evaluate(energy_in_tev(energy))
+        value = self.evaluate(for_kernels(energy_in_tev(energy)))
         return u.Quantity(np.asarray(value), self.unit) if isinstance(energy, u.Quantity) else value
 
-    def integral(self, energy_min: Any, energy_max: Any) -> Any:
+    def integral(self, energy_min: Given, energy_max: Given) -> Array:
         """Integral from ``energy_min`` to ``energy_max``: Quantities or numbers in TeV, of shapes that broadcast."""
         return self._between("integrate_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV)
 
-    def energy_flux(self, energy_min: Any, energy_max: Any) -> Any:
+    def energy_flux(self, energy_min: Given, energy_max: Given) -> Array:
         """Integral of E times the value, in TeV s-1 cm-2 for a flux; energies as in `integral`."""
         return self._between("integrate_energy_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
 
-    def _between(self, method: str, energy_min: Any, energy_max: Any, unit: u.UnitBase) -> Any:
+    def _between(self, method: str, energy_min: Given, energy_max: Given, unit: u.UnitBase) -> Array:
         """All pairs of energies as bins of their own, in one program; the widest sets the number of nodes."""
         low, high = np.broadcast_arrays(energy_in_tev(energy_min), energy_in_tev(energy_max))
         order = order_for_width(float(np.max(np.log(high / low), initial=0.0)))

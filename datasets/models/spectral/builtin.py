@@ -1,12 +1,15 @@
 """Spectral models: parameters, units and tags over the formulas of ``kernels.spectral``."""
 
+from typing import Self
+
+import jax
 import jax.numpy as jnp
 
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels.quadrature import STEEP_ORDER, integrate_bins
-from ..parameter import ParameterField, internal, parameter
-from .base import DNDE, SpectralModel
+from ..parameter import GivenParameter, ParameterField, internal, parameter
+from .base import DNDE, Edges, Energies, SpectralModel, Values
 from .norms import from_log10
 
 
@@ -18,10 +21,10 @@ class PowerLawSpectralModel(SpectralModel):
     reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     tag = ("PowerLawSpectralModel", "pl")
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.power_law(energy, *internal(self.index, self.amplitude, self.reference))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return integrals.power_law(edges, *internal(self.index, self.amplitude, self.reference))
 
 
@@ -34,10 +37,10 @@ class PowerLaw2SpectralModel(SpectralModel):
     emax: ParameterField = parameter(100.0, "TeV", frozen=True, role="energy")
     tag = ("PowerLaw2SpectralModel", "pl-2")
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.power_law_2(energy, *internal(self.amplitude, self.index, self.emin, self.emax))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return integrals.power_law_2(edges, *internal(self.amplitude, self.index, self.emin, self.emax))
 
 
@@ -51,14 +54,14 @@ class BrokenPowerLawSpectralModel(SpectralModel):
     tag = ("BrokenPowerLawSpectralModel", "bpl")
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) at which the slope jumps."""
         return jnp.asarray(self.ebreak.internal)[None]
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.broken_power_law(energy, *internal(self.index1, self.index2, self.amplitude, self.ebreak))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return integrals.broken_power_law(edges, *internal(self.index1, self.index2, self.amplitude, self.ebreak))
 
 
@@ -77,12 +80,12 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
     beta: ParameterField = parameter(1.0, frozen=True)
     tag = ("SmoothBrokenPowerLawSpectralModel", "sbpl")
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.smooth_broken_power_law(
             energy, *internal(self.index1, self.index2, self.amplitude, self.ebreak, self.reference, self.beta)
         )
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return integrate_bins(self.evaluate, edges, max(order, STEEP_ORDER))
 
 
@@ -97,7 +100,7 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
     tag = ("ExpCutoffPowerLawSpectralModel", "ecpl")
     steep = True
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.exp_cutoff_power_law(
             energy, *internal(self.index, self.amplitude, self.reference, self.lambda_, self.alpha)
         )
@@ -113,7 +116,7 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     tag = ("ExpCutoffPowerLaw3FGLSpectralModel", "ecpl-3fgl")
     steep = True
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.exp_cutoff_power_law_3fgl(energy, *internal(self.index, self.amplitude, self.reference, self.ecut))
 
 
@@ -128,7 +131,7 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     tag = ("SuperExpCutoffPowerLaw3FGLSpectralModel", "secpl-3fgl")
     steep = True
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.super_exp_cutoff_power_law_3fgl(
             energy, *internal(self.amplitude, self.reference, self.ecut, self.index_1, self.index_2)
         )
@@ -145,7 +148,7 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
     tag = ("SuperExpCutoffPowerLaw4FGLSpectralModel", "secpl-4fgl")
     steep = True
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.super_exp_cutoff_power_law_4fgl(
             energy, *internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
         )
@@ -162,7 +165,7 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
     tag = ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "secpl-4fgl-dr3")
     steep = True
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.super_exp_cutoff_power_law_4fgl_dr3(
             energy, *internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
         )
@@ -178,11 +181,13 @@ class LogParabolaSpectralModel(SpectralModel):
     tag = ("LogParabolaSpectralModel", "lp")
 
     @classmethod
-    def from_log10(cls, amplitude, reference, alpha, beta):
+    def from_log10(
+        cls, amplitude: GivenParameter, reference: GivenParameter, alpha: GivenParameter, beta: GivenParameter
+    ) -> Self:
         """From a curvature ``beta`` defined with the decimal logarithm."""
         return cls(amplitude=amplitude, reference=reference, alpha=alpha, beta=from_log10(beta))
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.log_parabola(energy, *internal(self.amplitude, self.reference, self.alpha, self.beta))
 
 
@@ -196,7 +201,7 @@ class LogParabola2SpectralModel(SpectralModel):
     escale: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     tag = ("LogParabola2SpectralModel", "lp2")
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.log_parabola_2(energy, *internal(self.amplitude, self.reference, self.alpha, self.beta, self.escale))
 
 
@@ -209,13 +214,13 @@ class GaussianSpectralModel(SpectralModel):
     tag = ("GaussianSpectralModel", "gauss")
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) around the line: the nodes between wide bins' edges could miss a narrow one."""
         mean, sigma = internal(self.mean, self.sigma)
         return jnp.maximum(mean + sigma * jnp.array([-8.0, -4.0, -1.5, 0.0, 1.5, 4.0, 8.0]), 1e-30)
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.gaussian(energy, *internal(self.amplitude, self.mean, self.sigma))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return integrals.gaussian(edges, *internal(self.amplitude, self.mean, self.sigma))

@@ -1,7 +1,8 @@
 """Models made of models: sums, products and scaled models, and the arithmetic operators that make them."""
 
 import operator as operators
-from typing import Any
+from collections.abc import Callable
+from typing import Self
 
 import equinox as eqx
 import jax
@@ -13,8 +14,10 @@ from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels.quadrature import integrate_pieces
 from ...errors import InputError
-from ..parameter import Parameter, ParameterField, is_parameter, parameter
-from .base import DNDE, NestedSpectralModel, SpectralModel, kinks_of
+from ...io.paths import Filename
+from ..component import Section
+from ..parameter import GivenParameter, Parameter, ParameterField, is_parameter, parameter
+from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values, kinks_of
 from .norms import PowerLawNormSpectralModel
 
 OPERATORS = {"add": operators.add, "sub": operators.sub, "mul": operators.mul, "truediv": operators.truediv}
@@ -26,10 +29,10 @@ class ConstantSpectralModel(SpectralModel):
     const: ParameterField = parameter(1e-12, DNDE, role="amplitude")
     tag = ("ConstantSpectralModel", "const")
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.constant(energy, self.const.internal)
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return integrals.constant(edges, self.const.internal)
 
 
@@ -45,11 +48,16 @@ class CompoundSpectralModel(NestedSpectralModel):
     operator: str = eqx.field(static=True)
     tag = ("CompoundSpectralModel", "compound")
 
-    def __init__(self, model1: SpectralModel, model2: SpectralModel, operator: Any):
+    def __init__(
+        self,
+        model1: SpectralModel,
+        model2: SpectralModel,
+        operator: str | Callable[[SpectralModel, SpectralModel], SpectralModel],
+    ) -> None:
         self.model1, self.model2 = model1, model2
         self.operator = operator if isinstance(operator, str) else getattr(operator, "__name__", repr(operator))
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.operator not in OPERATORS:
             known = ", ".join(OPERATORS)
             raise InputError(f"CompoundSpectralModel: operator must be one of {known}, found {self.operator!r}.")
@@ -65,7 +73,7 @@ class CompoundSpectralModel(NestedSpectralModel):
             )
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         if self.operator in ("add", "sub"):
             return self.model1.unit
         if self.model2.unit == "":
@@ -75,30 +83,32 @@ class CompoundSpectralModel(NestedSpectralModel):
         return OPERATORS[self.operator](u.Unit(self.model1.unit), u.Unit(self.model2.unit)).to_string("fits")
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) at which the slope of a part jumps."""
         return jnp.concatenate([kinks_of(self.model1), kinks_of(self.model2)])
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return OPERATORS[self.operator](self.model1.evaluate(energy), self.model2.evaluate(energy))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         if self.operator in ("add", "sub"):
             parts = self.model1.integrate_bins(edges, order), self.model2.integrate_bins(edges, order)
             return OPERATORS[self.operator](*parts)
         return integrate_pieces(self.evaluate, edges, self.kinks, order)
 
-    def integrate_energy_bins(self, edges, order):
+    def integrate_energy_bins(self, edges: Edges, order: int) -> Values:
         if self.operator in ("add", "sub"):
             parts = self.model1.integrate_energy_bins(edges, order), self.model2.integrate_energy_bins(edges, order)
             return OPERATORS[self.operator](*parts)
         return integrate_pieces(self.times_energy, edges, self.kinks, order)
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         return {"model1": self.model1, "model2": self.model2, "operator": self.operator}
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter] | None = None, base_path: Any = None):
+    def from_extra(
+        cls, data: Section, parameters: dict[str, Parameter] | None = None, base_path: Filename | None = None
+    ) -> Self:
         return cls(data["model1"], data["model2"], data["operator"])
 
 
@@ -109,34 +119,34 @@ class ScaleSpectralModel(NestedSpectralModel):
     model: SpectralModel = eqx.field(default=None)
     tag = ("ScaleSpectralModel", "scale")
 
-    def __init__(self, model: SpectralModel, norm: Any = 1.0):
+    def __init__(self, model: SpectralModel, norm: GivenParameter = 1.0) -> None:
         if not isinstance(model, SpectralModel):
             raise InputError(f"ScaleSpectralModel: found {type(model).__name__}, expected a spectral model.")
         self.model, self.norm = frozen_model(model), norm
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return self.model.unit
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) at which the slope of the model jumps."""
         return kinks_of(self.model)
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return self.norm.internal * self.model.evaluate(energy)
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return self.norm.internal * self.model.integrate_bins(edges, order)
 
-    def integrate_energy_bins(self, edges, order):
+    def integrate_energy_bins(self, edges: Edges, order: int) -> Values:
         return self.norm.internal * self.model.integrate_energy_bins(edges, order)
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         return {"model": self.model}
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         return cls(data["model"], **parameters)
 
 
@@ -147,26 +157,28 @@ def frozen_model(model: SpectralModel) -> SpectralModel:
     )
 
 
-def _as_model(other: Any, unit: str) -> SpectralModel | None:
+def _as_model(other: object, unit: str) -> SpectralModel | None:
     """A model for a number: a frozen norm if ``unit`` is '', else a frozen constant flux; None if it is no number."""
     if isinstance(other, SpectralModel):
         return other
     if isinstance(other, u.Quantity):
+        quantity: u.Quantity = other
         try:
-            other = other.to_value(unit)
+            other = quantity.to_value(unit)
         except u.UnitConversionError as error:
             raise InputError(
-                f"spectral model: found a quantity of unit {other.unit.to_string()!r}, expected {unit!r}."
+                f"spectral model: found a quantity of unit {quantity.unit.to_string()!r}, expected {unit!r}."
             ) from error
     if not isinstance(other, (int, float, np.number, np.ndarray, jax.Array)) or np.ndim(other):
         return None
+    number = np.asarray(other) if isinstance(other, np.number) else other
     if unit == "":
-        return frozen_model(PowerLawNormSpectralModel(norm=Parameter(other)))
-    return frozen_model(ConstantSpectralModel(const=Parameter(other, unit)))
+        return frozen_model(PowerLawNormSpectralModel(norm=Parameter(number)))
+    return frozen_model(ConstantSpectralModel(const=Parameter(number, unit)))
 
 
-def _operator(name: str, swapped: bool) -> Any:
-    def method(self, other):
+def _operator(name: str, swapped: bool) -> Callable[[SpectralModel, object], SpectralModel]:
+    def method(self: SpectralModel, other: object) -> SpectralModel:
         # a factor is a pure number, a term has the unit of what it is added to
         model = _as_model(other, self.unit if name in ("add", "sub") else "")
         if model is None:

@@ -1,19 +1,22 @@
 """Absorption of gamma rays by the extragalactic background light."""
 
-from typing import Any
+from typing import Self
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ....kernels import tables
-from ...arrays import frozen_array
+from ...arrays import Array, Given, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import open_hdus
-from ...io.paths import as_path, beside
-from ..parameter import Parameter, ParameterField, parameter
-from .base import SpectralModel
+from ...io.paths import Filename, as_path, beside
+from ..component import Section
+from ..parameter import GivenParameter, Parameter, ParameterField, parameter
+from .base import Energies, SpectralModel, Values
 from .norms import quantity_from, table_energy
 
 # Published tables are float32 and underflow to 0: a transmission below the smallest float32 counts as that number, so
@@ -28,9 +31,9 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
     (n_redshift, n_energy). ln T is linear in redshift and in ln E, and goes on beyond the table. `read` takes a file.
     """
 
-    energy: Any
-    param: Any
-    data: Any
+    energy: Float[Array, " n_energy"]
+    param: Float[Array, " n_redshift"]
+    data: Float[Array, "n_redshift n_energy"]
     redshift: ParameterField = parameter(0.1, frozen=True)
     alpha_norm: ParameterField = parameter(1.0, frozen=True)
     filename: str | None = eqx.field(static=True, default=None)
@@ -38,13 +41,13 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
 
     def __init__(
         self,
-        energy: Any,
-        param: Any,
-        data: Any,
-        redshift: Any = 0.1,
-        alpha_norm: Any = 1.0,
-        filename: Any = None,
-    ):
+        energy: Given,
+        param: Given,
+        data: Given,
+        redshift: GivenParameter = 0.1,
+        alpha_norm: GivenParameter = 1.0,
+        filename: Filename | None = None,
+    ) -> None:
         self.energy = table_energy(energy, "EBLAbsorptionNormSpectralModel")
         self.param = frozen_array(getattr(param, "value", param))
         self.data = frozen_array(getattr(data, "value", data))
@@ -52,7 +55,7 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
         self.redshift, self.alpha_norm = redshift, alpha_norm
         self.filename = None if filename is None else str(filename)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         wanted = (self.param.shape[0], self.energy.shape[0])
         if tuple(self.data.shape) != wanted or min(wanted) < 2:
             raise InputError(
@@ -63,21 +66,21 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
             raise InputError("EBLAbsorptionNormSpectralModel: the redshifts of the table must increase.")
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return ""
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) at which the slope jumps."""
         return jnp.asarray(self.energy)
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         table = jnp.swapaxes(jnp.asarray(self.data), 0, 1)
-        row = tables.slice_at(table, (self.param,), (self.redshift.internal,), ("lin",), FLOOR)
+        row = tables.slice_at(table, (for_kernels(self.param),), (self.redshift.internal,), ("lin",), FLOOR)
         log_transmission = tables.interpolate(jnp.log(energy), jnp.log(self.energy), row)
         return jnp.exp(self.alpha_norm.internal * jnp.minimum(log_transmission, 0.0))
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         if self.filename is not None:
             return {"filename": self.filename}
         return {
@@ -87,14 +90,14 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
         }
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         if "filename" in data:
             return cls.read(beside(data["filename"], base_path), **parameters)
         energy, param, values = (quantity_from(data, key, cls.__name__) for key in ("energy", "param", "values"))
-        return cls(energy, param, values, **parameters)
+        return cls(energy, param, values, **parameters)  # type: ignore[arg-type]
 
     @classmethod
-    def read(cls, filename: Any, redshift: Any = 0.1, alpha_norm: Any = 1.0) -> "EBLAbsorptionNormSpectralModel":
+    def read(cls, filename: Filename, redshift: GivenParameter = 0.1, alpha_norm: GivenParameter = 1.0) -> Self:
         """From a FITS file in XSPEC table form: extensions PARAMETERS, ENERGIES (keV) and SPECTRA."""
         path = as_path(filename)
         if not path.is_file():

@@ -1,21 +1,25 @@
 """Norm models: dimensionless factors that multiply a flux or a background."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
-from ...arrays import frozen_array
+from ...arrays import Array, Given, for_kernels, frozen_array
 from ...errors import InputError
-from ..parameter import Parameter, ParameterField, declared, internal, is_parameter, parameter
-from .base import NestedSpectralModel, SpectralModel, energy_in_tev
+from ...io.paths import Filename
+from ..component import Section
+from ..parameter import GivenParameter, Parameter, ParameterField, declared, internal, parameter
+from .base import Edges, Energies, NestedSpectralModel, SpectralModel, Values, energy_in_tev
 
 
 class PowerLawNormSpectralModel(SpectralModel):
@@ -27,13 +31,13 @@ class PowerLawNormSpectralModel(SpectralModel):
     tag = ("PowerLawNormSpectralModel", "pl-norm")
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return ""
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.power_law(energy, *internal(self.tilt, self.norm, self.reference))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return integrals.power_law(edges, *internal(self.tilt, self.norm, self.reference))
 
 
@@ -47,19 +51,21 @@ class LogParabolaNormSpectralModel(SpectralModel):
     tag = ("LogParabolaNormSpectralModel", "lp-norm")
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return ""
 
     @classmethod
-    def from_log10(cls, norm, reference, alpha, beta):
+    def from_log10(
+        cls, norm: GivenParameter, reference: GivenParameter, alpha: GivenParameter, beta: GivenParameter
+    ) -> Self:
         """From a curvature ``beta`` defined with the decimal logarithm."""
         return cls(norm=norm, reference=reference, alpha=alpha, beta=from_log10(beta))
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.log_parabola(energy, *internal(self.norm, self.reference, self.alpha, self.beta))
 
 
-def from_log10(beta: Any) -> Any:
+def from_log10(beta: GivenParameter) -> GivenParameter:
     """Curvature for the natural logarithm from one for the decimal logarithm (a number or a `Parameter`)."""
     if isinstance(beta, Parameter):
         return beta.replace(value=beta.value / np.log(10), error=beta.error / np.log(10))
@@ -78,16 +84,16 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
     steep = True
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return ""
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return k.exp_cutoff_power_law(
             energy, *internal(self.index, self.norm, self.reference, self.lambda_, self.alpha)
         )
 
 
-def table_energy(energy: Any, what: str) -> Any:
+def table_energy(energy: Given, what: str) -> Float[Array, " n_energy"]:
     """Energy nodes in TeV, checked to be at least two, positive and increasing."""
     nodes = frozen_array(energy_in_tev(energy, what) if isinstance(energy, u.Quantity) else energy)
     if isinstance(nodes, np.ndarray):
@@ -107,12 +113,17 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
     ``norm_1``, ...; norms that are not positive count as 0 in the logarithmic interpolation.
     """
 
-    energy: Any
+    energy: Float[Array, " n_energy"]
     norms: OrderedDict[str, Parameter]
     interp: str = eqx.field(static=True)
     tag = ("PiecewiseNormSpectralModel", "piecewise-norm")
 
-    def __init__(self, energy: Any, norms: Any = None, interp: str = "log"):
+    def __init__(
+        self,
+        energy: Given,
+        norms: Mapping[str, GivenParameter] | Sequence[GivenParameter] | np.ndarray | None = None,
+        interp: str = "log",
+    ) -> None:
         if interp not in ("log", "lin"):
             raise InputError(f"PiecewiseNormSpectralModel: interp must be 'log' or 'lin', found {interp!r}.")
         self.energy = table_energy(energy, "PiecewiseNormSpectralModel")
@@ -123,40 +134,40 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         if len(given) != count:
             raise InputError(f"PiecewiseNormSpectralModel: {count} energies need as many norms, found {len(given)}.")
         self.norms = OrderedDict(
-            (f"norm_{i}", declared(norm if is_parameter(norm) else Parameter(norm), 1.0, "norm"))
+            (f"norm_{i}", declared(norm if isinstance(norm, Parameter) else Parameter(norm), 1.0, "norm"))
             for i, norm in enumerate(given)
         )
         self.interp = interp
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return ""
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) at which the slope jumps."""
         return jnp.asarray(self.energy)
 
-    def _values(self):
+    def _values(self) -> jax.Array:
         return jnp.stack([jnp.asarray(norm) for norm in internal(*self.norms.values())])
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         if self.interp == "lin":
-            return tables.interpolate(energy, self.energy, self._values(), "constant")
+            return tables.interpolate(energy, for_kernels(self.energy), self._values(), "constant")
         logs = tables.floor_log(self._values())
         return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), logs, "constant"))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         if self.interp == "lin":
-            return tables.integrate_lin_lin(edges, self.energy, self._values(), "constant")
+            return tables.integrate_lin_lin(edges, for_kernels(self.energy), self._values(), "constant")
         logs = tables.floor_log(self._values())
         return tables.integrate_log_log(edges, jnp.log(self.energy), logs, "constant")
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         return {"energy": {"data": np.asarray(self.energy).tolist(), "unit": "TeV"}, "interp": self.interp}
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         energy = quantity_from(data, "energy", cls.__name__)
         names = [f"norm_{i}" for i in range(len(energy))]
         missing = [name for name in names if name not in parameters]
@@ -167,11 +178,11 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         return cls(energy, [parameters[name] for name in names], data.get("interp", "log"))
 
 
-def _as_list(norms: Any) -> list[Any]:
+def _as_list(norms: Sequence[GivenParameter] | np.ndarray) -> list[GivenParameter]:
     return list(norms.to_value("") if isinstance(norms, u.Quantity) else norms)
 
 
-def quantity_from(data: dict, key: str, what: str) -> u.Quantity:
+def quantity_from(data: Section, key: str, what: str) -> u.Quantity:
     """The Quantity that stands as ``{data: [...], unit: ...}`` under ``key``."""
     try:
         return u.Quantity(np.asarray(data[key]["data"], float), data[key].get("unit", ""))

@@ -1,8 +1,9 @@
 """Spectral models by tag, and how those with more than parameters are written and read."""
 
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from ..component import Section
 from ..parameter import Parameter
 from ..registry import Registry
 from .base import SpectralModel
@@ -49,10 +50,10 @@ class ExtraData(Protocol):
     start from.
     """
 
-    def extra_dict(self) -> dict[str, Any]: ...
+    def extra_dict(self) -> Section: ...
 
     @classmethod
-    def from_extra(cls, data: dict[str, Any], parameters: dict[str, Parameter], base_path: Path) -> SpectralModel: ...
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Path) -> SpectralModel: ...
 
 
 CLASSES: tuple[type[SpectralModel], ...] = (

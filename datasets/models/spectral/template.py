@@ -3,32 +3,35 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
+from jaxtyping import Float
 
 from ....kernels import tables
-from ...arrays import frozen_array
+from ...arrays import Array, Given, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import open_hdus
-from ...io.paths import as_path, beside
-from ..parameter import Parameter, declared, internal
-from .base import DNDE, NestedSpectralModel, SpectralModel
+from ...io.paths import Filename, as_path, beside
+from ..component import Section
+from ..parameter import GivenParameter, Parameter, declared, internal
+from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
 from .norms import quantity_from, table_energy
 
 
-def _values_in(values: Any, value_unit: str | None, what: str) -> tuple[Any, str]:
+def _values_in(values: Given, value_unit: str | None, what: str) -> tuple[Array, str]:
     """Numbers and the internal unit ('' or that of a differential flux) of table values."""
     if isinstance(values, u.Quantity):
         if values.unit.is_equivalent(DNDE):
             return frozen_array(values.to_value(DNDE)), DNDE
         if values.unit.is_equivalent(""):
             return frozen_array(values.to_value("")), ""
-        found: Any = values.unit.to_string()
+        found: str = values.unit.to_string()
     else:
         found = DNDE if value_unit is None else value_unit
         if found in ("", DNDE):
@@ -43,16 +46,16 @@ class TemplateSpectralModel(SpectralModel):
     The value is 0 where an entry is 0 or negative; an end piece with such an entry is not extrapolated.
     """
 
-    energy: Any
-    values: Any
+    energy: Float[Array, " n_energy"]
+    values: Float[Array, " n_energy"]
     value_unit: str = eqx.field(static=True)
     tag = ("TemplateSpectralModel", "template")
 
-    def __init__(self, energy: Any, values: Any, value_unit: str | None = None):
+    def __init__(self, energy: Given, values: Given, value_unit: str | None = None) -> None:
         self.energy = table_energy(energy, "TemplateSpectralModel")
         self.values, self.value_unit = _values_in(values, value_unit, "TemplateSpectralModel")
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.energy.shape != self.values.shape:
             raise InputError(
                 f"TemplateSpectralModel: energies of shape {self.energy.shape} and values of shape {self.values.shape} "
@@ -62,29 +65,33 @@ class TemplateSpectralModel(SpectralModel):
             raise InputError("TemplateSpectralModel: the values must be finite.")
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return self.value_unit
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) at which the slope jumps."""
         return jnp.asarray(self.energy)
 
-    def evaluate(self, energy):
-        logs = tables.floor_log(self.values)
+    def evaluate(self, energy: Energies) -> Values:
+        logs = tables.floor_log(for_kernels(self.values))
         return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), logs, "floored"))
 
-    def integrate_bins(self, edges, order):
-        return tables.integrate_log_log(edges, jnp.log(self.energy), tables.floor_log(self.values), "floored")
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
+        return tables.integrate_log_log(
+            edges, jnp.log(self.energy), tables.floor_log(for_kernels(self.values)), "floored"
+        )
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         return {
             "energy": {"data": np.asarray(self.energy).tolist(), "unit": "TeV"},
             "values": {"data": np.asarray(self.values).tolist(), "unit": self.value_unit},
         }
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter] | None = None, base_path: Any = None):
+    def from_extra(
+        cls, data: Section, parameters: dict[str, Parameter] | None = None, base_path: Filename | None = None
+    ) -> Self:
         return cls(quantity_from(data, "energy", cls.__name__), quantity_from(data, "values", cls.__name__))
 
 
@@ -98,9 +105,9 @@ class TemplateNDSpectralModel(NestedSpectralModel):
     bounded by the end nodes; keywords set them: ``TemplateNDSpectralModel(energy, axes, values, tilt=0.3)``.
     """
 
-    energy: Any
-    nodes: OrderedDict[str, Any]
-    values: Any
+    energy: Float[Array, " n_energy"]
+    nodes: OrderedDict[str, Float[Array, " n_nodes"]]
+    values: Float[Array, "n_energy ..."]
     coordinates: OrderedDict[str, Parameter]
     scales: tuple[str, ...] = eqx.field(static=True)
     value_unit: str = eqx.field(static=True)
@@ -109,17 +116,17 @@ class TemplateNDSpectralModel(NestedSpectralModel):
 
     def __init__(
         self,
-        energy: Any,
-        axes: Mapping[str, Any] | None = None,
-        values: Any = None,
+        energy: Given,
+        axes: Mapping[str, Array] | None = None,
+        values: Given = (),
         interp: Mapping[str, str] | None = None,
         value_unit: str | None = None,
-        filename: Any = None,
-        nodes: Any = None,
+        filename: Filename | None = None,
+        nodes: Mapping[str, Array] | None = None,
         coordinates: Mapping[str, Parameter] | None = None,
         scales: tuple[str, ...] | None = None,
-        **parameters: Any,
-    ):
+        **parameters: GivenParameter,
+    ) -> None:
         axes = dict(axes if axes is not None else nodes or {})
         unknown = sorted(set(parameters) - set(axes))
         if unknown:
@@ -133,7 +140,7 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         self.nodes = OrderedDict((n, frozen_array(getattr(row, "value", row))) for n, row in axes.items())
         self.coordinates = OrderedDict((n, _coordinate(n, row, given.get(n))) for n, row in axes.items())
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         wanted = (self.energy.shape[0], *(row.shape[0] for row in self.nodes.values()))
         if tuple(self.values.shape) != wanted:
             raise InputError(
@@ -151,25 +158,27 @@ class TemplateNDSpectralModel(NestedSpectralModel):
             )
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         return self.value_unit
 
     @property
-    def kinks(self):
+    def kinks(self) -> jax.Array:
         """Energies (TeV) at which the slope jumps."""
         return jnp.asarray(self.energy)
 
-    def _log_spectrum(self):
+    def _log_spectrum(self) -> jax.Array:
         at = tuple(internal(*self.coordinates.values()))
-        return tables.slice_at(self.values, tuple(self.nodes.values()), at, self.scales[1:])
+        return tables.slice_at(
+            for_kernels(self.values), tuple(map(for_kernels, self.nodes.values())), at, self.scales[1:]
+        )
 
-    def evaluate(self, energy):
+    def evaluate(self, energy: Energies) -> Values:
         return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), self._log_spectrum()))
 
-    def integrate_bins(self, edges, order):
+    def integrate_bins(self, edges: Edges, order: int) -> Values:
         return tables.integrate_log_log(edges, jnp.log(self.energy), self._log_spectrum(), "linear")
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         if self.filename is None:
             raise InputError(
                 "TemplateNDSpectralModel: a YAML file refers to the grid by file name. Read the grid from a file, "
@@ -178,13 +187,13 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         return {"filename": self.filename, "unit": self.value_unit}
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         if "filename" not in data:
             raise InputError(f"{cls.__name__}: expected the key 'filename'.")
         return cls.read(beside(data["filename"], base_path), **parameters)
 
     @classmethod
-    def read(cls, filename: Any, **parameters: Any) -> "TemplateNDSpectralModel":
+    def read(cls, filename: Filename, **parameters: Any) -> Self:
         """From a FITS map with one spatial pixel or region and non-spatial axes, one of them the energy."""
         path = as_path(filename)
         if not path.is_file():
@@ -198,14 +207,12 @@ class TemplateNDSpectralModel(NestedSpectralModel):
             return cls(**_grid(table, bands, path), filename=path, **parameters)
 
 
-def _coordinate(name: str, row: Any, given: Any) -> Parameter:
+def _coordinate(name: str, row: Array, given: GivenParameter | None) -> Parameter:
     unit = row.unit if isinstance(row, u.Quantity) else u.dimensionless_unscaled
     if given is None:
         middle = (row[0] + row[-1]) / 2
         low, high = row[0], row[-1]
-        return Parameter(
-            getattr(middle, "value", middle), unit, min=getattr(low, "value", low), max=getattr(high, "value", high)
-        )
+        return Parameter(_number(middle), unit, min=_number(low), max=_number(high))
     if isinstance(given, u.Quantity):
         try:
             return Parameter(given.to(unit))
@@ -220,12 +227,16 @@ def _coordinate(name: str, row: Any, given: Any) -> Parameter:
     return declared(given, float(u.Unit(given.unit).to(unit)), "")
 
 
-def _bad_unit(name: str, found: Any, expected: Any) -> InputError:
+def _number(node: Array) -> float:
+    return float(getattr(node, "value", node))
+
+
+def _bad_unit(name: str, found: str | u.UnitBase, expected: u.UnitBase) -> InputError:
     found, expected = (u.Unit(unit).to_string() for unit in (found, expected))
     return InputError(f"TemplateNDSpectralModel: {name} has unit {found!r}, expected one convertible to {expected!r}.")
 
 
-def _grid(table: Any, bands: Any, path: Path) -> dict[str, Any]:
+def _grid(table: fits.BinTableHDU | fits.ImageHDU, bands: fits.BinTableHDU, path: Path) -> dict[str, Any]:
     """Constructor arguments of the grid in ``table``, whose axes are in ``bands``."""
     is_table = isinstance(table, fits.BinTableHDU)
     data = table.data["DATA"] if is_table else table.data

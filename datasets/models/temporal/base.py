@@ -5,17 +5,21 @@ from typing import Any
 
 import equinox as eqx
 import erfa
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy.time import Time
+from jaxtyping import Float
 
 from ....kernels.time_scales import SCALES, SECONDS_PER_DAY, offset_from_tt
-from ...arrays import frozen_array
+from ...arrays import Array, Given, for_kernels, frozen_array
 from ...errors import InputError
 from ...gti import GTI
 from ..component import ModelComponent
 from ..parameter import parameter
-from ..spectral.base import energy_in_tev
+from ..spectral.base import Energies, Values, energy_in_tev
+
+Days = Float[jax.Array, "..."]
 
 REFERENCE_MJD = 51544.0
 """Default reference time, 2000-01-01."""
@@ -51,16 +55,16 @@ class TemporalModel(ModelComponent):
 
     scale: str = eqx.field(static=True, default="utc", kw_only=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.scale not in SCALES:
             raise InputError(f"{type(self).__name__}: scale must be one of {', '.join(SCALES)}, found {self.scale!r}.")
 
     @abstractmethod
-    def value(self, days: Any, energy: Any = None) -> Any:
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         """Value at ``days`` after the reference time; (..., n_energy) for an energy-dependent model."""
 
     @abstractmethod
-    def value_mean(self, low: Any, high: Any, energy: Any = None) -> Any:
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         """Mean between ``low`` and ``high``, (n,) days after the reference time; (n, n_energy) if energy-dependent."""
 
     @property
@@ -68,7 +72,7 @@ class TemporalModel(ModelComponent):
         return False
 
     @property
-    def reference_mjd(self) -> Any:
+    def reference_mjd(self) -> jax.Array | float:
         """MJD from which days count, in the scale of the model."""
         found = self.parameters.get("t_ref")
         return REFERENCE_MJD if found is None else found.internal
@@ -77,7 +81,7 @@ class TemporalModel(ModelComponent):
     def reference_time(self) -> Time:
         return Time(float(self.reference_mjd), format="mjd", scale=self.scale)
 
-    def evaluate(self, time: Any, energy: Any = None) -> Any:
+    def evaluate(self, time: Time | Given, energy: Given | None = None) -> Values:
         """Value at ``time``: an astropy Time, or MJD in the scale of the model; ``energy`` in TeV, or a Quantity.
 
         Numbers of the shape of ``time``; an energy-dependent model adds an axis of energies, (..., n_energy).
@@ -89,18 +93,18 @@ class TemporalModel(ModelComponent):
             days = (own.jd1 - 2400000.5 - self.reference_mjd) + own.jd2
         else:
             days = jnp.asarray(time) - self.reference_mjd
-        return self.value(days, None if energy is None else energy_in_tev(energy))
+        return self.value(days, None if energy is None else for_kernels(energy_in_tev(energy)))
 
     __call__ = evaluate
 
-    def days_after(self, seconds: Any, reference: Any) -> Any:
+    def days_after(self, seconds: Array, reference: Array | float) -> Days:
         """Days after the reference time of the model of ``seconds`` after ``reference`` (MJD, TT)."""
         days = jnp.asarray(seconds) / SECONDS_PER_DAY
         offset = offset_from_tt(reference + days, self.scale, LEAP_KNOTS, LEAP_OFFSETS)
         # large numbers first: the rest keeps its digits
-        return (reference - self.reference_mjd) + days + offset / SECONDS_PER_DAY
+        return for_kernels((reference - self.reference_mjd) + days + offset / SECONDS_PER_DAY)
 
-    def mean(self, gti: GTI, energy: Any = None) -> Any:
+    def mean(self, gti: GTI, energy: Given | None = None) -> Values:
         """Mean over good time intervals, sum_i int_i f dt / sum_i dt: a number, or (n_energy,) if energy-dependent.
 
         Differentiable in the parameters and the intervals. Intervals of no length count nothing. Raises InputError for
@@ -113,6 +117,6 @@ class TemporalModel(ModelComponent):
                 "a GTI, or leave the temporal model out."
             )
         low, high = self.days_after(start, gti.reference), self.days_after(stop, gti.reference)
-        values = self.value_mean(low, high, None if energy is None else energy_in_tev(energy))
+        values = self.value_mean(low, high, None if energy is None else for_kernels(energy_in_tev(energy)))
         duration = stop - start
         return jnp.tensordot(duration, values, axes=1) / jnp.sum(duration)

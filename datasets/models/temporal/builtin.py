@@ -3,9 +3,11 @@
 import jax.numpy as jnp
 
 from ....kernels import temporal as k
+from ...arrays import Given
 from ...gti import GTI
 from ..parameter import ParameterField, internal, parameter
-from .base import TemporalModel, t_ref
+from ..spectral.base import Energies, Values
+from .base import Days, TemporalModel, t_ref
 
 
 class ConstantTemporalModel(TemporalModel):
@@ -13,13 +15,13 @@ class ConstantTemporalModel(TemporalModel):
 
     tag = ("ConstantTemporalModel", "const")
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         return jnp.ones_like(days)
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return jnp.ones_like(low)
 
-    def mean(self, gti: GTI, energy=None):
+    def mean(self, gti: GTI, energy: Given | None = None) -> Values:
         """1, also over an empty list of intervals."""
         return jnp.ones(())
 
@@ -32,10 +34,10 @@ class LinearTemporalModel(TemporalModel):
     t_ref: ParameterField = t_ref()
     tag = ("LinearTemporalModel", "linear")
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         return k.linear(days, *internal(self.alpha, self.beta))
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return k.linear((low + high) / 2, *internal(self.alpha, self.beta))
 
 
@@ -46,10 +48,10 @@ class ExpDecayTemporalModel(TemporalModel):
     t_ref: ParameterField = t_ref()
     tag = ("ExpDecayTemporalModel", "exp-decay")
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         return k.exp_decay(days, self.t0.internal)
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return k.exp_decay_mean(low, high, self.t0.internal)
 
 
@@ -60,10 +62,10 @@ class GaussianTemporalModel(TemporalModel):
     sigma: ParameterField = parameter(1.0, "d", role="width")
     tag = ("GaussianTemporalModel", "gauss")
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         return k.gaussian(days, self.sigma.internal)
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return k.gaussian_mean(low, high, self.sigma.internal)
 
 
@@ -76,10 +78,10 @@ class GeneralizedGaussianTemporalModel(TemporalModel):
     eta: ParameterField = parameter(0.5)
     tag = ("GeneralizedGaussianTemporalModel", "gengauss")
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         return k.generalized_gaussian(days, *internal(self.t_rise, self.t_decay, self.eta))
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return k.generalized_gaussian_mean(low, high, *internal(self.t_rise, self.t_decay, self.eta))
 
 
@@ -91,10 +93,10 @@ class PowerLawTemporalModel(TemporalModel):
     t0: ParameterField = parameter(1.0, "d", frozen=True)
     tag = ("PowerLawTemporalModel", "powerlaw")
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         return k.power_law(days, *internal(self.alpha, self.t0))
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return k.power_law_mean(low, high, *internal(self.alpha, self.t0))
 
 
@@ -106,8 +108,8 @@ class SineTemporalModel(TemporalModel):
     t_ref: ParameterField = t_ref(frozen=False)
     tag = ("SineTemporalModel", "sinus")
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         return k.sine(days, *internal(self.amp, self.omega))
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return k.sine_mean(low, high, *internal(self.amp, self.omega))

@@ -4,30 +4,35 @@ import dataclasses
 import math
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 from astropy.time import ScaleValueError, Time
+from jaxtyping import Float
 
 from ....kernels import tables
 from ....kernels import temporal as k
-from ...arrays import frozen_array
+from ...arrays import Array, Given, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
-from ...io.paths import as_path, beside, existing
+from ...io.paths import Filename, as_path, beside, existing
 from ...sky.axis import MapAxis
 from ...units import parse_unit
-from ..parameter import Parameter, ParameterField, parameter
-from ..spectral.base import energy_in_tev
-from .base import TemporalModel, t_ref
+from ..component import Section
+from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter
+from ..spectral.base import Energies, Values, energy_in_tev
+from .base import Days, TemporalModel, t_ref
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+
+GivenTime: TypeAlias = Time | GivenParameter | None
 
 FORMATS = ("table", "map")
 
@@ -40,16 +45,22 @@ class LightCurveTemplateTemporalModel(TemporalModel):
     time and in ln E. ``filename`` is what YAML files refer to.
     """
 
-    time: Any = None
-    norm: Any = None
+    time: Float[Array, " n_time"]
+    norm: Float[Array, "n_time ..."]
     t_ref: ParameterField = t_ref()
-    energy: Any = None
+    energy: Float[Array, " n_energy"] | None = None
     filename: str | None = eqx.field(static=True, default=None)
     tag = ("LightCurveTemplateTemporalModel", "template")
 
     def __init__(
-        self, time: Any, norm: Any, t_ref: Any = None, energy: Any = None, filename: Any = None, scale: str = "utc"
-    ):
+        self,
+        time: Given,
+        norm: Given,
+        t_ref: GivenTime = None,
+        energy: Given | None = None,
+        filename: Filename | None = None,
+        scale: str = "utc",
+    ) -> None:
         if isinstance(time, u.Quantity):
             time = _days(time.value, time.unit, type(self).__name__)
         self.time, self.norm = frozen_array(time), frozen_array(getattr(norm, "value", norm))
@@ -58,7 +69,7 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         self.t_ref = _reference(type(self), t_ref, scale)
         self.filename, self.scale = None if filename is None else str(filename), scale
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         name = type(self).__name__
         wanted = np.shape(self.time) if self.energy is None else (*np.shape(self.time), *np.shape(self.energy))
         if np.ndim(self.time) != 1 or np.shape(self.norm) != wanted or np.shape(self.time)[0] < 2:
@@ -73,13 +84,13 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         _check_values(self.norm, name)
 
     @property
-    def is_energy_dependent(self):
+    def is_energy_dependent(self) -> bool:
         return self.energy is not None
 
-    def _log_norm(self, energy: Any) -> Any:
+    def _log_norm(self, energy: Energies | None) -> jax.Array:
         """ln norm (n_time, n) at energies (n,) in TeV; at those of the table for None."""
-        logs = tables.floor_log(self.norm)
-        if energy is None:
+        logs = tables.floor_log(for_kernels(self.norm))
+        if energy is None or self.energy is None:
             return logs
         if np.shape(self.energy)[0] == 1:
             return jnp.broadcast_to(logs, (logs.shape[0], np.shape(energy)[0]))
@@ -88,7 +99,7 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         share = (at - nodes[i]) / (nodes[i + 1] - nodes[i])
         return logs[:, i] + share * (logs[:, i + 1] - logs[:, i])
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         nodes, days = jnp.asarray(self.time), jnp.asarray(days)
         if self.energy is None:
             return jnp.maximum(tables.interpolate(days, nodes, jnp.asarray(self.norm)), 0.0)
@@ -97,16 +108,14 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         share = ((days - nodes[i]) / (nodes[i + 1] - nodes[i]))[..., None]
         return tables.unfloor_exp(logs[i] + share * (logs[i + 1] - logs[i]))
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         nodes = jnp.asarray(self.time)
         if self.energy is None:
             return k.table_mean(low, high, nodes, jnp.asarray(self.norm))
         return k.log_table_mean(low, high, nodes, self._log_norm(energy))
 
     @classmethod
-    def read(
-        cls, filename: Any, format: str | None = None, t_ref: Any = None, scale: str = "utc"
-    ) -> "LightCurveTemplateTemporalModel":
+    def read(cls, filename: Filename, format: str | None = None, t_ref: GivenTime = None, scale: str = "utc") -> Self:
         """From a table (FITS or ECSV) with columns TIME and NORM, or a map of one region with axes time and energy.
 
         TIME counts from MJDREFI + MJDREFF (or MJDREF) in the scale TIMESYS (default UTC), in the unit of the column or
@@ -130,7 +139,7 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         return cls(days, norm, start, filename=filename, scale=scale)
 
     @classmethod
-    def _read_map(cls, path: Path, t_ref: Any, scale: str) -> "LightCurveTemplateTemporalModel":
+    def _read_map(cls, path: Path, t_ref: GivenTime, scale: str) -> Self:
         file = FitsFile(path)
         bands = next((hdu.name for hdu in file.hdus if hdu.name.endswith("_BANDS")), "SKYMAP_BANDS")
         name = bands.removesuffix("_BANDS")
@@ -156,12 +165,12 @@ class LightCurveTemplateTemporalModel(TemporalModel):
             meta=_reference_cards(float(self.t_ref.internal), self.scale),
         )
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         format = "table" if self.energy is None else "map"
         return {"filename": _filename(self), "format": format, "unit": "", "scale": self.scale}
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         return cls.read(
             beside(_named(cls, data), base_path), data.get("format"), **parameters, scale=data.get("scale", "utc")
         )
@@ -176,8 +185,8 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
     The mean over intervals follows the frequency exactly to first order of its change within a phase.
     """
 
-    phase: Any = None
-    norm: Any = None
+    phase: Float[Array, " n_phase"]
+    norm: Float[Array, " n_phase"]
     t_ref: ParameterField = t_ref(48442.5)
     phi_ref: ParameterField = parameter(0.0, frozen=True)
     f0: ParameterField = parameter(29.946923, "s-1", frozen=True)
@@ -189,15 +198,15 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
 
     def __init__(
         self,
-        phase: Any,
-        norm: Any,
+        phase: Given,
+        norm: Given,
         *,
-        t_ref: Any = None,
+        t_ref: GivenTime = None,
         normalize: bool = True,
-        filename: Any = None,
+        filename: Filename | None = None,
         scale: str = "utc",
-        **timing: Any,
-    ):
+        **timing: GivenParameter,
+    ) -> None:
         unknown = set(timing) - {"phi_ref", "f0", "f1", "f2"}
         if unknown:
             raise InputError(f"{type(self).__name__} has no parameter {sorted(unknown)[0]!r}.")
@@ -208,7 +217,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
         self.normalize, self.scale = normalize, scale
         self.filename = None if filename is None else str(filename)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         name = type(self).__name__
         _check_nodes(self.phase, f"{name}: phases")
         if isinstance(self.phase, np.ndarray) and (self.phase[0] != 0 or self.phase[-1] != 1):
@@ -218,7 +227,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
             raise InputError(f"{name}: normalize must be True or False, found {self.normalize!r}.")
 
     @property
-    def _curve(self) -> tuple[Any, Any]:
+    def _curve(self) -> tuple[jax.Array, jax.Array]:
         """Nodes from 0 to 1, and the norm there."""
         nodes, values = jnp.asarray(self.phase), jnp.asarray(self.norm)
         if self.normalize:
@@ -226,20 +235,18 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
         return nodes, values
 
     @property
-    def _timing(self) -> tuple[Any, ...]:
-        return tuple(p.internal for p in (self.phi_ref, self.f0, self.f1, self.f2))
+    def _timing(self) -> tuple[jax.Array, ...]:
+        return tuple(internal(self.phi_ref, self.f0, self.f1, self.f2))
 
-    def value(self, days, energy=None):
+    def value(self, days: Days, energy: Energies | None = None) -> Values:
         phase, _ = k.phase_at(jnp.asarray(days), *self._timing)
         return tables.interpolate(phase - jnp.floor(phase), *self._curve)
 
-    def value_mean(self, low, high, energy=None):
+    def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return k.phase_mean(low, high, *self._curve, self._timing)
 
     @classmethod
-    def read(
-        cls, filename: Any, normalize: bool = True, scale: str = "utc", **parameters: Any
-    ) -> "TemplatePhaseCurveTemporalModel":
+    def read(cls, filename: Filename, normalize: bool = True, scale: str = "utc", **parameters: Any) -> Self:
         """From a table (FITS or ECSV) with columns PHASE and NORM; the timing solution is given by keywords."""
         table = _table(cls, _found(cls, filename), ("PHASE", "NORM"))
         phase, norm = (np.asarray(table[name], float) for name in ("PHASE", "NORM"))
@@ -251,16 +258,16 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
 
         return Table({"PHASE": np.asarray(self.phase), "NORM": np.asarray(self.norm)})
 
-    def extra_dict(self) -> dict:
+    def extra_dict(self) -> Section:
         return {"filename": _filename(self), "normalize": self.normalize, "scale": self.scale}
 
     @classmethod
-    def from_extra(cls, data: dict, parameters: dict[str, Parameter], base_path: Any = None):
+    def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         path = beside(_named(cls, data), base_path)
         return cls.read(path, data.get("normalize", True), data.get("scale", "utc"), **parameters)
 
 
-def _reference(cls: type[TemporalModel], given: Any, scale: str) -> Parameter:
+def _reference(cls: type[TemporalModel], given: GivenTime, scale: str) -> Parameter:
     """Parameter of a reference time: an astropy Time, MJD in ``scale``, a Quantity, a `Parameter`, or the default."""
     default: Any = next(f.default for f in dataclasses.fields(cls) if f.name == "t_ref")
     if given is None:
@@ -270,13 +277,13 @@ def _reference(cls: type[TemporalModel], given: Any, scale: str) -> Parameter:
     return given if isinstance(given, Parameter) else default.replace(value=given)
 
 
-def _days(times: Any, unit: u.UnitBase, name: str) -> np.ndarray:
+def _days(times: Given, unit: u.UnitBase, name: str) -> np.ndarray:
     if not unit.is_equivalent("d"):
         raise InputError(f"{name}: the times have unit {unit.to_string()!r}, expected one such as 'd' or 's'.")
     return np.asarray(times, float) * unit.to("d")
 
 
-def _whole_phase(phase: Any, norm: Any) -> tuple[Any, Any]:
+def _whole_phase(phase: Array, norm: Array) -> tuple[Array, Array]:
     """A phase curve with its end pieces drawn out to 0 and 1."""
     if not (isinstance(phase, np.ndarray) and isinstance(norm, np.ndarray)):
         return phase, norm
@@ -295,7 +302,7 @@ def _whole_phase(phase: Any, norm: Any) -> tuple[Any, Any]:
     return frozen_array(phase), frozen_array(norm)
 
 
-def _check_nodes(nodes: Any, what: str, positive: bool = False) -> None:
+def _check_nodes(nodes: Array, what: str, positive: bool = False) -> None:
     if not isinstance(nodes, np.ndarray):
         return
     good = nodes.ndim == 1 and bool(np.all(np.isfinite(nodes)) and np.all(np.diff(nodes) > 0))
@@ -304,12 +311,12 @@ def _check_nodes(nodes: Any, what: str, positive: bool = False) -> None:
         raise InputError(f"{what} must be one list of {kind} numbers, found {nodes}. Sort the table.")
 
 
-def _check_values(values: Any, name: str) -> None:
+def _check_values(values: Array, name: str) -> None:
     if isinstance(values, np.ndarray) and not np.all(np.isfinite(values)):
         raise InputError(f"{name}: the norms must be finite. Leave the rows out where they are missing.")
 
 
-def _found(cls: type, filename: Any) -> Path:
+def _found(cls: type, filename: Filename) -> Path:
     path = existing(as_path(filename))
     if path is None:
         raise InputError(f"{cls.__name__}: there is no file {filename}. Check the name and the folder.")
@@ -366,13 +373,13 @@ def _reference_cards(mjd: float, scale: str) -> dict[str, Any]:
     return {"MJDREFI": day, "MJDREFF": mjd - day, "TIMESYS": scale}
 
 
-def _named(cls: type, data: dict) -> Any:
+def _named(cls: type, data: Section) -> str:
     if "filename" not in data:
         raise InputError(f"{cls.__name__}: expected the key 'filename'.")
     return data["filename"]
 
 
-def _filename(model: Any) -> str:
+def _filename(model: LightCurveTemplateTemporalModel | TemplatePhaseCurveTemporalModel) -> str:
     if model.filename is None:
         raise InputError(
             f"{type(model).__name__}: a YAML file refers to the table by file name. Write the table "

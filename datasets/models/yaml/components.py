@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import InputError, closest
+from ..component import Section
 from ..parameter import Parameter
 from ..spatial.base import SpatialModel
 from ..spatial.registry import SPATIAL_MODELS
@@ -59,7 +60,7 @@ PARTS = {
 }
 
 
-def read_part(word: str, entry: Any, where: str, links: Links, base: Path) -> Any:
+def read_part(word: str, entry: object, where: str, links: Links, base: Path) -> Any:
     """The model of the section ``word`` from what the file has there; ``where`` names file, model and section."""
     part = PARTS[word]
     entry = mapping_of(entry, None, where)
@@ -105,7 +106,7 @@ def read_part(word: str, entry: Any, where: str, links: Links, base: Path) -> An
     return model
 
 
-def _parameters(part: Part, kind: Any, entry: dict[str, Any], where: str, links: Links) -> dict[str, Parameter]:
+def _parameters(part: Part, kind: Any, entry: Section, where: str, links: Links) -> dict[str, Parameter]:
     declared = declared_parameters(kind)
     others = hasattr(kind, "from_extra") and not part.complete
     parameters = read_parameters(entry.get("parameters", []), where, links, declared, others)
@@ -119,7 +120,7 @@ def _parameters(part: Part, kind: Any, entry: dict[str, Any], where: str, links:
     return parameters
 
 
-def _check_frame(model: Any, entry: dict[str, Any]) -> None:
+def _check_frame(model: Any, entry: Section) -> None:
     """The position of a template is in the frame of its map, whatever the file says."""
     if not isinstance(model, SpatialModel) or "frame" not in entry:
         return
@@ -132,7 +133,7 @@ def _check_frame(model: Any, entry: dict[str, Any]) -> None:
         )
 
 
-def part_to_dict(word: str, model: Any, where: str) -> dict[str, Any]:
+def part_to_dict(word: str, model: Any, where: str) -> Section:
     """The content of the section ``word`` of a file."""
     part: Part = PARTS[word]
     kind: Any = type(model)
@@ -155,7 +156,7 @@ def part_to_dict(word: str, model: Any, where: str) -> dict[str, Any]:
     # models inside list their parameters themselves
     own = {name: getattr(model, name) for name in declared} if nested else model.parameters
 
-    data: dict[str, Any] = {"type": kind.tag[0]}
+    data: Section = {"type": kind.tag[0]}
     if isinstance(model, SpatialModel) and (model.position is not None or model.frame != "icrs"):
         # models of the whole sky have no frame in gammapy
         data["frame"] = model.frame

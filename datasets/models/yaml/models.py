@@ -14,8 +14,9 @@ import numpy as np
 from ...errors import InputError, closest
 from ...io.fits import FitsFile, naming
 from ...io.gadf_quantity import read_quantity
-from ...io.paths import as_path, beside, existing
+from ...io.paths import Filename, as_path, beside, existing
 from ...io.yaml import dump_yaml, load_yaml
+from ..component import Section
 from ..sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel, background_name
 from .components import part_to_dict, read_part
 from .parameters import Links, flag_of, list_of, mapping_of, text_of
@@ -39,7 +40,7 @@ OLD_TEMPLATE = "BackgroundModel"
 _FILE_KEYS = ("components", "covariance", "metadata", "checksum", "optimize_result", "covariance_result")
 
 
-def read_components(filename: Any) -> list[ModelBase]:
+def read_components(filename: Filename) -> list[ModelBase]:
     """Models from a YAML file as gammapy 2.1 writes it.
 
     Missing parameters and fields take the defaults of the model class; only parameters of spatial and temporal models
@@ -50,7 +51,7 @@ def read_components(filename: Any) -> list[ModelBase]:
     return components_from_dict(load_yaml(path), str(path), path.parent)
 
 
-def components_from_dict(data: Mapping[str, Any], where: str = "models", base_path: Any = ".") -> list[ModelBase]:
+def components_from_dict(data: Mapping[str, Any], where: str = "models", base_path: Filename = ".") -> list[ModelBase]:
     """Models from the content of a YAML file.
 
     ``where`` names the source in error messages; files that the models refer to are looked for in ``base_path``.
@@ -63,7 +64,7 @@ def components_from_dict(data: Mapping[str, Any], where: str = "models", base_pa
     return [_component(entry, i, where, links, Path(base_path)) for i, entry in enumerate(components)]
 
 
-def components_contents(models: Iterable[ModelBase], filename: Any) -> dict[Path, bytes]:
+def components_contents(models: Iterable[ModelBase], filename: Filename) -> dict[Path, bytes]:
     """The YAML file of models as bytes by path; gammapy 2.1 reads it.
 
     Of templates only the file names are written, relative to the YAML file where they are beside it or below. gammapy
@@ -74,12 +75,12 @@ def components_contents(models: Iterable[ModelBase], filename: Any) -> dict[Path
     return {path: dump_yaml(_located(components_to_dict(models), path.parent)).encode()}
 
 
-def components_to_dict(models: Iterable[ModelBase]) -> dict[str, Any]:
+def components_to_dict(models: Iterable[ModelBase]) -> Section:
     """The content of the YAML file of models."""
     return {"components": [_component_to_dict(model) for model in models]}
 
 
-def _component(entry: Any, index: int, where: str, links: Links, base: Path) -> ModelBase:
+def _component(entry: object, index: int, where: str, links: Links, base: Path) -> ModelBase:
     where_index = f"{where}: component {index + 1}"
     entry = mapping_of(entry, None, where_index)
     datasets_names = _datasets_names(entry.get("datasets_names"), where_index)
@@ -100,14 +101,14 @@ def _component(entry: Any, index: int, where: str, links: Links, base: Path) -> 
     apply_irf = _apply_irf(entry.get("apply_irf"), where)
     if kind is SkyModel and "spectral" not in entry:
         raise InputError(f"{where}: the section 'spectral' is missing.")
-    parts = {
+    parts: Section = {
         word: read_part(word, entry[word], f"{where}, {word}", links, base)
         for word in ("spectral", "spatial", "temporal")
         if word in entry
     }
     if kind is not FoVBackgroundModel and name is None:
         raise InputError(f"{where}: the key 'name' is missing. Give every model its own name.")
-    common: dict[str, Any] = {"datasets_names": datasets_names, **parts}
+    common: Section = {"datasets_names": datasets_names, **parts}
     try:
         if kind is FoVBackgroundModel:
             return FoVBackgroundModel(**common, name=name)
@@ -118,7 +119,7 @@ def _component(entry: Any, index: int, where: str, links: Links, base: Path) -> 
         raise InputError(f"{where}: {error}") from error
 
 
-def _check_keys(entry: dict[str, Any], kind: type[ModelBase], where: str) -> None:
+def _check_keys(entry: Section, kind: type[ModelBase], where: str) -> None:
     mapping_of(entry, _ALL_KEYS, where)
     for key in entry:
         if key in _KEYS[kind]:
@@ -129,32 +130,32 @@ def _check_keys(entry: dict[str, Any], kind: type[ModelBase], where: str) -> Non
         raise InputError(f"{where}: a {kind.__name__} has no {key!r}. {cure}")
 
 
-def _template(entry: dict[str, Any], name: str | None, common: dict[str, Any], base: Path) -> TemplateNPredModel:
+def _template(entry: Section, name: str | None, common: Section, base: Path) -> TemplateNPredModel:
     if "filename" not in entry:
         raise InputError("the key 'filename' (the FITS map of the counts) is missing.")
     path = beside(entry["filename"], base)
     return TemplateNPredModel(read_template_counts(path), name=str(name), filename=str(path), **common)
 
 
-def _datasets_names(data: Any, where: str) -> tuple[str, ...] | None:
+def _datasets_names(data: object, where: str) -> tuple[str, ...] | None:
     if data is None:
         return None
     names = data if isinstance(data, list) else [data]
     return tuple(text_of(name, f"{where}, datasets_names") for name in names)
 
 
-def _apply_irf(data: Any, where: str) -> dict[str, bool] | None:
+def _apply_irf(data: object, where: str) -> dict[str, bool] | None:
     if data is None:
         return None
     data = mapping_of(data, APPLY_IRF, f"{where}, apply_irf")
     return {key: flag_of(flag, f"{where}, apply_irf, {key}") for key, flag in data.items()}
 
 
-def _component_to_dict(model: ModelBase) -> dict[str, Any]:
+def _component_to_dict(model: ModelBase) -> Section:
     where = f"model {model.name!r}"
     if MODELS.get(model.tag[0]) is not type(model):
         raise InputError(f"{where}: a {type(model).__name__} cannot be written to YAML.")
-    data: dict[str, Any] = {}
+    data: Section = {}
     names = model.datasets_names
     if not isinstance(model, FoVBackgroundModel) or model.name != background_name(names):
         data["name"] = model.name
@@ -176,7 +177,7 @@ def _component_to_dict(model: ModelBase) -> dict[str, Any]:
     return data
 
 
-def _located(data: Any, folder: Path) -> Any:
+def _located(data: object, folder: Path) -> Any:
     """The same content, with names of existing files relative to ``folder`` if they are inside it, else absolute.
 
     Names are relative to the working folder in memory, and to the folder of the YAML file in the file.
@@ -195,7 +196,7 @@ def _located(data: Any, folder: Path) -> Any:
 BANDS = "_BANDS"
 
 
-def read_template_counts(filename: Any) -> np.ndarray:
+def read_template_counts(filename: Filename) -> np.ndarray:
     """Counts from a map that gammapy wrote: (n_reco, ny, nx), or (n_reco,) if the map is of one region.
 
     The first map of the file counts. It needs one further axis, energy, by edges. Raises InputError for other files.

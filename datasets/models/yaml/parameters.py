@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from ...arrays import Array
 from ...errors import InputError, closest
 from ...units import parse_unit
+from ..component import Section
 from ..parameter import Parameter
 from ..prior import PRIORS, Prior
 
@@ -25,13 +27,13 @@ _PRIOR_NUMBER_KEYS = ("name", "value", "unit", "error", "min", "max")
 Links = dict[str, tuple[str, Parameter]]
 
 
-def shown(data: Any) -> str:
+def shown(data: object) -> str:
     """What the file has there, cut short: it may be a whole section."""
     text = repr(data)
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
-def mapping_of(data: Any, keys: Iterable[str] | None, where: str) -> dict[str, Any]:
+def mapping_of(data: object, keys: Iterable[str] | None, where: str) -> Section:
     """``data``, checked to be a mapping with no other than the given keys; keys without a value count as absent."""
     if not isinstance(data, dict):
         raise InputError(f"{where}: expected a mapping ('key: value' lines), found {shown(data)}.")
@@ -42,37 +44,37 @@ def mapping_of(data: Any, keys: Iterable[str] | None, where: str) -> dict[str, A
     return {key: content for key, content in data.items() if content is not None}
 
 
-def list_of(data: Any, where: str) -> list[Any]:
+def list_of(data: object, where: str) -> list[Any]:
     if not isinstance(data, list):
         raise InputError(f"{where}: expected a list ('- ' lines), found {shown(data)}.")
     return data
 
 
-def text_of(data: Any, where: str) -> str:
+def text_of(data: object, where: str) -> str:
     """Text; names such as 23523 that YAML takes for numbers are meant as text."""
     if isinstance(data, bool) or not isinstance(data, str | int | float):
         raise InputError(f"{where}: expected text, found {shown(data)}. Put it in quotes.")
     return str(data)
 
 
-def flag_of(data: Any, where: str) -> bool:
+def flag_of(data: object, where: str) -> bool:
     if not isinstance(data, bool):
         raise InputError(f"{where}: expected true or false, found {shown(data)}.")
     return data
 
 
-def number_of(data: Any, where: str) -> float:
+def number_of(data: object, where: str) -> float:
     """A number. Text such as 1e-12, a number for everyone but YAML 1.1, which wants 1.0e-12, counts too."""
     try:
         if isinstance(data, bool):
             raise ValueError
-        return float(data)
+        return float(data)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: expected a number, found {shown(data)}.") from error
 
 
 def read_parameters(
-    data: Any, where: str, links: Links, declared: Mapping[str, Parameter], others: bool = False
+    data: object, where: str, links: Links, declared: Mapping[str, Parameter], others: bool = False
 ) -> dict[str, Parameter]:
     """Parameters by name from their YAML list.
 
@@ -93,12 +95,12 @@ def read_parameters(
     return parameters
 
 
-def _where(where: str, index: int, entry: Any) -> str:
+def _where(where: str, index: int, entry: object) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
     return f"{where}, parameter {index + 1}" if name is None else f"{where}, parameter {str(name)!r}"
 
 
-def _read(entry: dict[str, Any], where: str, links: Links, default: Parameter | None) -> Parameter:
+def _read(entry: Section, where: str, links: Links, default: Parameter | None) -> Parameter:
     unit = _unit(entry, where, default)
     label = text_of(entry["link"], f"{where}, link") if "link" in entry else None
     if label in links:
@@ -111,7 +113,7 @@ def _read(entry: dict[str, Any], where: str, links: Links, default: Parameter | 
     return parameter
 
 
-def _unit(entry: dict[str, Any], where: str, default: Parameter | None) -> str:
+def _unit(entry: Section, where: str, default: Parameter | None) -> str:
     if "unit" not in entry:
         return default.unit if default is not None else ""
     unit = text_of(entry["unit"], f"{where}, unit")
@@ -123,7 +125,7 @@ def _unit(entry: dict[str, Any], where: str, default: Parameter | None) -> str:
 
 
 def _standalone(
-    entry: dict[str, Any], where: str, unit: str, default: Parameter | None, value: float, label: str | None
+    entry: Section, where: str, unit: str, default: Parameter | None, value: float, label: str | None
 ) -> Parameter:
     if not math.isfinite(value):
         raise InputError(f"{where}: the value must be a finite number, found {value}.")
@@ -153,7 +155,7 @@ def _standalone(
     return parameter
 
 
-def _bound(entry: dict[str, Any], key: str, where: str, unit: str, default: Parameter | None) -> float:
+def _bound(entry: Section, key: str, where: str, unit: str, default: Parameter | None) -> float:
     """A bound: as given, NaN meaning none; else that of the class, in the unit that is used here."""
     none = -math.inf if key == "min" else math.inf
     if key in entry:
@@ -167,9 +169,7 @@ def _bound(entry: dict[str, Any], key: str, where: str, unit: str, default: Para
     return float(parse_unit(default.unit, where).to(parse_unit(unit, where), own))
 
 
-def _linked(
-    entry: dict[str, Any], where: str, unit: str, label: str, links: Links, default: Parameter | None
-) -> Parameter:
+def _linked(entry: Section, where: str, unit: str, label: str, links: Links, default: Parameter | None) -> Parameter:
     """The parameter with which this one is linked; what the entry says must agree with it."""
     first, lead = links[label]
     if parse_unit(unit, where) != parse_unit(lead.unit, where):
@@ -189,7 +189,7 @@ def _linked(
     return lead
 
 
-def read_prior(data: Any, where: str, unit: str) -> Prior:
+def read_prior(data: object, where: str, unit: str) -> Prior:
     data = mapping_of(data, ("type", "parameters", "weight"), where)
     if "type" not in data:
         raise InputError(f"{where}: the key 'type' is missing. Types: {', '.join(PRIORS)}.")
@@ -219,9 +219,9 @@ def read_prior(data: Any, where: str, unit: str) -> Prior:
         raise InputError(f"{where}: {error}") from error
 
 
-def parameter_to_dict(name: str, parameter: Parameter, default: Parameter | None, where: str) -> dict[str, Any]:
+def parameter_to_dict(name: str, parameter: Parameter, default: Parameter | None, where: str) -> Section:
     """YAML form of a parameter; what equals the default of its class is left out where gammapy has the same default."""
-    data: dict[str, Any] = {"name": name, "value": _plain(parameter.value, f"{where}, parameter {name!r}")}
+    data: Section = {"name": name, "value": _plain(parameter.value, f"{where}, parameter {name!r}")}
     error = _plain(parameter.error, f"{where}, parameter {name!r}, error")
     if parameter.unit or (default is not None and default.unit):
         data["unit"] = parameter.unit
@@ -247,7 +247,7 @@ def parameter_to_dict(name: str, parameter: Parameter, default: Parameter | None
     return data
 
 
-def _plain(value: Any, where: str) -> float:
+def _plain(value: Array | float, where: str) -> float:
     if isinstance(value, jax.core.Tracer) or np.ndim(value):
         raise InputError(
             f"{where}: one number is needed, found {value!r}. Write models outside jax.jit, and one set of values at "

@@ -102,7 +102,7 @@ def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
     if any(d.moved(list(models), list(result.models)) for d in datasets):
         # with the responses at the fitted positions
         problem = make_problem(datasets, result.models)
-    found = predictions(problem, space.values[space.free])
+    found = predictions(problem, np.asarray(space.values[space.free]))
     try:
         files = {options.output / name: data for name, data in contents(result, found, pictures, datasets).items()}
         write_files(files, overwrite=options.overwrite)

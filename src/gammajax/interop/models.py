@@ -1,6 +1,6 @@
 """Models to and from gammapy by way of the YAML form of both; templates, which that form keeps in files, in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from astropy.table import Table
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import as_path, existing
 from gammajax.datasets.models.collection import Models, check_links
+from gammajax.datasets.models.component import Section
+from gammajax.datasets.models.parameter import Parameter
 from gammajax.datasets.models.sky_model import FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel
 from gammajax.datasets.models.spatial.base import SpatialModel
 from gammajax.datasets.models.spatial.builtin import ConstantFluxSpatialModel
@@ -23,6 +25,11 @@ from gammajax.datasets.models.yaml.parameters import Links, declared_parameters,
 from gammajax.datasets.sky.axis import MapAxis
 from gammajax.datasets.sky.geom import SkyGeom
 
+Peer = Any
+"""Something of gammapy, which need not be installed."""
+
+Part = SpectralModel | SpatialModel | TemporalModel
+
 WORDS = ("spatial", "temporal")
 
 NESTED = ("model1", "model2", "model")
@@ -30,7 +37,7 @@ NESTED = ("model1", "model2", "model")
 # From gammapy
 
 
-def models_from(models: Any, api: Any) -> Models:
+def models_from(models: Peer, api: Peer) -> Models:
     """Models from a container of gammapy."""
     if getattr(models, "_penalties", None):
         raise InputError("from_gammapy: the models have penalties, which gammajax does not. Use priors instead.")
@@ -40,7 +47,7 @@ def models_from(models: Any, api: Any) -> Models:
     return Models([_model_from(model, api, links) for model in models])
 
 
-def _model_from(peer: Any, api: Any, links: Links) -> ModelBase:
+def _model_from(peer: Peer, api: Peer, links: Links) -> ModelBase:
     where = f"from_gammapy: model {peer.name!r}"
     template = isinstance(peer, api.models.TemplateNPredModel)
     parts = {
@@ -59,7 +66,7 @@ def _model_from(peer: Any, api: Any, links: Links) -> ModelBase:
         raise InputError(f"{where}: {error}") from error
 
 
-def part_from(part: Any, where: str = "from_gammapy", links: Links | None = None) -> Any:
+def part_from(part: Peer, where: str = "from_gammapy", links: Links | None = None) -> Part:
     """A spectral, spatial or temporal model from one of gammapy."""
     word = part.type
     links = {} if links is None else links
@@ -77,7 +84,7 @@ def part_from(part: Any, where: str = "from_gammapy", links: Links | None = None
         raise InputError(f"{where}: {error}") from error
 
 
-def _template_from(peer: Any, common: dict[str, Any]) -> TemplateNPredModel:
+def _template_from(peer: Peer, common: Section) -> TemplateNPredModel:
     counts, filename = np.array(peer.map.data, float), peer.filename
     if peer.spatial_model is not None:
         # its numbers are no parameters of the model in gammapy, so that counts say the same; the file does not
@@ -87,12 +94,12 @@ def _template_from(peer: Any, common: dict[str, Any]) -> TemplateNPredModel:
     return TemplateNPredModel(counts, **common, filename=filename)
 
 
-def _axis_from(axis: Any, name: str) -> MapAxis:
+def _axis_from(axis: Peer, name: str) -> MapAxis:
     nodes = axis.edges if axis.node_type == "edges" else axis.center
     return MapAxis(nodes, axis.interp, name, node_type=axis.node_type)
 
 
-def _sky_template_from(peer: Any, parameters: dict[str, Any]) -> TemplateSpatialModel:
+def _sky_template_from(peer: Peer, parameters: dict[str, Any]) -> TemplateSpatialModel:
     geom = peer.map.geom
     if geom.is_hpx or geom.is_region or set(geom.axes.names) - {"energy_true"}:
         raise InputError(
@@ -115,7 +122,7 @@ def _sky_template_from(peer: Any, parameters: dict[str, Any]) -> TemplateSpatial
     )
 
 
-def _light_curve_from(peer: Any, parameters: dict[str, Any]) -> LightCurveTemplateTemporalModel:
+def _light_curve_from(peer: Peer, parameters: dict[str, Parameter]) -> LightCurveTemplateTemporalModel:
     axes = peer.map.geom.axes
     energy = axes["energy"].center if "energy" in axes.names else None
     expected = ("linear", "lin" if energy is None else "log")
@@ -133,14 +140,14 @@ def _light_curve_from(peer: Any, parameters: dict[str, Any]) -> LightCurveTempla
     )
 
 
-def _phase_curve_from(peer: Any, parameters: dict[str, Any]) -> TemplatePhaseCurveTemporalModel:
+def _phase_curve_from(peer: Peer, parameters: dict[str, Parameter]) -> TemplatePhaseCurveTemporalModel:
     phase, norm = (np.array(peer.table[name], float) for name in ("PHASE", "NORM"))
     return TemplatePhaseCurveTemporalModel(
         phase, norm, normalize=peer.normalize, filename=peer.filename, scale=peer.scale, **parameters
     )
 
 
-_FROM: dict[str, tuple[type, Any]] = {
+_FROM: dict[str, tuple[type[Part], Callable[..., Part]]] = {
     "TemplateSpatialModel": (TemplateSpatialModel, _sky_template_from),
     "LightCurveTemplateTemporalModel": (LightCurveTemplateTemporalModel, _light_curve_from),
     "TemplatePhaseCurveTemporalModel": (TemplatePhaseCurveTemporalModel, _phase_curve_from),
@@ -149,7 +156,7 @@ _FROM: dict[str, tuple[type, Any]] = {
 # To gammapy
 
 
-def models_to(models: Models, api: Any, geom: Any = None) -> Any:
+def models_to(models: Models, api: Peer, geom: Peer | None = None) -> Peer:
     """A container of gammapy; ``geom`` (of gammapy) is that of the counts of `TemplateNPredModel`s."""
     check_links(models)
     components = [_model_to(model, api, geom) for model in models]
@@ -157,7 +164,7 @@ def models_to(models: Models, api: Any, geom: Any = None) -> Any:
     return _built(api.models.Models, components)
 
 
-def _model_to(model: ModelBase, api: Any, geom: Any) -> Any:
+def _model_to(model: ModelBase, api: Peer, geom: Peer | None) -> Peer:
     where = f"to_gammapy: model {model.name!r}"
     _check_datasets(model)
     names = None if model.datasets_names is None else list(model.datasets_names)
@@ -179,7 +186,7 @@ def _model_to(model: ModelBase, api: Any, geom: Any) -> Any:
     return _built(lambda given: api.models.SkyModel(**given), parts | options)
 
 
-def part_to(part: Any, api: Any, where: str = "to_gammapy") -> Any:
+def part_to(part: Part, api: Peer, where: str = "to_gammapy") -> Peer:
     """A spectral, spatial or temporal model of gammapy."""
     if type(part) in _TO:
         return _TO[type(part)](part, api)
@@ -203,7 +210,7 @@ def _check_datasets(model: ModelBase) -> None:
         )
 
 
-def _template_map(ours: TemplateNPredModel, api: Any, geom: Any) -> Any:
+def _template_map(ours: TemplateNPredModel, api: Peer, geom: Peer | None) -> Peer:
     shape = np.shape(ours.counts)
     if geom is None and ours.filename is not None and existing(as_path(ours.filename)) is not None:
         geom = _built(api.maps.Map.read, ours.filename).geom
@@ -221,13 +228,13 @@ def _template_map(ours: TemplateNPredModel, api: Any, geom: Any) -> Any:
     return api.maps.Map.from_geom(geom, data=np.array(ours.counts, float).reshape(geom.data_shape))
 
 
-def _parameters_to(model: Any, api: Any) -> dict[str, Any]:
+def _parameters_to(model: Part, api: Peer) -> dict[str, Peer]:
     declared, where = declared_parameters(type(model)), f"to_gammapy: {type(model).__name__}"
     entries = [parameter_to_dict(name, p, declared.get(name), where) for name, p in model.parameters.items()]
     return {p.name: p for p in api.parameters.from_dict(entries)}
 
 
-def _sky_template_to(model: TemplateSpatialModel, api: Any) -> Any:
+def _sky_template_to(model: TemplateSpatialModel, api: Peer) -> Peer:
     axes = []
     if model.energy is not None:
         edges, nodes = model.energy_edges, np.asarray(model.energy) * u.TeV
@@ -243,7 +250,7 @@ def _sky_template_to(model: TemplateSpatialModel, api: Any) -> Any:
     return api.models.TemplateSpatialModel(made, **options, **_parameters_to(model, api))
 
 
-def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Any) -> Any:
+def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Peer) -> Peer:
     axes = [api.maps.MapAxis.from_nodes(np.asarray(model.time) * u.d, name="time")]
     if model.energy is not None:
         axes.append(api.maps.MapAxis.from_nodes(np.asarray(model.energy) * u.TeV, interp="log", name="energy"))
@@ -254,13 +261,13 @@ def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Any) -> Any:
     return peer
 
 
-def _phase_curve_to(model: TemplatePhaseCurveTemporalModel, api: Any) -> Any:
+def _phase_curve_to(model: TemplatePhaseCurveTemporalModel, api: Peer) -> Peer:
     table = Table({"PHASE": np.array(model.phase), "NORM": np.array(model.norm)})
     options = {"normalize": model.normalize, "filename": model.filename, "scale": model.scale}
     return api.models.TemplatePhaseCurveTemporalModel(table, **options, **_parameters_to(model, api))
 
 
-_TO: dict[type, Any] = {
+_TO: dict[type[Part], Callable[..., Peer]] = {
     TemplateSpatialModel: _sky_template_to,
     LightCurveTemplateTemporalModel: _light_curve_to,
     TemplatePhaseCurveTemporalModel: _phase_curve_to,
@@ -269,9 +276,9 @@ _TO: dict[type, Any] = {
 }
 
 
-def _link(components: list[Any], models: Models) -> None:
+def _link(components: list[Peer], models: Models) -> None:
     """Make parameters with one label one object, as gammapy's links are."""
-    leads: dict[str, Any] = {}
+    leads: dict[str, Peer] = {}
     for theirs, ours in zip(components, models, strict=True):
         for word in ("spectral", *WORDS):
             for owner, name, parameter in _owned(getattr(ours, word, None), getattr(theirs, f"{word}_model", None)):
@@ -279,7 +286,7 @@ def _link(components: list[Any], models: Models) -> None:
                     setattr(owner, name, leads.setdefault(parameter.link, getattr(owner, name)))
 
 
-def _owned(ours: Any, theirs: Any) -> Iterator[tuple[Any, str, Any]]:
+def _owned(ours: object, theirs: Peer) -> Iterator[tuple[Peer, str, Parameter]]:
     """Model of gammapy, name and our `Parameter` for each parameter; those of nested models belong to these."""
     if not isinstance(ours, SpectralModel | SpatialModel | TemporalModel):
         return
@@ -291,7 +298,7 @@ def _owned(ours: Any, theirs: Any) -> Iterator[tuple[Any, str, Any]]:
             yield theirs, name, parameter
 
 
-def _built(function: Any, entry: Any) -> Any:
+def _built(function: Callable[..., Peer], entry: object) -> Peer:
     try:
         return function(entry)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

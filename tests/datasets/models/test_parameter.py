@@ -169,7 +169,7 @@ def test_roles_survive_files_flattening_and_links():
     ]
     # linked parameters are one, and what each is in its model stays
     linked = models.link("a.spatial.sigma", "b.spatial.lon_0").with_values({"a.spatial.sigma": 0.3})
-    data = models_to_dict(linked)
+    data = linked.to_dict()
     assert "role" not in repr(data)
     built, numbers = canonical(models["a"])
     again = Models(built.build(numbers)).parameters

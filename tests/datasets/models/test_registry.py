@@ -9,7 +9,6 @@ from gammajax.datasets.models import ParameterField, parameter
 from gammajax.datasets.models.spatial import SPATIAL_MODELS, PositionedModel
 from gammajax.datasets.models.spectral import SPECTRAL_MODELS
 from gammajax.datasets.models.temporal import TEMPORAL_MODELS
-from gammajax.datasets.models.yaml import models_from_dict, models_to_dict
 
 REGISTRIES = {
     "spectral": (SPECTRAL_MODELS, gj.register_spectral_model),
@@ -91,7 +90,7 @@ def test_a_replaced_class_is_not_taken_for_its_successor():
     old = own_classes()[0]
     own_classes()
     with pytest.raises(gj.InputError, match=r"Flat is not a registered model.*gammajax.register_spectral_model"):
-        models_to_dict(gj.SkyModel(old(), "x"))
+        gj.Models(gj.SkyModel(old(), "x")).to_dict()
 
 
 @pytest.mark.parametrize("word", REGISTRIES)
@@ -124,4 +123,4 @@ def test_an_unknown_type_names_those_that_are_registered():
     own_classes()
     entry = {"name": "x", "type": "SkyModel", "spectral": {"type": "Flatt", "parameters": []}}
     with pytest.raises(gj.InputError, match=r"Flat\b"):
-        models_from_dict({"components": [entry]})
+        gj.Models.from_dict({"components": [entry]})
