@@ -277,11 +277,11 @@ class Dataset(eqx.Module):
     def spectrum(self, signal: Array, background: Array) -> "Spectrum":
         """Data and prediction per energy; ``signal`` and ``background`` are those of `Prepared.spectra`."""
         mask = np.asarray(fitted_bins(self))
-        bins = mask.reshape(mask.shape[0], -1).any(axis=1)
+        bins = np.asarray(mask.reshape(mask.shape[0], -1).any(axis=1))
         unknown = np.full(bins.shape, np.nan)
         edges = getattr(self, "energy_edges", None)
         edges = np.full(bins.size + 1, np.nan) if edges is None else np.asarray(edges)
-        return Spectrum(edges, *(unknown for _ in range(5)), bins, int(mask.sum()))
+        return Spectrum(edges, unknown, unknown, unknown, unknown, unknown, bins, int(mask.sum()))
 
     def residuals(self, models: Models, method: str) -> Array:
         """Data minus prediction by a ``method`` that the type knows, see `gammajax.residuals`."""
@@ -318,9 +318,9 @@ class TreeSpec(Spec):
     treedef: jax.tree_util.PyTreeDef
     shapes: tuple[tuple[tuple[int, ...], str], ...]
 
-    def __call__(self, mask_safe: Array, **leaves: Array) -> "FlatDataset":
-        numbers = [leaves[f"leaf_{i}"] for i in range(self.treedef.num_leaves)]
-        return FlatDataset(jax.tree.unflatten(self.treedef, numbers), mask_safe)
+    def __call__(self, **arrays: Array) -> "FlatDataset":
+        numbers = [arrays[f"leaf_{i}"] for i in range(self.treedef.num_leaves)]
+        return FlatDataset(jax.tree.unflatten(self.treedef, numbers), arrays["mask_safe"])
 
 
 class FlatDataset(Prepared):
@@ -353,7 +353,7 @@ def fitted_bins(dataset: Dataset) -> Mask:
     return np.ones(dataset.data_shape, bool) if mask is None else mask
 
 
-def masked(mask: Mask | None, function: Callable[[Array], Bins], prediction: Array) -> Bins:
+def masked(mask: Mask | None, function: Callable[[jax.Array], Bins], prediction: jax.Array) -> Bins:
     """``function(prediction)`` inside the mask, 0 with zero slope outside."""
     if mask is None:
         return function(prediction)

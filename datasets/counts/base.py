@@ -74,8 +74,10 @@ class CountsBase(Dataset):
     background_fields: ClassVar[tuple[str, ...]]
     """The fields that say what the background is."""
 
-    background: eqx.AbstractVar[Counts | None]
-    """Background in the bins of the counts: what is known of it, or was measured."""
+    @property
+    @abstractmethod
+    def background(self) -> Counts | None:
+        """Background in the bins of the counts: what is known of it, or was measured."""
 
     def __post_init__(self) -> None:
         self.energy_edges = edges_tev(self.energy_edges, "energy_edges")
@@ -143,7 +145,10 @@ class CountsBase(Dataset):
 
     # what a type says of its place: a spectrum, a map, a region
 
-    psf: eqx.AbstractVar[PSFMap | PSFKernel | None]
+    @property
+    @abstractmethod
+    def psf(self) -> PSFMap | PSFKernel | None:
+        """The point spread function; None where there is none, or a perfect one."""
 
     @abstractmethod
     def source_counts(self, sources: Sequence[SkyModel]) -> Bins:

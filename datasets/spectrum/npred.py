@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -46,7 +47,7 @@ def spectrum_counts(response: SpectrumResponse, sources: Sequence[SkyModel]) -> 
     return npred
 
 
-def _matrix(response: SpectrumResponse, given: Array | None) -> Array:
+def _matrix(response: SpectrumResponse, given: Array | None) -> jax.Array:
     if given is not None:
         return jnp.asarray(given)
     return diagonal_response(jnp.asarray(response.energy_true_edges), jnp.asarray(response.energy_edges))

@@ -16,16 +16,16 @@ class CashStatistic(Statistic):
     merges = True
 
     def stat_bins(self, data: Data, prediction: Array) -> Bins:
-        return cash(jnp.asarray(data["counts"]), prediction)
+        return cash(jnp.asarray(data["counts"]), jnp.asarray(prediction))
 
     def deviance_bins(self, data: Data, prediction: Array) -> Bins:
-        return cash_deviance(jnp.asarray(data["counts"]), prediction)
+        return cash_deviance(jnp.asarray(data["counts"]), jnp.asarray(prediction))
 
     def offset_bins(self, data: Data) -> Bins:
         return cash_offset(jnp.asarray(data["counts"]))
 
     def scoring_bins(self, data: Data, prediction: Array) -> tuple[Bins, Bins, Bins]:
-        return cash_terms(jnp.asarray(data["counts"]), prediction)
+        return cash_terms(jnp.asarray(data["counts"]), jnp.asarray(prediction))
 
     def merged_bins(self, data: Data, where: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """With the norm g, sum of 2 (g B - n ln(g B)) = 2 (g sum B - sum n ln(g sum B)) + constant."""

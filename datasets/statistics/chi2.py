@@ -14,8 +14,9 @@ class Chi2Statistic(Statistic):
     names = ("values", "errors")
 
     def stat_bins(self, data: Data, prediction: Array) -> Bins:
-        return chi2(data["values"], prediction, data["errors"])
+        return chi2(*(jnp.asarray(x) for x in (data["values"], prediction, data["errors"])))
 
     def scoring_bins(self, data: Data, prediction: Array) -> tuple[Bins, Bins, Bins]:
-        curvature = 2 / data["errors"] ** 2
-        return self.stat_bins(data, prediction), (prediction - data["values"]) * curvature, jnp.asarray(curvature)
+        curvature = 2 / jnp.asarray(data["errors"]) ** 2
+        slope = (jnp.asarray(prediction) - jnp.asarray(data["values"])) * curvature
+        return self.stat_bins(data, prediction), slope, curvature

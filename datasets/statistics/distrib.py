@@ -15,8 +15,8 @@ class DistribStatistic(Statistic):
 
     def stat_bins(self, data: Data, prediction: Array) -> Bins:
         values, *others = (jnp.asarray(data[name]) for name in self.names)
-        return distrib(values, prediction, *others)
+        return distrib(values, jnp.asarray(prediction), *others)
 
     def scoring_bins(self, data: Data, prediction: Array) -> tuple[Bins, Bins, Bins]:
         values, *others = (jnp.asarray(data[name]) for name in self.names)
-        return distrib_terms(values, prediction, *others)
+        return distrib_terms(values, jnp.asarray(prediction), *others)

@@ -17,10 +17,10 @@ class ProfileStatistic(Statistic):
     names = ("ends", "pieces")
 
     def stat_bins(self, data: Data, prediction: Array) -> Bins:
-        return profile(prediction, *(jnp.asarray(data[name]) for name in self.names))
+        return profile(jnp.asarray(prediction), *(jnp.asarray(data[name]) for name in self.names))
 
     def offset_bins(self, data: Data) -> Bins:
         return jnp.zeros(jnp.shape(data["ends"])[:1], jnp.asarray(data["ends"]).dtype)
 
     def scoring_bins(self, data: Data, prediction: Array) -> tuple[Bins, Bins, Bins]:
-        return profile_terms(prediction, *(jnp.asarray(data[name]) for name in self.names))
+        return profile_terms(jnp.asarray(prediction), *(jnp.asarray(data[name]) for name in self.names))

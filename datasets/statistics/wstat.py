@@ -29,10 +29,10 @@ class WStatistic(Statistic):
     names = ("counts", "counts_off", "acceptance", "acceptance_off")
 
     def stat_bins(self, data: Data, prediction: Array) -> Bins:
-        return wstat(*self._arrays(data), prediction)
+        return wstat(*self._arrays(data), jnp.asarray(prediction))
 
     def scoring_bins(self, data: Data, prediction: Array) -> tuple[Bins, Bins, Bins]:
-        return wstat_terms(*self._arrays(data), prediction)
+        return wstat_terms(*self._arrays(data), jnp.asarray(prediction))
 
     def _arrays(self, data: Data) -> tuple[Bins, Bins, Bins]:
         alpha = alpha_of(data["acceptance"], data["acceptance_off"])

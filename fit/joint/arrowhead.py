@@ -9,29 +9,32 @@ from jax.scipy.linalg import cho_solve
 
 from ...datasets.arrays import Array
 
+Leaf = Any
+"""An array of NumPy on the host, of JAX on a device or inside a transformation; or what a tree of such maps to."""
+
 
 class LocalBlocks(NamedTuple):
     """Local side of the normal equations of one group; ``cross`` (m, g, l) couples to the globals ``places`` (m, g)."""
 
-    slope: Array
-    matrix: Array
-    cross: Array
-    places: Array
+    slope: Leaf
+    matrix: Leaf
+    cross: Leaf
+    places: Leaf
 
 
 class Normal(NamedTuple):
     """Normal equations of the whole problem: an arrowhead of global blocks and small local blocks."""
 
-    slope: Array
-    matrix: Array
+    slope: Leaf
+    matrix: Leaf
     locals: tuple[LocalBlocks | None, ...]
 
 
 class Theta(NamedTuple):
     """Values of the free parameters: ``globals`` (n_global,) and, per group, ``locals`` (n_members, n_local)."""
 
-    globals: Array
-    locals: tuple[Array, ...]
+    globals: Leaf
+    locals: tuple[Leaf, ...]
 
 
 def slopes_of(normal: Normal, theta: Theta) -> Theta:
@@ -124,11 +127,11 @@ class Blocks(NamedTuple):
     counts the own and the local parameters of a member.
     """
 
-    slope_shared: Array
-    slope_own: Array
-    shared: Array
-    mixed: Array
-    own: Array
+    slope_shared: Leaf
+    slope_own: Leaf
+    shared: Leaf
+    mixed: Leaf
+    own: Leaf
 
 
 SUMMED = Blocks(slope_shared=True, slope_own=False, shared=True, mixed=False, own=False)

@@ -4,7 +4,7 @@ Free parameters come in two kinds: *global* ones, a vector (n_global,), and *loc
 an array (n_members, n_local) per group. Everything here is pure and takes a hashable ``spec`` as its static side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -65,12 +65,14 @@ def evaluate(
         return function(dataset, models, *row)
 
     # parameter by parameter: what a derivative is not taken along then has no tangent, not a tangent of zeros
-    shared, own = (x if isinstance(x, list) else _columns(x) for x in (shared, own))
+    shared, own = _columns(shared), _columns(own)
     axes = (None, 0, 0, None, *(0 for _ in rows))
     return jax.vmap(member, in_axes=axes, axis_size=spec.n_members)(shared, own, batched, common, *rows)
 
 
-def _columns(vector: jax.Array) -> list[jax.Array]:
+def _columns(vector: Columns) -> list[jax.Array]:
+    if isinstance(vector, list):
+        return vector
     return [vector[..., i] for i in range(vector.shape[-1])]
 
 
@@ -118,7 +120,7 @@ def group_fisher(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, ow
     return over_members(_fisher, (True, SUMMED), spec, arrays, shared, own)
 
 
-def _fisher(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> tuple[jax.Array, Blocks]:
+def _fisher(spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array) -> tuple[jax.Array, Blocks]:
     predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
 
     def terms(dataset, mask, prediction):
@@ -137,7 +139,7 @@ def group_hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, o
     return over_members(_hessian, SUMMED, spec, arrays, shared, own)
 
 
-def _hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> Blocks:
+def _hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array) -> Blocks:
     predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
 
     def slopes(dataset, mask, prediction):
@@ -163,7 +165,7 @@ def _weighted(dataset: Prepared, models: Models, weights: jax.Array) -> jax.Arra
 
 
 def _bends(
-    spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns, weights: jax.Array
+    spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Second derivatives of the sum of the prediction times ``weights`` (m, bins): the matrices of `Blocks`.
 
@@ -235,7 +237,7 @@ def _evaluated(
 
 
 def _jacobian(
-    spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns
+    spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters.
 
@@ -319,7 +321,9 @@ def _blocks(along_shared: jax.Array, along_own: jax.Array, score: jax.Array, wei
     )
 
 
-def assemble(specs: tuple[GroupSpec, ...], arrays: dict[str, PyTree], blocks: list[Blocks], n_global: int) -> Normal:
+def assemble(
+    specs: tuple[GroupSpec, ...], arrays: Sequence[dict[str, PyTree]], blocks: list[Blocks], n_global: int
+) -> Normal:
     """Sum the groups' blocks into the normal equations of the whole problem."""
     dtype = blocks[0].slope_own.dtype
     slope, matrix = jnp.zeros(n_global, dtype), jnp.zeros((n_global, n_global), dtype)

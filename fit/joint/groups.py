@@ -133,10 +133,11 @@ def _describe(
         acting = space.acting[index]
         spec, arrays = dataset.prepare([members[m] for m in acting], [frozen[m] for m in acting], share.names[index])
         prepared[index] = spec, arrays
-        program: Family = (spec.with_size(()), tuple(definition_id[m] for m in acting), layouts[index].kinds)
+        family, kinds = spec.with_size(()), layouts[index].kinds
+        program: Family = (family, tuple(definition_id[m] for m in acting), kinds)
         if not alone:
             if program not in texts:
-                texts[program] = description((program[0], program[2], [space.models[m].definition for m in acting]))
+                texts[program] = description((family, kinds, [space.models[m].definition for m in acting]))
             program = texts[program]
         found.append((index, program, bucket(spec), "" if alone else digest(dataset)))
     if alone:

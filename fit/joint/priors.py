@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...datasets.arrays import Array
 from ...datasets.errors import InputError
 from ...datasets.models.parameter import Parameter
 from ...datasets.models.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, Prior, UniformPrior
+from .arrowhead import Leaf
 
 
 class PriorArrays(NamedTuple):
@@ -19,14 +19,14 @@ class PriorArrays(NamedTuple):
     Outside [low, high] it is infinite.
     """
 
-    mu: Array
-    width: Array
-    power: Array
-    weight: Array
-    log_weight: Array
-    constant: Array
-    low: Array
-    high: Array
+    mu: Leaf
+    width: Leaf
+    power: Leaf
+    weight: Leaf
+    log_weight: Leaf
+    constant: Leaf
+    low: Leaf
+    high: Leaf
 
 
 def prior_arrays(parameters: list[Parameter | None], shape: tuple[int, ...]) -> PriorArrays:

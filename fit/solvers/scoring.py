@@ -14,9 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from ...datasets.arrays import Array
 from ...datasets.compile import Program
-from ..joint.arrowhead import LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
+from ..joint.arrowhead import Leaf, LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
 from ..joint.objective import ProblemSpec, offset, stat_and_normal
 
 RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START = range(5)
@@ -49,17 +48,17 @@ class Scoring(NamedTuple):
     """
 
     theta: Theta
-    stat: Array
+    stat: Leaf
     normal: Normal
-    damping: Array
+    damping: Leaf
     candidate: Theta
-    predicted: Array
-    relative: Array
+    predicted: Leaf
+    relative: Leaf
     largest: Theta
-    edm: Array
-    iterations: Array
-    evaluations: Array
-    status: Array
+    edm: Leaf
+    iterations: Leaf
+    evaluations: Leaf
+    status: Leaf
 
 
 def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
@@ -147,7 +146,13 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
 
 
 def _move(
-    relative: jax.Array, trusted: jax.Array, x: jax.Array, steps: jax.Array, scale_like: Array, low: Array, high: Array
+    relative: jax.Array,
+    trusted: jax.Array,
+    x: jax.Array,
+    steps: jax.Array,
+    scale_like: jax.Array,
+    low: jax.Array,
+    high: jax.Array,
 ) -> jax.Array:
     """The point one step (the first of ``steps``) from ``x``, projected into the bounds.
 
@@ -164,7 +169,7 @@ def _move(
 def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, alive: Theta, scale_like: Theta) -> jax.Array:
     """Whether an amplitude alone would move by more than the factor `FAR`."""
 
-    def far(x: jax.Array, slope: jax.Array, curvature: jax.Array, on: jax.Array, amplitude: Array) -> jax.Array:
+    def far(x: jax.Array, slope: jax.Array, curvature: jax.Array, on: jax.Array, amplitude: jax.Array) -> jax.Array:
         step = -slope / jnp.where(on, curvature, 1.0)
         leaves = (step < (1 / FAR - 1) * x) | (step > (FAR - 1) * x)
         return jnp.any(jnp.asarray(amplitude) & on & (x > 0) & leaves)

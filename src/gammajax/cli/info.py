@@ -60,7 +60,7 @@ def _read_yaml(path: Path) -> Any:
 def datasets_table(datasets: Any, console: Any) -> Any:
     """The columns of `info_table` that fit a terminal."""
     from gammajax.cli.report import MOST_ROWS, rich_table, with_rest
-    from gammajax.datasets.collection.info import info_table
+    from gammajax.datasets.collection.datasets import info_table
 
     info = info_table(datasets)
     columns = ("*Counts", "*Off", "*Alpha", "*Excess", "*Signif.", "*Live [min]", "*Fit bins", "*Fit range [TeV]")
