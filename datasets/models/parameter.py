@@ -185,9 +185,10 @@ def placed(given: GivenParameter, like: Parameter) -> Parameter:
 
 def declared(given: Parameter, scale: float, role: Role) -> Parameter:
     """The parameter with what its model says of it: itself, if it has that already."""
-    if given.scale == scale and given.role == role:
+    fields = fields_of(given)
+    if fields["scale"] == scale and fields["role"] == role:
         return given
-    return module_with(Parameter, fields_of(given) | {"scale": scale, "role": role})
+    return module_with(Parameter, fields | {"scale": scale, "role": role})
 
 
 def internal(*parameters: Parameter) -> list[jax.Array]:
@@ -210,13 +211,17 @@ def parameter(
     number (in ``unit``), a Quantity, or a `Parameter`; the last two may be in any equivalent unit, which they keep.
     """
     target = parse_unit(unit, "parameter declaration")
+    target_text = _unit_text(target)
 
     def convert(given: GivenParameter) -> Parameter:
         if isinstance(given, u.Quantity):
             given = Parameter(given, frozen=frozen, min=_bound(min, given.unit), max=_bound(max, given.unit))
         elif not isinstance(given, Parameter):
             return Parameter(given, target, frozen=frozen, min=min, max=max, role=role)
-        own = parse_unit(given.unit, "parameter")
+        text = fields_of(given)["unit"]
+        if text == target_text:
+            return declared(given, 1.0, role)
+        own = parse_unit(text, "parameter")
         if own == target:
             return declared(given, 1.0, role)
         if not own.is_equivalent(target):

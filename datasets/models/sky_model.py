@@ -157,7 +157,7 @@ class SkyModel(ModelBase):
             return self
         return self.replace()
 
-    def replace(self, **changes):
+    def replace(self, **changes: Any) -> "SkyModel":
         fields = {
             "spectral": self.spectral,
             "name": self.name,
