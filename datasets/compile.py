@@ -1,12 +1,12 @@
 """Compiling programs."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
 from threading import Thread
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 from jax.experimental import multihost_utils
@@ -31,40 +31,44 @@ def with_flags(given: str, options: dict[str, bool | int] | None) -> str:
     return " ".join([given, *more]).strip()
 
 
-def _whole(leaf: Any) -> Any:
+def _whole(leaf: object) -> object:
     """An array that lies on the devices of several processes as an array of this one; others as they are."""
     if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
         return leaf
     return multihost_utils.process_allgather(leaf, tiled=True)
 
 
-class Program:
+Result = TypeVar("Result")
+
+
+class Program(Generic[Result]):
     """A jitted function whose first argument is static, compiled quickly on CPUs.
 
     Results that lie on the devices of several processes are handed out whole, in each of them.
     """
 
-    def __init__(self, function: Callable[..., Any], options: Any = QUICK):
+    def __init__(self, function: Callable[..., Result], options: dict[str, bool | int] | None = QUICK):
         self.__doc__ = function.__doc__
+        # functions of JAX, whose number of compiled variants is no part of their type
         self._plain: Any = jax.jit(function, static_argnums=0)
         self._quick: Any = jax.jit(function, static_argnums=0, compiler_options=options)
-        self._prepared: set[Any] = set()
+        self._prepared: set[Hashable] = set()
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: object) -> Result:
         # JAX takes compiler options for outermost programs only
         inside = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
-        out = (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
+        out: Result = (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
         return out if inside else jax.tree.map(_whole, out)
 
-    def lower(self, *args: Any) -> None:
+    def lower(self, *args: object) -> None:
         """Trace it for these arguments, so that a call has only to compile."""
         (self._quick if jax.default_backend() == "cpu" else self._plain).lower(*args)
 
-    def shapes(self, *args: Any) -> Any:
-        """Shapes and types of what it would return."""
+    def shapes(self, *args: object) -> Any:
+        """Shapes and types of what it would return: a tree of `jax.ShapeDtypeStruct`."""
         return (self._quick if jax.default_backend() == "cpu" else self._plain).eval_shape(*args)
 
-    def prepare(self, *args: Any, before: Callable[[], None] | None = None) -> threading.Thread | None:
+    def prepare(self, *args: object, before: Callable[[], None] | None = None) -> threading.Thread | None:
         """Call it with these arguments in the background, for its compilation, if that has not been asked for before;
         the running thread. ``before`` is called first: two threads that trace hold each other up."""
         leaves, treedef = jax.tree.flatten(args[1:])

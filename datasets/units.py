@@ -2,23 +2,32 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TypeAlias, overload
 
 import jax
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from .arrays import Array, frozen_array
 from .errors import InputError
 
-Given = u.Quantity | Array | Sequence[float] | float | str
+Given: TypeAlias = u.Quantity | Array | Sequence[float] | float | str
 """Numbers as users give them: with a unit, as text, or bare in the package's unit."""
 
 EDGE_TOLERANCE = 1e-6
 """Relative tolerance when asking whether an energy bin lies inside a range: files store edges in float32 or in keV."""
 
 
-def to_unit(value: Any, unit: str, what: str) -> Any:
+@overload
+def to_unit(value: None, unit: str, what: str) -> None: ...
+
+
+@overload
+def to_unit(value: Given, unit: str, what: str) -> Array: ...
+
+
+def to_unit(value: Given | None, unit: str, what: str) -> Array | None:
     """Numbers in ``unit``: Quantities are converted, bare numbers are taken to be in it, JAX arrays pass unchanged.
 
     Texts such as "1 TeV", lists of Quantities and columns of tables with a unit are Quantities. InputError, which
@@ -39,11 +48,12 @@ def to_unit(value: Any, unit: str, what: str) -> Any:
         except (TypeError, ValueError) as error:
             raise _no_number(value, unit, what) from error
     if isinstance(value, u.Quantity):
+        given = value.unit
         try:
             value = value.to_value(unit)
         except u.UnitConversionError as error:
             raise InputError(
-                f"{what}: found unit {value.unit.to_string()!r}, expected one convertible to {unit!r}."
+                f"{what}: found unit {given.to_string()!r}, expected one convertible to {unit!r}."
             ) from error
     try:
         return frozen_array(value)
@@ -51,14 +61,22 @@ def to_unit(value: Any, unit: str, what: str) -> Any:
         raise _no_number(value, unit, what) from error
 
 
-def as_bins(value: Any, what: str = "counts") -> Any:
+@overload
+def as_bins(value: None, what: str = "counts") -> None: ...
+
+
+@overload
+def as_bins(value: Given, what: str = "counts") -> Array: ...
+
+
+def as_bins(value: Given | None, what: str = "counts") -> Array | None:
     """Numbers of events: plain ones, or Quantities without unit or in counts."""
     if isinstance(value, u.Quantity) and value.unit == u.ct:
         value = value.value
     return to_unit(value, "", what)
 
 
-def number_in(value: Any, unit: str, what: str) -> float:
+def number_in(value: Given, unit: str, what: str) -> float:
     """One number in ``unit``, as `to_unit`; infinite ones are fine, NaN is not."""
     number = to_unit(value, unit, what)
     if number is None or np.ndim(number) or np.isnan(number):
@@ -66,12 +84,12 @@ def number_in(value: Any, unit: str, what: str) -> float:
     return float(number)
 
 
-def _no_number(value: Any, unit: str, what: str) -> InputError:
+def _no_number(value: object, unit: str, what: str) -> InputError:
     expected = f"a Quantity such as '1 {unit}', or numbers in {unit}" if unit else "numbers without unit"
     return InputError(f"{what}: found {str(value)[:60]!r}, expected {expected}.")
 
 
-def edges_tev(value: Any, what: str) -> Any:
+def edges_tev(value: Given | None, what: str) -> Float[Array, " n_bins+1"]:
     """Energy bin edges in TeV: increasing, positive, at least two."""
     edges = to_unit(value, "TeV", what)
     if isinstance(edges, jax.Array):
@@ -85,7 +103,7 @@ def edges_tev(value: Any, what: str) -> Any:
     return edges
 
 
-def parse_unit(unit: Any, what: str) -> u.UnitBase:
+def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:
     """An astropy unit from a string or unit, or an `InputError` that names ``what``."""
     if unit is None:
         return u.dimensionless_unscaled

@@ -3,17 +3,30 @@
 import io
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..units import parse_unit
-from .paths import as_path, existing, read_bytes
+from .paths import Filename, as_path, existing, read_bytes
+
+Hdu: TypeAlias = fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU
+
+Card = str | bool | int | float
+"""What a header card may hold."""
+
+Column = tuple[str, str, ArrayLike, str | None]
+"""Name, FITS format, values and unit of a column."""
+
+Fields = dict[str, Any]
+"""Arguments of a constructor by name: its parameters have the types."""
 
 BLOCK = 2880
 
@@ -22,7 +35,7 @@ EDGE_MATCH = 1e-5
 
 
 @contextmanager
-def naming(where: Any) -> Iterator[None]:
+def naming(where: object) -> Iterator[None]:
     """Put the file's name in front of an `InputError` from inside."""
     try:
         yield
@@ -32,10 +45,13 @@ def naming(where: Any) -> Iterator[None]:
         raise InputError(f"{where}: {error}") from error
 
 
+Default = TypeVar("Default", bound=Card | None)
+
+
 class FitsTable:
     """One table HDU of a file. ``where`` names file and HDU in messages."""
 
-    def __init__(self, hdu: Any, where: str):
+    def __init__(self, hdu: fits.BinTableHDU, where: str):
         self.hdu, self.where = hdu, where
         self.header = hdu.header
         self.names = {name.upper(): name for name in hdu.columns.names}
@@ -102,9 +118,9 @@ class FitsTable:
             raise InputError(f"{self.where}: the keyword {key} is {value!r}, expected a number. Correct the header.")
         return number
 
-    def _card(self, key: str, default: Any) -> Any:
+    def _card(self, key: str, default: Default) -> Card | Default:
         try:
-            value = self.header.get(key, default)
+            value: Card | None = self.header.get(key, default)
         except Exception as error:  # astropy parses cards when they are asked for
             raise InputError(
                 f"{self.where}: the keyword {key} cannot be read ({error}). Correct the header."
@@ -115,7 +131,7 @@ class FitsTable:
 class FitsFile:
     """A FITS file, read into memory and checked."""
 
-    def __init__(self, filename: Any):
+    def __init__(self, filename: Filename):
         path = as_path(filename)
         self.path = existing(path) or path
         self.hdus = _open(read_bytes(path), self.path)
@@ -145,7 +161,7 @@ class FitsFile:
         )
 
 
-def _open(data: bytes, path: Any) -> list[Any]:
+def _open(data: bytes, path: Path) -> list[Hdu]:
     if not data.startswith(b"SIMPLE  ="):
         raise InputError(
             f"{path}: not a FITS file, it starts with {data[:9]!r} and not with 'SIMPLE  ='. Check the name."
@@ -179,7 +195,7 @@ def _open(data: bytes, path: Any) -> list[Any]:
     return hdus
 
 
-def open_hdus(path: Any) -> Any:
+def open_hdus(path: Filename) -> fits.HDUList:
     """The HDUs of a file that may be of any form, as a context manager; an `InputError` if it is not FITS."""
     try:
         return fits.open(path, memmap=False)
@@ -227,10 +243,8 @@ def require_same_edges(first: np.ndarray, second: np.ndarray, what: str, cure: s
         )
 
 
-def table_hdu(
-    name: str, columns: Sequence[tuple[str, str, Any, str | None]], header: dict[str, Any]
-) -> fits.BinTableHDU:
-    """A table HDU from (name, format, array, unit) per column, and header cards."""
+def table_hdu(name: str, columns: Sequence[Column], header: Mapping[str, Card | tuple[Card, str]]) -> fits.BinTableHDU:
+    """A table HDU from its columns and header cards, by keyword: a value, or a value and its comment."""
     hdu = fits.BinTableHDU.from_columns(
         [fits.Column(n, f, unit, array=array) for n, f, array, unit in columns], name=name
     )
@@ -245,7 +259,7 @@ def integer_format(array: np.ndarray) -> str:
     return "I" if top < 2**15 else "J" if top < 2**31 else "K"
 
 
-def to_bytes(hdus: Sequence[Any]) -> bytes:
+def to_bytes(hdus: Sequence[Hdu]) -> bytes:
     """A FITS file of these HDUs after an empty primary one (unless the first is one), with checksums."""
     hdus = list(hdus) if isinstance(hdus[0], fits.PrimaryHDU) else [fits.PrimaryHDU(), *hdus]
     for hdu in hdus:

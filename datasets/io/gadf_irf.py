@@ -1,6 +1,6 @@
 """Point spread functions and energy dispersions in gammapy's GADF form: the HDUs PSF and EDISP of a map file."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ..irf.psf import PSFMap, RecoPSFMap
 from ..sky.geom import SkyGeom
 from .fits import FitsFile, naming
 from .gadf_quantity import StoredMap, read_quantity
+from .paths import Filename
 
 
 class StoredEDisp(NamedTuple):
@@ -21,7 +22,7 @@ class StoredEDisp(NamedTuple):
     energy_edges: np.ndarray | None
 
 
-def read_psf(filename: Any, geoms: dict[str, SkyGeom] | None = None, name: str = "PSF") -> PSFMap | RecoPSFMap:
+def read_psf(filename: Filename | FitsFile, geoms: dict[str, SkyGeom] | None = None, name: str = "PSF") -> PSFMap:
     """The point spread function of a file: a `RecoPSFMap` if its energies are reconstructed ones.
 
     The offset axis may be called RAD or THETA, in any angle unit, and be given by edges or by centres. A table of one
@@ -35,7 +36,7 @@ def read_psf(filename: Any, geoms: dict[str, SkyGeom] | None = None, name: str =
     exposure = _exposure(file, name, geoms, stored)
     # an offset has no bins below zero, but centres that start at 0 have an edge there
     edges = np.maximum(axis_edges(stored, 0), 0.0)
-    kind: Any = RecoPSFMap if reco else PSFMap
+    kind: type[PSFMap] = RecoPSFMap if reco else PSFMap
     with naming(stored.where):
         return kind(
             stored.geom,
@@ -47,7 +48,9 @@ def read_psf(filename: Any, geoms: dict[str, SkyGeom] | None = None, name: str =
         )
 
 
-def read_edisp(filename: Any, geoms: dict[str, SkyGeom] | None = None, name: str = "EDISP") -> StoredEDisp:
+def read_edisp(
+    filename: Filename | FitsFile, geoms: dict[str, SkyGeom] | None = None, name: str = "EDISP"
+) -> StoredEDisp:
     """The energy dispersion of a file, as matrices (axis ENERGY) or as migration tables (axis MIGRA)."""
     file = filename if isinstance(filename, FitsFile) else FitsFile(filename)
     stored = read_quantity(file, name, geoms)
@@ -75,7 +78,7 @@ def _exposure(file: FitsFile, name: str, geoms: dict[str, SkyGeom] | None, irf: 
         return None
     stored = read_quantity(file, name, geoms).require_finite()
     first, energy = (axis.name for axis in irf.axes)
-    own: Any = (len(irf.values), 1, *irf.values.shape[2:])
+    own = (len(irf.values), 1, *irf.values.shape[2:])
     if len(stored.axes) == 1:
         # early versions of gammapy left out the axis of one bin
         stored = stored.require_axes(energy)

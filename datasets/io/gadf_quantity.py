@@ -3,7 +3,7 @@
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +11,13 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from ..arrays import frozen_array
+from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
 from ..units import parse_unit
-from .fits import FitsFile, FitsTable, naming, table_hdu
-from .region_table import unpack_region
+from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, table_hdu
+from .region_table import PackedTable, unpack_region
 
 COUNT_UNITS = ("ct", "cts", "count", "counts")
 """Unit strings that writers give to numbers of events; they are plain numbers."""
@@ -98,9 +98,9 @@ class StoredMap(NamedTuple):
         return self
 
 
-def readable_cards(header: fits.Header, where: str) -> dict[str, Any]:
+def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:
     """Keywords and values of a header. Raises InputError for a card that cannot be parsed: astropy does so late."""
-    cards: dict[str, Any] = {}
+    cards: dict[str, Card] = {}
     with warnings.catch_warnings():
         # cards that can be read but would be written differently
         warnings.simplefilter("ignore", AstropyWarning)
@@ -159,7 +159,7 @@ def read_quantity(file: FitsFile, name: str, geoms: dict[str, SkyGeom] | None = 
         return StoredMap(where, values, _unit(text), axes, geom, _meta(header))
 
 
-def _hdu(file: FitsFile, name: str) -> Any:
+def _hdu(file: FitsFile, name: str) -> Hdu:
     found = [hdu for hdu in file.hdus if hdu.name == name]
     if len(found) != 1:
         problem = f"there are {len(found)} HDUs {name}" if found else f"the HDU {name} is missing"
@@ -170,8 +170,8 @@ def _hdu(file: FitsFile, name: str) -> Any:
     return found[0]
 
 
-def _geometry(header: dict[str, Any], shape: Any, where: str, geoms: dict[str, SkyGeom]) -> SkyGeom:
-    ny, nx = (int(n) for n in shape)
+def _geometry(header: Mapping[str, Card], shape: tuple[int, ...], where: str, geoms: dict[str, SkyGeom]) -> SkyGeom:
+    ny, nx = shape
     cards = {keyword: value for keyword, value in header.items() if not STRUCTURE.match(keyword)}
     text = f"{ny} {nx} {cards}"
     if text not in geoms:
@@ -185,7 +185,7 @@ def _geometry(header: dict[str, Any], shape: Any, where: str, geoms: dict[str, S
     return geoms[text]
 
 
-def _axes(file: FitsFile, name: str, header: dict[str, Any], where: str) -> tuple[MapAxis, ...]:
+def _axes(file: FitsFile, name: str, header: Mapping[str, Card], where: str) -> tuple[MapAxis, ...]:
     bands = str(header.get("BANDSHDU", "") or f"{name}_BANDS").strip().upper()
     if bands not in file:
         raise InputError(
@@ -240,12 +240,12 @@ def _in_order(column: np.ndarray) -> np.ndarray:
     return values[np.argsort(first)]
 
 
-def _unit(text: Any) -> u.UnitBase:
+def _unit(text: Card | None) -> u.UnitBase:
     text = str(text or "").strip()
     return u.dimensionless_unscaled if text.lower() in COUNT_UNITS else parse_unit(text or None, "the unit of the map")
 
 
-def _meta(header: dict[str, Any]) -> dict[str, Any]:
+def _meta(header: Mapping[str, Card]) -> dict[str, Any]:
     text = header.get("META", "")
     try:
         meta = json.loads(text) if isinstance(text, str) and text.strip() else {}
@@ -256,19 +256,19 @@ def _meta(header: dict[str, Any]) -> dict[str, Any]:
 
 def map_hdus(
     key: str,
-    values: Any,
+    values: Array,
     unit: str,
     axes: Sequence[MapAxis],
     geom: SkyGeom | None,
-    meta: dict[str, Any] | None = None,
-    region: dict[str, Any] | None = None,
-) -> list[Any]:
+    meta: Mapping[str, object] | None = None,
+    region: PackedTable | None = None,
+) -> list[Hdu]:
     """HDUs of one quantity: an image (or a table, where ``geom`` is None) and its BANDS; the last axis comes first.
 
     ``values`` have shape (n_last_axis, ..., n_first_axis, ny, nx). ``region`` is a packed region table.
     """
     values = np.asarray(values)
-    cards: dict[str, Any] = {}
+    cards: dict[str, Card] = {}
     for i, axis in enumerate(axes, start=1):
         cards |= {f"AXCOLS{i}": ",".join(_columns(axis)), f"INTERP{i}": axis.interp}
     bands = _bands(f"{key}_BANDS", axes, cards)
@@ -299,10 +299,10 @@ def _columns(axis: MapAxis) -> list[str]:
     return [f"{stem}_MIN", f"{stem}_MAX"]
 
 
-def _bands(key: str, axes: Sequence[MapAxis], cards: dict[str, Any]) -> fits.BinTableHDU:
+def _bands(key: str, axes: Sequence[MapAxis], cards: Mapping[str, Card]) -> fits.BinTableHDU:
     """One row per combination of bins, the first axis running fastest."""
     index = [i.ravel() for i in np.meshgrid(*(np.arange(axis.nbin) for axis in reversed(axes)), indexing="ij")]
-    columns: list[tuple[str, str, Any, str | None]] = [("CHANNEL", "K", np.arange(index[0].size), None)]
+    columns: list[Column] = [("CHANNEL", "K", np.arange(index[0].size), None)]
     for axis, i in zip(axes, reversed(index), strict=True):
         unit = axis.unit.to_string("fits") or None
         stem = "E" if axis.name == "energy" else axis.name.upper()

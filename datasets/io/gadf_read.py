@@ -1,7 +1,6 @@
 """Map datasets read from gammapy's GADF form: one FITS file, an image HDU and a BANDS table per quantity."""
 
 import math
-from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -11,7 +10,7 @@ from ..errors import InputError
 from ..meta import Meta
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
-from .fits import FitsFile, naming, require_same_edges
+from .fits import Fields, FitsFile, naming, require_same_edges
 from .gadf_irf import axis_edges, read_edisp, read_psf
 from .gadf_quantity import STRUCTURE, StoredMap, is_region, read_quantity, readable_cards
 from .gti_table import read_gti
@@ -26,14 +25,14 @@ KNOWN_BACKGROUND = ("COUNTS", "BACKGROUND", "MASK_SAFE", "MASK_FIT")
 AGAIN = "Write the dataset again from one source."
 
 
-def known_fields(file: FitsFile) -> dict[str, Any]:
+def known_fields(file: FitsFile) -> Fields:
     """Arguments of the constructor of a map with known background."""
     if "ACCEPTANCE" in file:
         raise InputError("the file is an on/off dataset (it has ACCEPTANCE). Use MapDatasetOnOff.read.")
     return map_fields(file, KNOWN_BACKGROUND)
 
 
-def on_off_fields(file: FitsFile) -> dict[str, Any]:
+def on_off_fields(file: FitsFile) -> Fields:
     """Arguments of the constructor of an on/off map: as `known_fields`, with off counts and acceptances."""
     if "ACCEPTANCE" not in file:
         raise InputError(
@@ -44,7 +43,7 @@ def on_off_fields(file: FitsFile) -> dict[str, Any]:
     return _with_off_regions(file, fields)
 
 
-def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) -> dict[str, Any]:
+def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) -> Fields:
     """Arguments of the constructors; ``geom`` is None for the tables of one region, which are read if ``of_region``."""
     geoms: dict[str, SkyGeom] = {}
     maps = {name: _on_energy(file, name, geoms, of_region) for name in names if name in file}
@@ -65,7 +64,7 @@ def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) 
             true_edges = edisp.energy_true_edges
         require_same_edges(true_edges, edisp.energy_true_edges, "true energies of EXPOSURE and EDISP", AGAIN)
     livetime, description = exposure[2:] if exposure is not None else (None, {})
-    fields: dict[str, Any] = {"geom": geom, "energy_edges": edges}
+    fields: Fields = {"geom": geom, "energy_edges": edges}
     fields |= {name.lower(): None for name in names}
     for name, stored in maps.items():
         fields[name.lower()] = _mask(stored) if name.startswith("MASK") else _numbers(stored, name)
@@ -120,14 +119,15 @@ def _short(stored: StoredMap) -> str:
 def _require_same_sky(first: StoredMap, other: StoredMap) -> None:
     if first.has_pixels_of(other):
         return
-    found = "a region" if other.geom is None else _sky(other.geom)
     raise InputError(
-        f"{other.where}: found {found}, expected the pixels of {_short(first)}: {_sky(first.geom)}. Reproject the maps "
-        "to one geometry."
+        f"{other.where}: found {_sky(other.geom)}, expected the pixels of {_short(first)}: {_sky(first.geom)}. "
+        "Reproject the maps to one geometry."
     )
 
 
-def _sky(geom: Any) -> str:
+def _sky(geom: SkyGeom | None) -> str:
+    if geom is None:
+        return "a region"
     center = geom.center
     return (
         f"{geom.shape[1]} x {geom.shape[0]} pixels {geom.projection} of {geom.pixel_size:.6g} deg around RA "
@@ -137,7 +137,7 @@ def _sky(geom: Any) -> str:
 
 def _exposure(
     file: FitsFile, geoms: dict[str, SkyGeom], sky: StoredMap
-) -> tuple[np.ndarray, np.ndarray, float | None, dict[str, Any]]:
+) -> tuple[np.ndarray, np.ndarray, float | None, dict[str, object]]:
     """Exposure in cm2 s, its edges, the livetime, and what else is stored with it."""
     stored = _true_energy(read_quantity(file, "EXPOSURE", geoms)).require_axes("energy_true").require_finite()
     _require_same_sky(sky, stored)
@@ -156,7 +156,7 @@ def _true_energy(stored: StoredMap) -> StoredMap:
     return stored._replace(axes=axes)
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(value: u.Quantity | str | float | None) -> float | None:
     if value is None:
         return None
     try:
@@ -168,7 +168,7 @@ def _seconds(value: Any) -> float | None:
     return livetime
 
 
-def _with_off_regions(file: FitsFile, fields: dict[str, Any]) -> dict[str, Any]:
+def _with_off_regions(file: FitsFile, fields: Fields) -> Fields:
     """Off estimates that can be used: what is unusable is 0 outside the safe mask, and an error inside."""
     safe = True if fields["mask_safe"] is None else fields["mask_safe"]
     if fields["acceptance_off"] is None:
@@ -190,10 +190,10 @@ def _with_off_regions(file: FitsFile, fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _description(file: FitsFile) -> dict[str, Any]:
+def _description(file: FitsFile) -> dict[str, object]:
     """Name, header cards of the file, regions, and the table of observations: a single one as upper-case entries."""
     primary = readable_cards(file.hdus[0].header, str(file))
-    meta: dict[str, Any] = {}
+    meta: dict[str, object] = {}
     if name := str(primary.pop("NAME", "")).strip():
         meta["name"] = name
     if primary := {keyword: value for keyword, value in primary.items() if not STRUCTURE.match(keyword)}:

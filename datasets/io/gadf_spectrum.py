@@ -3,26 +3,30 @@
 Each quantity X is a table of CHANNEL and DATA, with its axes in X_BANDS and its region in X_REGION.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
 
 from ...kernels.edisp import diagonal_response
+from ..arrays import Array
 from ..errors import InputError
 from ..irf.edisp import EDispKernel, EDispMap
 from ..meta import Meta
-from .fits import FitsFile, FitsTable, naming, require_same_edges, table_hdu, to_bytes
+from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same_edges, table_hdu, to_bytes
 from .gti_table import gti_hdu, read_gti
 from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
 from .region_table import pack_region, unpack_region
+
+if TYPE_CHECKING:
+    from ..counts.base import CountsBase
 
 ON_ENERGY = ("COUNTS", "COUNTS_OFF", "BACKGROUND", "MASK_SAFE", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_FIT")
 
 META_KEYS = ("OBS_ID", "TELESCOP", "INSTRUME")
 
 
-def on_off_fields(file: FitsFile) -> dict[str, Any]:
+def on_off_fields(file: FitsFile) -> Fields:
     """Arguments of the constructor of an on/off spectrum.
 
     The livetime is NaN unless this package wrote the file: the form has no place for it, so it is an extra keyword.
@@ -50,7 +54,7 @@ def on_off_fields(file: FitsFile) -> dict[str, Any]:
         return fields
 
 
-def counts_fields(file: FitsFile) -> dict[str, Any]:
+def counts_fields(file: FitsFile) -> Fields:
     """Arguments of the constructor of a spectrum with known background; livetime as in `on_off_fields`."""
     with naming(file):
         if "ACCEPTANCE" in file:
@@ -59,7 +63,7 @@ def counts_fields(file: FitsFile) -> dict[str, Any]:
         return fields | {"background": _values(file, "BACKGROUND", edges)}
 
 
-def _common(file: FitsFile) -> tuple[dict[str, Any], np.ndarray]:
+def _common(file: FitsFile) -> tuple[Fields, np.ndarray]:
     edges = next((_axis(file, name, "energy") for name in ON_ENERGY if name in file), None)
     if edges is None:
         raise InputError(
@@ -92,7 +96,7 @@ def _common(file: FitsFile) -> tuple[dict[str, Any], np.ndarray]:
     return fields, edges
 
 
-def _meta(file: FitsFile) -> dict[str, Any]:
+def _meta(file: FitsFile) -> dict[str, object]:
     meta = read_meta_table(file.table(META_TABLE)) if META_TABLE in file else {}
     regions = {"region": "COUNTS_REGION", "region_off": "COUNTS_OFF_REGION"}
     return meta | {key: pack_region(file.table(hdu)) for key, hdu in regions.items() if hdu in file}
@@ -134,7 +138,7 @@ def _axis(file: FitsFile, name: str, label: str) -> np.ndarray:
     return axes[0][1]
 
 
-def _values(file: FitsFile, name: str, edges: np.ndarray, dtype: Any = float) -> np.ndarray | None:
+def _values(file: FitsFile, name: str, edges: np.ndarray, dtype: type[bool] | type[float] = float) -> np.ndarray | None:
     if name not in file:
         return None
     table = file.table(name)
@@ -174,15 +178,15 @@ def _edisp(file: FitsFile, edges: np.ndarray) -> tuple[EDispKernel, np.ndarray]:
     return EDispKernel(values), true_edges
 
 
-def gadf_contents(dataset: Any, name: str) -> bytes:
+def gadf_contents(dataset: "CountsBase", name: str) -> bytes:
     """Content of the file of a `SpectrumDataset` or `SpectrumDatasetOnOff`; gammapy calls the dataset ``name``."""
     edges, true_edges = np.asarray(dataset.energy_edges), np.asarray(dataset.energy_true_edges)
     reco, true = ("energy", edges), ("energy_true", true_edges)
     primary = fits.PrimaryHDU()
     primary.header["NAME"] = name
-    hdus: list[Any] = [primary]
+    hdus: list[Hdu] = [primary]
 
-    def add(key: str, values: Any, unit: str, *axes: tuple[str, np.ndarray], region: str = "region") -> None:
+    def add(key: str, values: Array | None, unit: str, *axes: tuple[str, np.ndarray], region: str = "region") -> None:
         if values is not None:
             hdus.extend(_map_hdus(key, np.asarray(values), unit, axes))
             if region in dataset.meta:
@@ -195,7 +199,7 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
         next(hdu for hdu in hdus if hdu.name == "EXPOSURE").header["LIVETIME"] = (livetime, "[s]")
     if "background" in dataset.background_fields:
         add("BACKGROUND", dataset.background, "", reco)
-    matrix = None if dataset.edisp is None else dataset.edisp.matrix
+    matrix = dataset.edisp.matrix if isinstance(dataset.edisp, EDispKernel) else None
     if matrix is None and not np.array_equal(edges, true_edges):
         # to gammapy a missing EDISP means equal axes
         matrix = diagonal_response(true_edges, edges)
@@ -222,7 +226,7 @@ def _map_hdus(
     letter = "L" if values.dtype == bool else "D"
     inner = values.shape[1] if values.ndim > 1 else 1
     cards: dict[str, str] = {}
-    bands: list[tuple[str, str, Any, str | None]] = []
+    bands: list[Column] = []
     mesh = np.meshgrid(*(np.arange(e.size - 1) for _, e in axes))
     bands.append(("CHANNEL", "K", np.arange(mesh[0].size), None))
     for i, ((label, edges), index) in enumerate(zip(axes, mesh, strict=True), start=1):
@@ -234,5 +238,5 @@ def _map_hdus(
             (f"{stem}_MIN", "D", low, "TeV"),
             (f"{stem}_MAX", "D", high, "TeV"),
         ]
-    data = [("CHANNEL", "J", np.arange(n), None), ("DATA", f"{inner}{letter}", values, unit)]
+    data: list[Column] = [("CHANNEL", "J", np.arange(n), None), ("DATA", f"{inner}{letter}", values, unit)]
     return [table_hdu(key, data, cards), table_hdu(f"{key}_BANDS", bands, cards)]

@@ -1,26 +1,31 @@
 """Map datasets written in gammapy's GADF form: one FITS file, an image HDU and a BANDS table per quantity."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError
-from ..irf.edisp import EDispKernel, EDispKernelMap
-from ..irf.psf import PSFKernel
+from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
+from ..irf.psf import PSFKernel, PSFMap
 from ..meta import Meta
 from ..sky.axis import MapAxis
-from .fits import FitsTable, to_bytes
+from .fits import FitsTable, Hdu, to_bytes
 from .gadf_quantity import map_hdus
 from .gti_table import gti_hdu
 from .meta_table import meta_table_hdus
-from .region_table import pack_region
+from .region_table import PackedTable, pack_region
+
+if TYPE_CHECKING:
+    from ..map.dataset import MapBase
+    from ..region.dataset import RegionMapDataset
 
 SAME_CENTRE = 1e-6
 """Relative difference up to which an energy is the centre of a bin of the dataset."""
 
 
-def gadf_map_contents(dataset: Any, name: str) -> bytes:
+def gadf_map_contents(dataset: "MapBase | RegionMapDataset", name: str) -> bytes:
     """Content of the file of a map dataset, or a `RegionMapDataset`; gammapy calls the dataset ``name``.
 
     HDUs, their order and keywords are gammapy's. Numbers take 4 bytes where these hold them exactly, else 8. A dataset
@@ -32,16 +37,16 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     for keyword, value in dataset.meta.get("primary", {}).items():
         primary.header[keyword] = value
     primary.header["NAME"] = name
-    hdus: list[Any] = [primary]
+    hdus: list[Hdu] = [primary]
     reco = MapAxis(np.asarray(dataset.energy_edges), "log", "energy", "TeV")
     true = MapAxis(np.asarray(dataset.energy_true_edges), "log", "energy_true", "TeV")
-    geom, region = getattr(dataset, "geom", None), None
-    if geom is None:
+    geom, region = dataset.sky_geom, None
+    if hasattr(dataset, "region"):
         region = pack_region(FitsTable(dataset.region.to_table(), "region"))
         own = {key: dataset.meta[key] for key in dataset.meta}
         dataset = dataset.replace(meta=Meta({"psf_region": region, "edisp_region": region} | own))
 
-    def add(key: str, axis: MapAxis, unit: str = "", meta: dict[str, Any] | None = None) -> None:
+    def add(key: str, axis: MapAxis, unit: str = "", meta: Mapping[str, object] | None = None) -> None:
         values = getattr(dataset, key.lower())
         if values is not None:
             values = values if region is None else np.asarray(values)[:, None, None]
@@ -51,13 +56,14 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     add("EXPOSURE", true, "cm2 s", _exposure_meta(dataset))
     # the form of regions has no place for the livetime: a keyword that gammapy does not know
     if region is not None and dataset.exposure is not None and np.isfinite(np.asarray(dataset.livetime)):
-        next(hdu for hdu in hdus if hdu.name == "EXPOSURE").header["LIVETIME"] = (float(dataset.livetime), "[s]")
+        livetime = float(np.asarray(dataset.livetime))
+        next(hdu for hdu in hdus if hdu.name == "EXPOSURE").header["LIVETIME"] = (livetime, "[s]")
     if "background" in dataset.background_fields:
         add("BACKGROUND", reco)
     if dataset.edisp is not None:
-        hdus += _edisp_hdus(dataset, reco, true)
+        hdus += _edisp_hdus(dataset.edisp, dataset.meta, reco, true)
     if dataset.psf is not None:
-        hdus += _psf_hdus(dataset, reco, true)
+        hdus += _psf_hdus(dataset.psf, dataset.meta, reco, true)
     add("MASK_SAFE", reco)
     add("MASK_FIT", reco)
     if dataset.gti is not None:
@@ -69,22 +75,20 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     return to_bytes(hdus)
 
 
-def _exposure_meta(dataset: Any) -> dict[str, Any]:
+def _exposure_meta(dataset: "MapBase | RegionMapDataset") -> dict[str, object]:
     livetime = float(np.asarray(dataset.livetime))
-    own = {"livetime": f"{livetime!r} s"} if np.isfinite(livetime) else {}
+    own: dict[str, object] = {"livetime": f"{livetime!r} s"} if np.isfinite(livetime) else {}
     return own | dict(dataset.meta.get("exposure", {}))
 
 
-def _edisp_hdus(dataset: Any, reco: MapAxis, true: MapAxis) -> list[Any]:
-    edisp = dataset.edisp
+def _edisp_hdus(edisp: EDisp, meta: Meta, reco: MapAxis, true: MapAxis) -> list[Hdu]:
     if isinstance(edisp, EDispKernel):
         edisp = EDispKernelMap.from_kernel(edisp)
     first = reco if isinstance(edisp, EDispKernelMap) else MapAxis(np.asarray(edisp.migra_edges), "lin", "migra")
-    return _irf_hdus("EDISP", edisp, "", (first, true), dataset.meta.get("edisp_region"))
+    return _irf_hdus("EDISP", edisp, "", (first, true), meta.get("edisp_region"))
 
 
-def _psf_hdus(dataset: Any, reco: MapAxis, true: MapAxis) -> list[Any]:
-    psf = dataset.psf
+def _psf_hdus(psf: PSFMap | PSFKernel, meta: Meta, reco: MapAxis, true: MapAxis) -> list[Hdu]:
     if isinstance(psf, PSFKernel):
         raise InputError(
             "the dataset has a PSFKernel, for which the GADF form has no place. Give it a PSFMap, or psf=None."
@@ -97,7 +101,7 @@ def _psf_hdus(dataset: Any, reco: MapAxis, true: MapAxis) -> list[Any]:
     axis = MapAxis(edges, "lin", "rad", "deg")
     if not _is_centre_of(axis, rad):
         axis = MapAxis(rad, "lin", "rad", "deg", "center")
-    return _irf_hdus("PSF", psf, "sr-1", (axis, own), dataset.meta.get("psf_region"))
+    return _irf_hdus("PSF", psf, "sr-1", (axis, own), meta.get("psf_region"))
 
 
 def _is_centre_of(axis: MapAxis, nodes: np.ndarray) -> bool:
@@ -105,7 +109,13 @@ def _is_centre_of(axis: MapAxis, nodes: np.ndarray) -> bool:
     return centre.shape == nodes.shape and bool(np.allclose(centre, nodes, rtol=SAME_CENTRE, atol=0))
 
 
-def _irf_hdus(key: str, irf: Any, unit: str, axes: tuple[MapAxis, MapAxis], region: dict[str, Any] | None) -> list[Any]:
+def _irf_hdus(
+    key: str,
+    irf: EDispMap | EDispKernelMap | PSFMap,
+    unit: str,
+    axes: tuple[MapAxis, MapAxis],
+    region: PackedTable | None,
+) -> list[Hdu]:
     """A response map, and the exposure that weights it when datasets are stacked, with one bin on the first axis."""
     region = region if irf.geom is None else None
     hdus = map_hdus(key, irf.values, unit, axes, irf.geom, region=region)

@@ -1,20 +1,18 @@
 """The table of observations of a dataset, META_TABLE: one observation as entries of its `Meta`, several as a table."""
 
-from typing import Any
-
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
 from ..errors import InputError
 from ..meta import Meta
-from .fits import FitsTable, table_hdu
+from .fits import Column, FitsTable, table_hdu
 from .region_table import pack_region, plain, unpack_region
 
 META_TABLE = "META_TABLE"
 
 
-def read_meta_table(table: FitsTable) -> dict[str, Any]:
+def read_meta_table(table: FitsTable) -> dict[str, object]:
     """Descriptions from the table: a single observation as upper-case entries (OBS_ID, TELESCOP, ...).
 
     Several (one row with an array in every column, as gammapy writes sums, or several rows) are kept as they are in
@@ -37,7 +35,7 @@ def meta_table_hdus(meta: Meta) -> list[fits.BinTableHDU]:
     """META_TABLE: as it was read or made by a sum, or one row of the upper-case entries of ``meta``; [] without any."""
     if "meta_table" in meta:
         return [unpack_region(meta["meta_table"], META_TABLE)]
-    columns: list[tuple[str, str, Any, str | None]] = []
+    columns: list[Column] = []
     for key in meta:
         if not key.isupper():
             continue

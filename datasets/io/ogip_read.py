@@ -5,7 +5,6 @@ Sources: OGIP/92-007 (spectra), CAL/GEN/92-002 and 92-002a (responses), of the N
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,10 @@ from ..errors import InputError
 from ..gti import GTI
 from ..irf.edisp import EDispKernel
 from ..meta import Meta
-from .fits import FitsFile, FitsTable, bin_edges, naming, require_same_edges
+from .fits import Card, Fields, FitsFile, FitsTable, bin_edges, naming, require_same_edges
 from .gti_table import read_gti
 from .paths import as_path, existing
-from .region_table import pack_region, plain
+from .region_table import PackedTable, pack_region, plain
 from .rmf import Redistribution, channel_numbers, read_rmf
 
 ABSENT = ("", "NONE")
@@ -38,11 +37,11 @@ class Pha:
     exposure: float | None
     channels: np.ndarray
     energy_edges: np.ndarray | None
-    region: dict[str, Any] | None
+    region: PackedTable | None
     gti: GTI | None
 
 
-def read_fields(file: FitsFile, background: bool) -> dict[str, Any]:
+def read_fields(file: FitsFile, background: bool) -> Fields:
     """Constructor arguments of a spectrum dataset, with the off measurement if ``background``."""
     pha = read_pha(file)
     if pha.exposure is None:
@@ -86,7 +85,7 @@ def read_fields(file: FitsFile, background: bool) -> dict[str, Any]:
             "Use the ARF and RMF that belong together.",
         )
     exposure, edisp = _scaled_response(pha, area * pha.exposure, None if rmf is None else rmf.matrix)
-    fields: dict[str, Any] = {
+    fields: Fields = {
         "energy_edges": edges,
         "energy_true_edges": true_edges,
         "counts": pha.counts,
@@ -97,7 +96,7 @@ def read_fields(file: FitsFile, background: bool) -> dict[str, Any]:
         "gti": pha.gti,
     }
     meta = _meta(pha)
-    if background:
+    if off_path is not None:
         off = read_pha(FitsFile(off_path))
         off_fields, region = _off_fields(pha, off, edges)
         fields |= off_fields
@@ -271,7 +270,7 @@ def _require_positive(pha: Pha, name: str, values: np.ndarray, where: np.ndarray
         )
 
 
-def _off_fields(pha: Pha, off: Pha, edges: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+def _off_fields(pha: Pha, off: Pha, edges: np.ndarray) -> tuple[dict[str, np.ndarray], PackedTable | None]:
     if off.counts.size != edges.size - 1:
         raise InputError(
             f"{off.table.where}: found {off.counts.size} channels, but the spectrum {pha.path} has {edges.size - 1}. "
@@ -300,14 +299,16 @@ def _known(text: str) -> bool:
     return text.lower() not in ("", "unknown")
 
 
-def _meta(pha: Pha) -> dict[str, Any]:
+def _meta(pha: Pha) -> dict[str, Card | PackedTable]:
     # OBS_ORIG: a writer of this package puts the dataset's name into OBS_ID and the telescope's own number there
     keys = {
         "OBS_ID": "OBS_ORIG" if "OBS_ORIG" in pha.table.header else "OBS_ID",
         "TELESCOP": "TELESCOP",
         "INSTRUME": "INSTRUME",
     }
-    meta = {name: plain(pha.table.header[key]) for name, key in keys.items() if _known(pha.table.text(key))}
+    meta: dict[str, Card | PackedTable] = {
+        name: plain(pha.table.header[key]) for name, key in keys.items() if _known(pha.table.text(key))
+    }
     if pha.region is not None:
         meta["region"] = pha.region
     return meta

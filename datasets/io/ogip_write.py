@@ -1,18 +1,22 @@
 """Writing spectra in the OGIP form."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
 from ..errors import InputError
-from .fits import integer_format, table_hdu, to_bytes
+from ..irf.edisp import EDispKernel
+from .fits import Card, integer_format, table_hdu, to_bytes
 from .gti_table import gti_hdu
-from .paths import as_path, write_files
+from .paths import Filename, as_path, write_files
 from .region_table import unpack_region
 from .rmf import ebounds_hdu, rmf_hdus
+
+if TYPE_CHECKING:
+    from ..counts.base import CountsBase
 
 ENDINGS = (".fits", ".fit", ".fts", ".pha")
 
@@ -26,7 +30,11 @@ def sibling_paths(path: Path) -> dict[str, Path]:
 
 
 def write_ogip(
-    dataset: Any, filename: Any, overwrite: bool = False, name: str | None = None, energy_unit: str = "TeV"
+    dataset: "CountsBase",
+    filename: Filename,
+    overwrite: bool = False,
+    name: str | None = None,
+    energy_unit: str = "TeV",
 ) -> None:
     """Write an on/off spectrum as NAME.fits, NAME_arf.fits, NAME_rmf.fits (if it has a matrix) and NAME_bkg.fits.
 
@@ -44,40 +52,44 @@ def write_ogip(
     write_files(ogip_contents(dataset, path, name, energy_unit), overwrite)
 
 
-def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit: str = "TeV") -> dict[Path, bytes]:
+def ogip_contents(
+    dataset: "CountsBase", path: Path, name: str | None = None, energy_unit: str = "TeV"
+) -> dict[Path, bytes]:
     """Content of every file of the spectrum."""
     livetime = float(np.asarray(dataset.livetime))
     _require(dataset, path, livetime)
+    per_bin = {name: np.asarray(getattr(dataset, name), float) for name in ("counts", *dataset.background_fields)}
     paths = sibling_paths(path)
     factor = u.TeV.to(energy_unit)
     edges, true_edges = (np.asarray(e) * factor for e in (dataset.energy_edges, dataset.energy_true_edges))
-    source = {key: str(dataset.meta.get(key, "unknown")) for key in ("TELESCOP", "INSTRUME")} | {"FILTER": "None"}
+    source: dict[str, Card] = {key: str(dataset.meta.get(key, "unknown")) for key in ("TELESCOP", "INSTRUME")}
+    source["FILTER"] = "None"
     cards = source | {"EXPOSURE": livetime} | _identity(dataset, name)
     safe = np.ones(edges.size - 1, bool) if dataset.mask_safe is None else np.asarray(dataset.mask_safe)
-    links = {"ANCRFILE": paths["arf"].name, "BACKFILE": paths["bkg"].name}
-    if dataset.edisp is not None:
+    links: dict[str, Card] = {"ANCRFILE": paths["arf"].name, "BACKFILE": paths["bkg"].name}
+    if isinstance(dataset.edisp, EDispKernel):
         # gammapy opens whatever RESPFILE says, 'NONE' too
         links["RESPFILE"] = paths["rmf"].name
     bounds = ebounds_hdu(edges, energy_unit, source)
     on = [
-        _spectrum_hdu(dataset.counts, safe, dataset.acceptance, "TOTAL", cards | links),
+        _spectrum_hdu(per_bin["counts"], safe, per_bin["acceptance"], "TOTAL", cards | links),
         bounds,
         *_region(dataset, "region"),
     ]
     if dataset.gti is not None:
         on.append(gti_hdu(dataset.gti))
-    off = [_spectrum_hdu(dataset.counts_off, safe, dataset.acceptance_off, "BKG", cards), bounds.copy()]
+    off = [_spectrum_hdu(per_bin["counts_off"], safe, per_bin["acceptance_off"], "BKG", cards), bounds.copy()]
     off += _region(dataset, "region_off")
     contents = {path: to_bytes(on), paths["bkg"]: to_bytes(off)}
     area = np.asarray(dataset.exposure) / livetime
     contents[paths["arf"]] = to_bytes([_area_hdu(true_edges, area, energy_unit, source)])
-    if dataset.edisp is not None:
+    if isinstance(dataset.edisp, EDispKernel):
         matrix = np.asarray(dataset.edisp.matrix)
         contents[paths["rmf"]] = to_bytes(rmf_hdus(matrix, true_edges, edges, energy_unit, source))
     return contents
 
 
-def _require(dataset: Any, path: Path, livetime: float) -> None:
+def _require(dataset: "CountsBase", path: Path, livetime: float) -> None:
     for field in ("counts", "counts_off", "exposure"):
         if getattr(dataset, field) is None:
             raise InputError(
@@ -96,15 +108,16 @@ def _require(dataset: Any, path: Path, livetime: float) -> None:
         )
 
 
-def _identity(dataset: Any, name: str | None) -> dict[str, Any]:
+def _identity(dataset: "CountsBase", name: str | None) -> dict[str, Card]:
     own = dataset.meta.get("OBS_ID")
     if name is None:
         return {"OBS_ID": "unknown" if own is None else own}
     return {"OBS_ID": name} if own is None or str(own) == name else {"OBS_ID": name, "OBS_ORIG": own}
 
 
-def _spectrum_hdu(counts: Any, safe: np.ndarray, acceptance: Any, kind: str, cards: dict[str, Any]) -> fits.BinTableHDU:
-    counts = np.asarray(counts, dtype=float)
+def _spectrum_hdu(
+    counts: np.ndarray, safe: np.ndarray, acceptance: np.ndarray, kind: str, cards: dict[str, Card]
+) -> fits.BinTableHDU:
     channels = np.arange(counts.size)
     whole = bool(np.all(counts == np.rint(counts))) and counts.max(initial=0) < 2**53
     counts_format = "D" if not whole else max("J", integer_format(counts))
@@ -114,7 +127,7 @@ def _spectrum_hdu(counts: Any, safe: np.ndarray, acceptance: Any, kind: str, car
             ("CHANNEL", integer_format(channels), channels, None),
             ("COUNTS", counts_format, counts.astype(int) if whole else counts, "count"),
             ("QUALITY", "I", (~safe).astype(np.int16), None),
-            ("BACKSCAL", "D", np.asarray(acceptance, dtype=float), None),
+            ("BACKSCAL", "D", acceptance, None),
         ],
         cards
         | {
@@ -137,7 +150,7 @@ def _spectrum_hdu(counts: Any, safe: np.ndarray, acceptance: Any, kind: str, car
     )
 
 
-def _area_hdu(edges: np.ndarray, area: np.ndarray, unit: str, cards: dict[str, str]) -> fits.BinTableHDU:
+def _area_hdu(edges: np.ndarray, area: np.ndarray, unit: str, cards: dict[str, Card]) -> fits.BinTableHDU:
     return table_hdu(
         "SPECRESP",
         [("ENERG_LO", "D", edges[:-1], unit), ("ENERG_HI", "D", edges[1:], unit), ("SPECRESP", "D", area, "cm2")],
@@ -145,5 +158,5 @@ def _area_hdu(edges: np.ndarray, area: np.ndarray, unit: str, cards: dict[str, s
     )
 
 
-def _region(dataset: Any, key: str) -> list[fits.BinTableHDU]:
+def _region(dataset: "CountsBase", key: str) -> list[fits.BinTableHDU]:
     return [unpack_region(dataset.meta[key], "REGION")] if key in dataset.meta else []

@@ -6,23 +6,23 @@ import uuid
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
 
 Filename = str | os.PathLike[str]
+"""The name of a file as users give it."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def as_path(filename: Any) -> Path:
+def as_path(filename: Filename) -> Path:
     """A path, with ``~`` and environment variables such as ``$GAMMAPY_DATA`` filled in."""
     if not isinstance(filename, str | os.PathLike):
         raise InputError(f"A file name is needed, found {filename!r}. Give a string or a pathlib.Path.")
     return Path(os.path.expandvars(os.path.expanduser(filename)))
 
 
-def beside(filename: Any, folder: Any) -> Path:
+def beside(filename: Filename, folder: Filename | None) -> Path:
     """A file that another file names: in that file's ``folder`` if it is there, else as given."""
     path = as_path(filename)
     inside = Path(folder or ".") / path
@@ -37,7 +37,7 @@ def existing(path: Path) -> Path | None:
     return None
 
 
-def read_bytes(filename: Any) -> bytes:
+def read_bytes(filename: Filename) -> bytes:
     """The content of a file, unpacked if it is gzip-compressed."""
     path = as_path(filename)
     found = existing(path)

@@ -2,14 +2,35 @@
 
 import warnings
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError
 from ..sky.geom import SkyGeom
-from .fits import FitsTable
+from .fits import Card, FitsTable
+
+if TYPE_CHECKING:
+    from regions import Region
+
+
+class PackedColumn(TypedDict):
+    """A column of a table as plain data; ``dim`` is its TDIM."""
+
+    name: str
+    format: str
+    unit: str | None
+    dim: str | None
+    array: np.ndarray
+
+
+class PackedTable(TypedDict):
+    """A table as plain data: its columns, and keyword, value and comment of its header cards."""
+
+    columns: list[PackedColumn]
+    cards: list[tuple[str, Card, str]]
+
 
 STRUCTURE = (
     "XTENSION",
@@ -45,9 +66,9 @@ PROJECTION = (
 COLUMN = ("TTYPE", "TFORM", "TUNIT", "TDIM", "TNULL", "TSCAL", "TZERO", "TDISP", "NAXIS")
 
 
-def pack_region(table: FitsTable) -> dict[str, Any]:
+def pack_region(table: FitsTable) -> PackedTable:
     """Columns and header cards as plain data: what is needed to write the table again, and nothing interpreted."""
-    columns = [
+    columns: list[PackedColumn] = [
         {"name": c.name, "format": str(c.format), "unit": c.unit, "dim": c.dim, "array": table.raw(c.name.upper())}
         for c in table.hdu.columns
     ]
@@ -62,7 +83,7 @@ def pack_region(table: FitsTable) -> dict[str, Any]:
     return {"columns": columns, "cards": cards}
 
 
-def unpack_region(region: dict[str, Any], name: str) -> fits.BinTableHDU:
+def unpack_region(region: PackedTable, name: str) -> fits.BinTableHDU:
     """Table HDU from what `pack_region` kept."""
     try:
         columns = [
@@ -79,7 +100,7 @@ def unpack_region(region: dict[str, Any], name: str) -> fits.BinTableHDU:
         ) from error
 
 
-def region_hdu(region: Any, geom: SkyGeom, name: str) -> fits.BinTableHDU:
+def region_hdu(region: "Region", geom: SkyGeom, name: str) -> fits.BinTableHDU:
     """A region of the ``regions`` package (or a union of some) in the pixels of ``geom``, as gammapy stores it.
 
     InputError for a region that FITS cannot express.
@@ -107,7 +128,7 @@ def region_hdu(region: Any, geom: SkyGeom, name: str) -> fits.BinTableHDU:
     return hdu
 
 
-def region_of(table: FitsTable) -> Any:
+def region_of(table: FitsTable) -> "Region":
     """The region of the sky (a union, where there are several) in a table that `region_hdu` or gammapy wrote."""
     from astropy.table import QTable, Table
     from regions import Regions
@@ -136,7 +157,7 @@ def region_of(table: FitsTable) -> Any:
     return reduce(lambda a, b: a | b, sky)
 
 
-def _parts(region: Any) -> list[Any]:
+def _parts(region: "Region") -> list["Region"]:
     """The regions of a union, or the region itself."""
     if getattr(getattr(region, "operator", None), "__name__", "") == "or_":
         return _parts(region.region1) + _parts(region.region2)
@@ -147,7 +168,7 @@ def _of_column(keyword: str) -> bool:
     return any(keyword.startswith(stem) and keyword[len(stem) :].isdigit() for stem in COLUMN)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Card | np.generic) -> Card:
     """A header or table value as a python number or stripped string."""
     value = value.item() if isinstance(value, np.generic) else value
     return value.strip() if isinstance(value, str) else value

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError
-from .fits import FitsFile, FitsTable, bin_edges, integer_format, table_hdu
+from .fits import Card, FitsFile, FitsTable, bin_edges, integer_format, table_hdu
 
 MATRIX_NAMES = ("MATRIX", "SPECRESP MATRIX")
 
@@ -98,7 +98,7 @@ def _rows(table: FitsTable, name: str) -> list[np.ndarray]:
 
 
 def rmf_hdus(
-    matrix: np.ndarray, energy_true_edges: np.ndarray, energy_edges: np.ndarray, unit: str, cards: dict[str, str]
+    matrix: np.ndarray, energy_true_edges: np.ndarray, energy_edges: np.ndarray, unit: str, cards: dict[str, Card]
 ) -> list[fits.BinTableHDU]:
     """MATRIX and EBOUNDS tables in full precision; energies are in ``unit``, channels count from 0."""
     n_true, n_reco = matrix.shape
@@ -141,7 +141,7 @@ def rmf_hdus(
     return [hdu, ebounds_hdu(energy_edges, unit, cards)]
 
 
-def ebounds_hdu(energy_edges: np.ndarray, unit: str, cards: dict[str, str]) -> fits.BinTableHDU:
+def ebounds_hdu(energy_edges: np.ndarray, unit: str, cards: dict[str, Card]) -> fits.BinTableHDU:
     """EBOUNDS table: the energies of the channels, which count from 0."""
     n = energy_edges.size - 1
     channels = np.arange(n)

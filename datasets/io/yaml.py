@@ -1,11 +1,12 @@
 """YAML files, loaded safely: plain data only, and every flaw ends in one `InputError` that names file and line."""
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import yaml
 
 from ..errors import InputError
-from .paths import as_path, read_bytes
+from .paths import Filename, as_path, read_bytes
 
 # libyaml where PyYAML was built with it: index files with thousands of datasets load ten times faster
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -17,8 +18,8 @@ class _Loader(_Base):
     """The safe loader, which moreover refuses a key that is given twice (YAML itself would keep the last one)."""
 
 
-def _mapping(loader: Any, node: Any) -> dict:
-    seen: dict[Any, int] = {}
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
+    seen: dict[str, int] = {}
     for key_node, _ in node.value:
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
             continue
@@ -41,7 +42,7 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: load
 class _PlainDumper(_Dumper):
     """The safe dumper without anchors, which people find hard to edit."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 
@@ -60,7 +61,7 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     return data
 
 
-def load_yaml(filename: Any) -> dict[str, Any]:
+def load_yaml(filename: Filename) -> dict[str, Any]:
     """The mapping in a YAML file (which may be gzip-compressed)."""
     path = as_path(filename)
     try:
@@ -70,7 +71,7 @@ def load_yaml(filename: Any) -> dict[str, Any]:
     return parse_yaml(text, str(path))
 
 
-def dump_yaml(data: dict[str, Any]) -> str:
+def dump_yaml(data: Mapping[str, object]) -> str:
     """YAML text of plain data, in the order of the keys; floats are written so that they read back exactly."""
     return yaml.dump(data, Dumper=_PlainDumper, sort_keys=False, indent=4, width=120, allow_unicode=True)
 
