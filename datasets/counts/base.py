@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,7 +16,7 @@ from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
 from ..dataset import Dataset, Models
 from ..errors import InputError
 from ..gti import GTI
-from ..irf.edisp import EDisp, EDispMap
+from ..irf.edisp import EDisp, EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part
 from ..meta import Meta
@@ -24,7 +24,7 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, as_bins, edges_tev, number_in, to_unit
+from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, number_in, to_unit
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
@@ -66,8 +66,8 @@ class CountsBase(Dataset):
     mask_fit: CountsMask | None = eqx.field(default=None, kw_only=True)
     livetime: Float[Array, ""] | float | None = eqx.field(default=None, kw_only=True)
     gti: GTI | None = eqx.field(default=None, kw_only=True)
-    meta: Meta = eqx.field(default=None, kw_only=True)  # type: ignore[assignment]  # set in __post_init__
-    nodes: int = eqx.field(default=None, static=True, kw_only=True)  # type: ignore[assignment]
+    meta: Meta = eqx.field(default=None, kw_only=True)  # set in __post_init__
+    nodes: int = eqx.field(default=None, static=True, kw_only=True)  # set in __post_init__
 
     has_counts = True
 
@@ -119,7 +119,7 @@ class CountsBase(Dataset):
         """Logarithmic centres of the reconstructed bins, in TeV."""
         return np.sqrt(np.asarray(self.energy_edges)[:-1] * np.asarray(self.energy_edges)[1:])
 
-    def energy_mask(self, energy_min: Any = None, energy_max: Any = None) -> np.ndarray:
+    def energy_mask(self, energy_min: Given | None = None, energy_max: Given | None = None) -> np.ndarray:
         """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts."""
         low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
         high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
@@ -127,7 +127,7 @@ class CountsBase(Dataset):
         inside = (edges[:-1] >= low * (1 - EDGE_TOLERANCE)) & (edges[1:] <= high * (1 + EDGE_TOLERANCE))
         return np.broadcast_to(inside.reshape(-1, *(1 for _ in self.pixels)), self.data_shape)
 
-    def as_mask(self, mask: Any) -> Mask | None:
+    def as_mask(self, mask: Mask | None) -> Mask | None:
         """A mask of the whole dataset from one that is given."""
         return as_mask(mask)
 
@@ -167,7 +167,7 @@ class CountsBase(Dataset):
         return None
 
     @abstractmethod
-    def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> dict[str, Any]:
+    def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> Mapping[str, object]:
         """The responses of the sum of ``parts`` (the first of which is this dataset) as fields.
 
         ``union``: safe bins of the sum; ``geom``: its image, if it has one.
@@ -176,7 +176,7 @@ class CountsBase(Dataset):
     def require_stackable(self, own_name: str, name: str, other: "CountsBase") -> None:
         """Raise an `InputError` if another dataset of the type cannot be added to this one."""
 
-    def response_mask(self, response: Any, mask: np.ndarray) -> np.ndarray:
+    def response_mask(self, response: EDispKernelMap | EDispMap | PSFMap, mask: np.ndarray) -> np.ndarray:
         """Where a mask of the bins (n, *pixels) uses the pixels of a response, (n, ny', nx')."""
         return mask[:, None, None]
 
@@ -233,11 +233,11 @@ class CountsBase(Dataset):
         """Raise an `InputError` where the background, or a model of it, cannot be fitted."""
 
     @abstractmethod
-    def expected(self, models: Models, npred_background: Any, what: str) -> Expected:
+    def expected(self, models: Models, npred_background: Array | None, what: str) -> Expected:
         """Expectations of all counts."""
 
     @abstractmethod
-    def expected_background(self, models: Models, given: Any, what: str) -> Bins | None:
+    def expected_background(self, models: Models, given: Array | None, what: str) -> Bins | None:
         """Background expected in the bins of the counts; None where there is none. ``given``: for measured ones."""
 
     @abstractmethod
@@ -369,17 +369,17 @@ def fitted_of(dataset: CountsBase) -> Mask:
     return safe & fit
 
 
-def as_mask(value: Any) -> Mask | None:
+def as_mask(value: Mask | Sequence[bool] | None) -> Mask | None:
     """A read-only mask; JAX arrays pass unchanged."""
     return value if value is None or isinstance(value, jax.Array) else frozen_array(value, bool)
 
 
-def per_bin(value: Any, shape: tuple[int, ...]) -> Any:
+def per_bin(value: Given, shape: tuple[int, ...]) -> Counts:
     """`as_bins`, one number standing for all bins."""
-    value = as_bins(value)
-    if value is not None and not isinstance(value, jax.Array) and value.ndim == 0:
-        return frozen_array(np.full(shape, float(value)))
-    return value
+    numbers = as_bins(value)
+    if isinstance(numbers, np.ndarray) and numbers.ndim == 0:
+        return frozen_array(np.full(shape, float(numbers)))
+    return numbers
 
 
 def quadrature_nodes(given: int | None, energy_true_edges: Array) -> int:

@@ -1,7 +1,7 @@
 """Empty datasets: zeros on given axes and images, into which runs are stacked."""
 
 import inspect
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from ..irf.grid import RESPONSE_PIXEL
 from ..irf.psf import PSFMap, RecoPSFMap
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
-from ..units import edges_tev, to_unit
+from ..units import Given, edges_tev, to_unit
+from .base import AnyCounts, CountsBase
 
 RAD_EDGES = np.linspace(0, 0.66, 67)
 """Edges in deg of the bins in radius of point spread functions."""
@@ -21,18 +22,18 @@ MAP_ARGUMENTS = ("binsz_irf", "rad_edges", "migra_edges", "reco_psf", "geom_psf"
 
 
 def empty_map(
-    cls: Any,
+    cls: type[AnyCounts],
     geom: SkyGeom,
-    energy_edges: Any,
-    energy_true_edges: Any = None,
-    rad_edges: Any = None,
-    migra_edges: Any = None,
-    binsz_irf: Any = RESPONSE_PIXEL,
+    energy_edges: Given | MapAxis,
+    energy_true_edges: Given | MapAxis | None = None,
+    rad_edges: Given | MapAxis | None = None,
+    migra_edges: Given | MapAxis | None = None,
+    binsz_irf: Given = RESPONSE_PIXEL,
     reco_psf: bool = False,
     geom_psf: SkyGeom | None = None,
     geom_edisp: SkyGeom | None = None,
-    **fields: Any,
-) -> Any:
+    **fields: object,
+) -> AnyCounts:
     """A `MapDataset` or `MapDatasetOnOff` (``cls``) without events, exposure and time.
 
     Edges are Quantities, numbers (TeV; deg for ``rad_edges``) or `MapAxis`; true energies are by default the
@@ -52,27 +53,37 @@ def empty_map(
     rad = RAD_EDGES if rad_edges is None else np.asarray(to_unit(_edges(rad_edges), "deg", "rad_edges"))
     centers = _centers(reco if reco_psf else true)
     shape = (centers.size, rad.size - 1, *geom_psf.shape)
-    make: Any = RecoPSFMap if reco_psf else PSFMap
-    psf = make(
+    kind: type[PSFMap] = RecoPSFMap if reco_psf else PSFMap
+    psf = kind(
         geom_psf, centers, (rad[1:] + rad[:-1]) / 2, rad, np.zeros(shape), np.zeros((centers.size, *geom_psf.shape))
     )
-    given: dict[str, Any] = {
+    given: dict[str, object] = {
         "exposure": np.zeros((n_true, *geom.shape)),
         "psf": psf,
         "edisp": _perfect(geom_edisp, true, reco, migra_edges),
     }
-    return cls(geom, reco, true, **_empty(cls, (n_reco, *geom.shape)) | given | fields)
+    make: Callable[..., AnyCounts] = cls
+    return make(geom, reco, true, **_empty(cls, (n_reco, *geom.shape)) | given | fields)
 
 
-def empty_spectrum(cls: Any, energy_edges: Any, energy_true_edges: Any = None, **fields: Any) -> Any:
+def empty_spectrum(
+    cls: type[AnyCounts],
+    energy_edges: Given | MapAxis,
+    energy_true_edges: Given | MapAxis | None = None,
+    **fields: object,
+) -> AnyCounts:
     """A `SpectrumDataset` or `SpectrumDatasetOnOff` (``cls``) without events, exposure and time, see `empty_map`."""
     _check_fields(cls, fields)
     reco, true = _energies(cls, energy_edges, energy_true_edges)
-    given = {"exposure": np.zeros(true.size - 1), "edisp": EDispKernel.from_diagonal_response(true, reco)}
-    return cls(reco, true, **_empty(cls, (reco.size - 1,)) | given | fields)
+    given: dict[str, object] = {
+        "exposure": np.zeros(true.size - 1),
+        "edisp": EDispKernel.from_diagonal_response(true, reco),
+    }
+    make: Callable[..., AnyCounts] = cls
+    return make(reco, true, **_empty(cls, (reco.size - 1,)) | given | fields)
 
 
-def coarse(geom: SkyGeom, binsz: Any) -> SkyGeom:
+def coarse(geom: SkyGeom, binsz: Given) -> SkyGeom:
     """An image of the same middle, projection and width (to whole pixels, one at least); pixels of ``binsz`` deg."""
     size = np.broadcast_to(np.asarray(to_unit(binsz, "deg", "binsz_irf")), 2)
     if not np.all(np.isfinite(size) & (size > 0)):
@@ -84,7 +95,9 @@ def coarse(geom: SkyGeom, binsz: Any) -> SkyGeom:
     return SkyGeom.create(geom.center, size, npix=tuple(int(n) for n in npix), proj=code, frame=frame)
 
 
-def _perfect(geom: SkyGeom, true: np.ndarray, reco: np.ndarray, migra_edges: Any) -> EDispKernelMap | EDispMap:
+def _perfect(
+    geom: SkyGeom, true: np.ndarray, reco: np.ndarray, migra_edges: Given | MapAxis | None
+) -> EDispKernelMap | EDispMap:
     exposure = np.zeros((true.size - 1, *geom.shape))
     if migra_edges is None:
         matrix = np.asarray(EDispKernel.from_diagonal_response(true, reco).matrix)[..., None, None]
@@ -103,7 +116,7 @@ def _perfect(geom: SkyGeom, true: np.ndarray, reco: np.ndarray, migra_edges: Any
     return EDispMap(geom, true, migra, values, exposure)
 
 
-def _empty(cls: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+def _empty(cls: type[CountsBase], shape: tuple[int, ...]) -> dict[str, object]:
     return {
         **{name: np.zeros(shape) for name in ("counts", *cls.background_fields)},
         "mask_safe": np.zeros(shape, bool),
@@ -112,18 +125,20 @@ def _empty(cls: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def _energies(cls: Any, energy_edges: Any, energy_true_edges: Any) -> tuple[np.ndarray, np.ndarray]:
+def _energies(
+    cls: type[CountsBase], energy_edges: Given | MapAxis, energy_true_edges: Given | MapAxis | None
+) -> tuple[np.ndarray, np.ndarray]:
     reco = np.asarray(edges_tev(_edges(energy_edges), f"{cls.__name__}.create: energy_edges"))
     if energy_true_edges is None:
         return reco, reco
     return reco, np.asarray(edges_tev(_edges(energy_true_edges), f"{cls.__name__}.create: energy_true_edges"))
 
 
-def _edges(axis: Any) -> Any:
+def _edges(axis: Given | MapAxis) -> Given:
     return axis.edges if isinstance(axis, MapAxis) else axis
 
 
-def _check_fields(cls: Any, fields: dict[str, Any], own: tuple[str, ...] = ()) -> None:
+def _check_fields(cls: type[CountsBase], fields: Mapping[str, object], own: tuple[str, ...] = ()) -> None:
     known = [*own, *inspect.signature(cls).parameters]
     for name in fields:
         if name not in known:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -11,19 +11,23 @@ from ..arrays import Array, Mask, fields_of, is_concrete
 from ..dataset import Models, Spectrum
 from ..errors import InputError
 from ..models.sky_model import FoVBackgroundModel, SkyModel
+from ..sky.axis import MapAxis
+from ..units import Given
 from .base import CountsBase, fitted_of
 from .reshape_energy import axes_to_slice, downsample_energy, image, resample, slice_energy, slice_energy_range
 from .reshape_mask import masked
 from .residuals import METHODS, count_residuals
 from .significance import CashCountsStatistic, WStatCountsStatistic
 from .stack import stack_onto
-from .summary import counts_summary
+from .summary import Info, counts_summary
 
 
 class CountsDataset(CountsBase):
     """A dataset of counts. Nothing is set in place: methods return new datasets."""
 
-    def with_mask_fit(self, mask: Any = None, *, energy_min: Any = None, energy_max: Any = None) -> Self:
+    def with_mask_fit(
+        self, mask: Mask | None = None, *, energy_min: Given | None = None, energy_max: Given | None = None
+    ) -> Self:
         """A copy that fits the bins wholly inside [energy_min, energy_max], or the bins where ``mask`` is True.
 
         Energies are Quantities or numbers in TeV. ``mask_safe`` goes on applying on top. Called without arguments it
@@ -35,7 +39,7 @@ class CountsDataset(CountsBase):
             mask = self.energy_mask(energy_min, energy_max)
         return self.replace(mask_fit=mask)
 
-    def with_mask_safe(self, mask: Any) -> Self:
+    def with_mask_safe(self, mask: Mask | None) -> Self:
         """A copy with another safe mask, of the shape of the counts."""
         return self.replace(mask_safe=mask)
 
@@ -50,7 +54,7 @@ class CountsDataset(CountsBase):
         """
         return image(self)
 
-    def resample_energy_axis(self, energy_edges: Any) -> Self:
+    def resample_energy_axis(self, energy_edges: Given | MapAxis) -> Self:
         """A copy with merged reconstructed bins; ``energy_edges`` (Quantity, TeV or `MapAxis`) must be edges already.
 
         Sums are over safe bins, of the predicted counts too; see `reshape_energy.resample`.
@@ -67,7 +71,7 @@ class CountsDataset(CountsBase):
         """A copy of a range of pixels."""
         raise InputError(f"crop: a {type(self).__name__} has no pixels.")
 
-    def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> Self:
+    def slice_by_energy(self, energy_min: Given | None = None, energy_max: Given | None = None) -> Self:
         """A copy with the reconstructed bins between two energies, which are moved to the nearest edges of bins."""
         return slice_energy_range(self, energy_min, energy_max)
 
@@ -77,7 +81,7 @@ class CountsDataset(CountsBase):
             raise InputError(f"downsample: axis_name is {axis_name!r}, expected 'energy' for a {type(self).__name__}.")
         return downsample_energy(self, factor)
 
-    def stack(self, other: Any) -> Self:
+    def stack(self, other: Self) -> Self:
         """The sum of this dataset and another of its type, on its pixels or a cutout of them; see `gammajax.stack`."""
         return stack_onto(self, other)
 
@@ -88,7 +92,7 @@ class CountsDataset(CountsBase):
         """See `gammajax.residuals`."""
         return count_residuals(self, models, method)
 
-    def summary(self, models: Models | None = None) -> dict[str, Any]:
+    def summary(self, models: Models | None = None) -> dict[str, Info]:
         """See `gammajax.info_dict`."""
         return counts_summary(self, models)
 
@@ -103,10 +107,10 @@ class CountsDataset(CountsBase):
     def spectrum(self, signal: Array, background: Array) -> Spectrum:
         mask = np.ones(self.data_shape, bool) if self.mask is None else np.asarray(self.mask)
 
-        def per_energy(values: Any) -> np.ndarray:
+        def per_energy(values: Array | None) -> np.ndarray:
             """Of a map the sum over the fitted pixels."""
-            values = np.asarray(values, float)
-            return values if values.ndim == 1 else np.where(mask, values, 0.0).sum(axis=(1, 2))
+            numbers = np.asarray(values, float)
+            return numbers if numbers.ndim == 1 else np.where(mask, numbers, 0.0).sum(axis=(1, 2))
 
         measured, variance = self.background_error()
         expected = per_energy(background)
@@ -117,7 +121,7 @@ class CountsDataset(CountsBase):
             background=expected,
             background_error=np.sqrt(per_energy(variance)),
             measured_background=expected if measured is None else per_energy(measured),
-            mask=mask.reshape(self.n_reco, -1).any(axis=1),
+            mask=np.asarray(mask.reshape(self.n_reco, -1).any(axis=1)),
             n_bins=int(mask.sum()),
         )
 
@@ -141,11 +145,11 @@ class CountsDataset(CountsBase):
 
     def _check_models(self, models: Models, mask: Mask, what: str) -> None:
         fields = fields_of(self)
-        backgrounds: list[Any] = [m for m in models if type(m) is FoVBackgroundModel]
+        backgrounds = [m for m in models if type(m) is FoVBackgroundModel]
         if len(backgrounds) > 1:
             names = ", ".join(repr(fields_of(m)["name"]) for m in backgrounds)
             raise InputError(f"{what}: one background model per dataset, found {names}.")
-        sources: list[Any] = [m for m in models if type(m) is SkyModel]
+        sources = [m for m in models if type(m) is SkyModel]
         for model in sources:
             of_model = fields_of(model)
             if of_model["temporal"] is not None:

@@ -1,7 +1,6 @@
 """Datasets of counts with a known background: the prediction is signal plus background."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -74,12 +73,12 @@ class KnownBackground(CountsDataset):
         if backgrounds and self.background is None:
             raise InputError(f"{what}: the model {backgrounds[0].name!r} scales a background that is missing.")
 
-    def expected(self, models: Models, npred_background: Any, what: str) -> Expected:
+    def expected(self, models: Models, npred_background: Array | None, what: str) -> Expected:
         if npred_background is not None:
             raise InputError(f"{what}: npred_background is for on/off data; give background models for others.")
         return Expected(self.npred(models))
 
-    def expected_background(self, models: Models, given: Any, what: str) -> Bins | None:
+    def expected_background(self, models: Models, given: Array | None, what: str) -> Bins | None:
         if given is not None:
             raise InputError(f"{what}: npred_background is for on/off data; give background models for others.")
         return self.npred_background(models) if self.has_background else None

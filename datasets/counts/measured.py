@@ -1,7 +1,6 @@
 """Datasets of on and off counts: the background is measured, and the prediction is the signal."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -103,14 +102,14 @@ class MeasuredBackground(CountsDataset):
                 "mask_safe."
             )
 
-    def expected(self, models: Models, npred_background: Any, what: str) -> Expected:
+    def expected(self, models: Models, npred_background: Array | None, what: str) -> Expected:
         signal = self.signal(models)
         background = self.expected_background(models, npred_background, what)
         alpha = jnp.asarray(self.alpha)
         off = jnp.where(alpha > 0, background / jnp.where(alpha > 0, alpha, 1.0), 0.0)
         return Expected(signal + background, off)
 
-    def expected_background(self, models: Models, given: Any, what: str) -> Bins:
+    def expected_background(self, models: Models, given: Array | None, what: str) -> Bins:
         background = self.background if given is None else given
         if background is None:
             raise InputError(

@@ -1,7 +1,6 @@
 """Predicted counts, fit statistic and residuals of one dataset: pure functions of (dataset, models)."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,8 +48,8 @@ def npred(dataset: Dataset, models: SomeModels = (), name: str | None = None) ->
 def stat_array(dataset: Dataset, models: SomeModels = (), name: str | None = None) -> jax.Array:
     """Fit statistic per bin (``cash``, ``wstat``, or that of flux points), of the shape of the counts; 0 outside the
     mask. No priors."""
-    chosen = acting(models, name)
-    missing = dataset.missing_data() if isinstance(_one(dataset), CountsBase) else None
+    chosen, known = acting(models, name), _one(dataset)
+    missing = known.missing_data() if isinstance(known, CountsBase) else None
     if missing is not None:
         raise InputError(f"{type(dataset).__name__}: there are no {missing} to compare with; simulate with fake().")
     return stat_bins_of(dataset, chosen)
@@ -91,7 +90,7 @@ def counts_statistic(
     return dataset.counts_statistic(acting(models, name))
 
 
-def acting(models: SomeModels, name: str | None) -> list[Any]:
+def acting(models: SomeModels, name: str | None) -> list[ModelBase]:
     """The models that act on the dataset ``name``."""
     return list(Models(models).acting_on(name))
 
@@ -106,6 +105,7 @@ def _one(dataset: Dataset) -> Dataset:
 
 
 def _with_counts(dataset: Dataset) -> CountsDataset:
-    if not isinstance(_one(dataset), CountsDataset):
+    known = _one(dataset)
+    if not isinstance(known, CountsDataset):
         raise InputError(f"{type(dataset).__name__} has no counts: gj.npred gives what its data are compared with.")
-    return dataset  # type: ignore[return-value]  # just asked
+    return known

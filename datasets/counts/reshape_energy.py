@@ -1,7 +1,6 @@
 """Reconstructed energies of datasets: merged, or a range of them cut out."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -12,7 +11,7 @@ from ..errors import InputError
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap
 from ..irf.psf import RecoPSFMap
 from ..sky.axis import MapAxis
-from ..units import EDGE_TOLERANCE, edges_tev, to_unit
+from ..units import EDGE_TOLERANCE, Given, edges_tev, to_unit
 from .base import AnyCounts, CountsBase
 from .reshape_mask import masked_edisp
 from .sums import bin_sums, on_host, stored
@@ -22,7 +21,7 @@ class NoBinLeft(InputError):
     """An energy range that holds no bin of a dataset."""
 
 
-def resample(dataset: AnyCounts, energy_edges: Any, what: str = "resample_energy_axis") -> AnyCounts:
+def resample(dataset: AnyCounts, energy_edges: Given | MapAxis, what: str = "resample_energy_axis") -> AnyCounts:
     """A copy with merged reconstructed bins between ``energy_edges`` (Quantity, TeV or `MapAxis`, (n + 1,)).
 
     The edges must be among those of the dataset, to 1e-6; bins below the first and above the last are dropped. Counts
@@ -36,8 +35,8 @@ def resample(dataset: AnyCounts, energy_edges: Any, what: str = "resample_energy
     index = _edge_index(dataset, energy_edges, what)
     start, stop = int(index[0]), int(index[-1])
 
-    def merged(ufunc: np.ufunc, values: Any) -> np.ndarray:
-        return ufunc.reduceat(np.asarray(values)[:stop], index[:-1], axis=0)
+    def merged(ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+        return ufunc.reduceat(values[:stop], index[:-1], axis=0)
 
     sums = bin_sums(
         dataset, lambda values: merged(np.add, values), lambda values: merged(np.logical_or, values.astype(bool))
@@ -69,7 +68,7 @@ def slice_energy(dataset: AnyCounts, bins: slice, what: str = "slice_by_idx") ->
     on_host(dataset, what)
     start, stop = slice_bounds(bins, dataset.n_reco, f"{what}: energy")
     bins = slice(start, stop)
-    changes: dict[str, Any] = {name: value[bins] for name, value in stored(dataset).items()}
+    changes: dict[str, object] = {name: value[bins] for name, value in stored(dataset).items()}
     changes["edisp"] = _sliced_edisp(dataset.edisp, bins)
     psf = dataset.psf
     if isinstance(psf, RecoPSFMap) and np.size(psf.energy) == dataset.n_reco:
@@ -80,7 +79,9 @@ def slice_energy(dataset: AnyCounts, bins: slice, what: str = "slice_by_idx") ->
     return dataset.replace(energy_edges=np.asarray(dataset.energy_edges)[start : stop + 1], **changes)
 
 
-def slice_energy_range(dataset: AnyCounts, energy_min: Any = None, energy_max: Any = None) -> AnyCounts:
+def slice_energy_range(
+    dataset: AnyCounts, energy_min: Given | None = None, energy_max: Given | None = None
+) -> AnyCounts:
     """A copy with the reconstructed bins between two energies (Quantities, texts such as "1 TeV", or TeV).
 
     Energies are moved to the nearest edge of a bin in ln E, and to the ends of the axis from outside (as gammapy does).
@@ -118,7 +119,7 @@ def axes_to_slice(
     return wanted
 
 
-def slice_bounds(given: Any, size: int, what: str) -> tuple[int, int]:
+def slice_bounds(given: slice, size: int, what: str) -> tuple[int, int]:
     """First and last + 1 of the bins that a slice without steps takes from ``size``; InputError if it takes none."""
     if not isinstance(given, slice):
         raise InputError(f"{what} must be a slice such as slice(0, 3), found {given!r}. For bin i: slice(i, i + 1).")
@@ -133,7 +134,8 @@ def slice_bounds(given: Any, size: int, what: str) -> tuple[int, int]:
     return start, stop
 
 
-def check_factor(factor: Any, what: str, sizes: Mapping[str, int]) -> None:
+def check_factor(factor: int, what: str, sizes: Mapping[str, int]) -> None:
+    """Raise an `InputError` that starts with ``what`` unless ``factor`` divides all ``sizes``, which have names."""
     if isinstance(factor, bool) or not isinstance(factor, int | np.integer) or factor < 1:
         raise InputError(f"{what}: factor must be a positive integer, found {factor!r}.")
     for name, size in sizes.items():
@@ -151,7 +153,7 @@ def _sliced_edisp(edisp: EDisp | None, bins: slice) -> EDisp | None:
     return edisp
 
 
-def _edge_index(dataset: CountsBase, energy_edges: Any, what: str) -> np.ndarray:
+def _edge_index(dataset: CountsBase, energy_edges: Given | MapAxis, what: str) -> np.ndarray:
     """Places of new edges among those of the dataset."""
     if isinstance(energy_edges, MapAxis):
         energy_edges = energy_edges.edges
@@ -169,7 +171,7 @@ def _edge_index(dataset: CountsBase, energy_edges: Any, what: str) -> np.ndarray
     return index
 
 
-def _energy(value: Any, what: str) -> float:
+def _energy(value: Given, what: str) -> float:
     try:
         given = u.Quantity(value) if isinstance(value, str) else value
         energy = float(to_unit(given, "TeV", what))

@@ -1,7 +1,6 @@
 """What the safe mask leaves of a dataset: its bins, and the responses that belong to them."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -24,7 +23,7 @@ def masked(dataset: AnyCounts) -> AnyCounts:
     if dataset.mask_safe is None:
         return dataset
     safe = np.asarray(dataset.mask_safe)
-    changes: dict[str, Any] = {
+    changes: dict[str, object] = {
         name: value * safe for name, value in stored(dataset).items() if not name.startswith("mask")
     }
     image = np.asarray(safe.any(axis=0))

@@ -1,7 +1,7 @@
 """Excess, significance, errors and limits of counts: known background, or off counts."""
 
 import abc
-from typing import Any
+from types import EllipsisType
 
 import equinox as eqx
 import jax
@@ -11,9 +11,15 @@ import numpy as np
 from ...kernels import significance as k
 from ...kernels.cash import cash
 from ...kernels.wstat import wstat
-from ..arrays import frozen_array, is_concrete
+from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
-from ..units import as_bins, to_unit
+from ..statistics.base import Bins
+from ..units import Given, as_bins, to_unit
+
+Number = Numbers | float
+
+Index = int | slice | EllipsisType | Array | tuple[int | slice | EllipsisType | None, ...]
+"""What picks elements of an array."""
 
 # one program a formula and shape, whoever asks
 _jitted = {
@@ -40,36 +46,36 @@ _jitted = {
 class CountsStatistic(eqx.Module):
     """What both kinds of counts statistics share. Arrays of any shape, element by element; jit and vmap work."""
 
-    n_on: eqx.AbstractVar[Any]
+    n_on: eqx.AbstractVar[Numbers]
 
     @property
     @abc.abstractmethod
-    def n_bkg(self) -> Any:
+    def n_bkg(self) -> Numbers:
         """Background expected in the on region."""
 
     @property
     @abc.abstractmethod
-    def n_sig(self) -> Any:
+    def n_sig(self) -> Numbers:
         """Excess."""
 
     @property
     @abc.abstractmethod
-    def ts(self) -> Any:
+    def ts(self) -> Bins:
         """Rise of the fit statistic from the best signal to none."""
 
     @property
-    def sqrt_ts(self) -> Any:
+    def sqrt_ts(self) -> Bins:
         """Significance in standard deviations, with the sign of the excess."""
         return k.signed_root(self.ts, jnp.asarray(self.n_sig))
 
     @property
-    def p_value(self) -> Any:
+    def p_value(self) -> Bins:
         """Half the tail of chi2 (one degree of freedom) above `ts`, as gammapy: for an excess the chance of one as
         significant without a signal. The sign is not looked at: a deficit has the value of the excess of equal `ts`.
         """
         return _call("one_sided_p_value", self.ts)
 
-    def info_dict(self) -> dict[str, Any]:
+    def info_dict(self) -> dict[str, Numbers]:
         """The numbers by gammapy's names."""
         own = {"n_on": self.n_on, "background": self.n_bkg, "excess": self.n_sig, "significance": self.sqrt_ts}
         return own | {"p_value": self.p_value}
@@ -82,66 +88,66 @@ class CashCountsStatistic(CountsStatistic):
     or backgrounds that are not finite or negative.
     """
 
-    n_on: Any
-    mu_bkg: Any
+    n_on: Numbers
+    mu_bkg: Numbers
 
-    def __init__(self, n_on: Any, mu_bkg: Any):
+    def __init__(self, n_on: Given, mu_bkg: Given):
         self.n_on, self.mu_bkg = _broadcast("CashCountsStatistic", n_on=n_on, mu_bkg=mu_bkg)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         _check(self, "n_on", "mu_bkg")
 
     @property
-    def n_bkg(self):
+    def n_bkg(self) -> Numbers:
         return self.mu_bkg
 
     @property
-    def n_sig(self):
+    def n_sig(self) -> Numbers:
         return self.n_on - self.mu_bkg
 
     @property
-    def error(self) -> Any:
+    def error(self) -> Numbers:
         """Square root of the counts."""
         return self.n_on**0.5
 
     @property
-    def stat_null(self) -> Any:
+    def stat_null(self) -> Bins:
         """Cash statistic without a signal."""
         return _call("cash", self.n_on, self.mu_bkg)
 
     @property
-    def stat_max(self) -> Any:
+    def stat_max(self) -> Bins:
         """Cash statistic of the best signal."""
         return _call("cash", self.n_on, self.n_on)
 
     @property
-    def ts(self):
+    def ts(self) -> Bins:
         return _call("cash_ts", self.n_on, self.mu_bkg)
 
-    def compute_errn(self, n_sigma: Any = 1.0) -> Any:
+    def compute_errn(self, n_sigma: Given = 1.0) -> Bins:
         """Distance down to the signal whose statistic is ``n_sigma``^2 higher than that of the best; 0 for no counts.
 
         The signal may be negative, down to minus the background.
         """
         return _call("cash_errn", self.n_on, _not_negative(n_sigma))
 
-    def compute_errp(self, n_sigma: Any = 1.0) -> Any:
+    def compute_errp(self, n_sigma: Given = 1.0) -> Bins:
         """Distance up to the signal whose statistic is ``n_sigma``^2 higher than that of the best."""
         return _call("cash_errp", self.n_on, _not_negative(n_sigma))
 
-    def compute_upper_limit(self, n_sigma: Any = 3.0) -> Any:
+    def compute_upper_limit(self, n_sigma: Given = 3.0) -> Bins:
         """The excess plus `compute_errp`; without counts ``n_sigma``^2 / 2, whatever the background (as gammapy)."""
         return _call("cash_upper_limit", self.n_on, self.mu_bkg, _not_negative(n_sigma))
 
-    def n_sig_matching_significance(self, significance: Any) -> Any:
+    def n_sig_matching_significance(self, significance: Number) -> Bins:
         """Excess over this background that has a given `sqrt_ts`; NaN where none has."""
         return _call("cash_matching_excess", self.mu_bkg, significance)
 
-    def sum(self, axis: Any = None) -> "CashCountsStatistic":
+    def sum(self, axis: int | tuple[int, ...] | None = None) -> "CashCountsStatistic":
         """Statistic of the summed counts and backgrounds."""
         return CashCountsStatistic(self.n_on.sum(axis), self.mu_bkg.sum(axis))
 
-    def __getitem__(self, key: Any) -> "CashCountsStatistic":
+    def __getitem__(self, key: Index) -> "CashCountsStatistic":
         return CashCountsStatistic(self.n_on[key], self.mu_bkg[key])
 
 
@@ -153,68 +159,68 @@ class WStatCountsStatistic(CountsStatistic):
     Quantities have no unit, or counts. InputError for numbers that are not finite, or negative.
     """
 
-    n_on: Any
-    n_off: Any
-    alpha: Any
-    mu_sig: Any
+    n_on: Numbers
+    n_off: Numbers
+    alpha: Numbers
+    mu_sig: Numbers
 
-    def __init__(self, n_on: Any, n_off: Any, alpha: Any, mu_sig: Any = None):
+    def __init__(self, n_on: Given, n_off: Given, alpha: Given, mu_sig: Given | None = None):
         signal = 0.0 if mu_sig is None else mu_sig
         given = _broadcast("WStatCountsStatistic", n_on=n_on, n_off=n_off, alpha=alpha, mu_sig=signal)
         self.n_on, self.n_off, self.alpha, self.mu_sig = given
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         _check(self, "n_on", "n_off", "alpha")
         if is_concrete(self.mu_sig) and not np.all(np.isfinite(self.mu_sig)):
             raise InputError("WStatCountsStatistic: mu_sig must be finite, found NaN or infinite numbers.")
 
     @property
-    def n_bkg(self):
+    def n_bkg(self) -> Numbers:
         return self.alpha * self.n_off
 
     @property
-    def n_sig(self):
+    def n_sig(self) -> Numbers:
         return self.n_on - self.n_bkg - self.mu_sig
 
     @property
-    def error(self) -> Any:
+    def error(self) -> Numbers:
         """sqrt(n_on + alpha^2 n_off)."""
         return (self.n_on + self.alpha**2 * self.n_off) ** 0.5
 
     @property
-    def stat_null(self) -> Any:
+    def stat_null(self) -> Bins:
         """W statistic without a signal beyond ``mu_sig``."""
         return _call("wstat", self.n_on, self.n_off, self.alpha, self.mu_sig)
 
     @property
-    def stat_max(self) -> Any:
+    def stat_max(self) -> Bins:
         """W statistic of the best signal."""
         return _call("wstat", self.n_on, self.n_off, self.alpha, self.n_on - self.n_bkg)
 
     @property
-    def ts(self):
+    def ts(self) -> Bins:
         return _call("wstat_ts", self.n_on, self.n_off, self.alpha, self.mu_sig)
 
-    def compute_errn(self, n_sigma: Any = 1.0) -> Any:
+    def compute_errn(self, n_sigma: Given = 1.0) -> Bins:
         """Distance down to the signal whose statistic is ``n_sigma``^2 higher than that of the best (see the kernel).
 
         The signal may be negative, as far as it goes with a background that makes up for it.
         """
         return _call("wstat_errn", self.n_on, self.n_off, self.alpha, _not_negative(n_sigma))
 
-    def compute_errp(self, n_sigma: Any = 1.0) -> Any:
+    def compute_errp(self, n_sigma: Given = 1.0) -> Bins:
         """Distance up to the signal whose statistic is ``n_sigma``^2 higher than that of the best."""
         return _call("wstat_errp", self.n_on, self.n_off, self.alpha, _not_negative(n_sigma))
 
-    def compute_upper_limit(self, n_sigma: Any = 3.0) -> Any:
+    def compute_upper_limit(self, n_sigma: Given = 3.0) -> Numbers:
         """The excess plus `compute_errp`."""
         return self.n_sig + self.compute_errp(n_sigma)
 
-    def n_sig_matching_significance(self, significance: Any) -> Any:
+    def n_sig_matching_significance(self, significance: Number) -> Bins:
         """Excess over this background that has a given `sqrt_ts` for ``mu_sig`` = 0; NaN where none has."""
         return _call("wstat_matching_excess", self.n_off, self.alpha, significance)
 
-    def sum(self, axis: Any = None) -> "WStatCountsStatistic":
+    def sum(self, axis: int | tuple[int, ...] | None = None) -> "WStatCountsStatistic":
         """Statistic of the summed counts, with alpha = sum alpha n_off / sum n_off and the signals added up.
 
         Without any off counts alpha is the mean: exact where all are the same.
@@ -225,26 +231,26 @@ class WStatCountsStatistic(CountsStatistic):
         alpha = xp.where(seen, background / xp.where(seen, n_off, 1.0), self.alpha.mean(axis))
         return WStatCountsStatistic(self.n_on.sum(axis), n_off, alpha, self.mu_sig.sum(axis))
 
-    def __getitem__(self, key: Any) -> "WStatCountsStatistic":
+    def __getitem__(self, key: Index) -> "WStatCountsStatistic":
         return WStatCountsStatistic(self.n_on[key], self.n_off[key], self.alpha[key], self.mu_sig[key])
 
 
-def sigma_to_ts(n_sigma: Any, df: Any = 1) -> Any:
+def sigma_to_ts(n_sigma: Number, df: Number = 1) -> Bins:
     """Test statistic (``df`` degrees of freedom) as rare as ``n_sigma`` standard deviations; see the kernel."""
     return _call("sigma_to_ts", *_degrees("sigma_to_ts", n_sigma, df))
 
 
-def ts_to_sigma(ts: Any, df: Any = 1) -> Any:
+def ts_to_sigma(ts: Number, df: Number = 1) -> Bins:
     """Standard deviations as rare as a test statistic of ``df`` degrees of freedom; see the kernel."""
     return _call("ts_to_sigma", *_degrees("ts_to_sigma", ts, df))
 
 
-def _call(formula: str, *arrays: Any) -> Any:
+def _call(formula: str, *arrays: Number) -> Bins:
     dtype = jnp.result_type(float)
     return _jitted[formula](*(jnp.asarray(a, dtype) for a in arrays))
 
 
-def _degrees(what: str, value: Any, df: Any) -> tuple[Any, Any]:
+def _degrees(what: str, value: Number, df: Number) -> tuple[Number, Number]:
     if is_concrete(df) and not np.all(np.asarray(df) > 0):
         raise InputError(f"{what}: the degrees of freedom must be positive, found {df}.")
     if is_concrete(value) and is_concrete(df):
@@ -252,14 +258,14 @@ def _degrees(what: str, value: Any, df: Any) -> tuple[Any, Any]:
     return value, df
 
 
-def _not_negative(n_sigma: Any) -> Any:
-    n_sigma = to_unit(n_sigma, "", "n_sigma")
-    if is_concrete(n_sigma) and (n_sigma is None or not np.all(np.asarray(n_sigma) >= 0)):
-        raise InputError(f"n_sigma must not be negative, found {n_sigma}.")
-    return n_sigma
+def _not_negative(n_sigma: Given | None) -> Numbers:
+    number = to_unit(n_sigma, "", "n_sigma")
+    if number is None or (is_concrete(number) and not np.all(np.asarray(number) >= 0)):
+        raise InputError(f"n_sigma must not be negative, found {number}.")
+    return number
 
 
-def _broadcast(what: str, **arrays: Any) -> list[Any]:
+def _broadcast(what: str, **arrays: Given | None) -> list[Numbers]:
     for name, values in arrays.items():
         if values is None:
             raise InputError(f"{what}: {name} is missing, expected numbers.")
@@ -272,7 +278,7 @@ def _broadcast(what: str, **arrays: Any) -> list[Any]:
         raise InputError(f"Counts and backgrounds of shapes {[np.shape(a) for a in given]} do not match.") from error
 
 
-def _check(statistic: Any, *names: str) -> None:
+def _check(statistic: CountsStatistic, *names: str) -> None:
     for name in names:
         value = getattr(statistic, name)
         if not is_concrete(value):

@@ -1,12 +1,12 @@
 """Stacking: one dataset from several, the sum of what each has in its safe bins."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
 from ..arrays import is_concrete
+from ..dataset import Dataset
 from ..errors import InputError
 from ..gti import GTI
 from ..irf.stack import Part, require_same
@@ -15,34 +15,39 @@ from ..sky.geom import SkyGeom
 from .base import AnyCounts, CountsBase
 from .stack_meta import join_meta
 
+Named = Sequence[tuple[str, CountsBase]]
+
 
 def stack_onto(dataset: AnyCounts, other: object) -> AnyCounts:
     """`stack` of two datasets on the image of the first, of which the other may be a cutout."""
     if not isinstance(other, CountsBase):
         raise InputError(f"stack: found {type(other).__name__}, expected a dataset: a {type(dataset).__name__}.")
-    return stack_named([("self", dataset), ("other", other)], dataset.sky_geom)
+    total = stack_named([("self", dataset), ("other", other)], dataset.sky_geom)
+    assert isinstance(total, type(dataset))
+    return total
 
 
-def stack_named(named: Sequence[tuple[str, Any]], geom: SkyGeom | None = None) -> Any:
+def stack_named(named: Sequence[tuple[str, Dataset]], geom: SkyGeom | None = None) -> CountsBase:
     """`stack` of datasets with their names, which are for messages only."""
-    first = _check(named)
+    counted = _check(named)
+    first = counted[0][1]
     if geom is not None and first.sky_geom is None:
         raise InputError(f"stack: geom is for maps only, found datasets of type {first.tag}. Leave it out.")
     if first.sky_geom is not None:
-        geom = _common_geom(named) if geom is None else geom
+        geom = _common_geom(counted) if geom is None else geom
         if not isinstance(geom, SkyGeom):
             raise InputError(f"stack: geom must be a SkyGeom, found {type(geom).__name__}.")
-    parts = [_part(name, dataset, geom) for name, dataset in named]
+    parts = [_part(name, dataset, geom) for name, dataset in counted]
     pixels = () if geom is None else geom.shape
     union = np.zeros((first.n_reco, *pixels), bool)
     for part in parts:
         union[part.place()] |= part.safe
     used = [part for part in parts if part.safe.any()]
 
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "counts": _total(used, "counts", union.shape),
         "exposure": _total(used, "exposure", (first.n_true, *pixels)),
-        "mask_safe": None if _all_safe(named, parts, pixels) else union,
+        "mask_safe": None if _all_safe(counted, parts, pixels) else union,
         "mask_fit": None,
         "livetime": sum(float(np.asarray(part.dataset.livetime)) for part in used),
         "gti": _gti(parts),
@@ -58,12 +63,14 @@ def stack_named(named: Sequence[tuple[str, Any]], geom: SkyGeom | None = None) -
     return first.replace(**fields)
 
 
-def _check(named: Sequence[tuple[str, Any]]) -> Any:
-    """The first dataset, if all are of one type and on the same energies."""
-    first_name, first = named[0]
+def _check(named: Sequence[tuple[str, Dataset]]) -> Named:
+    """The datasets, if all are of one type and on the same energies."""
+    counted: list[tuple[str, CountsBase]] = []
     for name, dataset in named:
         if not isinstance(dataset, CountsBase):
             raise InputError(f"stack: dataset {name!r} is a {type(dataset).__name__}, expected one of counts.")
+        counted.append((name, dataset))
+        first_name, first = counted[0]
         if type(dataset) is not type(first):
             raise InputError(
                 f"stack: dataset {name!r} is a {dataset.tag} and {first_name!r} a {first.tag}, expected one type. "
@@ -81,18 +88,21 @@ def _check(named: Sequence[tuple[str, Any]]) -> Any:
                 f"stack: stat_type is {dataset.stat_type!r} in dataset {name!r} and {first.stat_type!r} in "
                 f"{first_name!r}, expected one. Set it: dataset.replace(stat_type={first.stat_type!r})."
             )
-    return first
+    return counted
 
 
-def _common_geom(named: Sequence[tuple[str, Any]]) -> SkyGeom:
+def _common_geom(named: Named) -> SkyGeom:
     first_name, first = named[0]
+    geom = first.sky_geom
+    assert geom is not None
     for name, dataset in named:
-        if dataset.geom is not first.geom and not dataset.geom.is_same(first.geom):
+        own = dataset.sky_geom
+        assert own is not None
+        if own is not geom and not own.is_same(geom):
             raise InputError(
-                f"stack: datasets {first_name!r} and {name!r} have different pixels ({_sky(first.geom)}; "
-                f"{_sky(dataset.geom)}). Pass geom, the image of which all are cutouts: stack(datasets, geom=geom)."
+                f"stack: datasets {first_name!r} and {name!r} have different pixels ({_sky(geom)}; "
+                f"{_sky(own)}). Pass geom, the image of which all are cutouts: stack(datasets, geom=geom)."
             )
-    geom: SkyGeom = first.geom
     return geom
 
 
@@ -119,7 +129,7 @@ def _sky(geom: SkyGeom) -> str:
     return f"{nx} x {ny} pixels of {geom.pixel_size:.6g} deg {geom.projection} at {sky.ra.deg:.5f}, {sky.dec.deg:.5f}"
 
 
-def _all_safe(named: Sequence[tuple[str, Any]], parts: Sequence[Part], pixels: tuple[int, ...]) -> bool:
+def _all_safe(named: Named, parts: Sequence[Part], pixels: tuple[int, ...]) -> bool:
     return all(d.mask_safe is None for _, d in named) and all(p.dataset.pixels == pixels for p in parts)
 
 

@@ -1,12 +1,15 @@
 """Descriptions of a sum of datasets: what they have in common, and a table with one entry per observation."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 
 from ..meta import Meta
+
+if TYPE_CHECKING:
+    from ..io.region_table import PackedColumn
 
 NOT_OF_A_SUM = ("name", "meta_table")
 
@@ -38,13 +41,13 @@ def join_meta(metas: Sequence[Meta]) -> Meta:
     return Meta(common | ({"meta_table": {"columns": columns, "cards": []}} if columns else {}))
 
 
-def _equal(a: Any, b: Any) -> bool:
+def _equal(a: object, b: object) -> bool:
     """Whether two descriptions say the same, down through tables and mappings."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
-    if np.shape(a) != np.shape(b) or isinstance(a, u.Quantity) != isinstance(b, u.Quantity):
+    if np.asarray(a).shape != np.asarray(b).shape or isinstance(a, u.Quantity) != isinstance(b, u.Quantity):
         return False
     return bool(np.all(np.asarray(a == b)))
 
@@ -74,7 +77,7 @@ def _in_unit(column: tuple[np.ndarray, str | None], unit: str | None) -> np.ndar
     return values * given.to(wanted) if given.is_equivalent(wanted) else None
 
 
-def _column(name: str, values: np.ndarray, unit: str | None) -> dict[str, Any]:
+def _column(name: str, values: np.ndarray, unit: str | None) -> "PackedColumn":
     """A packed column of one row, see `region_table.pack_region`."""
     values = np.asarray(values)
     n = values.size

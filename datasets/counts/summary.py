@@ -1,25 +1,29 @@
 """Summaries of datasets of counts: sums over bins, significance, rates, the fitted range."""
 
 import math
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from astropy import units as u
 
+from ..arrays import Array
 from ..dataset import Models, stat_bins_of
 from ..models.sky_model import SkyModel, TemplateNPredModel
 from .base import CountsBase
 from .significance import CashCountsStatistic, WStatCountsStatistic
 
+Info: TypeAlias = int | float | str | u.Quantity
+"""What a summary says of one thing."""
 
-def counts_summary(dataset: CountsBase, models: Models | None) -> dict[str, Any]:
+
+def counts_summary(dataset: CountsBase, models: Models | None) -> dict[str, Info]:
     """Sums over the safe bins, see `gammajax.info_dict`; with ``models`` those of predictions, too."""
     safe = dataset.safe_bins()
     counts, background = sum_of(dataset.counts, safe), sum_of(dataset.background, safe)
     predicted = {} if models is None else _predicted(dataset, models, safe)
     sums = dataset.info_sums(counts, background, predicted, safe)
     livetime = u.Quantity(float(np.asarray(dataset.livetime)), "s")
-    info: dict[str, Any] = {"counts": whole(counts)} | sums.before
+    info: dict[str, Info] = {"counts": whole(counts), **sums.before}
     info |= {"background": background, "excess": sums.excess, "sqrt_ts": sums.sqrt_ts} | sums.after | predicted
     info["livetime"] = livetime
     info["ontime"] = u.Quantity(math.nan, "s") if dataset.gti is None else dataset.gti.ontime
@@ -40,7 +44,7 @@ def _predicted(dataset: CountsBase, models: Models, safe: np.ndarray) -> dict[st
     }
 
 
-def sum_of(values: Any, mask: np.ndarray) -> float:
+def sum_of(values: Array | float | None, mask: np.ndarray) -> float:
     """Sum inside a mask; NaN of nothing."""
     return math.nan if values is None else float(np.sum(np.asarray(values, dtype=float)[mask]))
 
@@ -63,7 +67,7 @@ def significance(counts: float, other: float, alpha: float | None = None) -> flo
     return float(known.sqrt_ts)
 
 
-def _exposure_range(exposure: Any, safe: np.ndarray) -> tuple[u.Quantity, u.Quantity]:
+def _exposure_range(exposure: Array | None, safe: np.ndarray) -> tuple[u.Quantity, u.Quantity]:
     """Smallest and largest exposure above zero, in pixels with a safe bin; zero where there is none."""
     if exposure is None:
         return u.Quantity(math.nan, "cm2 s"), u.Quantity(math.nan, "cm2 s")
@@ -73,7 +77,7 @@ def _exposure_range(exposure: Any, safe: np.ndarray) -> tuple[u.Quantity, u.Quan
     return u.Quantity(values.min(), "cm2 s"), u.Quantity(values.max(), "cm2 s")
 
 
-def _fit_range(dataset: CountsBase) -> dict[str, Any]:
+def _fit_range(dataset: CountsBase) -> dict[str, Info]:
     mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
     edges, inside = np.asarray(dataset.energy_edges), np.flatnonzero(mask.reshape(dataset.n_reco, -1).any(axis=1))
     low, high = (edges[inside[0]], edges[inside[-1] + 1]) if inside.size else (math.nan, math.nan)

@@ -28,7 +28,7 @@ def bin_sums(dataset: CountsBase, total: Sum, any_of: Sum, average: Sum | None =
     what ``average`` makes of it; for the off acceptance see `alpha_of_sum`.
     """
     fields = stored(dataset)
-    safe = fields.get("mask_safe", np.True_)
+    safe = fields.get("mask_safe", np.array(True))
     sums = {"counts": total(fields["counts"] * safe)} if "counts" in fields else {}
     sums |= {name: any_of(value) for name, value in fields.items() if name.startswith("mask")}
     return sums | dataset.background_sums(fields, safe, total, average)
