@@ -2,30 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Self, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
-from ..arrays import frozen_array, is_concrete
-from ..dataset import Dataset, Frozen
+from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
+from ..counts.npred import SomeModels
+from ..counts.summary import Info
+from ..dataset import Arrays, Dataset, Frozen
+from ..dataset import Models as ActingModels
 from ..errors import InputError
 from ..gti import GTI
 from ..io.fits import naming
-from ..io.paths import as_path, write_files
+from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.collection import Models
 from ..models.sky_model import SkyModel, dnde
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, number_in
+from ..units import EDGE_TOLERANCE, Given, number_in
 from .files import dataset_contents, read_dataset_fields
-from .points import FluxPoints
+from .points import FluxPoints, PerPoint, PointsMask
 from .prepared import PointsSpec
-from .statistic import available_statistics, data_arrays, require_errors
+from .statistic import Read, available_statistics, data_arrays, require_errors
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 METHODS = ("diff", "diff/model", "diff/sigma")
 
@@ -49,8 +57,8 @@ class FluxPointsDataset(Dataset):
     """
 
     data: FluxPoints
-    mask_safe: Any
-    mask_fit: Any
+    mask_safe: PointsMask | None
+    mask_fit: PointsMask | None
     meta: Meta
     stat_type: str = eqx.field(static=True)
 
@@ -58,9 +66,9 @@ class FluxPointsDataset(Dataset):
 
     def __init__(
         self,
-        data: Any,
-        mask_safe: Any = None,
-        mask_fit: Any = None,
+        data: "FluxPoints | Table | Mapping[str, u.Quantity]",
+        mask_safe: Mask | Sequence[bool] | None = None,
+        mask_fit: Mask | Sequence[bool] | None = None,
         stat_type: str = "chi2",
         meta: Meta | None = None,
     ):
@@ -72,7 +80,7 @@ class FluxPointsDataset(Dataset):
         self.mask_safe, self.mask_fit = _as_mask(mask_safe), _as_mask(mask_fit)
         self.stat_type = stat_type
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.stat_type not in available_statistics():
             raise InputError(
                 f"FluxPointsDataset: stat_type must be one of {', '.join(available_statistics())}, found "
@@ -103,12 +111,12 @@ class FluxPointsDataset(Dataset):
         return self.data.gti
 
     @property
-    def energy_ref(self) -> Any:
+    def energy_ref(self) -> PerPoint:
         """Reference energies in TeV."""
         return self.data.energy_ref
 
     @property
-    def energy_edges(self) -> Any:
+    def energy_edges(self) -> Float[np.ndarray, " n+1"]:
         """Edges of bins around the points in TeV, (n + 1,): the lower end of each bin, and the upper end of the last.
 
         Points without bins have edges half way to the next point in ln E; a single one has its own energy twice.
@@ -122,17 +130,19 @@ class FluxPointsDataset(Dataset):
         return np.concatenate([energy[:1] ** 2 / middle[:1], middle, energy[-1:] ** 2 / middle[-1:]])
 
     @property
-    def mask_valid(self) -> Any:
+    def mask_valid(self) -> PointsMask:
         """Points for which the fit statistic has what it needs."""
         return self._data_arrays()[1]
 
     @property
-    def mask(self) -> Any:
+    def mask(self) -> PointsMask:
         """Points that enter the fit statistic: valid, and in both masks."""
         kept = super().mask
         return self.mask_valid if kept is None else self.mask_valid & kept
 
-    def with_mask_fit(self, mask: Any = None, *, energy_min: Any = None, energy_max: Any = None) -> "FluxPointsDataset":
+    def with_mask_fit(
+        self, mask: Mask | None = None, *, energy_min: Given | None = None, energy_max: Given | None = None
+    ) -> Self:
         """A copy that fits points wholly inside [energy_min, energy_max], or those where ``mask`` is True.
 
         Energies are Quantities or numbers in TeV; `energy_mask` says which points those are. Called without arguments
@@ -144,11 +154,11 @@ class FluxPointsDataset(Dataset):
             mask = self.energy_mask(energy_min, energy_max)
         return self.replace(mask_fit=mask)
 
-    def with_mask_safe(self, mask: Any) -> "FluxPointsDataset":
+    def with_mask_safe(self, mask: Mask | None) -> Self:
         """A copy with another safe mask."""
         return self.replace(mask_safe=mask)
 
-    def energy_mask(self, energy_min: Any = None, energy_max: Any = None) -> np.ndarray:
+    def energy_mask(self, energy_min: Given | None = None, energy_max: Given | None = None) -> np.ndarray:
         """Points whose bin, or reference energy if there are no bins, is wholly inside [energy_min, energy_max]."""
         low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
         high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
@@ -157,21 +167,21 @@ class FluxPointsDataset(Dataset):
         inside = np.asarray(bottom) >= low * (1 - EDGE_TOLERANCE)
         return inside & (np.asarray(top) <= high * (1 + EDGE_TOLERANCE))
 
-    def predict(self, models: Sequence[Any]) -> jax.Array:
+    def predict(self, models: ActingModels) -> Bins:
         """Flux of the sky models at the reference energies, (n,) in TeV-1 s-1 cm-2."""
         return dnde(models, self.data.energy_ref, self.data.gti)
 
-    def flux_pred(self, models: Any, name: str | None = None) -> jax.Array:
+    def flux_pred(self, models: SomeModels, name: str | None = None) -> Bins:
         """`predict` for models of which those that act on the dataset ``name`` count."""
         return self.predict(list(Models(models).acting_on(name)))
 
     def residual_methods(self) -> tuple[str, ...]:
         return METHODS
 
-    def residuals(self, models: Any, method: str = "diff", name: str | None = None) -> np.ndarray:
+    def residuals(self, models: SomeModels | ActingModels, method: str = "diff", name: str | None = None) -> np.ndarray:
         """Data minus prediction ("diff", in TeV-1 s-1 cm-2), divided by the prediction ("diff/model") or by the error
         on the side of the prediction ("diff/sigma"); NaN for limits."""
-        acting = [m for m in Models(models) if name is None or m.acts_on(name)]
+        acting = [m for m in Models(cast(SomeModels, models)) if name is None or m.acts_on(name)]
         predicted = np.asarray(self.predict(acting))
         points = self.data
         difference = np.asarray(points.norm) * np.asarray(points.dnde_ref) - predicted
@@ -185,23 +195,23 @@ class FluxPointsDataset(Dataset):
             raise InputError(f"residuals: method must be 'diff', 'diff/model' or 'diff/sigma', found {method!r}.")
         return np.where(np.asarray(points.is_ul), np.nan, difference)
 
-    def stat_bins(self, prediction: Any) -> jax.Array:
+    def stat_bins(self, prediction: Array) -> Bins:
         """The fit statistic per point for a flux in TeV-1 s-1 cm-2, masks not applied."""
         norm = jnp.asarray(prediction) / jnp.asarray(self.data.dnde_ref)
         return STATISTICS[self.stat_type].stat_bins(self._data_arrays()[0], norm)
 
-    def scoring_bins(self, prediction: Any) -> tuple[Bins, Bins, Bins]:
+    def scoring_bins(self, prediction: Array) -> tuple[Bins, Bins, Bins]:
         reference = jnp.asarray(self.data.dnde_ref)
         norm = jnp.asarray(prediction) / reference
         stat, slope, curvature = STATISTICS[self.stat_type].scoring_bins(self._data_arrays()[0], norm)
         return stat, slope / reference, curvature / reference**2
 
-    def check_models(self, models: Sequence[Any], what: str) -> None:
+    def check_models(self, models: ActingModels, what: str) -> None:
         for model in models:
             if not isinstance(model, SkyModel):
                 raise InputError(
-                    f"{what}: model {model.name!r} is a {type(model).__name__}, and flux points have no counts that it "
-                    "could act on. Name its datasets: datasets_names=[...]."
+                    f"{what}: model {fields_of(model)['name']!r} is a {type(model).__name__}, and flux points have no "
+                    "counts that it could act on. Name its datasets: datasets_names=[...]."
                 )
             model.check_spectrum()
             if not model.flags.exposure:
@@ -210,9 +220,7 @@ class FluxPointsDataset(Dataset):
                     "compared with fluxes. Name its datasets: datasets_names=[...]."
                 )
 
-    def prepare(
-        self, models: Sequence[Any], frozen: Sequence[Frozen] = (), name: str = ""
-    ) -> tuple[PointsSpec, dict[str, Any]]:
+    def prepare(self, models: ActingModels, frozen: Sequence[Frozen] = (), name: str = "") -> tuple[PointsSpec, Arrays]:
         """Spec and arrays of a fit, with points of padding, masked."""
         data, valid = self._data_arrays()
         kept = super().mask
@@ -226,7 +234,7 @@ class FluxPointsDataset(Dataset):
         shapes = tuple((name, np.shape(values)) for name, values in arrays.items())
         return PointsSpec(STATISTICS[self.stat_type], shapes), arrays
 
-    def info_dict(self) -> dict[str, Any]:
+    def info_dict(self) -> dict[str, Info]:
         """Numbers of points: all, upper limits, fitted; and the energies of the fitted ones."""
         mask = np.asarray(self.mask)
         edges = np.asarray(self.energy_edges)
@@ -240,7 +248,7 @@ class FluxPointsDataset(Dataset):
             "energy_max": u.Quantity(high, "TeV"),
         }
 
-    def _data_arrays(self) -> tuple[dict[str, Any], Any]:
+    def _data_arrays(self) -> Read:
         names = ("norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "is_ul", "stat", "stat_scan", "norm_scan")
         known = all(not isinstance(getattr(self.data, name), jax.Array) for name in names)
         kept = super().mask
@@ -249,13 +257,13 @@ class FluxPointsDataset(Dataset):
         )
 
     @classmethod
-    def read(cls, filename: Any) -> "FluxPointsDataset":
+    def read(cls, filename: Filename) -> Self:
         """Read a FITS or ECSV table of flux points, with masks if there are; see `files.read_dataset_fields`."""
         points, fields = read_dataset_fields(filename)
         with naming(filename):
             return cls(FluxPoints(**points), **fields)
 
-    def write(self, filename: Any, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write a table of flux points with both masks: FITS, or ECSV if the name ends in ``.ecsv``."""
         write_files(dataset_contents(self, as_path(filename)), overwrite)
 
@@ -267,13 +275,13 @@ class FluxPointsDataset(Dataset):
         return f"FluxPointsDataset({self.data!r}, {self.stat_type})"
 
 
-def _padded(values: Any, extra: int) -> Any:
+def _padded(values: Array, extra: int) -> Array:
     """More entries like the last one; a mask gets False."""
-    xp: Any = jnp if isinstance(values, jax.Array) else np
+    xp: ModuleType = jnp if isinstance(values, jax.Array) else np
     last = xp.asarray(values)[-1:]
     filling = xp.repeat(last & False if last.dtype == bool else last, extra, axis=0)
     return xp.concatenate([xp.asarray(values), filling])
 
 
-def _as_mask(mask: Any) -> Any:
+def _as_mask(mask: Mask | Sequence[bool] | None) -> PointsMask | None:
     return mask if mask is None or isinstance(mask, jax.Array) else frozen_array(mask, bool)

@@ -3,7 +3,7 @@
 import io
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -12,10 +12,18 @@ from astropy.io.fits.verify import VerifyWarning
 
 from ..errors import InputError
 from ..gti import GTI
-from ..io.fits import FitsFile, FitsTable, naming, to_bytes
+from ..io.fits import Fields, FitsFile, FitsTable, naming, to_bytes
 from ..io.gti_table import gti_hdu, read_gti
-from ..io.paths import as_path, existing, read_bytes
+from ..io.paths import Filename, as_path, existing, read_bytes
+from ..models.sky_model import SkyModel
+from ..models.spectral.base import SpectralModel
 from .table import REQUIRED, point_fields, table_of
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from .dataset import FluxPointsDataset
+    from .points import FluxPoints
 
 HDUS = ("FLUXPOINTS", "TABLE")
 """Names of the table, in gammapy's files of flux points and of datasets."""
@@ -26,14 +34,16 @@ STAT_TYPE = "STATTYPE"
 """Keyword of the fit statistic in a table's meta, short as FITS wants it."""
 
 
-def read_point_fields(filename: Any, sed_type: str | None = None, reference_model: Any = None) -> dict[str, Any]:
+def read_point_fields(
+    filename: Filename, sed_type: str | None = None, reference_model: SpectralModel | SkyModel | None = None
+) -> Fields:
     """Constructor arguments of flux points from a FITS or ECSV file; see `table.point_fields` for the columns."""
     table, gti, path = _read(filename)
     with naming(path):
         return point_fields(table, sed_type, reference_model, gti)
 
 
-def read_dataset_fields(filename: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_dataset_fields(filename: Filename) -> tuple[Fields, Fields]:
     """Constructor arguments of flux points and of their dataset, from a table with, perhaps, ``mask_safe`` and
     ``mask_fit``.
 
@@ -42,7 +52,7 @@ def read_dataset_fields(filename: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     table, gti, path = _read(filename)
     with naming(path):
         points = point_fields(table, None, None, gti)
-        masks: dict[str, Any] = {}
+        masks: dict[str, np.ndarray | None] = {}
         for name in ("mask_safe", "mask_fit"):
             if name in table.colnames:
                 mask = np.asarray(table[name]).astype(bool)
@@ -52,12 +62,12 @@ def read_dataset_fields(filename: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return points, {"stat_type": str(table.meta.get(STAT_TYPE, "chi2")), **masks}
 
 
-def point_contents(points: Any, path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
+def point_contents(points: "FluxPoints", path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
     """The file of flux points: ECSV if the name says so, else FITS with the good time intervals."""
     return {path: table_bytes(table_of(points, sed_type), points.gti, path)}
 
 
-def dataset_contents(dataset: Any, path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
+def dataset_contents(dataset: "FluxPointsDataset", path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
     """The file of a dataset: the table of flux points, with masks and the fit statistic."""
     table = table_of(dataset.data, sed_type)
     for name in ("mask_fit", "mask_safe"):
@@ -69,7 +79,7 @@ def dataset_contents(dataset: Any, path: Path, sed_type: str | None = None) -> d
     return {path: table_bytes(table, dataset.data.gti, path)}
 
 
-def table_bytes(table: Any, gti: GTI | None, path: Path) -> bytes:
+def table_bytes(table: "Table", gti: GTI | None, path: Path) -> bytes:
     """A table as the content of a file whose name says its form. ECSV has no place for good time intervals."""
     if path.name.endswith(TEXT_ENDINGS):
         stream = io.StringIO()
@@ -82,7 +92,7 @@ def table_bytes(table: Any, gti: GTI | None, path: Path) -> bytes:
     return to_bytes([hdu] if gti is None else [hdu, gti_hdu(gti)])
 
 
-def _read(filename: Any) -> tuple[Any, GTI | None, Path]:
+def _read(filename: Filename) -> tuple["Table", GTI | None, Path]:
     path = as_path(filename)
     path = existing(path) or path
     data = read_bytes(path)
@@ -91,7 +101,7 @@ def _read(filename: Any) -> tuple[Any, GTI | None, Path]:
     return _from_text(data, path), None, path
 
 
-def _from_fits(path: Path) -> tuple[Any, GTI | None]:
+def _from_fits(path: Path) -> tuple["Table", GTI | None]:
     from astropy.table import Table
 
     file = FitsFile(path)
@@ -111,12 +121,12 @@ def _from_fits(path: Path) -> tuple[Any, GTI | None]:
     return table, None if times is None else read_gti(FitsTable(times, f"{path}[GTI]"))
 
 
-def _holds_points(hdu: Any) -> bool:
+def _holds_points(hdu: fits.BinTableHDU) -> bool:
     names = set(hdu.columns.names)
     return bool(names & {"e_ref", "e_min"}) and any(set(required) <= names for required in REQUIRED.values())
 
 
-def _from_text(data: bytes, path: Path) -> Any:
+def _from_text(data: bytes, path: Path) -> "Table":
     from astropy.table import Table
 
     try:

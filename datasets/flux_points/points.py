@@ -1,24 +1,37 @@
 """Flux points: fluxes of a source in energy bins, with errors and limits."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self
 
 import equinox as eqx
 import jax
 import numpy as np
 from astropy import units as u
+from jaxtyping import Bool, Float
 
-from ..arrays import Array, frozen_array, is_concrete
+from ..arrays import Array, Mask, frozen_array, is_concrete
 from ..errors import InputError
 from ..gti import GTI
 from ..io.fits import naming
-from ..io.paths import as_path, write_files
+from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.sky_model import SkyModel
-from ..units import to_unit
+from ..models.spectral.base import SpectralModel
+from ..units import Given, to_unit
 from .files import point_contents, read_point_fields
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux
-from .table import point_fields, table_of
+from .table import Columns, point_fields, table_of
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+PerPoint = Float[Array, " n"]
+
+PointsMask = Bool[Array, " n"]
+
+Scans = Float[Array, "n n_norm"]
 
 
 class FluxPoints(eqx.Module):
@@ -45,54 +58,54 @@ class FluxPoints(eqx.Module):
     meta : ``SED_TYPE``, ``UL_CONF`` (confidence level of the limits), and ``columns``: further columns
     """
 
-    energy_ref: Any
-    norm: Any
-    dnde_ref: Any
-    energy_min: Any
-    energy_max: Any
-    flux_ref: Any
-    eflux_ref: Any
-    norm_err: Any
-    norm_errn: Any
-    norm_errp: Any
-    norm_ul: Any
-    norm_sensitivity: Any
-    is_ul: Any
-    ts: Any
-    sqrt_ts: Any
-    stat: Any
-    stat_null: Any
-    success: Any
-    stat_scan: Any
-    norm_scan: Any
+    energy_ref: PerPoint
+    norm: PerPoint
+    dnde_ref: PerPoint
+    energy_min: PerPoint | None
+    energy_max: PerPoint | None
+    flux_ref: PerPoint | None
+    eflux_ref: PerPoint | None
+    norm_err: PerPoint | None
+    norm_errn: PerPoint | None
+    norm_errp: PerPoint | None
+    norm_ul: PerPoint | None
+    norm_sensitivity: PerPoint | None
+    is_ul: PointsMask
+    ts: PerPoint | None
+    sqrt_ts: PerPoint | None
+    stat: PerPoint | None
+    stat_null: PerPoint | None
+    success: PointsMask | None
+    stat_scan: Scans | None
+    norm_scan: Scans | None
     gti: GTI | None
-    reference_model: Any
+    reference_model: SpectralModel | None
     meta: Meta
 
     def __init__(
         self,
-        energy_ref: Any,
-        norm: Any,
-        dnde_ref: Any,
-        energy_min: Any = None,
-        energy_max: Any = None,
-        flux_ref: Any = None,
-        eflux_ref: Any = None,
-        norm_err: Any = None,
-        norm_errn: Any = None,
-        norm_errp: Any = None,
-        norm_ul: Any = None,
-        norm_sensitivity: Any = None,
-        is_ul: Any = None,
-        ts: Any = None,
-        sqrt_ts: Any = None,
-        stat: Any = None,
-        stat_null: Any = None,
-        success: Any = None,
-        stat_scan: Any = None,
-        norm_scan: Any = None,
+        energy_ref: Given,
+        norm: Given | None,
+        dnde_ref: Given,
+        energy_min: Given | None = None,
+        energy_max: Given | None = None,
+        flux_ref: Given | None = None,
+        eflux_ref: Given | None = None,
+        norm_err: Given | None = None,
+        norm_errn: Given | None = None,
+        norm_errp: Given | None = None,
+        norm_ul: Given | None = None,
+        norm_sensitivity: Given | None = None,
+        is_ul: Mask | Sequence[bool] | None = None,
+        ts: Given | None = None,
+        sqrt_ts: Given | None = None,
+        stat: Given | None = None,
+        stat_null: Given | None = None,
+        success: Mask | Sequence[bool] | None = None,
+        stat_scan: Given | None = None,
+        norm_scan: Given | None = None,
         gti: GTI | None = None,
-        reference_model: Any = None,
+        reference_model: SpectralModel | SkyModel | None = None,
         meta: Meta | None = None,
     ):
         self.gti, self.meta = gti, meta or Meta()
@@ -123,10 +136,11 @@ class FluxPoints(eqx.Module):
         self.norm_scan = frozen_array(norm_scan)
         if is_ul is None and np.shape(self.norm) == np.shape(self.energy_ref):
             is_ul = self._limits()
-        self.is_ul = is_ul if isinstance(is_ul, jax.Array | None) else frozen_array(is_ul, bool)
+        # None only where the shapes do not fit, which is an error
+        self.is_ul = is_ul if isinstance(is_ul, jax.Array | None) else frozen_array(is_ul, bool)  # type: ignore[assignment]
         self.reference_model = reference_model.spectral if isinstance(reference_model, SkyModel) else reference_model
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         shape = np.shape(self.energy_ref)
         if len(shape) != 1 or shape[0] == 0:
             raise InputError(f"FluxPoints: energy_ref has shape {shape}, expected a list of energies, one per point.")
@@ -142,9 +156,10 @@ class FluxPoints(eqx.Module):
                 raise InputError(
                     f"FluxPoints: stat_scan has shape {np.shape(self.stat_scan)}, expected ({shape[0]}, n_norm)."
                 )
-            if np.shape(self.norm_scan) != np.shape(self.stat_scan):
+            found = () if self.norm_scan is None else np.shape(self.norm_scan)
+            if found != np.shape(self.stat_scan):
                 raise InputError(
-                    f"FluxPoints: norm_scan has shape {np.shape(self.norm_scan)}, expected that of stat_scan, "
+                    f"FluxPoints: norm_scan has shape {found}, expected that of stat_scan, "
                     f"{np.shape(self.stat_scan)}, or one row for all points."
                 )
         for name in ("energy_ref", "energy_min", "energy_max", "dnde_ref"):
@@ -159,8 +174,10 @@ class FluxPoints(eqx.Module):
             i = int(np.argmin(high > low))
             raise InputError(f"FluxPoints: energy_max must be above energy_min, found {low[i]} to {high[i]} TeV.")
 
-    def _limits(self) -> Any:
-        xp: Any = np if all(is_concrete(v) for v in (self.norm, self.norm_ul, self.ts, self.sqrt_ts)) else jax.numpy
+    def _limits(self) -> PointsMask:
+        xp: ModuleType = (
+            np if all(is_concrete(v) for v in (self.norm, self.norm_ul, self.ts, self.sqrt_ts)) else jax.numpy
+        )
         if self.norm_ul is None:
             return xp.isnan(self.norm)
         if self.sqrt_ts is None and self.ts is None:
@@ -179,7 +196,7 @@ class FluxPoints(eqx.Module):
         """Kind of table the points came from: dnde, e2dnde, flux, eflux or likelihood."""
         return self.meta.get("SED_TYPE", "likelihood")
 
-    def replace(self, **changes: Any) -> "FluxPoints":
+    def replace(self, **changes: Any) -> Self:
         """A copy with changed fields. Limits that were told from others (see ``is_ul``) are told from the new ones."""
         sources = {"norm", "norm_ul", "ts", "sqrt_ts", "success"}
         if "is_ul" not in changes and sources & set(changes):
@@ -203,7 +220,7 @@ class FluxPoints(eqx.Module):
             return None
         return u.Quantity(np.asarray(values) * np.asarray(self.reference(kind)), UNITS[kind])
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> u.Quantity | None:
         """``points.dnde``, ``points.e2dnde_err``: see `quantity`."""
         kind, _, suffix = name.partition("_")
         if kind in UNITS and kind != "norm" and f"_{suffix}" in (*SUFFIXES, "_"):
@@ -216,25 +233,34 @@ class FluxPoints(eqx.Module):
 
     @classmethod
     def from_table(
-        cls, table: Any, sed_type: str | None = None, reference_model: Any = None, gti: GTI | None = None
-    ) -> "FluxPoints":
+        cls,
+        table: Columns,
+        sed_type: str | None = None,
+        reference_model: SpectralModel | SkyModel | None = None,
+        gti: GTI | None = None,
+    ) -> Self:
         """From an `astropy.table.Table`, or a mapping of names to Quantities; see `table.point_fields`."""
         return cls(**point_fields(table, sed_type, reference_model, gti))
 
-    def to_table(self, sed_type: str | None = None) -> Any:
+    def to_table(self, sed_type: str | None = None) -> "Table":
         """An `astropy.table.Table` of the given kind, by default that of the table the points came from."""
         return table_of(self, sed_type)
 
     @classmethod
-    def read(cls, filename: Any, sed_type: str | None = None, reference_model: Any = None) -> "FluxPoints":
+    def read(
+        cls,
+        filename: Filename,
+        sed_type: str | None = None,
+        reference_model: SpectralModel | SkyModel | None = None,
+    ) -> Self:
         """Read a FITS or ECSV table; see `from_table`."""
         with naming(filename):
             return cls(**read_point_fields(filename, sed_type, reference_model))
 
-    def write(self, filename: Any, sed_type: str | None = None, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, sed_type: str | None = None, overwrite: bool = False) -> None:
         """Write a FITS table, or ECSV if the name ends in ``.ecsv``."""
         write_files(point_contents(self, as_path(filename), sed_type), overwrite)
 
 
-def _or_none(value: Any, unit: str, what: str) -> Any:
+def _or_none(value: Given | None, unit: str, what: str) -> Array | None:
     return None if value is None else to_unit(value, unit, what)

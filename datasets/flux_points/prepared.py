@@ -1,7 +1,6 @@
 """Flux points made ready for a fit: padded to a size that similar tables share."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -36,5 +35,5 @@ class PreparedPoints(PreparedCounts):
 
     def predict(self, models: Models) -> Bins:
         """Predicted norms: flux at the reference energies, in units of the reference flux."""
-        times: Any = GTI.from_arrays(self.data)
+        times = GTI.from_arrays(dict(self.data))
         return dnde(models, self.data["energy"], times) / jnp.asarray(self.data["reference"])

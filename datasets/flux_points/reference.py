@@ -1,7 +1,6 @@
 """Kinds of flux, and the reference fluxes in units of which flux points are norms."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -49,11 +48,13 @@ def _given(fields: Mapping[str, Array | None], name: str) -> Array:
     return value
 
 
-def references(energy_ref: Any, energy_min: Any, energy_max: Any, model: Any) -> dict[str, Any]:
+def references(
+    energy_ref: Array, energy_min: Array | None, energy_max: Array | None, model: SpectralModel | SkyModel | None
+) -> dict[str, Array]:
     """Reference fluxes of a spectral model (default: a power law of index 2) at energies in TeV."""
     if model is None:
-        found = {"dnde_ref": DEFAULT_AMPLITUDE / energy_ref**2}
-        if energy_min is not None:
+        found: dict[str, Array] = {"dnde_ref": DEFAULT_AMPLITUDE / energy_ref**2}
+        if energy_min is not None and energy_max is not None:
             found["flux_ref"] = DEFAULT_AMPLITUDE * (1 / energy_min - 1 / energy_max)
             found["eflux_ref"] = DEFAULT_AMPLITUDE * np.log(energy_max / energy_min)
         return found

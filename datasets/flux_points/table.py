@@ -1,16 +1,28 @@
 """Flux points as tables, in the layout of the gamma-astro-data-formats (gadf-sed) that gammapy reads and writes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from astropy import units as u
 
+from ..arrays import Array
 from ..errors import InputError
 from ..gti import GTI
+from ..io.fits import Fields
 from ..meta import Meta
+from ..models.sky_model import SkyModel
+from ..models.spectral.base import SpectralModel
 from ..units import parse_unit
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux, references
+
+if TYPE_CHECKING:
+    from astropy.table import Column, Table
+
+    from .points import FluxPoints
+
+Columns: TypeAlias = "Table | Mapping[str, np.ndarray | u.Quantity]"
+"""A table, or its columns by name."""
 
 REQUIRED = {
     "dnde": ("dnde",),
@@ -35,7 +47,9 @@ FURTHER = ("npred", "npred_excess", "counts", "niter", "n_dof", "dnde_scan_value
 KEPT_META = ("UL_CONF", "sqrt_ts_threshold_ul")
 
 
-def point_fields(table: Any, sed_type: str | None, reference_model: Any, gti: GTI | None) -> dict[str, Any]:
+def point_fields(
+    table: Columns, sed_type: str | None, reference_model: SpectralModel | SkyModel | None, gti: GTI | None
+) -> Fields:
     """Constructor arguments of flux points from a table or mapping of columns.
 
     The kind (`REQUIRED`) is ``sed_type``, else ``SED_TYPE`` in the table's meta, else the first whose columns are
@@ -74,23 +88,25 @@ def point_fields(table: Any, sed_type: str | None, reference_model: Any, gti: GT
 
     _check_lengths(table, names, where)
 
-    def energy(name):
+    def energy(name: str) -> np.ndarray | None:
         return _values(table, name, "TeV", where) if name in names else None
 
     e_ref, e_min, e_max = (energy(name) for name in ("e_ref", "e_min", "e_max"))
     if e_min is None or e_max is None:
         e_min = e_max = None
-    fields: dict[str, Any] = {"energy_min": e_min, "energy_max": e_max}
-    fields["energy_ref"] = np.sqrt(e_min * e_max) if e_ref is None else e_ref
+    if e_ref is None:
+        assert e_min is not None and e_max is not None
+        e_ref = np.sqrt(e_min * e_max)
+    fields: Fields = {"energy_min": e_min, "energy_max": e_max, "energy_ref": e_ref}
     stem = "norm" if kind == "likelihood" else kind
     if kind == "likelihood":
-        refs: dict[str, Any] = {
+        refs: dict[str, Array] = {
             f"{name}_ref": _values(table, f"ref_{name}", UNITS[name], where)
             for name in ("dnde", "flux", "eflux")
             if f"ref_{name}" in names
         }
     else:
-        refs = references(fields["energy_ref"], e_min, e_max, reference_model)
+        refs = references(e_ref, e_min, e_max, reference_model)
     factor = np.asarray(reference_flux(stem, fields | refs))
     for suffix in SUFFIXES:
         if stem + suffix in names:
@@ -106,7 +122,7 @@ def point_fields(table: Any, sed_type: str | None, reference_model: Any, gti: GT
             raise InputError(f"{where}: there is stat_scan without norm_scan, the norms it was made at.")
         rows = _values(table, "norm_scan", None, where)
         fields["norm_scan"] = rows if rows.ndim < 2 or len(rows) > 1 else rows[0]
-    kept: dict[str, Any] = {"SED_TYPE": kind} | {key: meta[key] for key in KEPT_META if key in meta}
+    kept: dict[str, object] = {"SED_TYPE": kind} | {key: meta[key] for key in KEPT_META if key in meta}
     unread = tuple(name for name in names if name not in _known(kind))
     if unread:
         kept["unread"] = unread
@@ -117,7 +133,7 @@ def point_fields(table: Any, sed_type: str | None, reference_model: Any, gti: GT
     return {"norm": None} | fields | refs | {"gti": gti, "reference_model": model, "meta": Meta(kept)}
 
 
-def table_of(points: Any, sed_type: str | None) -> Any:
+def table_of(points: "FluxPoints", sed_type: str | None) -> "Table":
     """The table of flux points, energies in TeV."""
     from astropy.table import Table
 
@@ -158,7 +174,7 @@ def _known(kind: str) -> set[str]:
     return fluxes | further | {*PER_POINT, *FURTHER}
 
 
-def _check_lengths(table: Any, names: list[str], where: str) -> None:
+def _check_lengths(table: Columns, names: list[str], where: str) -> None:
     """Every column that is used has one entry per energy; `norm_scan` may be one row for all."""
     used = set().union(*map(_known, REQUIRED)) - {"norm_scan", "mask_safe", "mask_fit"}
     first = next(name for name in ("e_ref", "e_min") if name in names)
@@ -180,21 +196,21 @@ def _guess(names: list[str]) -> str | None:
     return next((kind for kind, required in REQUIRED.items() if energies and set(required) <= set(names)), None)
 
 
-def _filled(column: Any) -> Any:
+def _filled(column: "Column | np.ndarray | u.Quantity") -> np.ndarray:
     """A column as an array, NaN where it is masked."""
     if isinstance(column, u.Quantity):
         mask = getattr(column, "mask", None)
         bare = np.asarray(column.value if mask is None else column.unmasked.value)
         return bare if mask is None else np.where(mask, np.nan, bare)
-    values: Any = getattr(column, "data", column)
-    if np.ma.isMaskedArray(values):
+    values = getattr(column, "data", column)
+    if isinstance(values, np.ma.MaskedArray):
         if values.dtype.kind in "iub" and not np.any(values.mask):
             return values.data
         return np.ma.filled(values.astype(float), np.nan)
     return np.asarray(values)
 
 
-def _values(table: Any, name: str, unit: str | None, where: str) -> np.ndarray:
+def _values(table: Columns, name: str, unit: str | None, where: str) -> np.ndarray:
     """A column as float64 in ``unit``; None takes it as it is."""
     column = table[name]
     values = _filled(column)
@@ -214,7 +230,7 @@ def _values(table: Any, name: str, unit: str | None, where: str) -> np.ndarray:
     return values if factor == 1 else values * factor
 
 
-def _flags(table: Any, name: str, where: str) -> np.ndarray:
+def _flags(table: Columns, name: str, where: str) -> np.ndarray:
     values = _filled(table[name])
     if values.dtype.kind in "SU":
         words = np.char.lower(values.astype(str))
@@ -224,7 +240,7 @@ def _flags(table: Any, name: str, where: str) -> np.ndarray:
     return np.nan_to_num(values.astype(float)).astype(bool)
 
 
-def _without_particles(unit: Any) -> u.UnitBase:
+def _without_particles(unit: u.UnitBase) -> u.UnitBase:
     """The unit without photons and counts, which some tables count in."""
     unit = u.Unit(unit)
     if not hasattr(unit, "bases") or not {"ph", "photon", "ct", "count"} & {base.name for base in unit.bases}:
