@@ -1,9 +1,10 @@
 """The container of datasets."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 import equinox as eqx
+from astropy import units as u
 
 from ..counts.dataset import CountsDataset
 from ..counts.npred import SomeModels
@@ -11,14 +12,20 @@ from ..counts.reshape_energy import NoBinLeft
 from ..counts.stack import stack_named
 from ..dataset import Dataset
 from ..errors import InputError
+from ..gti import GTI
 from ..io.fits import naming
+from ..io.paths import Filename
 from ..sky.geom import SkyGeom
+from ..units import Given
 from .index import read_index, write_index
 from .info import energy_range, energy_ranges, table_of_infos, union_of_times
 from .lazy import LazyDataset
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from regions import Region
+
+    from ..map.dataset import MapDataset, MapDatasetOnOff
 
 
 class Datasets(eqx.Module):
@@ -29,10 +36,14 @@ class Datasets(eqx.Module):
     index that was read with ``lazy=True`` are read when they are handed out, each once; ``load()`` reads the rest.
     """
 
-    entries: tuple[Any, ...]
+    entries: tuple[Dataset | LazyDataset, ...]
     names: tuple[str, ...] = eqx.field(static=True)
 
-    def __init__(self, datasets: Mapping[str, Any] | Iterable[Any] = (), names: Iterable[str] | None = None):
+    def __init__(
+        self,
+        datasets: "Datasets | Mapping[str, Dataset | LazyDataset] | Iterable[Dataset | LazyDataset]" = (),
+        names: Iterable[str] | None = None,
+    ):
         if isinstance(datasets, eqx.Module) and not isinstance(datasets, Datasets):
             raise InputError(
                 f"Datasets: found a single {type(datasets).__name__}, expected a mapping of names to datasets: "
@@ -41,21 +52,21 @@ class Datasets(eqx.Module):
         if isinstance(datasets, Mapping):
             if names is not None:
                 raise InputError("Datasets: names are the keys of the mapping; do not give them twice.")
-            names, datasets = tuple(str(n) for n in datasets), tuple(datasets.values())
+            names, entries = tuple(str(n) for n in datasets), tuple(datasets.values())
         elif isinstance(datasets, Datasets) and names is None:
-            names, datasets = datasets.names, datasets.entries
+            names, entries = datasets.names, datasets.entries
         else:
-            datasets = tuple(datasets)
-            names = tuple(f"dataset-{i}" for i in range(len(datasets))) if names is None else tuple(names)
-        if len(names) != len(datasets):
-            raise InputError(f"Datasets: found {len(names)} names for {len(datasets)} datasets.")
+            entries = tuple(datasets)
+            names = tuple(f"dataset-{i}" for i in range(len(entries))) if names is None else tuple(names)
+        if len(names) != len(entries):
+            raise InputError(f"Datasets: found {len(names)} names for {len(entries)} datasets.")
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise InputError(f"Datasets: the name {twice!r} is there twice; names must be unique.")
-        self.names, self.entries = names, datasets
+        self.names, self.entries = names, entries
 
     @property
-    def datasets(self) -> tuple[Any, ...]:
+    def datasets(self) -> tuple[Dataset, ...]:
         """The datasets, all of them read."""
         return tuple(_loaded(entry) for entry in self.entries)
 
@@ -63,25 +74,32 @@ class Datasets(eqx.Module):
         """The same datasets, all of them read: what JAX can take apart after `read` with ``lazy=True``."""
         return Datasets(self.datasets, self.names)
 
-    def items(self) -> Iterator[tuple[str, Any]]:
+    def items(self) -> Iterator[tuple[str, Dataset]]:
         return zip(self.names, iter(self), strict=True)
 
     def keys(self) -> tuple[str, ...]:
         return self.names
 
-    def values(self) -> tuple[Any, ...]:
+    def values(self) -> tuple[Dataset, ...]:
         return self.datasets
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Dataset]:
         return map(_loaded, self.entries)
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
 
-    def __getitem__(self, key: Any) -> Any:
+    # of one dataset the type is known to those who ask for it
+    @overload
+    def __getitem__(self, key: slice) -> "Datasets": ...
+
+    @overload
+    def __getitem__(self, key: str | int) -> Any: ...
+
+    def __getitem__(self, key: str | int | slice) -> "Dataset | Datasets":
         if isinstance(key, str):
             if key not in self.names:
                 raise InputError(f"Datasets: there is no dataset {key!r}; names are {_listed(self.names)}.")
@@ -98,17 +116,17 @@ class Datasets(eqx.Module):
                 raise InputError(f"Datasets: there is no dataset {name!r}; names are {_listed(self.names)}.")
         return Datasets([self.entries[self.names.index(name)] for name in names], names)
 
-    def to_spectrum_datasets(self, region: Any, containment_correction: bool = False) -> "Datasets":
+    def to_spectrum_datasets(self, region: "Region", containment_correction: bool = False) -> "Datasets":
         """The spectra of a region of all maps, under their names; see `MapDataset.to_spectrum_dataset`."""
 
         return region_spectra(self, region, containment_correction)
 
-    def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> "Datasets":
+    def slice_by_energy(self, energy_min: Given | None = None, energy_max: Given | None = None) -> "Datasets":
         """The datasets between two energies; those without a bin there are left out."""
 
         return slice_all(self, energy_min, energy_max)
 
-    def stack_reduce(self) -> Any:
+    def stack_reduce(self) -> CountsDataset:
         """The sum of all datasets, one dataset; see `gammajax.stack`."""
 
         return stack(self)
@@ -122,27 +140,27 @@ class Datasets(eqx.Module):
         return self.select(name for name in self.names if name not in gone)
 
     @property
-    def energy_ranges(self) -> Any:
+    def energy_ranges(self) -> tuple[u.Quantity, u.Quantity]:
         """Lowest and highest energy of every dataset, masks not applied: two Quantities (n,) in TeV."""
         return energy_ranges(list(self.items()))
 
     @property
-    def energy_range(self) -> Any:
+    def energy_range(self) -> tuple[u.Quantity, u.Quantity]:
         """Lowest and highest energy that enters the fit statistic of any dataset: two Quantities in TeV."""
         return energy_range(list(self.items()))
 
     @property
-    def gti(self) -> Any:
+    def gti(self) -> GTI | None:
         """Union of the good time intervals of all datasets; None where none has any."""
         return union_of_times(self)
 
-    def info_table(self, models: Any = None, *, cumulative: bool = False) -> Any:
+    def info_table(self, models: SomeModels | None = None, *, cumulative: bool = False) -> "Table":
         """`info_dict` of every dataset as a table; ``cumulative``: of the sums of the first one, two, ... datasets."""
         return table_of_infos(list(self.items()), models, cumulative=cumulative)
 
-    def __add__(self, other: Any) -> "Datasets":
-        other = Datasets(other)
-        return Datasets(self.entries + other.entries, self.names + other.names)
+    def __add__(self, other: "Datasets | Mapping[str, Dataset] | Iterable[Dataset]") -> "Datasets":
+        more = Datasets(other)
+        return Datasets(self.entries + more.entries, self.names + more.names)
 
     def __repr__(self) -> str:
         shown = list(zip(self.names, self.entries, strict=True))[:20]
@@ -151,7 +169,7 @@ class Datasets(eqx.Module):
         return "\n".join(["Datasets(", *lines, *more, ")"])
 
     @classmethod
-    def read(cls, filename: Any, lazy: bool = False) -> "Datasets":
+    def read(cls, filename: Filename, lazy: bool = False) -> Self:
         """Read a YAML index and the files it names, now or (``lazy``) each when it is needed; see `index.read_index`.
 
         Pass ``datasets.load()`` to JAX transformations of your own if the datasets were read lazily.
@@ -160,12 +178,12 @@ class Datasets(eqx.Module):
         with naming(filename):
             return cls([dataset for _, dataset in found], [name for name, _ in found])
 
-    def write(self, filename: Any, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write a YAML index and one set of files per dataset beside it; see `index.write_index`."""
         write_index(self.items(), filename, overwrite)
 
 
-def _loaded(entry: Any) -> Any:
+def _loaded(entry: Dataset | LazyDataset) -> Dataset:
     return entry.load() if isinstance(entry, LazyDataset) else entry
 
 
@@ -174,7 +192,7 @@ def _listed(names: Iterable[str], limit: int = 10) -> str:
     return ", ".join(repr(n) for n in names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def slice_all(datasets: Any, energy_min: Any, energy_max: Any) -> Any:
+def slice_all(datasets: Datasets, energy_min: Given | None, energy_max: Given | None) -> Datasets:
     """`slice_energy_range` of each of `Datasets`, under their names; those without a bin in the range are left out."""
     kept = {}
     for name, dataset in datasets.items():
@@ -190,18 +208,19 @@ def slice_all(datasets: Any, energy_min: Any, energy_max: Any) -> Any:
     return type(datasets)(kept)
 
 
-def region_spectra(datasets: Any, on_region: Any, containment_correction: bool = False) -> Any:
-    """`region_spectrum` of each of `Datasets`, under their names."""
-    spectra = {}
+def region_spectra(datasets: Datasets, on_region: "Region", containment_correction: bool = False) -> Datasets:
+    """`to_spectrum_dataset` of each map among `Datasets`, under their names."""
+    spectra: dict[str, Dataset] = {}
     for name, dataset in datasets.items():
         with naming(f"dataset {name!r}"):
             if dataset.sky_geom is None:
                 raise InputError(f"{type(dataset).__name__} is no map, from which spectra of a region can be made.")
+            dataset = cast("MapDataset | MapDatasetOnOff", dataset)
             spectra[name] = dataset.to_spectrum_dataset(on_region, containment_correction)
     return type(datasets)(spectra)
 
 
-def stack(datasets: Datasets | Mapping[str, Any] | Iterable[Any], geom: SkyGeom | None = None) -> Any:
+def stack(datasets: Datasets | Mapping[str, Dataset] | Iterable[Dataset], geom: SkyGeom | None = None) -> CountsDataset:
     """The sum of datasets of one type: a dataset that holds the counts, background and exposure of all.
 
     Parameters
@@ -228,7 +247,9 @@ def stack(datasets: Datasets | Mapping[str, Any] | Iterable[Any], geom: SkyGeom 
     found = Datasets(datasets)
     if not len(found):
         raise InputError("stack: there are no datasets. Give at least one.")
-    return stack_named(list(found.items()), geom)
+    total = stack_named(list(found.items()), geom)
+    assert isinstance(total, CountsDataset)
+    return total
 
 
 def info_table(

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import yaml
@@ -29,8 +29,9 @@ from ..dataset import Dataset
 from ..errors import InputError
 from ..io.fits import naming
 from ..io.ogip_write import sibling_paths
-from ..io.paths import as_path, existing, write_files
+from ..io.paths import Filename, as_path, existing, write_files
 from ..io.yaml import load_yaml
+from ..units import Given
 from .lazy import LazyDataset
 from .registry import DATASET_TYPES, DatasetType, dataset_type
 
@@ -38,7 +39,17 @@ from .registry import DATASET_TYPES, DatasetType, dataset_type
 LAYOUT: dict[str, Any] = {"sort_keys": False, "indent": 4, "width": 80, "default_flow_style": False}
 
 
-def read_index(filename: Any, lazy: bool = False) -> list[tuple[str, Dataset | LazyDataset]]:
+@runtime_checkable
+class HasEnergies(Protocol):
+    """A dataset whose fit mask may be a range of energies."""
+
+    @property
+    def data_shape(self) -> tuple[int, ...]: ...
+
+    def energy_mask(self, energy_min: Given | None = None, energy_max: Given | None = None) -> np.ndarray: ...
+
+
+def read_index(filename: Filename, lazy: bool = False) -> list[tuple[str, Dataset | LazyDataset]]:
     """Names and datasets of a YAML index and the files it names, which are looked for beside it, then as given.
 
     With ``lazy`` a file is read when its dataset is first asked for; the index is checked, and that the files are
@@ -74,7 +85,7 @@ def _checksum(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _entry(entry: Any, i: int, index: Path) -> LazyDataset:
+def _entry(entry: object, i: int, index: Path) -> LazyDataset:
     if not isinstance(entry, dict):
         raise InputError(f"datasets[{i}]: found {entry!r}, expected a mapping with name, type and filename.")
     missing = [key for key in ("name", "type", "filename") if key not in entry]
@@ -96,18 +107,18 @@ def _entry(entry: Any, i: int, index: Path) -> LazyDataset:
     return LazyDataset(name, kind, partial(_read, kind, path, entry.get("mask_fit"), name, index))
 
 
-def _read(kind: str, path: Path, mask_fit: Any, name: str, index: Path) -> Any:
+def _read(kind: str, path: Path, mask_fit: object, name: str, index: Path) -> Dataset:
     with naming(index):
         dataset = DATASET_TYPES[kind].read(path)
         if mask_fit is None:
             return dataset
         with naming(f"dataset {name!r}"):
-            if not callable(getattr(dataset, "energy_mask", None)):
+            if not isinstance(dataset, HasEnergies):
                 raise InputError(f"mask_fit: {kind} has no fit mask in energy. Remove the entry mask_fit.")
             return dataset.replace(mask_fit=_read_mask(mask_fit, dataset))
 
 
-def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
+def _read_mask(entry: object, dataset: HasEnergies) -> np.ndarray:
     form = "expected {energy_min: 0.66 TeV, energy_max: 30 TeV} or {bins: [false, true, ...]}"
     if not isinstance(entry, dict) or not entry or set(entry) - {"energy_min", "energy_max", "bins"}:
         raise InputError(f"mask_fit: found {entry!r}, {form}.")
@@ -131,12 +142,12 @@ def _read_mask(entry: Any, dataset: Any) -> np.ndarray:
     return dataset.energy_mask(**limits)
 
 
-def _for_pixels(bins: np.ndarray, dataset: Any) -> np.ndarray:
+def _for_pixels(bins: np.ndarray, dataset: HasEnergies) -> np.ndarray:
     """A mask in energy, of the shape of the counts."""
     return np.broadcast_to(bins.reshape(-1, *(1 for _ in dataset.data_shape[1:])), dataset.data_shape)
 
 
-def write_index(named: Iterable[tuple[str, Dataset]], filename: Any, overwrite: bool = False) -> None:
+def write_index(named: Iterable[tuple[str, Dataset]], filename: Filename, overwrite: bool = False) -> None:
     """Write a YAML index and the files of every dataset beside it; all of them or none.
 
     On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they lack what OGIP needs (a
@@ -156,7 +167,7 @@ def write_index(named: Iterable[tuple[str, Dataset]], filename: Any, overwrite: 
         target = _target(path.parent, name, form, {path, *files})
         with naming(f"dataset {name!r}"):
             files |= form.contents(dataset, target, name)
-        entry: dict[str, Any] = {"name": name, "type": form.word or dataset.tag, "filename": target.name}
+        entry: dict[str, object] = {"name": name, "type": form.word or dataset.tag, "filename": target.name}
         # other types have their masks in their files
         if isinstance(dataset, CountsBase) and dataset.mask_fit is not None:
             entry |= _mask_entry(np.asarray(dataset.mask_fit), dataset)
@@ -177,7 +188,7 @@ def _target(folder: Path, name: str, form: DatasetType, taken: set[Path]) -> Pat
     return path
 
 
-def _mask_entry(mask: np.ndarray, dataset: Any) -> dict[str, Any]:
+def _mask_entry(mask: np.ndarray, dataset: CountsBase) -> dict[str, object]:
     """The fit mask as an entry of the index, where it is one of energies."""
     bins = mask.reshape(dataset.n_reco, -1)[:, 0]
     if not np.array_equal(_for_pixels(bins, dataset), mask):

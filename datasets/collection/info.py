@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -10,6 +10,7 @@ from astropy import units as u
 from ..counts.base import CountsBase
 from ..counts.npred import SomeModels, acting
 from ..counts.stack import stack_named
+from ..counts.summary import Info
 from ..dataset import Dataset, fitted_bins
 from ..errors import InputError
 from ..gti import GTI
@@ -41,7 +42,7 @@ COLUMN_FORMATS = {
 }
 
 
-def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | None = None) -> dict[str, Any]:
+def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | None = None) -> dict[str, Info]:
     """Sums over the safe bins of a dataset; numbers with a unit are Quantities, unknown ones NaN.
 
     ``sqrt_ts`` is the significance of the summed counts (Li & Ma 1983, equation 17, for on/off spectra), with the sign
@@ -55,7 +56,7 @@ def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | No
     """
     if not isinstance(dataset, Dataset):
         raise InputError(f"info_dict: found {type(dataset).__name__}, expected one dataset: datasets['name'].")
-    start = {} if name is None else {"name": name}
+    start: dict[str, Info] = {} if name is None else {"name": name}
     chosen = None if models is None else acting(models, name)
     return start | {"type": dataset.tag, "stat_type": dataset.stat_type} | dataset.summary(chosen)
 
@@ -86,9 +87,10 @@ def table_of_infos(named: Named, models: SomeModels | None = None, *, cumulative
     return table
 
 
-def _sums(named: Named) -> list[dict[str, Any]]:
+def _sums(named: Named) -> list[dict[str, Info]]:
     """Rows of the sums of the first one, two, ... datasets."""
-    rows, total = [], None
+    rows: list[dict[str, Info]] = []
+    total: Dataset | None = None
     for name, dataset in named:
         if isinstance(dataset, CountsBase):
             # not in the table, and most of the work

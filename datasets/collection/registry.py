@@ -10,16 +10,26 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar, cast
 
+from ..counts.dataset import CountsDataset
 from ..dataset import Dataset
 from ..errors import InputError
 from ..flux_points.dataset import FluxPointsDataset
 from ..io.fits import FitsFile
+from ..io.paths import Filename
 from ..map.dataset import MapDataset, MapDatasetOnOff
 from ..map.files import of_region
 from ..region.dataset import RegionMapDataset
 from ..spectrum.dataset import SpectrumDataset, SpectrumDatasetOnOff
+
+Kind = TypeVar("Kind", bound=type)
+
+
+class Writable(Protocol):
+    """A dataset of a user's type."""
+
+    def write(self, filename: Path) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -32,14 +42,14 @@ class DatasetType:
     """
 
     cls: type
-    read: Callable[[Any], Dataset]
-    contents: Callable[[Any, Path, str], Mapping[Path, bytes]]
+    read: Callable[[Filename], Dataset]
+    contents: Callable[[Dataset, Path, str], Mapping[Path, bytes]]
     stem: str = ""
     suffix: str = ".fits"
     word: str = ""
 
 
-def register_dataset(cls: type, *, suffix: str = ".fits") -> type:
+def register_dataset(cls: Kind, *, suffix: str = ".fits") -> Kind:
     """Let an index of datasets name datasets of this class: ``type`` is its ``tag``. Usable as a decorator.
 
     ``cls.read(filename)`` must give a dataset and ``dataset.write(filename)`` write it, to this file and, perhaps,
@@ -60,29 +70,29 @@ def register_dataset(cls: type, *, suffix: str = ".fits") -> type:
     return cls
 
 
-def dataset_type(dataset: Any) -> DatasetType | None:
+def dataset_type(dataset: object) -> DatasetType | None:
     """The type of a dataset; None if it is not registered."""
     found = DATASET_TYPES.get(getattr(type(dataset), "tag", None) or "")
     return found if found is not None and isinstance(dataset, found.cls) else None
 
 
-def _written(dataset: Any, path: Path, name: str) -> dict[Path, bytes]:
+def _written(dataset: Dataset, path: Path, name: str) -> dict[Path, bytes]:
     """What ``write`` of a type of the user's leaves in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
-        dataset.write(Path(folder) / path.name)
+        cast(Writable, dataset).write(Path(folder) / path.name)
         files = {path.parent / p.name: p.read_bytes() for p in Path(folder).iterdir() if p.is_file()}
     if path not in files:
         raise InputError(f"{type(dataset).__name__}.write wrote no file of the name it was given, {path.name}.")
     return files
 
 
-def _contents(dataset: Any, path: Path, name: str) -> Mapping[Path, bytes]:
+def _contents(dataset: Dataset, path: Path, name: str) -> Mapping[Path, bytes]:
     """The files of a dataset of the package."""
-    files: Mapping[Path, bytes] = dataset.contents(path, name)
-    return files
+    assert isinstance(dataset, CountsDataset | FluxPointsDataset)
+    return dataset.contents(path, name)
 
 
-def read_map(filename: Any) -> MapDataset | RegionMapDataset | SpectrumDataset:
+def read_map(filename: Filename) -> MapDataset | RegionMapDataset | SpectrumDataset:
     """What gammapy calls a MapDataset, by what the file holds: images, or one region, with or without a PSF."""
     file = FitsFile(filename)
     if not of_region(file):
@@ -90,7 +100,7 @@ def read_map(filename: Any) -> MapDataset | RegionMapDataset | SpectrumDataset:
     return RegionMapDataset.read(file) if "PSF" in file else SpectrumDataset.read(file)
 
 
-def read_map_on_off(filename: Any) -> MapDatasetOnOff | SpectrumDatasetOnOff:
+def read_map_on_off(filename: Filename) -> MapDatasetOnOff | SpectrumDatasetOnOff:
     """What gammapy calls a MapDatasetOnOff, by what the file holds: images, or one region without a PSF."""
     file = FitsFile(filename)
     if not of_region(file):
@@ -105,7 +115,7 @@ def read_map_on_off(filename: Any) -> MapDatasetOnOff | SpectrumDatasetOnOff:
     return SpectrumDatasetOnOff.read(file)
 
 
-def read_dataset(filename: Any) -> Dataset:
+def read_dataset(filename: Filename) -> Dataset:
     """A dataset of the package from one file, by what the file holds.
 
     A spectrum with off counts, or without; a map, likewise; a region; or flux points. Raises the InputError of the more
