@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from gammajax.cli.fit import FitOptions, check_folder, check_new, fit_files
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import is_ascii, make_console
+from gammajax.datasets.arrays import Array
 from gammajax.datasets.collection.datasets import Datasets
 from gammajax.datasets.counts.simulate import fake
 from gammajax.datasets.gti import GTI
@@ -28,6 +29,9 @@ from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.sky_model import SkyModel
 from gammajax.datasets.models.spectral.builtin import LogParabolaSpectralModel
 from gammajax.datasets.spectrum.dataset import SpectrumDatasetOnOff
+
+if TYPE_CHECKING:
+    from gammajax.fit.result import FitResult
 
 LIVETIME = 28 * 60.0
 
@@ -78,18 +82,18 @@ NIGHT = (
 """The Crab nebula passes the zenith of southern sites at some 45 degrees."""
 
 
-def recorded_share(run: Run, energy: Any) -> Any:
+def recorded_share(run: Run, energy: np.ndarray) -> np.ndarray:
     """Share of the showers that trigger and pass the cuts at ``energy`` (TeV): as E^2.2 far below the threshold."""
     return 1 / (1 + (run.area_threshold / energy) ** 2.2)
 
 
-def effective_area(run: Run, energy: Any) -> Any:
+def effective_area(run: Run, energy: np.ndarray) -> np.ndarray:
     """Effective area in cm2: 3e5 m2 at high energies, more at large zenith angles, less off axis."""
     light_pool = 3e9 * np.cos(np.deg2rad(run.zenith)) ** -1.5
     return light_pool * np.exp(-((run.offset / 1.9) ** 2)) * recorded_share(run, energy)
 
 
-def energy_resolution(run: Run, energy: Any) -> tuple[Any, Any]:
+def energy_resolution(run: Run, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Relative width and bias of the reconstructed energy: 15 % and none far above the threshold.
 
     Below it only showers that fluctuate upwards are recorded.
@@ -98,7 +102,7 @@ def energy_resolution(run: Run, energy: Any) -> tuple[Any, Any]:
     return 0.14 + 0.06 / (1 + distance**2), 0.35 / (1 + (2 * distance) ** 1.8)
 
 
-def background_rate(run: Run, energy: Any) -> Any:
+def background_rate(run: Run, energy: np.ndarray) -> np.ndarray:
     """Cosmic rays taken for gamma rays, in s-1 TeV-1 within the source region, at reconstructed ``energy`` (TeV).
 
     They follow the spectrum of cosmic rays, E^-2.7.
@@ -145,7 +149,9 @@ def simulate_night(seed: int = 0, runs: tuple[Run, ...] = NIGHT) -> Datasets:
 
 
 @jax.jit
-def _draw(key: Any, dataset: SpectrumDatasetOnOff, models: Models, background: Any) -> tuple[Any, Any]:
+def _draw(
+    key: jax.Array, dataset: SpectrumDatasetOnOff, models: Models, background: Array
+) -> tuple[Array | None, Array | None]:
     drawn = fake(key, dataset, models, npred_background=background)
     return drawn.counts, drawn.counts_off
 
@@ -178,7 +184,7 @@ def write_night(folder: Path, seed: int, overwrite: bool = False) -> None:
     crab(START).write(folder / "models.yaml", overwrite=overwrite)
 
 
-def print_truth(result: Any) -> None:
+def print_truth(result: "FitResult") -> None:
     """Fitted values beside the simulated ones."""
     from gammajax.cli.report import format_value, rich_table
 
@@ -194,7 +200,7 @@ def print_truth(result: Any) -> None:
     console.print("Pull: (fitted - simulated) / error. Two in three lie within 1, nineteen in twenty within 2.")
 
 
-def pulls(result: Any) -> dict[str, float]:
+def pulls(result: "FitResult") -> dict[str, float]:
     """(fitted - simulated) / error of the free parameters."""
     parameters = {name: p for name, p in result.parameters.items() if not p.frozen}
     return {n: (float(p.value) - TRUTH[n.rsplit(".", 1)[-1]]) / float(p.error) for n, p in parameters.items()}

@@ -12,14 +12,25 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import Progress, make_console
 from gammajax.datasets.errors import InputError
-from gammajax.datasets.io.paths import as_path, write_files
+from gammajax.datasets.io.paths import Filename, as_path, write_files
+
+if TYPE_CHECKING:
+    from astropy import units as u
+
+    from gammajax.datasets.collection.datasets import Datasets
+    from gammajax.datasets.counts.dataset import CountsDataset
+    from gammajax.datasets.flux_points.dataset import FluxPointsDataset
+    from gammajax.datasets.models.collection import Models
+    from gammajax.fit.joint.problem import Problem
+    from gammajax.fit.predictions import Prediction
+    from gammajax.fit.result import FitResult
 
 MOST_PICTURES = 30
 """Datasets that get a picture of their own."""
@@ -62,7 +73,7 @@ def fit_command(args: argparse.Namespace) -> int:
     return 0 if fit_files(args.datasets, args.models, options).success else 1
 
 
-def fit_files(datasets_file: Any, models_file: Any, options: FitOptions) -> Any:
+def fit_files(datasets_file: Filename, models_file: Filename, options: FitOptions) -> "FitResult":
     """Fit the models of one file to the datasets of another, print the report, write all results; the `FitResult`."""
     from gammajax.cli.report import print_result
     from gammajax.datasets.models.collection import Models
@@ -136,7 +147,7 @@ def check_new(folder: Path, names: list[str], overwrite: bool) -> None:
         )
 
 
-def read_datasets_or_spectrum(filename: Any) -> Any:
+def read_datasets_or_spectrum(filename: Filename) -> "Datasets":
     """The datasets of an index, or a single spectrum under the name of its file."""
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.datasets.collection.registry import read_dataset
@@ -147,21 +158,20 @@ def read_datasets_or_spectrum(filename: Any) -> Any:
     return Datasets({path.name.split(".")[0]: read_dataset(path)})
 
 
-def with_range(datasets: Any, energy_min: str | None, energy_max: str | None) -> Any:
+def with_range(datasets: "Datasets", energy_min: str | None, energy_max: str | None) -> "Datasets":
     """The datasets with their fitted bins narrowed to an energy range."""
     if energy_min is None and energy_max is None:
         return datasets
     low, high = parse_energy(energy_min, "--energy-min"), parse_energy(energy_max, "--energy-max")
     narrowed = {}
     for name, dataset in datasets.items():
-        mask = dataset.energy_mask(low, high)
-        narrowed[name] = dataset.with_mask_fit(
-            mask if dataset.mask_fit is None else mask & np.asarray(dataset.mask_fit)
-        )
+        binned = cast("CountsDataset | FluxPointsDataset", dataset)
+        mask = binned.energy_mask(low, high)
+        narrowed[name] = binned.with_mask_fit(mask if binned.mask_fit is None else mask & np.asarray(binned.mask_fit))
     return type(datasets)(narrowed)
 
 
-def parse_energy(text: str | None, option: str) -> Any:
+def parse_energy(text: str | None, option: str) -> "u.Quantity | None":
     """An energy such as "0.5TeV"; a bare number is in TeV."""
     from astropy import units as u
 
@@ -178,7 +188,7 @@ def parse_energy(text: str | None, option: str) -> Any:
     return energy
 
 
-def picture_names(datasets: Any, models: Any) -> dict[tuple[str, str], str]:
+def picture_names(datasets: "Datasets", models: "Models") -> dict[tuple[str, str], str]:
     """File names of the pictures, by what they show: ("counts", dataset) or ("sed", model)."""
     from gammajax.plots.plots import source_names
 
@@ -194,7 +204,7 @@ def picture_names(datasets: Any, models: Any) -> dict[tuple[str, str], str]:
     return names
 
 
-def prepare(problem: Any, options: FitOptions) -> threading.Thread | None:
+def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:
     """Compile and import, in other threads, what comes after the fit (which sees to its errors itself); the one that
     imports."""
     if len(problem.datasets) > WARM_DATASETS:
@@ -232,8 +242,11 @@ def prepare(problem: Any, options: FitOptions) -> threading.Thread | None:
     return threads[1]
 
 
-def contents(result: Any, found: list[Any], pictures: dict[tuple[str, str], str], datasets: Any) -> dict[str, bytes]:
+def contents(
+    result: "FitResult", found: "list[Prediction]", pictures: dict[tuple[str, str], str], datasets: "Datasets"
+) -> dict[str, bytes]:
     """All result files by name."""
+    from gammajax.datasets.models.sky_model import SkyModel
     from gammajax.fit.result_files import result_contents
 
     files = {path.name: data for name in RESULT_FILES for path, data in result_contents(result, name).items()}
@@ -253,13 +266,13 @@ def contents(result: Any, found: list[Any], pictures: dict[tuple[str, str], str]
         seen = [p for p in found if result.models[name].acts_on(p.name)]
         edges = np.concatenate([p.edges[:-1][p.mask] for p in seen] + [p.edges[1:][p.mask] for p in seen])
         # where several sources share a region, its excess belongs to none of them alone
-        sources = [m for m in result.models if hasattr(m, "apply_irf")]
+        sources = [m for m in result.models if isinstance(m, SkyModel)]
         alone = all(sum(m.acts_on(p.name) for m in sources) == 1 for p in seen)
         files[file] = png(plot_sed(result, name, (edges.min(), edges.max()), seen if alone else None))
     return files
 
 
-def print_files(datasets: Any, options: FitOptions, pictures: dict[tuple[str, str], str]) -> None:
+def print_files(datasets: "Datasets", options: FitOptions, pictures: dict[tuple[str, str], str]) -> None:
     """Where the results are."""
     print(f"Wrote {options.output}/: {', '.join(RESULT_FILES)}")
     if pictures:

@@ -3,12 +3,20 @@
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import is_ascii, make_console
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import as_path
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from gammajax.datasets.collection.datasets import Datasets
+    from gammajax.datasets.dataset import Dataset
+    from gammajax.datasets.models.collection import Models
 
 YAML_ENDINGS = (".yaml", ".yml", ".yaml.gz", ".yml.gz")
 
@@ -19,8 +27,8 @@ def info_command(args: argparse.Namespace) -> int:
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.datasets.collection.registry import read_dataset
 
-    tables: list[tuple[str, Any]] = []
-    spectra: dict[str, Any] = {}
+    tables: list[tuple[str, Datasets | Models]] = []
+    spectra: dict[str, Dataset] = {}
     for file in args.files:
         path = as_path(file)
         if not path.name.endswith(YAML_ENDINGS):
@@ -41,7 +49,7 @@ def info_command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path) -> "Datasets | Models":
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.datasets.io.yaml import load_yaml
     from gammajax.datasets.models.collection import Models
@@ -57,12 +65,11 @@ def _read_yaml(path: Path) -> Any:
     )
 
 
-def datasets_table(datasets: Any, console: Any) -> Any:
+def datasets_table(datasets: "Datasets", console: "Console") -> "Table":
     """The columns of `info_table` that fit a terminal."""
     from gammajax.cli.report import MOST_ROWS, rich_table, with_rest
-    from gammajax.datasets.collection.datasets import info_table
 
-    info = info_table(datasets)
+    info = datasets.info_table()
     columns = ("*Counts", "*Off", "*Alpha", "*Excess", "*Signif.", "*Live [min]", "*Fit bins", "*Fit range [TeV]")
     shown = rich_table(console, "Dataset", *columns)
     for row in info[:MOST_ROWS]:
@@ -85,11 +92,11 @@ def datasets_table(datasets: Any, console: Any) -> Any:
     return with_rest(shown, len(info))
 
 
-def _number(value: Any, form: str) -> str:
+def _number(value: float, form: str) -> str:
     return f"{float(value):{form}}" if math.isfinite(value) else "-"
 
 
-def _models_table(models: Any, console: Any) -> Any:
+def _models_table(models: "Models", console: "Console") -> "Table":
     from gammajax.cli.report import format_value, rich_table
     from gammajax.datasets.models.collection import Models
 

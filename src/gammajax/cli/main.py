@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TextIO
 
 from gammajax.datasets.errors import InputError
 
@@ -155,15 +155,22 @@ def _positive(text: str) -> int:
 class _Version(argparse.Action):
     """Looks the version up only when it is asked for."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any):
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: object):
         super().__init__(option_strings, dest, nargs=0, help="show the version")
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import gammajax
 
         print(f"gammajax {gammajax.__version__}")
         parser.exit()
 
 
-def _show_warning(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     print(f"gammajax: warning: {message}", file=sys.stderr)

@@ -2,9 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gammajax.cli.terminal import is_ascii
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from gammajax.fit.predictions import Prediction
+    from gammajax.fit.result import FitResult
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -65,7 +72,7 @@ def _plain(value: float) -> tuple[str, int]:
     return f"{value / 10.0**power:.6g}", power
 
 
-def parameter_rows(result: Any, ascii_only: bool) -> list[tuple[str, str, str]]:
+def parameter_rows(result: "FitResult", ascii_only: bool) -> list[tuple[str, str, str]]:
     """Name, value and remark of every parameter; linked ones name the first of them."""
     rows: list[tuple[str, str, str]] = []
     first_of_link: dict[str, str] = {}
@@ -87,7 +94,7 @@ def parameter_rows(result: Any, ascii_only: bool) -> list[tuple[str, str, str]]:
     return rows
 
 
-def parameter_table(result: Any, console: Any) -> Any:
+def parameter_table(result: "FitResult", console: "Console") -> "Table":
     """Parameters with errors, as a rich table."""
     rows = parameter_rows(result, is_ascii(console))
     shown = rich_table(console, "Parameter", "Value", "")
@@ -96,11 +103,11 @@ def parameter_table(result: Any, console: Any) -> Any:
     return with_rest(shown, len(rows))
 
 
-def dataset_table(predictions: Iterable[Any], console: Any) -> Any:
+def dataset_table(predictions: "Iterable[Prediction]", console: "Console") -> "Table":
     """What each dataset adds to the fit: bins, counts, prediction and statistic inside its mask."""
-    predictions = list(predictions)
+    listed = list(predictions)
     shown = rich_table(console, "Dataset", "*Bins", "*Counts", "*Background", "*Predicted", "*Statistic")
-    for p in predictions[:MOST_ROWS]:
+    for p in listed[:MOST_ROWS]:
         inside = p.mask
         background, total = float(p.background[inside].sum()), float(p.npred[inside].sum())
         counts = float(p.counts[inside].sum())
@@ -110,10 +117,10 @@ def dataset_table(predictions: Iterable[Any], console: Any) -> Any:
             continue
         whole = f"{counts:.0f}" if counts == round(counts) else f"{counts:.1f}"
         shown.add_row(p.name, str(p.n_bins), whole, f"{background:.1f}", f"{total:.1f}", f"{p.stat:.2f}")
-    return with_rest(shown, len(predictions))
+    return with_rest(shown, len(listed))
 
 
-def summary_lines(result: Any, seconds: float) -> list[str]:
+def summary_lines(result: "FitResult", seconds: float) -> list[str]:
     """Statistic, status and time in words."""
     ndf = f"{result.stat / result.ndf:.2f}" if result.ndf > 0 else "-"
     head = "Converged" if result.status == "converged" else f"NOT CONVERGED ({result.status})"
@@ -128,7 +135,7 @@ def summary_lines(result: Any, seconds: float) -> list[str]:
     return lines
 
 
-def print_result(console: Any, result: Any, predictions: Iterable[Any], seconds: float) -> None:
+def print_result(console: "Console", result: "FitResult", predictions: "Iterable[Prediction]", seconds: float) -> None:
     """The whole report of a fit."""
     console.print(parameter_table(result, console))
     console.print(dataset_table(predictions, console))
@@ -136,7 +143,7 @@ def print_result(console: Any, result: Any, predictions: Iterable[Any], seconds:
         console.print(line)
 
 
-def rich_table(console: Any, *columns: str) -> Any:
+def rich_table(console: "Console", *columns: str) -> "Table":
     """A table with a rule below its head; a star in front of a column's name means numbers, which line up right."""
     from rich.box import SIMPLE, Box
     from rich.table import Table
@@ -154,7 +161,8 @@ def rich_table(console: Any, *columns: str) -> Any:
     return table
 
 
-def with_rest(table: Any, n_rows: int) -> Any:
+def with_rest(table: "Table", n_rows: int) -> "Table":
+    """The table with a caption that says how many of ``n_rows`` it leaves out."""
     if n_rows > MOST_ROWS:
         table.caption = f"... and {n_rows - MOST_ROWS} more, see the result files"
         table.caption_justify = "left"

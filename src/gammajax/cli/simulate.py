@@ -2,15 +2,25 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from gammajax.cli.fit import check_folder, check_new, read_datasets_or_spectrum
 from gammajax.cli.info import datasets_table
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import make_console
 from gammajax.datasets.errors import InputError
-from gammajax.datasets.io.paths import as_path
+from gammajax.datasets.io.paths import Filename, as_path
+
+if TYPE_CHECKING:
+    import jax
+
+    from gammajax.datasets.collection.datasets import Datasets
+    from gammajax.datasets.counts.dataset import CountsDataset
+    from gammajax.datasets.dataset import Dataset
+    from gammajax.datasets.events.list import EventList
+    from gammajax.datasets.models.collection import Models
 
 INDEX, MODELS = "datasets.yaml", "models.yaml"
 
@@ -23,14 +33,14 @@ def simulate_command(args: argparse.Namespace) -> int:
 
 
 def simulate_files(
-    datasets_file: Any,
-    models_file: Any,
+    datasets_file: Filename,
+    models_file: Filename,
     folder: Path,
     seed: int = 0,
     events: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
-) -> Any:
+) -> "Datasets":
     """Simulate all datasets of an index and write them under their names; the `Datasets`.
 
     Dataset number i is drawn with the key ``jax.random.fold_in(jax.random.key(seed), i)``. With ``events`` its counts
@@ -49,14 +59,17 @@ def simulate_files(
     files = event_files(datasets.names) if events else {}
     check_new(folder, [INDEX, MODELS, *files.values()], overwrite)
     key = jax.random.key(seed)
-    drawn, lists = {}, {}
+    drawn: dict[str, Dataset] = {}
+    lists: dict[str, EventList] = {}
     for i, (name, dataset) in enumerate(datasets.items()):
         try:
             own = jax.random.fold_in(key, i)
-            simulated = fake(own, dataset, models, name)
+            # what is none of counts is an error of `fake`
+            counted = cast("CountsDataset", dataset)
+            simulated = fake(own, counted, models, name)
             if events:
                 # the off counts of the dataset are still the ones that were given
-                simulated, lists[name] = with_events(own, dataset, simulated, models, name)
+                simulated, lists[name] = with_events(own, counted, simulated, models, name)
         except InputError as error:
             raise InputError(f"dataset {name!r}: {error}") from error
         drawn[name] = simulated
@@ -78,7 +91,9 @@ def simulate_files(
     return simulated_all
 
 
-def with_events(key: Any, dataset: Any, simulated: Any, models: Any, name: str) -> tuple[Any, Any]:
+def with_events(
+    key: "jax.Array", dataset: "CountsDataset", simulated: "CountsDataset", models: "Models", name: str
+) -> "tuple[CountsDataset, EventList]":
     """``simulated`` with the counts of an event list, and the list."""
     from gammajax.datasets.events.sample import bin_events, sample_events
 
@@ -86,7 +101,7 @@ def with_events(key: Any, dataset: Any, simulated: Any, models: Any, name: str) 
     return simulated.replace(counts=bin_events(found, dataset).counts), found
 
 
-def event_files(names: Any) -> dict[str, str]:
+def event_files(names: Sequence[str]) -> dict[str, str]:
     """File names of the event lists, by the names of the datasets."""
     files: dict[str, str] = {}
     for name in names:

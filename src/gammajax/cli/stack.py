@@ -15,6 +15,7 @@ def stack_command(args: argparse.Namespace) -> int:
     """The command: reads an index, writes FOLDER/datasets.yaml and what it names, shows the sum and the datasets."""
     set_up_jax(cache=not args.no_cache)
     from gammajax.datasets.collection.datasets import Datasets
+    from gammajax.datasets.counts.base import CountsBase
 
     folder = as_path(args.output)
     check_folder(folder)
@@ -27,7 +28,7 @@ def stack_command(args: argparse.Namespace) -> int:
     console = make_console()
     shown = f"{args.name} (sum)" if args.name in datasets else args.name
     console.print(datasets_table(Datasets({shown: stacked}) + datasets, console))
-    if any(dataset.mask_fit is not None for dataset in datasets):
+    if any(isinstance(dataset, CountsBase) and dataset.mask_fit is not None for dataset in datasets):
         print("Fit ranges are not carried over: give one to the fit, with --energy-min and --energy-max.")
     print(f"Wrote {folder}/: {INDEX} and the files that it names")
     return 0

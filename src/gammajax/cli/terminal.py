@@ -3,7 +3,12 @@
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LOG_WIDTH = 100
 """Columns of output that does not go to a terminal."""
@@ -15,7 +20,7 @@ LOG_SECONDS = 10.0
 """Time between lines of progress in a log."""
 
 
-def make_console(stream: Any = None) -> Any:
+def make_console(stream: TextIO | None = None) -> "Console":
     """A rich console on standard output. Away from a terminal it writes plain text of fixed width."""
     from rich.console import Console
 
@@ -27,7 +32,7 @@ def make_console(stream: Any = None) -> Any:
     return Console(**plain)
 
 
-def is_ascii(console: Any) -> bool:
+def is_ascii(console: "Console") -> bool:
     """Whether the output cannot show characters such as plus-minus."""
     return not (console.encoding or "").lower().replace("_", "-").startswith("utf")
 
@@ -39,7 +44,7 @@ class Progress:
     manager.
     """
 
-    def __init__(self, console_of: Any, quiet: bool = False):
+    def __init__(self, console_of: "Callable[[], Console]", quiet: bool = False):
         # a function, so that a fit that is over at once pays for no console
         self._console_of, self._quiet = console_of, quiet
         self._state: tuple[int, float, float] | None = None
@@ -52,7 +57,7 @@ class Progress:
             self._thread.start()
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

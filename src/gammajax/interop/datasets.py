@@ -1,20 +1,22 @@
 """Datasets and models to and from gammapy, in memory. gammapy is imported only when one of these is called."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.time import Time
 
+from gammajax.datasets.arrays import Array
 from gammajax.datasets.collection.datasets import Datasets
 from gammajax.datasets.counts.base import CountsBase
+from gammajax.datasets.counts.dataset import CountsDataset
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.dataset import FluxPointsDataset
 from gammajax.datasets.flux_points.points import FluxPoints
 from gammajax.datasets.gti import GTI
-from gammajax.datasets.io.fits import FitsTable
+from gammajax.datasets.io.fits import Fields, FitsTable
 from gammajax.datasets.io.meta_table import meta_table_hdus, read_meta_table
 from gammajax.datasets.io.region_table import pack_region, unpack_region
 from gammajax.datasets.irf.edisp import EDispKernel
@@ -27,9 +29,17 @@ from gammajax.datasets.models.spectral.base import SpectralModel
 from gammajax.datasets.models.temporal.base import TemporalModel
 from gammajax.datasets.region.dataset import RegionMapDataset
 from gammajax.datasets.spectrum.dataset import SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.interop.api import Api, load_api
 from gammajax.interop.flux_points import dataset_from, dataset_to, points_from, points_to
 from gammajax.interop.maps import is_region, map_from, map_to, region_from
 from gammajax.interop.models import models_from, models_to, part_from, part_to
+
+if TYPE_CHECKING:
+    import gammapy.data
+    import gammapy.datasets
+    import gammapy.maps
+    import gammapy.modeling.models
+    from astropy.table import Table
 
 SUPPORTED = (
     "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, RegionMapDataset, FluxPointsDataset, "
@@ -41,7 +51,7 @@ SUPPORTED = (
 REGION = "COUNTS_REGION"
 
 
-def from_gammapy(obj: Any) -> Any:
+def from_gammapy(obj: object) -> Any:
     """The gammajax form of a gammapy object; nothing is shared with it.
 
     Spectrum datasets keep counts, background or off counts and acceptances, exposure, energy dispersion (as a kernel),
@@ -50,7 +60,7 @@ def from_gammapy(obj: Any) -> Any:
     taken from memory; no file is written or read. Of a covariance the errors are kept; correlations are those of the
     next fit. Anything else raises `InputError`.
     """
-    peer = _gammapy("from_gammapy")
+    peer = load_api("from_gammapy")
     datasets, models = peer.datasets, peer.models
     if isinstance(obj, datasets.SpectrumDatasetOnOff):
         return _spectrum_from(obj, SpectrumDatasetOnOff)
@@ -76,7 +86,7 @@ def from_gammapy(obj: Any) -> Any:
     raise _unsupported("from_gammapy", obj)
 
 
-def to_gammapy(obj: Any, name: str | None = None, dataset: Any = None) -> Any:
+def to_gammapy(obj: object, name: str | None = None, dataset: CountsBase | None = None) -> Any:
     """The gammapy form of a gammajax object; nothing is shared with it.
 
     ``name`` is that of a single dataset: in gammajax names are the keys of `Datasets`. Models are not attached to
@@ -84,7 +94,7 @@ def to_gammapy(obj: Any, name: str | None = None, dataset: Any = None) -> Any:
     `TemplateNPredModel`s have; those that name a file get them from there. What gammapy has no form for raises
     `InputError`.
     """
-    peer = _gammapy("to_gammapy")
+    peer = load_api("to_gammapy")
     if isinstance(obj, SpectrumDataset | SpectrumDatasetOnOff):
         return _spectrum_to(obj, name, peer)
     if isinstance(obj, MapDataset | MapDatasetOnOff | RegionMapDataset):
@@ -106,31 +116,12 @@ def to_gammapy(obj: Any, name: str | None = None, dataset: Any = None) -> Any:
     raise _unsupported("to_gammapy", obj)
 
 
-class _Peer:
-    """The parts of gammapy that are needed."""
-
-    def __init__(self) -> None:
-        from gammapy import data, datasets, estimators, irf, maps
-        from gammapy.modeling import Parameters, models
-
-        self.data, self.datasets, self.irf, self.maps, self.models = data, datasets, irf, maps, models
-        self.estimators = estimators
-        self.parameters = Parameters
-
-
-def _gammapy(function: str) -> _Peer:
-    try:
-        return _Peer()
-    except ImportError as error:
-        raise InputError(f"{function} needs gammapy ({error}). Install it with: pip install gammapy") from error
-
-
-def _unsupported(function: str, obj: Any) -> InputError:
+def _unsupported(function: str, obj: object) -> InputError:
     kind = type(obj)
     return InputError(f"{function}: found {kind.__module__}.{kind.__name__}. Supported are {SUPPORTED}.")
 
 
-def _map_from(peer: Any, api: _Peer) -> Any:
+def _map_from(peer: "gammapy.datasets.MapDataset", api: Api) -> CountsDataset:
     on_off = isinstance(peer, api.datasets.MapDatasetOnOff)
     if is_region(peer):
         if peer.psf is not None:
@@ -141,7 +132,7 @@ def _map_from(peer: Any, api: _Peer) -> Any:
     return map_from(peer, api)
 
 
-def _check_statistic(peer: Any, kind: Any) -> None:
+def _check_statistic(peer: "gammapy.datasets.MapDataset", kind: type[CountsDataset]) -> None:
     if peer.stat_type != kind.stat_type:
         raise InputError(
             f"from_gammapy: {peer.tag} {peer.name!r}: its statistic is {peer.stat_type!r}, and {kind.__name__} has "
@@ -149,7 +140,9 @@ def _check_statistic(peer: Any, kind: Any) -> None:
         )
 
 
-def _spectrum_from(peer: Any, kind: type[SpectrumDataset] | type[SpectrumDatasetOnOff]) -> Any:
+def _spectrum_from(
+    peer: "gammapy.datasets.SpectrumDataset", kind: type[SpectrumDataset] | type[SpectrumDatasetOnOff]
+) -> SpectrumDataset | SpectrumDatasetOnOff:
     where = f"from_gammapy: {peer.tag} {peer.name!r}"
     _check_statistic(peer, kind)
     # the first map that is there; gammapy makes sure that they agree
@@ -168,7 +161,7 @@ def _spectrum_from(peer: Any, kind: type[SpectrumDataset] | type[SpectrumDataset
         true_edges = own if true_edges is None else true_edges
         if len(own) != len(true_edges) or not u.allclose(own, true_edges, rtol=1e-5):
             raise InputError(f"{where}: its exposure and its energy dispersion have different true energies.")
-    fields: dict[str, Any] = {
+    fields: Fields = {
         "energy_edges": edges,
         "energy_true_edges": true_edges,
         "counts": _values(peer.counts),
@@ -196,11 +189,11 @@ def _spectrum_from(peer: Any, kind: type[SpectrumDataset] | type[SpectrumDataset
         raise InputError(f"{where}: {error}") from error
 
 
-def _values(peer_map: Any, dtype: Any = float) -> np.ndarray | None:
+def _values(peer_map: "gammapy.maps.RegionNDMap | None", dtype: type[float] | type[bool] = float) -> np.ndarray | None:
     return None if peer_map is None else np.array(peer_map.data[..., 0, 0], dtype)
 
 
-def _meta_from(table: Any) -> dict[str, Any]:
+def _meta_from(table: "Table | None") -> dict[str, object]:
     """Descriptions from a table of observations, of which a sum of datasets has several."""
     if table is None or not len(table):
         return {}
@@ -210,7 +203,7 @@ def _meta_from(table: Any) -> dict[str, Any]:
         return read_meta_table(FitsTable(fits.table_to_hdu(table), "meta_table"))
 
 
-def _region_from(geom: Any, key: str) -> dict[str, Any]:
+def _region_from(geom: "gammapy.maps.RegionGeom", key: str) -> dict[str, object]:
     """The region as files keep it; a region that FITS cannot express is left out."""
     if geom.region is None:
         return {}
@@ -221,20 +214,27 @@ def _region_from(geom: Any, key: str) -> dict[str, Any]:
         return {}
 
 
-def _gti_from(peer: Any) -> GTI:
+def _gti_from(peer: "gammapy.data.GTI") -> GTI:
     reference = peer.time_ref.tt
     start, stop = ((time.tt - reference).to_value("s") for time in (peer.time_start, peer.time_stop))
     return GTI(np.atleast_1d(start), np.atleast_1d(stop), reference)
 
 
-def _spectrum_to(dataset: Any, name: str | None, peer: _Peer) -> Any:
+def _spectrum_to(
+    dataset: SpectrumDataset | SpectrumDatasetOnOff, name: str | None, peer: Api
+) -> "gammapy.datasets.SpectrumDataset":
     from astropy.table import Table
 
     axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
     axis_true = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_true_edges) * u.TeV, name="energy_true")
     region = _region_to(dataset.meta, "region", peer)
 
-    def to_map(values: Any, axes: Any = axis, place: Any = region, unit: str = "") -> Any:
+    def to_map(
+        values: Array | float | None,
+        axes: "gammapy.maps.MapAxis" = axis,
+        place: dict[str, object] = region,
+        unit: str = "",
+    ) -> "gammapy.maps.RegionNDMap | None":
         if values is None:
             return None
         geom = peer.maps.RegionGeom(axes=[axes], **place)
@@ -256,7 +256,7 @@ def _spectrum_to(dataset: Any, name: str | None, peer: _Peer) -> Any:
         # it is made in float32
         edisp.edisp_map.data = np.array(matrix)[..., None, None]
     observations = meta_table_hdus(dataset.meta)
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "counts": to_map(dataset.counts),
         "exposure": exposure,
         "edisp": edisp,
@@ -277,7 +277,7 @@ def _spectrum_to(dataset: Any, name: str | None, peer: _Peer) -> Any:
     return peer.datasets.SpectrumDatasetOnOff(**fields)
 
 
-def _region_to(meta: Meta, key: str, peer: _Peer) -> dict[str, Any]:
+def _region_to(meta: Meta, key: str, peer: Api) -> dict[str, object]:
     if key not in meta:
         return {"region": None}
     # the reader of regions wants an axis beside them
@@ -288,18 +288,20 @@ def _region_to(meta: Meta, key: str, peer: _Peer) -> dict[str, Any]:
     return {"region": geom.region, "wcs": geom.wcs}
 
 
-def _gti_to(gti: GTI, peer: _Peer) -> Any:
+def _gti_to(gti: GTI, peer: Api) -> "gammapy.data.GTI":
     reference = Time(float(gti.reference), format="mjd", scale="tt")
     return peer.data.GTI.create(np.asarray(gti.start) * u.s, np.asarray(gti.stop) * u.s, reference)
 
 
-def _points_extras(points: FluxPoints, peer: _Peer) -> tuple[Any, Any]:
+def _points_extras(
+    points: FluxPoints, peer: Api
+) -> "tuple[gammapy.data.GTI | None, gammapy.modeling.models.SpectralModel | None]":
     """Good time intervals and reference model of flux points, in gammapy; None where there are none."""
     gti, model = points.gti, points.reference_model
     return None if gti is None else _gti_to(gti, peer), None if model is None else part_to(model, peer)
 
 
-def _counts_geom(dataset: Any, peer: _Peer) -> Any:
+def _counts_geom(dataset: CountsBase, peer: Api) -> "gammapy.maps.WcsGeom | gammapy.maps.RegionGeom":
     """Geometry of the counts of a dataset, in gammapy."""
     if not isinstance(dataset, CountsBase):
         raise InputError(f"to_gammapy: dataset must be one dataset, found {type(dataset).__name__}.")

@@ -1,20 +1,30 @@
 """Flux points to and from gammapy, in memory."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from gammajax.datasets.arrays import Mask
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.dataset import FluxPointsDataset
 from gammajax.datasets.flux_points.points import FluxPoints
 from gammajax.datasets.flux_points.table import FURTHER, PER_POINT, SUFFIXES
 from gammajax.datasets.gti import GTI
+from gammajax.datasets.io.fits import Fields
 from gammajax.datasets.meta import Meta
+from gammajax.datasets.models.spectral.base import SpectralModel
+from gammajax.interop.api import Api
 from gammajax.interop.models import part_from
 
+if TYPE_CHECKING:
+    import gammapy.data
+    import gammapy.datasets
+    import gammapy.estimators
+    import gammapy.modeling.models
 
-def points_from(peer: Any, gti: GTI | None) -> FluxPoints:
+
+def points_from(peer: "gammapy.estimators.FluxPoints", gti: GTI | None) -> FluxPoints:
     """Flux points of gammapy with one energy axis."""
     if list(peer.geom.axes.names) != ["energy"]:
         raise InputError(
@@ -22,11 +32,11 @@ def points_from(peer: Any, gti: GTI | None) -> FluxPoints:
             "one spectrum out: flux_points.slice_by_idx(...)."
         )
 
-    def values(name: str) -> Any:
+    def values(name: str) -> np.ndarray | None:
         found = getattr(peer, name, None)
         return None if found is None else np.array(found.data).reshape(peer.energy_axis.nbin, -1)
 
-    fields: dict[str, Any] = {}
+    fields: Fields = {}
     for name in (*(f"norm{suffix}" for suffix in SUFFIXES), *PER_POINT, "is_ul"):
         found = values(name) if name in (*peer.available_quantities, "norm", "is_ul") else None
         fields[name] = None if found is None else found[:, 0]
@@ -36,7 +46,7 @@ def points_from(peer: Any, gti: GTI | None) -> FluxPoints:
         fields |= {"flux_ref": peer.flux_ref[:, 0, 0], "eflux_ref": peer.eflux_ref[:, 0, 0]}
     if peer.has_stat_profiles:
         fields |= {"stat_scan": values("stat_scan"), "norm_scan": peer.stat_scan.geom.axes["norm"].center.value}
-    meta: dict[str, Any] = {"SED_TYPE": peer.sed_type_init or "likelihood"}
+    meta: dict[str, object] = {"SED_TYPE": peer.sed_type_init or "likelihood"}
     if peer.n_sigma_ul:
         meta["UL_CONF"] = round(math.erf(peer.n_sigma_ul / math.sqrt(2)), 7)
     if "sqrt_ts_threshold_ul" in peer.meta:
@@ -44,15 +54,21 @@ def points_from(peer: Any, gti: GTI | None) -> FluxPoints:
     further = {name: values(name) for name in FURTHER if name in peer.available_quantities}
     if further:
         meta["columns"] = further
+    model: SpectralModel | None
     try:
-        model = part_from(peer.reference_spectral_model)
+        model = cast(SpectralModel, part_from(peer.reference_spectral_model))
     except (InputError, NotImplementedError):
         # the reference fluxes say all that is needed; tables from FITS files cannot be written out by gammapy
         model = None
     return FluxPoints(**fields, gti=gti, reference_model=model, meta=Meta(meta))
 
 
-def points_to(points: FluxPoints, peer: Any, gti: Any, model: Any) -> Any:
+def points_to(
+    points: FluxPoints,
+    peer: Api,
+    gti: "gammapy.data.GTI | None",
+    model: "gammapy.modeling.models.SpectralModel | None",
+) -> "gammapy.estimators.FluxPoints":
     """The same flux points in gammapy. ``model`` is the reference model; without it gammapy interpolates between the
     reference fluxes."""
     kind = "likelihood" if points.energy_min is not None else "dnde"
@@ -71,17 +87,23 @@ def points_to(points: FluxPoints, peer: Any, gti: Any, model: Any) -> Any:
     return found
 
 
-def dataset_from(peer: Any, gti: GTI | None) -> FluxPointsDataset:
+def dataset_from(peer: "gammapy.datasets.FluxPointsDataset", gti: GTI | None) -> FluxPointsDataset:
     """A dataset of gammapy; its models are not taken along."""
     safe = np.array(peer._mask_safe, bool).reshape(-1)
     fit = None if peer.mask_fit is None else np.array(getattr(peer.mask_fit, "data", peer.mask_fit), bool).reshape(-1)
     return FluxPointsDataset(points_from(peer.data, gti), None if safe.all() else safe, fit, stat_type=peer.stat_type)
 
 
-def dataset_to(dataset: FluxPointsDataset, name: str | None, peer: Any, gti: Any, model: Any) -> Any:
+def dataset_to(
+    dataset: FluxPointsDataset,
+    name: str | None,
+    peer: Api,
+    gti: "gammapy.data.GTI | None",
+    model: "gammapy.modeling.models.SpectralModel | None",
+) -> "gammapy.datasets.FluxPointsDataset":
     """The same dataset in gammapy, without models."""
 
-    def mask(values: Any) -> Any:
+    def mask(values: Mask | None) -> np.ndarray | None:
         return None if values is None else np.array(values)[:, None, None]
 
     data = points_to(dataset.data, peer, gti, model)

@@ -1,17 +1,21 @@
 """Map datasets to and from gammapy, by way of the FITS form of both, in memory."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
 from gammajax.datasets.errors import InputError
-from gammajax.datasets.io.fits import FitsFile, naming
+from gammajax.datasets.io.fits import FitsFile, Hdu, naming
 from gammajax.datasets.io.gadf_write import gadf_map_contents
 from gammajax.datasets.map.dataset import MapDataset, MapDatasetOnOff
 from gammajax.datasets.region.dataset import RegionMapDataset
+from gammajax.interop.api import Api
+
+if TYPE_CHECKING:
+    import gammapy.datasets
 
 MAPS = ("counts", "background", "mask_safe", "mask_fit", "exposure")
 
@@ -24,21 +28,21 @@ class _InMemory(FitsFile):
     def __init__(self, hdus: fits.HDUList, where: str):
         stream = io.BytesIO()
         hdus.writeto(stream)
-        self.path: Any = where
+        self.path = where  # type: ignore[assignment]  # shown, and not opened
         self.hdus = _opened(stream.getvalue())
 
 
-def _opened(content: bytes) -> Any:
+def _opened(content: bytes) -> list[Hdu]:
     return list(fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False))
 
 
-def is_region(peer: Any) -> bool:
+def is_region(peer: "gammapy.datasets.MapDataset") -> bool:
     """Whether a map dataset of gammapy is of one region."""
     first = next((m for name in MAPS if (m := getattr(peer, name)) is not None), None)
     return first is not None and first.geom.is_region
 
 
-def region_from(peer: Any, api: Any) -> RegionMapDataset:
+def region_from(peer: "gammapy.datasets.MapDataset", api: Api) -> RegionMapDataset:
     """A dataset from one of gammapy of one region with a point spread function."""
     where = f"from_gammapy: {peer.tag} {peer.name!r}"
     if isinstance(peer, api.datasets.MapDatasetOnOff):
@@ -66,7 +70,7 @@ def _no_form(where: str, error: Exception) -> InputError:
     )
 
 
-def map_from(peer: Any, api: Any) -> MapDataset | MapDatasetOnOff:
+def map_from(peer: "gammapy.datasets.MapDataset", api: Api) -> MapDataset | MapDatasetOnOff:
     """A dataset from one of gammapy with image geometry."""
     where = f"from_gammapy: {peer.tag} {peer.name!r}"
     on_off = isinstance(peer, api.datasets.MapDatasetOnOff)
@@ -83,7 +87,9 @@ def map_from(peer: Any, api: Any) -> MapDataset | MapDatasetOnOff:
     return MapDatasetOnOff.read(file) if on_off else MapDataset.read(file)
 
 
-def map_to(dataset: MapDataset | MapDatasetOnOff | RegionMapDataset, name: str | None, api: Any) -> Any:
+def map_to(
+    dataset: MapDataset | MapDatasetOnOff | RegionMapDataset, name: str | None, api: Api
+) -> "gammapy.datasets.MapDataset":
     """A dataset of gammapy; its name is that in ``dataset.meta`` by default."""
     name = dataset.meta.get("name") if name is None else name
     with naming("to_gammapy"):

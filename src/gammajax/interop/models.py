@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
 from gammajax.datasets.errors import InputError
+from gammajax.datasets.io.fits import Fields
 from gammajax.datasets.io.paths import as_path, existing
 from gammajax.datasets.models.collection import Models, check_links
-from gammajax.datasets.models.component import Section
 from gammajax.datasets.models.parameter import Parameter
 from gammajax.datasets.models.sky_model import FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel
 from gammajax.datasets.models.spatial.base import SpatialModel
@@ -24,11 +24,22 @@ from gammajax.datasets.models.yaml.components import PARTS, part_to_dict, read_p
 from gammajax.datasets.models.yaml.parameters import Links, declared_parameters, parameter_to_dict, read_parameters
 from gammajax.datasets.sky.axis import MapAxis
 from gammajax.datasets.sky.geom import SkyGeom
+from gammajax.interop.api import Api
 
-Peer = Any
-"""Something of gammapy, which need not be installed."""
+if TYPE_CHECKING:
+    import gammapy.maps
+    import gammapy.modeling
+    import gammapy.modeling.models as peers
 
 Part = SpectralModel | SpatialModel | TemporalModel
+
+PeerPart: TypeAlias = "peers.SpectralModel | peers.SpatialModel | peers.TemporalModel"
+
+PeerModel: TypeAlias = "peers.SkyModel | peers.FoVBackgroundModel | peers.TemplateNPredModel"
+
+Entry = TypeVar("Entry")
+
+Built = TypeVar("Built")
 
 WORDS = ("spatial", "temporal")
 
@@ -37,7 +48,7 @@ NESTED = ("model1", "model2", "model")
 # From gammapy
 
 
-def models_from(models: Peer, api: Peer) -> Models:
+def models_from(models: "peers.DatasetModels", api: Api) -> Models:
     """Models from a container of gammapy."""
     if getattr(models, "_penalties", None):
         raise InputError("from_gammapy: the models have penalties, which gammajax does not. Use priors instead.")
@@ -47,7 +58,7 @@ def models_from(models: Peer, api: Peer) -> Models:
     return Models([_model_from(model, api, links) for model in models])
 
 
-def _model_from(peer: Peer, api: Peer, links: Links) -> ModelBase:
+def _model_from(peer: PeerModel, api: Api, links: Links) -> ModelBase:
     where = f"from_gammapy: model {peer.name!r}"
     template = isinstance(peer, api.models.TemplateNPredModel)
     parts = {
@@ -66,7 +77,7 @@ def _model_from(peer: Peer, api: Peer, links: Links) -> ModelBase:
         raise InputError(f"{where}: {error}") from error
 
 
-def part_from(part: Peer, where: str = "from_gammapy", links: Links | None = None) -> Part:
+def part_from(part: PeerPart, where: str = "from_gammapy", links: Links | None = None) -> Part:
     """A spectral, spatial or temporal model from one of gammapy."""
     word = part.type
     links = {} if links is None else links
@@ -84,7 +95,7 @@ def part_from(part: Peer, where: str = "from_gammapy", links: Links | None = Non
         raise InputError(f"{where}: {error}") from error
 
 
-def _template_from(peer: Peer, common: Section) -> TemplateNPredModel:
+def _template_from(peer: "peers.TemplateNPredModel", common: Fields) -> TemplateNPredModel:
     counts, filename = np.array(peer.map.data, float), peer.filename
     if peer.spatial_model is not None:
         # its numbers are no parameters of the model in gammapy, so that counts say the same; the file does not
@@ -94,12 +105,12 @@ def _template_from(peer: Peer, common: Section) -> TemplateNPredModel:
     return TemplateNPredModel(counts, **common, filename=filename)
 
 
-def _axis_from(axis: Peer, name: str) -> MapAxis:
+def _axis_from(axis: "gammapy.maps.MapAxis", name: str) -> MapAxis:
     nodes = axis.edges if axis.node_type == "edges" else axis.center
     return MapAxis(nodes, axis.interp, name, node_type=axis.node_type)
 
 
-def _sky_template_from(peer: Peer, parameters: dict[str, Any]) -> TemplateSpatialModel:
+def _sky_template_from(peer: "peers.TemplateSpatialModel", parameters: Fields) -> TemplateSpatialModel:
     geom = peer.map.geom
     if geom.is_hpx or geom.is_region or set(geom.axes.names) - {"energy_true"}:
         raise InputError(
@@ -122,7 +133,9 @@ def _sky_template_from(peer: Peer, parameters: dict[str, Any]) -> TemplateSpatia
     )
 
 
-def _light_curve_from(peer: Peer, parameters: dict[str, Parameter]) -> LightCurveTemplateTemporalModel:
+def _light_curve_from(
+    peer: "peers.LightCurveTemplateTemporalModel", parameters: Fields
+) -> LightCurveTemplateTemporalModel:
     axes = peer.map.geom.axes
     energy = axes["energy"].center if "energy" in axes.names else None
     expected = ("linear", "lin" if energy is None else "log")
@@ -140,14 +153,16 @@ def _light_curve_from(peer: Peer, parameters: dict[str, Parameter]) -> LightCurv
     )
 
 
-def _phase_curve_from(peer: Peer, parameters: dict[str, Parameter]) -> TemplatePhaseCurveTemporalModel:
+def _phase_curve_from(
+    peer: "peers.TemplatePhaseCurveTemporalModel", parameters: Fields
+) -> TemplatePhaseCurveTemporalModel:
     phase, norm = (np.array(peer.table[name], float) for name in ("PHASE", "NORM"))
     return TemplatePhaseCurveTemporalModel(
         phase, norm, normalize=peer.normalize, filename=peer.filename, scale=peer.scale, **parameters
     )
 
 
-_FROM: dict[str, tuple[type[Part], Callable[..., Part]]] = {
+_FROM: dict[str, tuple[type[Part], Callable[[PeerPart, Fields], Part]]] = {
     "TemplateSpatialModel": (TemplateSpatialModel, _sky_template_from),
     "LightCurveTemplateTemporalModel": (LightCurveTemplateTemporalModel, _light_curve_from),
     "TemplatePhaseCurveTemporalModel": (TemplatePhaseCurveTemporalModel, _phase_curve_from),
@@ -156,7 +171,7 @@ _FROM: dict[str, tuple[type[Part], Callable[..., Part]]] = {
 # To gammapy
 
 
-def models_to(models: Models, api: Peer, geom: Peer | None = None) -> Peer:
+def models_to(models: Models, api: Api, geom: "gammapy.maps.Geom | None" = None) -> "peers.Models":
     """A container of gammapy; ``geom`` (of gammapy) is that of the counts of `TemplateNPredModel`s."""
     check_links(models)
     components = [_model_to(model, api, geom) for model in models]
@@ -164,7 +179,7 @@ def models_to(models: Models, api: Peer, geom: Peer | None = None) -> Peer:
     return _built(api.models.Models, components)
 
 
-def _model_to(model: ModelBase, api: Peer, geom: Peer | None) -> Peer:
+def _model_to(model: ModelBase, api: Api, geom: "gammapy.maps.Geom | None") -> PeerModel:
     where = f"to_gammapy: model {model.name!r}"
     _check_datasets(model)
     names = None if model.datasets_names is None else list(model.datasets_names)
@@ -186,7 +201,7 @@ def _model_to(model: ModelBase, api: Peer, geom: Peer | None) -> Peer:
     return _built(lambda given: api.models.SkyModel(**given), parts | options)
 
 
-def part_to(part: Part, api: Peer, where: str = "to_gammapy") -> Peer:
+def part_to(part: Part, api: Api, where: str = "to_gammapy") -> PeerPart:
     """A spectral, spatial or temporal model of gammapy."""
     if type(part) in _TO:
         return _TO[type(part)](part, api)
@@ -210,7 +225,7 @@ def _check_datasets(model: ModelBase) -> None:
         )
 
 
-def _template_map(ours: TemplateNPredModel, api: Peer, geom: Peer | None) -> Peer:
+def _template_map(ours: TemplateNPredModel, api: Api, geom: "gammapy.maps.Geom | None") -> "gammapy.maps.Map":
     shape = np.shape(ours.counts)
     if geom is None and ours.filename is not None and existing(as_path(ours.filename)) is not None:
         geom = _built(api.maps.Map.read, ours.filename).geom
@@ -228,13 +243,13 @@ def _template_map(ours: TemplateNPredModel, api: Peer, geom: Peer | None) -> Pee
     return api.maps.Map.from_geom(geom, data=np.array(ours.counts, float).reshape(geom.data_shape))
 
 
-def _parameters_to(model: Part, api: Peer) -> dict[str, Peer]:
+def _parameters_to(model: SpatialModel | TemporalModel, api: Api) -> dict[str, "gammapy.modeling.Parameter"]:
     declared, where = declared_parameters(type(model)), f"to_gammapy: {type(model).__name__}"
     entries = [parameter_to_dict(name, p, declared.get(name), where) for name, p in model.parameters.items()]
     return {p.name: p for p in api.parameters.from_dict(entries)}
 
 
-def _sky_template_to(model: TemplateSpatialModel, api: Peer) -> Peer:
+def _sky_template_to(model: TemplateSpatialModel, api: Api) -> "peers.TemplateSpatialModel":
     axes = []
     if model.energy is not None:
         edges, nodes = model.energy_edges, np.asarray(model.energy) * u.TeV
@@ -250,7 +265,7 @@ def _sky_template_to(model: TemplateSpatialModel, api: Peer) -> Peer:
     return api.models.TemplateSpatialModel(made, **options, **_parameters_to(model, api))
 
 
-def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Peer) -> Peer:
+def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Api) -> "peers.LightCurveTemplateTemporalModel":
     axes = [api.maps.MapAxis.from_nodes(np.asarray(model.time) * u.d, name="time")]
     if model.energy is not None:
         axes.append(api.maps.MapAxis.from_nodes(np.asarray(model.energy) * u.TeV, interp="log", name="energy"))
@@ -261,13 +276,14 @@ def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Peer) -> Peer:
     return peer
 
 
-def _phase_curve_to(model: TemplatePhaseCurveTemporalModel, api: Peer) -> Peer:
+def _phase_curve_to(model: TemplatePhaseCurveTemporalModel, api: Api) -> "peers.TemplatePhaseCurveTemporalModel":
     table = Table({"PHASE": np.array(model.phase), "NORM": np.array(model.norm)})
     options = {"normalize": model.normalize, "filename": model.filename, "scale": model.scale}
     return api.models.TemplatePhaseCurveTemporalModel(table, **options, **_parameters_to(model, api))
 
 
-_TO: dict[type[Part], Callable[..., Peer]] = {
+# each takes models of its own type
+_TO: dict[type[Part], Callable[[Any, Api], PeerPart]] = {
     TemplateSpatialModel: _sky_template_to,
     LightCurveTemplateTemporalModel: _light_curve_to,
     TemplatePhaseCurveTemporalModel: _phase_curve_to,
@@ -276,9 +292,9 @@ _TO: dict[type[Part], Callable[..., Peer]] = {
 }
 
 
-def _link(components: list[Peer], models: Models) -> None:
+def _link(components: list[PeerModel], models: Models) -> None:
     """Make parameters with one label one object, as gammapy's links are."""
-    leads: dict[str, Peer] = {}
+    leads: dict[str, gammapy.modeling.Parameter] = {}
     for theirs, ours in zip(components, models, strict=True):
         for word in ("spectral", *WORDS):
             for owner, name, parameter in _owned(getattr(ours, word, None), getattr(theirs, f"{word}_model", None)):
@@ -286,7 +302,7 @@ def _link(components: list[Peer], models: Models) -> None:
                     setattr(owner, name, leads.setdefault(parameter.link, getattr(owner, name)))
 
 
-def _owned(ours: object, theirs: Peer) -> Iterator[tuple[Peer, str, Parameter]]:
+def _owned(ours: object, theirs: "PeerPart | None") -> "Iterator[tuple[PeerPart | None, str, Parameter]]":
     """Model of gammapy, name and our `Parameter` for each parameter; those of nested models belong to these."""
     if not isinstance(ours, SpectralModel | SpatialModel | TemporalModel):
         return
@@ -298,7 +314,7 @@ def _owned(ours: object, theirs: Peer) -> Iterator[tuple[Peer, str, Parameter]]:
             yield theirs, name, parameter
 
 
-def _built(function: Callable[..., Peer], entry: object) -> Peer:
+def _built(function: Callable[[Entry], Built], entry: Entry) -> Built:
     try:
         return function(entry)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

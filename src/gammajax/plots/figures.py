@@ -5,15 +5,21 @@ nothing global is touched.
 """
 
 import io
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gammajax.fit.predictions import Prediction
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 # Okabe & Ito (2008): told apart with every kind of colour vision
 BLUE, VERMILLION, BLACK = "#0072B2", "#D55E00", "#000000"
@@ -28,7 +34,7 @@ SMOOTHING = 1.0
 """Width of the Gaussian that smooths images, in pixels."""
 
 
-def png(figure: Any) -> bytes:
+def png(figure: Figure) -> bytes:
     """The figure as a PNG file."""
     stream = io.BytesIO()
     # without the version of the library in it, equal figures are equal files
@@ -36,7 +42,7 @@ def png(figure: Any) -> bytes:
     return stream.getvalue()
 
 
-def counts_figure(p: Prediction) -> Any:
+def counts_figure(p: Prediction) -> Figure:
     """Counts, prediction and background above, residuals below; bins that are not fitted are shaded."""
     figure = _figure(6.4, 5.0)
     top = figure.add_axes((0.12, 0.345, 0.85, 0.585))
@@ -91,7 +97,9 @@ def counts_figure(p: Prediction) -> Any:
     return figure
 
 
-def sed_figure(name: str, energy: np.ndarray, dnde: np.ndarray, error: np.ndarray, points: tuple[Any, ...] = ()) -> Any:
+def sed_figure(
+    name: str, energy: np.ndarray, dnde: np.ndarray, error: np.ndarray, points: tuple[np.ndarray, ...] = ()
+) -> Figure:
     """E^2 dN/dE with its band, and points of (edges, ratio to the model, error of the ratio) if there are any."""
     figure = _figure(6.4, 4.6)
     ax = figure.add_axes((0.13, 0.12, 0.84, 0.8))
@@ -137,18 +145,20 @@ def poisson_errors(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return lower, np.sqrt(counts + 0.75) + 1
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
 
 
-def _listed(errors: Any) -> Any:
+def _listed(errors: np.ndarray | Sequence[np.ndarray]) -> list[float]:
     """Errors as lists: matplotlib turns arrays of one into numbers, which NumPy has deprecated."""
     return np.asarray(errors).tolist()
 
 
-def _points(ax: Any, x: Any, y: Any, errors: Any, colour: str, label: str | None) -> None:
+def _points(
+    ax: Axes, x: np.ndarray, y: np.ndarray, errors: np.ndarray | Sequence[np.ndarray], colour: str, label: str | None
+) -> None:
     ax.errorbar(x, y, yerr=_listed(errors), fmt="o", ms=3.2, color=colour, elinewidth=0.9, label=label)
 
 
@@ -158,7 +168,7 @@ def _shown_bins(p: Prediction) -> tuple[int, int]:
     return (int(shown[0]), int(shown[-1])) if shown.size else (0, len(p.counts) - 1)
 
 
-def _shade(ax: Any, edges: np.ndarray, mask: np.ndarray) -> None:
+def _shade(ax: Axes, edges: np.ndarray, mask: np.ndarray) -> None:
     """Grey behind runs of bins that are not fitted."""
     border = np.flatnonzero(np.diff(np.concatenate([[False], ~mask, [False]]).astype(int)))
     for start, stop in zip(border[::2], border[1::2], strict=True):
@@ -174,7 +184,7 @@ def _counts_range(highest: np.ndarray, npred: np.ndarray, background: np.ndarray
     return low, low * (top / low) ** 1.22
 
 
-def _log_ticks(axis: Any, low: float, high: float) -> None:
+def _log_ticks(axis: XAxis | YAxis, low: float, high: float) -> None:
     """Ticks at powers of ten, at 2 and 5 as well where the range is short, with labels that need no typesetting."""
     decades = np.log10(high / low)
     whole = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
@@ -189,7 +199,7 @@ def _log_ticks(axis: Any, low: float, high: float) -> None:
         _minor_marks(axis, minor[(minor >= low) & (minor <= high)])
 
 
-def _minor_marks(axis: Any, values: np.ndarray) -> None:
+def _minor_marks(axis: XAxis | YAxis, values: np.ndarray) -> None:
     """Minor ticks as one artist: matplotlib makes three of each, which doubles the time that a picture takes."""
     ax, zeros = axis.axes, np.zeros(len(values))
     style: dict[str, Any] = {"ls": "", "ms": 2.0, "mew": 0.6, "color": BLACK, "clip_on": False, "zorder": 2.5}
@@ -207,7 +217,7 @@ def _tick_label(value: float, _: int) -> str:
     return power if mantissa == "1" else f"{mantissa}×{power}"
 
 
-def sky_figure(counts: np.ndarray, npred: np.ndarray, pixels: np.ndarray, wcs: Any, title: str) -> Figure:
+def sky_figure(counts: np.ndarray, npred: np.ndarray, pixels: np.ndarray, wcs: "WCS", title: str) -> Figure:
     """Counts, prediction and residual significance (counts - npred) / sqrt(npred) of a map, smoothed alike.
 
     ``counts`` and ``npred``: sums over the fitted energies, (ny, nx); ``pixels``: True where there are any.

@@ -3,30 +3,40 @@
 The figures are plain matplotlib figures without a window or a global state: save them with ``figure.savefig(...)``.
 """
 
+from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
-from gammajax.datasets.counts.npred import npred, npred_background, npred_signal, stat_array
+from gammajax.datasets.arrays import Array
+from gammajax.datasets.counts.dataset import CountsDataset
+from gammajax.datasets.counts.npred import SomeModels, npred, npred_background, npred_signal, stat_array
 from gammajax.datasets.errors import InputError, closest
+from gammajax.datasets.map.dataset import MapDataset, MapDatasetOnOff
 from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.flatten import ModelDef
+from gammajax.datasets.models.sky_model import ModelBase, SkyModel
 from gammajax.datasets.models.spectral.base import DNDE, SpectralModel
-from gammajax.datasets.units import edges_tev, to_unit
+from gammajax.datasets.statistics.base import Bins
+from gammajax.datasets.units import Given, edges_tev, to_unit
 from gammajax.fit.joint.parameters import ParameterSpace, parameter_space
-from gammajax.fit.predictions import prediction
+from gammajax.fit.predictions import Prediction, prediction
 from gammajax.fit.result import FitResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DEFAULT_RANGE = (0.1, 100.0)
 
 N_ENERGIES = 200
 
 
-def plot_counts(dataset: Any, models: Any, name: str | None = None) -> Any:
+def plot_counts(dataset: CountsDataset, models: SomeModels, name: str | None = None) -> "Figure":
     """Counts of a dataset with the prediction of ``models`` and the background, residuals below: a matplotlib Figure.
 
     ``name`` is the dataset's name; it selects among models with ``datasets_names`` and is the title.
@@ -40,12 +50,17 @@ def plot_counts(dataset: Any, models: Any, name: str | None = None) -> Any:
 
 
 @partial(jax.jit, static_argnums=2)
-def _predicted(dataset: Any, models: Models, name: str | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _predicted(dataset: CountsDataset, models: Models, name: str | None) -> tuple[Bins, Bins, Bins]:
     sources, background = npred_signal(dataset, models, name), npred_background(dataset, models, name)
     return sources, background, jnp.sum(stat_array(dataset, models, name))
 
 
-def plot_sed(result: FitResult, model_name: str | None = None, energy: Any = None, points: Any = None) -> Any:
+def plot_sed(
+    result: FitResult,
+    model_name: str | None = None,
+    energy: Given | None = None,
+    points: Iterable[Prediction] | None = None,
+) -> "Figure":
     """E^2 dN/dE of a fitted model with its one-sigma band: a matplotlib Figure.
 
     ``energy`` is the range (Quantities or TeV), 0.1 to 100 TeV by default. ``points`` are the predictions of the
@@ -60,7 +75,9 @@ def plot_sed(result: FitResult, model_name: str | None = None, energy: Any = Non
     return sed_figure(name, grid, dnde, error, () if points is None else excess_points(points))
 
 
-def flux_band(result: FitResult, model_name: str | None, energy: Any) -> tuple[Any, Any]:
+def flux_band(
+    result: FitResult, model_name: str | None, energy: Given
+) -> tuple[np.ndarray, np.ndarray] | tuple[u.Quantity, u.Quantity]:
     """dN/dE of a fitted model and its one-sigma error at each of ``energy`` (n,).
 
     The error is sqrt(J C J^T) with the covariance C of all free parameters and the exact derivatives J of the model.
@@ -100,11 +117,18 @@ def derivatives(
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def compiled_band(definition: ModelDef, shapes: tuple[Any, ...], tables: list[Any], vector: Any, energy: Any) -> Any:
+def compiled_band(
+    definition: ModelDef,
+    shapes: tuple[tuple[int, ...] | None, ...],
+    tables: list[Array],
+    vector: Float[Array, " p"],
+    energy: Float[Array, " n"],
+) -> tuple[Float[jax.Array, " n"], Float[jax.Array, "n p"]]:
     """dN/dE (n,) and its derivatives (n, p) in the parameters ``vector`` (p,) of a model."""
 
-    def dnde(vector):
-        numbers, place, others = [], 0, iter(tables)
+    def dnde(vector: Float[Array, " p"]) -> Float[jax.Array, " n"]:
+        numbers: list[Array] = []
+        place, others = 0, iter(tables)
         for shape in shapes:
             if shape is None:
                 numbers.append(jnp.asarray(next(others)))
@@ -143,24 +167,24 @@ def _source_name(result: FitResult, name: str | None) -> str:
     return name
 
 
-def source_names(models: Any) -> list[str]:
+def source_names(models: Iterable[ModelBase]) -> list[str]:
     """Names of the models that have a flux."""
-    return [m.name for m in models if hasattr(m, "apply_irf")]
+    return [m.name for m in models if isinstance(m, SkyModel)]
 
 
-def excess_points(found: Any, per_decade: int = 6) -> tuple[np.ndarray, ...]:
+def excess_points(found: Iterable[Prediction], per_decade: int = 6) -> tuple[np.ndarray, ...]:
     """Excess over predicted signal of all datasets of counts: edges (n + 1,), ratio and its error (n,); () for none.
 
     Only fitted bins count, each where its centre lies. Times the model this is the usual "unfolded" spectrum: it shows
     where data and model disagree, and it is not independent of the model.
     """
-    found = [p for p in found if not np.all(np.isnan(p.counts))]
-    if not found:
+    counted = [p for p in found if not np.all(np.isnan(p.counts))]
+    if not counted:
         return ()
-    centres = np.concatenate([np.sqrt(p.edges[:-1] * p.edges[1:])[p.mask] for p in found])
-    excess = np.concatenate([(p.counts - p.measured_background)[p.mask] for p in found])
-    variance = np.concatenate([(p.counts + p.background_error**2)[p.mask] for p in found])
-    signal = np.concatenate([p.signal[p.mask] for p in found])
+    centres = np.concatenate([np.sqrt(p.edges[:-1] * p.edges[1:])[p.mask] for p in counted])
+    excess = np.concatenate([(p.counts - p.measured_background)[p.mask] for p in counted])
+    variance = np.concatenate([(p.counts + p.background_error**2)[p.mask] for p in counted])
+    signal = np.concatenate([p.signal[p.mask] for p in counted])
     low, high = np.log10(centres.min()) - 1e-9, np.log10(centres.max()) + 1e-9
     n = max(int(np.ceil((high - low) * per_decade)), 1)
     edges = np.logspace(low, high, n + 1)
@@ -172,7 +196,7 @@ def excess_points(found: Any, per_decade: int = 6) -> tuple[np.ndarray, ...]:
     return edges, ratio, error
 
 
-def plot_sky(dataset: Any, models: Any, name: str | None = None) -> Any:
+def plot_sky(dataset: MapDataset | MapDatasetOnOff, models: SomeModels, name: str | None = None) -> "Figure":
     """Images of a map dataset: counts, prediction of ``models`` and residual significance, summed over fitted bins.
 
     All three are smoothed with a Gaussian of one pixel. ``name`` is the dataset's name. Returns a matplotlib figure.
@@ -181,7 +205,7 @@ def plot_sky(dataset: Any, models: Any, name: str | None = None) -> Any:
 
     if dataset.sky_geom is None:
         raise InputError(f"plot_sky: found {type(dataset).__name__}, expected a map dataset.")
-    mask: Any = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
+    mask: np.ndarray = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
     expected = np.asarray(npred(dataset, Models(models), name))
     counts, predicted = (np.where(mask, x, 0.0).sum(axis=0) for x in (np.asarray(dataset.counts, float), expected))
-    return sky_figure(counts, predicted, mask.any(axis=0), dataset.geom.wcs, name or dataset.tag)
+    return sky_figure(counts, predicted, np.asarray(mask.any(axis=0)), dataset.geom.wcs, name or dataset.tag)
