@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 Array = jax.Array | np.ndarray
 """Numbers as the package keeps them: NumPy on the host, JAX on a device or inside a transformation."""
 
-Given = Array | float | Sequence[float]
+NumbersLike = Array | float | Sequence[float]
 """Numbers as users hand them in. Quantities are arrays of NumPy."""
 
 Mask = Bool[Array, "..."]

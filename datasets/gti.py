@@ -8,7 +8,7 @@ from astropy import units as u
 from astropy.time import Time
 from jaxtyping import Float
 
-from .arrays import Array, Given, module_with
+from .arrays import Array, NumbersLike, module_with
 from .errors import InputError
 from .units import to_unit
 
@@ -27,7 +27,7 @@ class GTI(eqx.Module):
     stop: Float[Array, " n_intervals"]
     reference: Float[Array, ""]
 
-    def __init__(self, start: Given, stop: Given, reference: Time | Given | None = None) -> None:
+    def __init__(self, start: NumbersLike, stop: NumbersLike, reference: Time | NumbersLike | None = None) -> None:
         if reference is None:
             reference = Time(REFERENCE, scale="tt")
         mjd = reference.tt.mjd if isinstance(reference, Time) else reference

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, for_kernels
 from ..errors import InputError
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
@@ -62,8 +62,8 @@ def references(
         model = model.spectral
     if not isinstance(model, SpectralModel):
         raise InputError(f"FluxPoints: reference_model must be a spectral model, found {type(model).__name__}.")
-    found = {"dnde_ref": np.asarray(model.evaluate(energy_ref))}
-    if energy_min is not None:
+    found = {"dnde_ref": np.asarray(model.evaluate(for_kernels(energy_ref)))}
+    if energy_min is not None and energy_max is not None:
         found["flux_ref"] = np.asarray(model.integral(energy_min, energy_max))
         found["eflux_ref"] = np.asarray(model.energy_flux(energy_min, energy_max))
     return found

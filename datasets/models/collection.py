@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..arrays import Given, fields_of, is_concrete, module_with
+from ..arrays import NumbersLike, fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
 from ..io.fits import naming
 from ..io.paths import Filename, write_files
@@ -217,7 +217,9 @@ class Models(eqx.Module):
             return _mapped(self, {full: changes})
         return _changed(self, {full: changes}, parameters)
 
-    def with_values(self, values: Mapping[str, Given], errors: Mapping[str, Given] | None = None) -> "Models":
+    def with_values(
+        self, values: Mapping[str, NumbersLike], errors: Mapping[str, NumbersLike] | None = None
+    ) -> "Models":
         """A copy with new values (numbers in each parameter's unit, or Quantities) and, where given, errors, by name.
 
         The value of a linked parameter is taken over wherever it is linked.

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from astropy import units as u
 
-from ..arrays import Array, Given, fields_of, for_kernels, frozen_array, module_with
+from ..arrays import Array, NumbersLike, fields_of, for_kernels, frozen_array, module_with
 from ..errors import InputError
 from ..units import _unit_text, parse_unit
 from .prior import Prior
@@ -51,10 +51,10 @@ class Parameter(eqx.Module):
 
     def __init__(
         self,
-        value: Given,
+        value: NumbersLike,
         unit: str | u.UnitBase | None = None,
         *,
-        error: Given = 0.0,
+        error: NumbersLike = 0.0,
         frozen: bool = False,
         min: float | None = None,
         max: float | None = None,
@@ -119,7 +119,7 @@ class Parameter(eqx.Module):
         return f"Parameter({text}{' ' + self.unit if self.unit else ''}{', frozen' if self.frozen else ''})"
 
 
-GivenParameter = Parameter | Given
+GivenParameter = Parameter | NumbersLike
 """A parameter as constructors take it."""
 
 

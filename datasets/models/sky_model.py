@@ -12,7 +12,7 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ...kernels.quadrature import integrate_bins, log_centers
-from ..arrays import Array, Given, fields_of, frozen_array, is_concrete, module_with
+from ..arrays import Array, NumbersLike, fields_of, frozen_array, is_concrete, module_with
 from ..errors import InputError
 from ..gti import GTI
 from .spatial.base import SpatialModel
@@ -285,7 +285,7 @@ class TemplateNPredModel(ModelBase):
 
     def __init__(
         self,
-        counts: Given,
+        counts: NumbersLike,
         spectral: Any = None,
         name: str = "template",
         datasets_names: Names = None,
@@ -307,7 +307,7 @@ class TemplateNPredModel(ModelBase):
         return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
 
 
-def as_counts(counts: Given, what: str) -> Array:
+def as_counts(counts: NumbersLike, what: str) -> Array:
     """Finite numbers, one per bin."""
     bins: Array = frozen_array(counts)
     if isinstance(bins, np.ndarray) and not np.all(np.isfinite(bins)):
@@ -315,7 +315,7 @@ def as_counts(counts: Given, what: str) -> Array:
     return bins
 
 
-def dnde(models: SkyModel | Iterable[eqx.Module], energy: Given, gti: GTI | None = None) -> jax.Array:
+def dnde(models: SkyModel | Iterable[eqx.Module], energy: NumbersLike, gti: GTI | None = None) -> jax.Array:
     """Differential flux of sky models at ``energy`` (TeV, any shape), summed, in TeV-1 s-1 cm-2.
 
     Shapes on the sky do not matter. With good time intervals ``gti`` light curves are averaged over them, for energies

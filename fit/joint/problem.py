@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -181,9 +181,8 @@ def as_datasets(given: SomeDatasets) -> Datasets:
     """What `fit` takes as `Datasets`."""
     if isinstance(given, Datasets):
         return given
-    if isinstance(given, dict | list | tuple):
-        return Datasets(given)
-    return Datasets([given])
+    # other things than datasets are refused by name later
+    return Datasets(given) if isinstance(given, dict | list | tuple) else Datasets([cast(Dataset, given)])
 
 
 def _frozen_priors(space: ParameterSpace, with_prior: list[int]) -> Array | float:

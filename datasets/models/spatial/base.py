@@ -12,7 +12,7 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, to_icrs
-from ...arrays import Array, Given, for_kernels, is_concrete
+from ...arrays import Array, NumbersLike, for_kernels, is_concrete
 from ...errors import InputError
 from ..component import ModelComponent
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter
@@ -85,7 +85,7 @@ class SpatialModel(ModelComponent):
         """Radius (deg) that holds the source, or None for one without limits."""
         return None
 
-    def __call__(self, lon: Given, lat: Given, energy: Given | None = None) -> Array:
+    def __call__(self, lon: NumbersLike, lat: NumbersLike, energy: NumbersLike | None = None) -> Array:
         """Value at longitude and latitude in ``frame`` (Quantities, or numbers in deg) and energy (or TeV).
 
         A Quantity for Quantities, else numbers in ``unit``.
@@ -96,7 +96,7 @@ class SpatialModel(ModelComponent):
         return u.Quantity(np.asarray(value), self.unit) if isinstance(lon, u.Quantity) else value
 
 
-def _degrees(angle: Given) -> np.ndarray:
+def _degrees(angle: NumbersLike) -> np.ndarray:
     if not isinstance(angle, u.Quantity):
         return np.asarray(angle, float)
     if not angle.unit.is_equivalent("deg"):

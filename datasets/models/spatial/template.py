@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ....kernels import sky_table
 from ....kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
 from ....kernels.tables import interpolate, scaled
-from ...arrays import Array, Given, frozen_array
+from ...arrays import Array, NumbersLike, frozen_array
 from ...errors import InputError
 from ...io.paths import Filename, beside
 from ...sky.axis import MapAxis
@@ -66,7 +66,7 @@ class TemplateSpatialModel(SpatialModel):
 
     def __init__(
         self,
-        values: Given,
+        values: NumbersLike,
         geom: SkyGeom,
         energy: MapAxis | None = None,
         normalize: bool = True,
@@ -215,7 +215,7 @@ def pixel_areas(geom: SkyGeom) -> np.ndarray:
     return np.where(shown, np.nan_to_num(geom.solid_angle), 0.0)
 
 
-def _processed(values: Given, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[np.ndarray, str]:
+def _processed(values: NumbersLike, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[np.ndarray, str]:
     """Surface brightness, and its unit."""
     unit = values.unit if isinstance(values, u.Quantity) else u.Unit(SURFACE)
     numbers = np.array(getattr(values, "value", values), float)

@@ -12,7 +12,7 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
-from ...arrays import Array, Given, for_kernels
+from ...arrays import Array, NumbersLike, for_kernels
 from ...errors import InputError
 from ..component import ModelComponent, fields_by_name
 from ..parameter import Parameter, is_parameter
@@ -24,7 +24,7 @@ Edges = Float[jax.Array, " n_edges"]
 Values = Float[jax.Array, "..."]
 
 
-def energy_in_tev(energy: Given, what: str = "energy") -> Array:
+def energy_in_tev(energy: NumbersLike, what: str = "energy") -> Array:
     """Numbers in TeV from a Quantity (or numbers already in TeV)."""
     if isinstance(energy, u.Quantity):
         try:
@@ -73,20 +73,20 @@ class SpectralModel(ModelComponent):
             return integrate_pieces(self.times_energy, edges, kinks, order)
         return integrate_bins(self.times_energy, edges, order)
 
-    def __call__(self, energy: Given) -> Array:
+    def __call__(self, energy: NumbersLike) -> Array:
         """Value at ``energy``: a Quantity for a Quantity, an array (in ``unit``) for numbers in TeV."""
         value = self.evaluate(for_kernels(energy_in_tev(energy)))
         return u.Quantity(np.asarray(value), self.unit) if isinstance(energy, u.Quantity) else value
 
-    def integral(self, energy_min: Given, energy_max: Given) -> Array:
+    def integral(self, energy_min: NumbersLike, energy_max: NumbersLike) -> Array:
         """Integral from ``energy_min`` to ``energy_max``: Quantities or numbers in TeV, of shapes that broadcast."""
         return self._between("integrate_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV)
 
-    def energy_flux(self, energy_min: Given, energy_max: Given) -> Array:
+    def energy_flux(self, energy_min: NumbersLike, energy_max: NumbersLike) -> Array:
         """Integral of E times the value, in TeV s-1 cm-2 for a flux; energies as in `integral`."""
         return self._between("integrate_energy_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
 
-    def _between(self, method: str, energy_min: Given, energy_max: Given, unit: u.UnitBase) -> Array:
+    def _between(self, method: str, energy_min: NumbersLike, energy_max: NumbersLike, unit: u.UnitBase) -> Array:
         """All pairs of energies as bins of their own, in one program; the widest sets the number of nodes."""
         low, high = np.broadcast_arrays(energy_in_tev(energy_min), energy_in_tev(energy_max))
         order = order_for_width(float(np.max(np.log(high / low), initial=0.0)))

@@ -10,7 +10,7 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels import tables
-from ...arrays import Array, Given, for_kernels, frozen_array
+from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
@@ -41,9 +41,9 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
 
     def __init__(
         self,
-        energy: Given,
-        param: Given,
-        data: Given,
+        energy: NumbersLike,
+        param: NumbersLike,
+        data: NumbersLike,
         redshift: GivenParameter = 0.1,
         alpha_norm: GivenParameter = 1.0,
         filename: Filename | None = None,

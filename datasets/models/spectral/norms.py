@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
-from ...arrays import Array, Given, for_kernels, frozen_array
+from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.paths import Filename
 from ..component import Section
@@ -93,7 +93,7 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         )
 
 
-def table_energy(energy: Given, what: str) -> Float[Array, " n_energy"]:
+def table_energy(energy: NumbersLike, what: str) -> Float[Array, " n_energy"]:
     """Energy nodes in TeV, checked to be at least two, positive and increasing."""
     nodes = frozen_array(energy_in_tev(energy, what) if isinstance(energy, u.Quantity) else energy)
     if isinstance(nodes, np.ndarray):
@@ -120,7 +120,7 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
 
     def __init__(
         self,
-        energy: Given,
+        energy: NumbersLike,
         norms: Mapping[str, GivenParameter] | Sequence[GivenParameter] | np.ndarray | None = None,
         interp: str = "log",
     ) -> None:

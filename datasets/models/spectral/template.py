@@ -14,7 +14,7 @@ from astropy.io import fits
 from jaxtyping import Float
 
 from ....kernels import tables
-from ...arrays import Array, Given, for_kernels, frozen_array
+from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
@@ -24,7 +24,7 @@ from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Val
 from .norms import quantity_from, table_energy
 
 
-def _values_in(values: Given, value_unit: str | None, what: str) -> tuple[Array, str]:
+def _values_in(values: NumbersLike, value_unit: str | None, what: str) -> tuple[Array, str]:
     """Numbers and the internal unit ('' or that of a differential flux) of table values."""
     if isinstance(values, u.Quantity):
         if values.unit.is_equivalent(DNDE):
@@ -51,7 +51,7 @@ class TemplateSpectralModel(SpectralModel):
     value_unit: str = eqx.field(static=True)
     tag = ("TemplateSpectralModel", "template")
 
-    def __init__(self, energy: Given, values: Given, value_unit: str | None = None) -> None:
+    def __init__(self, energy: NumbersLike, values: NumbersLike, value_unit: str | None = None) -> None:
         self.energy = table_energy(energy, "TemplateSpectralModel")
         self.values, self.value_unit = _values_in(values, value_unit, "TemplateSpectralModel")
 
@@ -116,9 +116,9 @@ class TemplateNDSpectralModel(NestedSpectralModel):
 
     def __init__(
         self,
-        energy: Given,
+        energy: NumbersLike,
         axes: Mapping[str, Array] | None = None,
-        values: Given = (),
+        values: NumbersLike = (),
         interp: Mapping[str, str] | None = None,
         value_unit: str | None = None,
         filename: Filename | None = None,

@@ -12,7 +12,7 @@ from astropy.time import Time
 from jaxtyping import Float
 
 from ....kernels.time_scales import SCALES, SECONDS_PER_DAY, offset_from_tt
-from ...arrays import Array, Given, for_kernels, frozen_array
+from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...gti import GTI
 from ..component import ModelComponent
@@ -81,7 +81,7 @@ class TemporalModel(ModelComponent):
     def reference_time(self) -> Time:
         return Time(float(self.reference_mjd), format="mjd", scale=self.scale)
 
-    def evaluate(self, time: Time | Given, energy: Given | None = None) -> Values:
+    def evaluate(self, time: Time | NumbersLike, energy: NumbersLike | None = None) -> Values:
         """Value at ``time``: an astropy Time, or MJD in the scale of the model; ``energy`` in TeV, or a Quantity.
 
         Numbers of the shape of ``time``; an energy-dependent model adds an axis of energies, (..., n_energy).
@@ -104,7 +104,7 @@ class TemporalModel(ModelComponent):
         # large numbers first: the rest keeps its digits
         return for_kernels((reference - self.reference_mjd) + days + offset / SECONDS_PER_DAY)
 
-    def mean(self, gti: GTI, energy: Given | None = None) -> Values:
+    def mean(self, gti: GTI, energy: NumbersLike | None = None) -> Values:
         """Mean over good time intervals, sum_i int_i f dt / sum_i dt: a number, or (n_energy,) if energy-dependent.
 
         Differentiable in the parameters and the intervals. Intervals of no length count nothing. Raises InputError for

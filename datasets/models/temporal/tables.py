@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from ....kernels import tables
 from ....kernels import temporal as k
-from ...arrays import Array, Given, for_kernels, frozen_array
+from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
@@ -54,10 +54,10 @@ class LightCurveTemplateTemporalModel(TemporalModel):
 
     def __init__(
         self,
-        time: Given,
-        norm: Given,
+        time: NumbersLike,
+        norm: NumbersLike,
         t_ref: GivenTime = None,
-        energy: Given | None = None,
+        energy: NumbersLike | None = None,
         filename: Filename | None = None,
         scale: str = "utc",
     ) -> None:
@@ -198,8 +198,8 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
 
     def __init__(
         self,
-        phase: Given,
-        norm: Given,
+        phase: NumbersLike,
+        norm: NumbersLike,
         *,
         t_ref: GivenTime = None,
         normalize: bool = True,
@@ -277,7 +277,7 @@ def _reference(cls: type[TemporalModel], given: GivenTime, scale: str) -> Parame
     return given if isinstance(given, Parameter) else default.replace(value=given)
 
 
-def _days(times: Given, unit: u.UnitBase, name: str) -> np.ndarray:
+def _days(times: NumbersLike, unit: u.UnitBase, name: str) -> np.ndarray:
     if not unit.is_equivalent("d"):
         raise InputError(f"{name}: the times have unit {unit.to_string()!r}, expected one such as 'd' or 's'.")
     return np.asarray(times, float) * unit.to("d")

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class FitOptions:
     energy_max: str | None = None
     max_iterations: int = 200
     plots: bool = True
-    precision: str = "float64"
+    precision: Literal["float64", "float32"] = "float64"
     overwrite: bool = False
     quiet: bool = False
 

@@ -13,7 +13,7 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Float
 
-from gammajax.datasets.arrays import Array
+from gammajax.datasets.arrays import Array, for_kernels
 from gammajax.datasets.counts.dataset import CountsDataset
 from gammajax.datasets.counts.npred import SomeModels, npred, npred_background, npred_signal, stat_array
 from gammajax.datasets.errors import InputError, closest
@@ -137,7 +137,9 @@ def compiled_band(
             numbers.append(vector[place : place + size].reshape(shape))
             place += size
         spectral = definition.build(numbers).spectral
-        return jnp.asarray(spectral.evaluate(energy) if isinstance(spectral, SpectralModel) else spectral(energy))
+        return jnp.asarray(
+            spectral.evaluate(for_kernels(energy)) if isinstance(spectral, SpectralModel) else spectral(energy)
+        )
 
     differentiate = jax.jacfwd if vector.shape[0] <= energy.shape[0] else jax.jacrev
     return dnde(vector), differentiate(dnde)(vector)
