@@ -17,6 +17,7 @@ from ..statistics.base import Bins
 from ..units import Given, as_bins, to_unit
 
 Number = Numbers | float
+"""Arrays of any shape, or one number."""
 
 Index = int | slice | EllipsisType | Array | tuple[int | slice | EllipsisType | None, ...]
 """What picks elements of an array."""

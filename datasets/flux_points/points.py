@@ -32,6 +32,7 @@ PerPoint = Float[Array, " n"]
 PointsMask = Bool[Array, " n"]
 
 Scans = Float[Array, "n n_norm"]
+"""Fit statistics, or the norms at which they were taken, for each point."""
 
 
 class FluxPoints(eqx.Module):

@@ -18,6 +18,7 @@ from ..units import parse_unit
 from .paths import Filename, as_path, existing, read_bytes
 
 Hdu: TypeAlias = fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU
+"""One part of a FITS file: an image, or a table."""
 
 Card = str | bool | int | float
 """What a header card may hold."""
