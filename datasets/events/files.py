@@ -5,7 +5,7 @@ https://gamma-astro-data-formats.readthedocs.io/en/v0.3/events/events.html
 
 import math
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from astropy import units as u
@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..gti import GTI
 from ..io.fits import FitsFile, naming, table_hdu, to_bytes
 from ..io.gti_table import gti_hdu, read_gti
-from ..io.paths import as_path, write_files
+from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def events_table(events: Events) -> "Table":
     return Table(table)
 
 
-def write_events(events: Events, filename: Any, overwrite: bool = False) -> None:
+def write_events(events: Events, filename: Filename, overwrite: bool = False) -> None:
     """Write a FITS file with the HDUs EVENTS and GTI, whole or not at all.
 
     RA and DEC, which the format demands, are NaN for events of a spectrum. The pointing is that of the observation,
@@ -69,7 +69,7 @@ def write_events(events: Events, filename: Any, overwrite: bool = False) -> None
     """
     if events.gti is None:
         raise InputError(f"{filename}: events without good time intervals have no times. Give gti=GTI(start, stop).")
-    columns: list[tuple[str, str, Any, str | None]] = [("EVENT_ID", "K", np.arange(1, len(events) + 1), None)]
+    columns: list[tuple[str, str, np.ndarray, str | None]] = [("EVENT_ID", "K", np.arange(1, len(events) + 1), None)]
     formats = {name: form for name, form, _, _ in COLUMNS}
     found = {name: (values, unit) for name, values, unit in _columns(events)}
     for name in ("RA", "DEC"):
@@ -79,7 +79,7 @@ def write_events(events: Events, filename: Any, overwrite: bool = False) -> None
     write_files({as_path(filename): to_bytes(hdus)}, overwrite)
 
 
-def event_fields(filename: Any) -> dict[str, Any]:
+def event_fields(filename: Filename) -> dict[str, Any]:
     """Constructor arguments of a GADF event list with its good time intervals (None where there is no GTI table).
 
     Times are converted to seconds after the reference of the intervals. Of the header ``meta`` keeps the cards
@@ -121,14 +121,15 @@ def event_fields(filename: Any) -> dict[str, Any]:
         return fields | {"gti": gti, "meta": Meta(kept | {"models": names})}
 
 
-def _columns(events: Events) -> list[tuple[str, Any, str | None]]:
+def _columns(events: Events) -> list[tuple[str, np.ndarray, str | None]]:
+    """Name, values and unit of the columns that are there."""
     found = [(name, getattr(events, field), unit) for name, _, field, unit in COLUMNS]
     return [(name, np.asarray(values), unit) for name, values, unit in found if values is not None]
 
 
-def _header(events: Events) -> dict[str, Any]:
+def _header(events: Events) -> dict[str, str | float]:
     """Cards that the format asks for, as far as they are known, and the names of the models by MC_ID."""
-    cards: dict[str, Any] = {
+    cards: dict[str, str | float] = {
         "HDUCLASS": "GADF",
         "HDUDOC": "https://github.com/open-gamma-ray-astro/gamma-astro-data-formats",
         "HDUVERS": "0.3",
@@ -146,7 +147,7 @@ def _header(events: Events) -> dict[str, Any]:
         value = meta.get(key)
         value = value.value if isinstance(value, u.Quantity) else value
         if np.ndim(value) == 0 and isinstance(value, str | Real):
-            cards[key] = value
+            cards[key] = cast(str | float, value)
     if gti is not None:
         reference, ontime = float(gti.reference), float(gti.ontime.value)
         livetime = meta["livetime"].to_value("s") if "livetime" in meta else math.nan

@@ -1,22 +1,26 @@
 """Lists of events: what is kept of each, and the files of them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import numpy as np
 from astropy.time import Time
+from jaxtyping import Float, Int
 
 from ...kernels.time_scales import SECONDS_PER_DAY
-from ..arrays import frozen_array
+from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..gti import GTI
 from ..io.fits import naming
+from ..io.paths import Filename
 from ..meta import Meta
 from ..units import to_unit
 from .files import event_fields, events_table, write_events
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+Column = Float[Array, " n_events"]
 
 UNITS = {
     "energy": "TeV",
@@ -41,18 +45,18 @@ class EventList(eqx.Module):
     background; ``meta["models"]`` has their names by number. Fields other than energy and time may be None.
     """
 
-    energy: Any
-    time: Any
+    energy: Column
+    time: Column
     gti: GTI | None
-    lon: Any = None
-    lat: Any = None
-    energy_true: Any = None
-    lon_true: Any = None
-    lat_true: Any = None
-    mc_id: Any = None
+    lon: Column | None = None
+    lat: Column | None = None
+    energy_true: Column | None = None
+    lon_true: Column | None = None
+    lat_true: Column | None = None
+    mc_id: Int[Array, " n_events"] | None = None
     meta: Meta = eqx.field(default_factory=Meta)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, unit in UNITS.items():
             setattr(self, name, to_unit(getattr(self, name), unit, f"EventList: {name}"))
         try:
@@ -60,7 +64,7 @@ class EventList(eqx.Module):
         except (TypeError, ValueError) as error:
             raise InputError(f"EventList: mc_id must be whole numbers, found {str(self.mc_id)[:60]!r}.") from error
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         n = np.shape(self.energy)
         for name in (*UNITS, "mc_id"):
             value = getattr(self, name)
@@ -72,7 +76,7 @@ class EventList(eqx.Module):
     def __len__(self) -> int:
         return int(np.size(self.energy))
 
-    def __getitem__(self, chosen: Any) -> "EventList":
+    def __getitem__(self, chosen: slice | np.ndarray | list[int]) -> "EventList":
         """The events of a slice, a mask or an array of indices."""
         if isinstance(chosen, int | np.integer):
             raise InputError("EventList: give a slice, a mask or an array of indices; fields are columns.")
@@ -82,11 +86,10 @@ class EventList(eqx.Module):
             raise InputError(
                 f"EventList: {error}. Expected a slice, a mask of shape ({len(self)},) or an array of indices."
             ) from error
-        columns = {
-            name: None if getattr(self, name) is None else np.asarray(getattr(self, name))[chosen]
-            for name in (*UNITS, "mc_id")
-        }
-        return EventList(**columns, gti=self.gti, meta=self.meta)
+        others = {name: getattr(self, name) for name in (*UNITS, "mc_id") if name not in ("energy", "time")}
+        columns = {name: None if values is None else np.asarray(values)[chosen] for name, values in others.items()}
+        energy, time = np.asarray(self.energy)[chosen], np.asarray(self.time)[chosen]
+        return EventList(energy, time, self.gti, **columns, meta=self.meta)
 
     @property
     def times(self) -> Time:
@@ -100,12 +103,12 @@ class EventList(eqx.Module):
         """An `astropy.table.Table` with the columns of the GADF event list; see `events_table`."""
         return events_table(self)
 
-    def write(self, filename: Any, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write a GADF event list with its good time intervals; see `write_events`."""
         write_events(self, filename, overwrite)
 
     @classmethod
-    def read(cls, filename: Any) -> "EventList":
+    def read(cls, filename: Filename) -> "EventList":
         """Read a GADF event list; see `files.event_fields`."""
         with naming(filename):
             return cls(**event_fields(filename))

@@ -4,11 +4,10 @@ Unlike in predictions, which take both at the position of a source, every event 
 """
 
 import itertools
-from typing import Any
 
 import numpy as np
 
-from ..irf.edisp import EDispKernel, EDispMap
+from ..irf.edisp import EDisp, EDispKernel, EDispMap
 from ..irf.psf import PSFKernel, PSFMap
 from ..sky.geom import SkyGeom
 from .draw import between, pick
@@ -51,7 +50,7 @@ def moved(vectors: np.ndarray, radius: np.ndarray, angle: np.ndarray) -> np.ndar
 
 def dispersed(
     rng: np.random.Generator,
-    edisp: Any,
+    edisp: EDisp | None,
     energy_edges: np.ndarray,
     vectors: np.ndarray | None,
     energy: np.ndarray,

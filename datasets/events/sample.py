@@ -1,13 +1,14 @@
 """Lists of events: simulated from models through the response of a dataset, and binned into counts."""
 
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ...kernels.sphere import lonlat_to_vector, vector_to_lonlat
-from ..arrays import is_concrete
+from ..arrays import Array, is_concrete
 from ..counts.base import template_counts
 from ..counts.dataset import CountsDataset, require_counts
 from ..counts.npred import SomeModels
@@ -15,6 +16,7 @@ from ..counts.simulate import AnyDataset
 from ..errors import InputError
 from ..gti import GTI
 from ..irf.psf import RecoPSFMap
+from ..map.reshape import geom_of
 from ..meta import Meta
 from ..models.collection import Models
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
@@ -25,13 +27,32 @@ from .sources import draw_source
 from .times import check_gti, draw_times
 
 
+class Events(NamedTuple):
+    """Events as they are recorded: directions (n, 3) or None for spectra, energies in TeV, times in s."""
+
+    vectors: np.ndarray | None
+    energy: np.ndarray
+    times: np.ndarray
+
+
+class Origins(NamedTuple):
+    """Events before the response acts: directions (n, 3) or None for spectra, energies in TeV."""
+
+    vectors: np.ndarray | None
+    energy: np.ndarray
+
+
+Part = tuple[int, Origins | None, Events]
+"""Events of one origin: its number, what they were before the response acted (None: not known), and the events."""
+
+
 def sample_events(
     key: jax.Array,
     dataset: CountsDataset,
     models: SomeModels = (),
     name: str | None = None,
     *,
-    npred_background: Any = None,
+    npred_background: Float[Array, " n_reco *pixels"] | None = None,
 ) -> EventList:
     """Events of ``models`` and of the background as the dataset would have recorded them.
 
@@ -52,7 +73,8 @@ def sample_events(
     gti = check_gti(dataset.gti, "sample_events")
     acting = Models(models).acting_on(name)
     expected, background_name = _background(dataset, acting, npred_background)
-    parts, names = [], {}
+    parts: list[Part] = []
+    names: dict[int, str] = {}
     if expected is not None:
         names[0] = background_name
         parts.append((0, None, _from_bins(rng, dataset, expected, gti, "the background")))
@@ -67,7 +89,7 @@ def sample_events(
     return _joined(dataset, gti, parts, names)
 
 
-def bin_events(events: EventList, dataset: CountsDataset) -> AnyDataset:
+def bin_events(events: EventList, dataset: AnyDataset) -> AnyDataset:
     """The dataset with counts (n_reco, ny, nx), or (n_reco,) for a spectrum, of the events in its bins.
 
     Bins hold their lower edges. Events outside the map and its energies are not counted; masks are not applied.
@@ -79,7 +101,8 @@ def bin_events(events: EventList, dataset: CountsDataset) -> AnyDataset:
         )
     shape, n_reco = dataset.data_shape, dataset.n_reco
     energy = np.searchsorted(np.asarray(dataset.energy_edges), np.asarray(events.energy), side="right") - 1
-    vectors = None if events.lon is None else lonlat_to_vector(np.asarray(events.lon), np.asarray(events.lat))
+    directions = None if events.lon is None else lonlat_to_vector(np.asarray(events.lon), np.asarray(events.lat))
+    vectors = None if directions is None else np.asarray(directions)
     pixel, in_pixel = dataset.pixel_index(vectors)
     inside = (energy >= 0) & (energy < n_reco) & in_pixel
     index = energy * int(np.prod(shape[1:])) + pixel
@@ -101,38 +124,36 @@ def _generator(key: jax.Array) -> np.random.Generator:
     return np.random.default_rng([int(word) for word in words])
 
 
-def _background(dataset: CountsDataset, acting: Models, given: Any) -> tuple[np.ndarray | None, str]:
+def _background(dataset: CountsDataset, acting: Models, given: Array | None) -> tuple[np.ndarray | None, str]:
     """Background expected in the on region, and a name for it; None where there is none."""
     expected = dataset.expected_background(list(acting), given, "sample_events")
     model = next((m.name for m in acting if isinstance(m, FoVBackgroundModel)), "background")
     return None if expected is None else np.asarray(expected), model
 
 
-def _from_source(rng: np.random.Generator, dataset: CountsDataset, model: SkyModel, gti: GTI) -> tuple[Any, Any]:
-    """True and reconstructed (vectors, energy, time) of the events of a source that are inside the dataset."""
-    dataset = dataset.seen_dataset(model)
-    vectors, energy, bins = draw_source(rng, dataset, model)
-    edges = np.asarray(dataset.energy_true_edges)
+def _from_source(rng: np.random.Generator, dataset: CountsDataset, model: SkyModel, gti: GTI) -> tuple[Origins, Events]:
+    """The events of a source that are inside the dataset, before and after the response."""
+    seen_by = dataset.seen_dataset(model)
+    vectors, energy, bins = draw_source(rng, seen_by, model)
+    edges = np.asarray(seen_by.energy_true_edges)
     apply_psf, apply_edisp = model.flags.psf, model.flags.edisp
     times = draw_times(rng, gti, model.temporal, bins, np.sqrt(edges[1:] * edges[:-1]))
-    reco_edges = np.asarray(dataset.energy_edges)
-    reco = dispersed(rng, dataset.edisp if apply_edisp else None, reco_edges, vectors, energy, bins)
+    reco_edges = np.asarray(seen_by.energy_edges)
+    reco = dispersed(rng, seen_by.edisp if apply_edisp else None, reco_edges, vectors, energy, bins)
     kept = (reco >= reco_edges[0]) & (reco < reco_edges[-1])
     if vectors is None:
-        return (None, energy[kept]), (None, reco[kept], times[kept])
+        return Origins(None, energy[kept]), Events(None, reco[kept], times[kept])
     vectors, energy, reco, times, bins = (a[kept] for a in (vectors, energy, reco, times, bins))
     seen = vectors
-    if apply_psf and dataset.psf is not None:
-        axis = reco if isinstance(dataset.psf, RecoPSFMap) else energy
-        seen = blurred(rng, dataset.psf, dataset.geom, vectors, axis, bins)
-    kept = dataset.pixel_index(seen)[1]
-    return (vectors[kept], energy[kept]), (seen[kept], reco[kept], times[kept])
+    if apply_psf and seen_by.psf is not None:
+        axis = reco if isinstance(seen_by.psf, RecoPSFMap) else energy
+        seen = blurred(rng, seen_by.psf, geom_of(seen_by), vectors, axis, bins)
+    kept = np.asarray(seen_by.pixel_index(seen)[1])
+    return Origins(vectors[kept], energy[kept]), Events(seen[kept], reco[kept], times[kept])
 
 
-def _from_bins(
-    rng: np.random.Generator, dataset: CountsDataset, expected: np.ndarray, gti: GTI, what: str
-) -> tuple[Any, ...]:
-    """(vectors, energy, time) of events with ``expected`` numbers in the bins of the dataset."""
+def _from_bins(rng: np.random.Generator, dataset: CountsDataset, expected: np.ndarray, gti: GTI, what: str) -> Events:
+    """Events with ``expected`` numbers in the bins of the dataset."""
     bad = ~(np.isfinite(expected) & (expected >= 0))
     if bad.any():
         place = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -145,35 +166,37 @@ def _from_bins(
     energy = between(rng, np.asarray(dataset.energy_edges), index[0], 0.0)
     times = draw_times(rng, gti, None, drawn, energy)
     if not dataset.pixels:
-        return None, energy, times
+        return Events(None, energy, times)
     x, y = (i + rng.random(drawn.size) - 0.5 for i in (index[2], index[1]))
-    vectors = np.asarray(dataset.geom.pixel_to_vector(x, y))
+    geom = geom_of(dataset)
+    vectors = np.asarray(geom.pixel_to_vector(x, y))
     off_sky = ~np.isfinite(vectors[:, 0])
     if off_sky.any():
         # at the rim of the sky the middle of the pixel has to do
-        vectors[off_sky] = dataset.geom.pixel_to_vector(index[2][off_sky], index[1][off_sky])
-    return vectors, energy, times
+        vectors[off_sky] = geom.pixel_to_vector(index[2][off_sky], index[1][off_sky])
+    return Events(vectors, energy, times)
 
 
-def _joined(dataset: CountsDataset, gti: GTI, parts: list[Any], names: dict[int, str]) -> EventList:
+def _joined(dataset: CountsDataset, gti: GTI, parts: list[Part], names: dict[int, str]) -> EventList:
     """One list of the events of all parts, (number, true or None, reconstructed) each, in the order of time."""
     on_sky = bool(dataset.pixels)
     columns: dict[str, list[np.ndarray]] = {}
     for number, true, (vectors, energy, times) in parts:
         missing = np.full(energy.size, np.nan)
-        row = {"energy": energy, "time": times, "mc_id": np.full(energy.size, number)}
-        row["energy_true"] = missing if true is None else true[1]
-        if on_sky:
+        row: dict[str, Array] = {"energy": energy, "time": times, "mc_id": np.full(energy.size, number)}
+        row["energy_true"] = missing if true is None else true.energy
+        if vectors is not None:
             row["lon"], row["lat"] = vector_to_lonlat(vectors)
-            row["lon_true"], row["lat_true"] = (missing, missing) if true is None else vector_to_lonlat(true[0])
+            before = None if true is None else true.vectors
+            row["lon_true"], row["lat_true"] = (missing, missing) if before is None else vector_to_lonlat(before)
         for column, values in row.items():
             columns.setdefault(column, []).append(np.asarray(values))
     empty = ("energy", "time", *(("lon", "lat") if on_sky else ()))
-    joined: dict[str, Any] = {name: np.concatenate(values) for name, values in columns.items()}
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
     joined = joined or {name: np.zeros(0) for name in empty}
     order = np.argsort(joined["time"], kind="stable")
     about = {key: dataset.meta[key] for key in dataset.meta if key.isupper()}
     about |= {"models": names, "livetime": u.Quantity(float(np.asarray(dataset.livetime)), "s")}
     if on_sky:
-        about["center"] = dataset.geom.center
+        about["center"] = geom_of(dataset).center
     return EventList(**{name: values[order] for name, values in joined.items()}, gti=gti, meta=Meta(about))

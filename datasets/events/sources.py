@@ -1,19 +1,24 @@
 """True directions and energies of the events of a source."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from ...kernels.sphere import offset_vectors
+from ..arrays import Array, Numbers, for_kernels
 from ..compile import Program
+from ..counts.base import CountsBase
 from ..counts.flux import source_flux
 from ..errors import InputError
+from ..gti import GTI
 from ..irf.psf import PSFKernel
+from ..map.reshape import geom_of
 from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import SkyModel
-from ..models.spatial.base import PositionedModel
+from ..models.spatial.base import PositionedModel, SpatialModel
 from ..models.spatial.builtin import GaussianSpatialModel
 from ..sky.geom import SkyGeom
 from .draw import between, pick
@@ -36,7 +41,7 @@ class TrueEvents(NamedTuple):
     bins: np.ndarray
 
 
-def draw_source(rng: np.random.Generator, dataset: Any, model: SkyModel) -> TrueEvents:
+def draw_source(rng: np.random.Generator, dataset: CountsBase, model: SkyModel) -> TrueEvents:
     """Events of a source that the detector sees, in true directions and energies.
 
     Their number is Poisson around flux times exposure, the exposure being that at the true direction (linear between
@@ -68,7 +73,7 @@ def draw_source(rng: np.random.Generator, dataset: Any, model: SkyModel) -> True
     return TrueEvents(vectors, energy, bins)
 
 
-def _spectrum(dataset: Any, model: SkyModel, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _spectrum(dataset: CountsBase, model: SkyModel, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean flux in each true bin, edges of fine parts of the bins, and the fluxes of the parts (n_true, n_parts)."""
     parts = max(int(np.ceil(np.max(np.diff(np.log(edges))) / FINE)), 1)
     steps = np.arange(parts) / parts
@@ -81,10 +86,13 @@ def _spectrum(dataset: Any, model: SkyModel, edges: np.ndarray) -> tuple[np.ndar
 
 
 @Program
-def _fluxes(static: tuple[ModelDef, int], numbers: list[Any], edges: Any, fine: Any, gti: Any) -> Any:
+def _fluxes(
+    static: tuple[ModelDef, int], numbers: list[Array], edges: Numbers, fine: Numbers, gti: GTI | None
+) -> tuple[Numbers, Numbers]:
+    """Fluxes in true bins, the means over time, and in fine parts of them."""
     definition, nodes = static
-    model: Any = definition.build(numbers)
-    return source_flux(model, edges, nodes, gti), model.integrate_bins(fine, nodes)
+    model = cast(SkyModel, definition.build(numbers))
+    return source_flux(model, edges, nodes, gti), model.integrate_bins(for_kernels(fine), nodes)
 
 
 def _bins(rng: np.random.Generator, expected: np.ndarray, model: SkyModel) -> np.ndarray:
@@ -99,15 +107,16 @@ def _bins(rng: np.random.Generator, expected: np.ndarray, model: SkyModel) -> np
 
 
 def _on_sky(
-    rng: np.random.Generator, dataset: Any, model: SkyModel, flux: np.ndarray, exposure: np.ndarray
+    rng: np.random.Generator, dataset: CountsBase, model: SkyModel, flux: np.ndarray, exposure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    spatial: Any = model.spatial
+    """Directions (n, 3) and true bins of the events of a source."""
+    spatial = model.spatial
     if spatial is None:
         raise InputError(
             f"sample_events: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
             "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
         )
-    geom = dataset.geom
+    geom = geom_of(dataset)
     centre = None if spatial.center_vector is None else np.asarray(spatial.center_vector)[None]
     if spatial.scheme == "point" and centre is not None:
         bins = _bins(rng, flux * _exposure_at(geom, exposure, centre, np.arange(len(flux))), model)
@@ -115,6 +124,7 @@ def _on_sky(
     if not isinstance(spatial, PositionedModel):
         return _by_pixel(rng, dataset, model, flux, exposure)
     # more events than are seen anywhere in the source, and then thinned out
+    assert centre is not None
     highest = _highest(geom, exposure, centre, float(spatial.evaluation_radius))
     bins = _bins(rng, flux * highest, model)
     vectors = draw_directions(rng, spatial, bins.size)
@@ -190,10 +200,10 @@ def _on_ellipse(radius: np.ndarray, turn: np.ndarray, ratio: float, phi: float) 
 
 
 def _by_pixel(
-    rng: np.random.Generator, dataset: Any, model: SkyModel, flux: np.ndarray, exposure: np.ndarray
+    rng: np.random.Generator, dataset: CountsBase, model: SkyModel, flux: np.ndarray, exposure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Surface brightness at the pixels of the dataset, and of a margin from which the PSF brings events in."""
-    geom, spatial, psf = dataset.geom, model.spatial, dataset.psf if model.flags.psf else None
+    geom, spatial, psf = geom_of(dataset), model.spatial, dataset.psf if model.flags.psf else None
     assert spatial is not None
     margin = 0
     if isinstance(psf, PSFKernel):
@@ -221,16 +231,16 @@ def _by_pixel(
 
 
 @jax.jit
-def _profile(spatial: Any, east: Any, north: Any) -> Any:
+def _profile(spatial: PositionedModel, east: Numbers, north: Numbers) -> Numbers:
     return spatial.profile(jnp.asarray(east), jnp.asarray(north))
 
 
 @jax.jit
-def _brightness(spatial: Any, vectors: Any, energy: Any) -> Any:
-    return spatial.evaluate(vectors, energy)
+def _brightness(spatial: SpatialModel, vectors: Float[Array, "*shape 3"], energy: Float[Array, " n_true"]) -> Numbers:
+    return spatial.evaluate(vectors, for_kernels(energy))
 
 
-def _exposure_at(geom: SkyGeom, exposure: np.ndarray, vectors: np.ndarray, bins: Any) -> np.ndarray:
+def _exposure_at(geom: SkyGeom, exposure: np.ndarray, vectors: np.ndarray, bins: np.ndarray) -> np.ndarray:
     """Exposure in true bins at directions (n, 3), linear between pixels; that of the edge beyond the map."""
     ny, nx = geom.shape
     x, y = (np.asarray(c) for c in geom.vector_to_pixel(vectors))
@@ -245,7 +255,7 @@ def _exposure_at(geom: SkyGeom, exposure: np.ndarray, vectors: np.ndarray, bins:
     return value
 
 
-def _highest(geom: SkyGeom, exposure: np.ndarray, centre: Any, radius: float) -> np.ndarray:
+def _highest(geom: SkyGeom, exposure: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
     """Highest exposure in each true bin within ``radius`` (deg) of a direction; of the map where that is unclear."""
     x, y = (float(np.asarray(c)[0]) for c in geom.vector_to_pixel(centre))
     ny, nx = geom.shape

@@ -1,11 +1,13 @@
 """Arrival times of events: within good time intervals, along a light curve."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
+from ..arrays import Array, Numbers
 from ..errors import InputError
 from ..gti import GTI
 from ..models.temporal.base import TemporalModel
@@ -20,6 +22,10 @@ RESOLVED = 1e-2
 
 BLOCK = 8192
 """Times at which a light curve is evaluated at once: one program for all blocks."""
+
+
+Times = Float[Array, " n_times"]
+"""Times in s after the reference of good time intervals."""
 
 
 def check_gti(gti: GTI | None, what: str) -> GTI:
@@ -90,7 +96,13 @@ def _cells(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return low, np.minimum(low + step, np.repeat(stop, number))
 
 
-def _blocks(function: Any, temporal: TemporalModel, reference: float, *times: np.ndarray, **rest: Any) -> np.ndarray:
+def _blocks(
+    function: Callable[..., Numbers],
+    temporal: TemporalModel,
+    reference: float,
+    *times: np.ndarray,
+    **rest: Array | None,
+) -> np.ndarray:
     """A function of times, block by block: one program for any number of them."""
     n = times[0].size
     if n == 0:
@@ -101,10 +113,12 @@ def _blocks(function: Any, temporal: TemporalModel, reference: float, *times: np
 
 
 @jax.jit
-def _mean(temporal: Any, reference: Any, low: Any, high: Any, energy: Any) -> Any:
+def _mean(
+    temporal: TemporalModel, reference: float, low: Times, high: Times, energy: Float[jax.Array, " n_true"] | None
+) -> Numbers:
     return temporal.value_mean(temporal.days_after(low, reference), temporal.days_after(high, reference), energy)
 
 
 @jax.jit
-def _value(temporal: Any, reference: Any, times: Any) -> Any:
+def _value(temporal: TemporalModel, reference: float, times: Times) -> Numbers:
     return temporal.value(temporal.days_after(times, reference))
