@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Mask
+from ..sky.cutout import SameArray
 from ..statistics.base import Bins, Data, Statistic
 from ..statistics.wstat import profiled_background
 from .source_image import SourceImage
@@ -43,7 +43,7 @@ def box_around(pixels: tuple[int, ...], images: Sequence[SourceImage], whole: bo
 
 
 def known_bins(
-    statistic: Statistic, data: Data, mask: np.ndarray, box: Place, origin: Place
+    statistic: Statistic, data: Data, mask: Mask, box: Place, origin: Place
 ) -> tuple[dict[str, Array], Array, bool]:
     """Flat arrays of the bins of the box, with known background; a constant; and whether the rest of the map follows.
 
@@ -60,7 +60,7 @@ def known_bins(
 
 
 def measured_bins(
-    statistic: Statistic, data: Data, mask: np.ndarray, box: Place, origin: Place
+    statistic: Statistic, data: Data, mask: Mask, box: Place, origin: Place
 ) -> tuple[dict[str, Array], Array]:
     """Flat arrays of the bins of the box, with off counts, and a constant: the statistic of what no source reaches.
 
@@ -92,7 +92,7 @@ def _beyond(pixels: tuple[int, ...], box: tuple[int, int], origin: tuple[int, in
     return beyond
 
 
-def cut_box(values: Any, box: Place, origin: Place) -> Any:
+def cut_box(values: SameArray, box: Place, origin: Place) -> SameArray:
     """The box of ``values`` (n, ny, nx); zeros beyond the map."""
     xp = np if isinstance(values, np.ndarray) else jnp
     pads, slices = [(0, 0)], [slice(None)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,32 +10,39 @@ import numpy as np
 
 from ...kernels.quadrature import log_centers
 from ..arrays import Array, Mask, is_concrete
-from ..counts.base import as_mask
+from ..counts.base import CountsBase, as_mask
 from ..counts.create import empty_map
 from ..counts.dataset import CountsDataset
 from ..counts.known import KnownBackground
 from ..counts.measured import MeasuredBackground
 from ..dataset import Arrays, Dataset, Frozen, Models
 from ..errors import InputError
-from ..io.fits import naming
+from ..io.fits import FitsFile, naming
 from ..io.gadf_write import gadf_map_contents
-from ..io.paths import as_path, write_files
-from ..irf.edisp import EDispKernel, EDispKernelMap, EDispMap
+from ..io.paths import Filename, as_path, write_files
+from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
 from ..irf.grid import response_mask
 from ..irf.psf import PSFKernel, PSFMap
-from ..irf.stack import Part, stack_edisp, stack_psf
+from ..irf.stack import Part, Tables, stack_edisp, stack_psf
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..models.spatial.moves import has_moved
 from ..region.dataset import RegionMapDataset
+from ..sky.axis import MapAxis
+from ..sky.cutout import PadWidth
 from ..sky.geom import SkyGeom
 from ..spectrum.dataset import SpectrumDataset, SpectrumDatasetOnOff
 from ..statistics.base import Bins
+from ..units import Given
 from .files import map_fields_of
 from .npred import map_counts
 from .prepared import MapSpec, prepare_map
 from .regions import region_map_fields, region_spectrum_fields
 from .reshape import crop, cutout, downsample, pad
 from .response import Response
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from regions import Region
 
 SOURCE_GRIDS = ("exact", "pixel")
 
@@ -75,9 +82,9 @@ class MapBase(CountsDataset, OnPixels):
     @property
     def mask_image(self) -> Mask | None:
         """Pixels with any bin inside the mask, (ny, nx); None where there is no mask."""
-        return None if self.mask is None else self.mask.any(axis=0)
+        return None if self.mask is None else cast(Mask, self.mask.any(axis=0))
 
-    def as_mask(self, mask: Any) -> Mask | None:
+    def as_mask(self, mask: Mask | None) -> Mask | None:
         """A mask of the whole dataset; an image, or one value per energy, stands for all energies or pixels."""
         if mask is None or not is_concrete(mask):
             return mask
@@ -92,7 +99,12 @@ class MapBase(CountsDataset, OnPixels):
         return as_mask(mask)
 
     def with_mask_fit(
-        self, mask: Any = None, *, energy_min: Any = None, energy_max: Any = None, region: Any = None
+        self,
+        mask: Mask | None = None,
+        *,
+        energy_min: Given | None = None,
+        energy_max: Given | None = None,
+        region: "Region | np.ndarray | None" = None,
     ) -> Self:
         """A copy that fits the bins wholly inside [energy_min, energy_max] and the pixels inside ``region``.
 
@@ -110,14 +122,15 @@ class MapBase(CountsDataset, OnPixels):
                 mask = mask & inside
         return self.replace(mask_fit=mask)
 
-    def cutout(self, position: Any, width: Any, mode: Literal["trim", "strict", "partial"] = "trim") -> Self:
+    def cutout(self, position: "SkyCoord", width: Given, mode: Literal["trim", "strict", "partial"] = "trim") -> Self:
         """A copy of the pixels around a SkyCoord, ``width`` wide (deg, Quantity, or x and y); see `reshape.cutout`."""
         return cutout(self, position, width, mode)
 
     def crop(self, y: slice, x: slice) -> Self:
+        """A copy of a range of pixels; see `reshape.crop`."""
         return crop(self, y, x)
 
-    def pad(self, pad_width: Any) -> Self:
+    def pad(self, pad_width: PadWidth) -> Self:
         """A copy with so many more, empty pixels on each side (one number or two: x, y); see `reshape.pad`."""
         return pad(self, pad_width)
 
@@ -129,7 +142,13 @@ class MapBase(CountsDataset, OnPixels):
         return downsample(self, factor, axis_name)
 
     @classmethod
-    def create(cls, geom: SkyGeom, energy_edges: Any, energy_true_edges: Any = None, **fields: Any) -> Self:
+    def create(
+        cls,
+        geom: SkyGeom,
+        energy_edges: Given | MapAxis,
+        energy_true_edges: Given | MapAxis | None = None,
+        **fields: Any,
+    ) -> Self:
         """An empty dataset into which runs can be stacked; ``mask_safe`` is False everywhere.
 
         ``fields``: rad_edges, migra_edges, binsz_irf, reco_psf, geom_psf, geom_edisp, see `create.empty_map`; and
@@ -171,18 +190,21 @@ class MapBase(CountsDataset, OnPixels):
     def moved(self, before: Models, after: Models) -> bool:
         return has_moved(before, after, self.geom.pixel_size)
 
-    def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> dict[str, Any]:
+    def stacked_response(
+        self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None
+    ) -> dict[str, PSF | EDisp | None]:
         assert geom is not None
         return {"psf": stack_psf(parts, geom), "edisp": stack_edisp(parts, geom, union)}
 
-    def require_stackable(self, own_name: str, name: str, other: Any) -> None:
+    def require_stackable(self, own_name: str, name: str, other: CountsBase) -> None:
+        assert isinstance(other, MapBase)
         if other.source_grid != self.source_grid:
             raise InputError(
                 f"stack: source_grid is {other.source_grid!r} in dataset {name!r} and {self.source_grid!r} in "
                 f"{own_name!r}, expected one. Set it: dataset.replace(source_grid='exact')."
             )
 
-    def response_mask(self, response: Any, mask: np.ndarray) -> np.ndarray:
+    def response_mask(self, response: Tables, mask: np.ndarray) -> np.ndarray:
         return response_mask(response.geom, self.geom, mask)
 
     def pixel_index(self, vectors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +219,7 @@ class MapBase(CountsDataset, OnPixels):
     def contents(self, path: Path, name: str) -> Mapping[Path, bytes]:
         return {path: gadf_map_contents(self, name)}
 
-    def write(self, filename: Any, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write gammapy's GADF form, one file, complete or not at all; compressed if its name ends in .gz.
 
         ``source_grid`` and ``stat_type`` are choices of the analysis and not written.
@@ -221,7 +243,7 @@ class MapBase(CountsDataset, OnPixels):
         self.check_matrix(self.matrix_shape)
 
     @property
-    def matrix_shape(self) -> tuple[int, int] | None:
+    def matrix_shape(self) -> tuple[int, ...] | None:
         """Bins (true, reconstructed) of the energy dispersion, None without one."""
         edisp = self.edisp
         if edisp is None:
@@ -270,16 +292,16 @@ class MapDataset(MapBase, KnownBackground):
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[MapSpec, Arrays]:
         return prepare_map(self, self.response, models, frozen, name, measured=False)
 
-    def to_spectrum_dataset(self, on_region: Any, containment_correction: bool = False) -> SpectrumDataset:
+    def to_spectrum_dataset(self, on_region: "Region", containment_correction: bool = False) -> SpectrumDataset:
         """The spectrum of a region of the ``regions`` package; see `regions.region_spectrum_fields`."""
         return SpectrumDataset(**region_spectrum_fields(self, on_region, containment_correction))
 
-    def to_region_map_dataset(self, region: Any) -> RegionMapDataset:
+    def to_region_map_dataset(self, region: "Region") -> RegionMapDataset:
         """The `RegionMapDataset` of a region of the ``regions`` package; see `regions.region_map_fields`."""
         return RegionMapDataset(**region_map_fields(self, region))
 
     @classmethod
-    def read(cls, filename: Any) -> "MapDataset":
+    def read(cls, filename: Filename | FitsFile) -> "MapDataset":
         """Read a map with known background, as `MapDataset.write` and gammapy write them.
 
         Counts, background, exposure and reduced responses; what the file lacks is None. Units are converted (energies
@@ -304,11 +326,11 @@ class MapDatasetOnOff(MapBase, MeasuredBackground):
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[MapSpec, Arrays]:
         return prepare_map(self, self.response, models, frozen, name, measured=True)
 
-    def to_spectrum_dataset(self, on_region: Any, containment_correction: bool = False) -> SpectrumDatasetOnOff:
+    def to_spectrum_dataset(self, on_region: "Region", containment_correction: bool = False) -> SpectrumDatasetOnOff:
         """The spectrum of a region of the ``regions`` package; see `regions.region_spectrum_fields`."""
         return SpectrumDatasetOnOff(**region_spectrum_fields(self, on_region, containment_correction))
 
-    def to_region_map_dataset(self, region: Any) -> RegionMapDataset:
+    def to_region_map_dataset(self, region: "Region") -> RegionMapDataset:
         """InputError: on/off datasets of a region have no point spread function."""
         raise InputError(
             f"to_region_map_dataset: found a {type(self).__name__}; there is no on/off dataset of a region with a "
@@ -316,7 +338,7 @@ class MapDatasetOnOff(MapBase, MeasuredBackground):
         )
 
     @classmethod
-    def read(cls, filename: Any) -> "MapDatasetOnOff":
+    def read(cls, filename: Filename | FitsFile) -> "MapDatasetOnOff":
         """Read an on/off map; as `MapDataset.read`, with counts_off, acceptance and acceptance_off."""
         with naming(filename):
             return cls(**map_fields_of(filename, measured=True))

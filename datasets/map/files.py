@@ -1,15 +1,15 @@
 """Files of map datasets: constructor arguments from gammapy's GADF form."""
 
-from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..io.fits import FitsFile
 from ..io.gadf_quantity import is_region
 from ..io.gadf_read import ON_ENERGY, known_fields, on_off_fields
+from ..io.paths import Filename
 
 
-def map_fields_of(filename: str | Path | FitsFile, *, measured: bool) -> dict[str, Any]:
+def map_fields_of(filename: Filename | FitsFile, *, measured: bool) -> dict[str, Any]:
     """Constructor arguments of a map; ``measured``: with off counts, else with a known background."""
     file = filename if isinstance(filename, FitsFile) else FitsFile(filename)
     if of_region(file):

@@ -1,12 +1,13 @@
 """Predicted counts of maps: images of sources, times exposure, folded with the energy dispersion."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 
 from ...kernels.quadrature import log_centers
+from ..arrays import Array
 from ..compile import Program
 from ..counts.flux import source_flux
 from ..gti import GTI
@@ -23,7 +24,7 @@ def map_counts(response: Response, sources: Sequence[SkyModel], nodes: int, gti:
     shape = (response.energy_edges.shape[0] - 1, *response.geom.shape)
     total = jnp.zeros(shape, jnp.asarray(response.energy_true_edges).dtype)
     # sources that differ in numbers only share a program, and are done one after the other
-    alike: dict[tuple[ModelDef, Plan], list[list[Any]]] = {}
+    alike: dict[tuple[ModelDef, Plan], list[list[Array]]] = {}
     for model in sources:
         if model.temporal is not None:
             model.check_times(gti, what)
@@ -36,15 +37,16 @@ def map_counts(response: Response, sources: Sequence[SkyModel], nodes: int, gti:
 
 @Program
 def _add_sources(
-    static: tuple[ModelDef, Plan, int], total: Bins, members: list[list[Any]], response: Response, gti: GTI | None
+    static: tuple[ModelDef, Plan, int], total: Bins, members: list[list[Array]], response: Response, gti: GTI | None
 ) -> Bins:
     """``total`` and the counts of sources of one definition with these numbers."""
     definition, sizes, nodes = static
     ny, nx = sizes.shape
     edges = jnp.asarray(response.energy_true_edges)
 
-    def add(padded, numbers):
-        model: Any = definition.build(numbers)
+    def add(padded: Bins, numbers: Sequence[Array]) -> tuple[Bins, None]:
+        model = cast(SkyModel, definition.build(list(numbers)))
+        assert model.spatial is not None
         of_bins = source_flux(model, edges, nodes, gti)
         image = prepare_image(response, model, sizes)
         counts = image.counts(model.spatial, of_bins, log_centers(edges))

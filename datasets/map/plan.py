@@ -1,14 +1,15 @@
 """Sizes of the image of a source on a map, and how it is made: static numbers, which choose a program."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...kernels.buckets import fast_size
 from ..errors import InputError
-from ..irf.psf import PSFKernel, RecoPSFMap
+from ..irf.psf import PSFKernel, PSFMap, RecoPSFMap
 from ..models.sky_model import SkyModel
-from ..models.spatial.extent import NODE_SPACING, STEP, extended_nodes
+from ..models.spatial.extent import NODE_SPACING, STEP, Sizes, extended_nodes
+from ..region.containment import Nodes
 from .response import Response
 
 MARGIN = 2
@@ -43,7 +44,8 @@ class Plan(NamedTuple):
     ``scheme``: "point", "gauss", "nodes" or "direct"; "fourier" for Gaussians imaged as points are; "pixel" averages
     over pixels. ``s``: lattice steps a pixel. ``shape``: the window, (ny, nx); it starts ``half`` pixels before the
     source, or at pixel ``start`` where given (then ``half`` is what an image by its transform needs around it).
-    ``width``: pixels of the widest kernel. ``nodes``: counts of nodes. ``psf``: "none", "true", "reco" or "kernel".
+    ``width``: pixels of the widest kernel. ``nodes``: counts of nodes, or ().
+    ``psf``: "none", "true", "reco" or "kernel".
     """
 
     scheme: str
@@ -52,7 +54,7 @@ class Plan(NamedTuple):
     half: tuple[int, int]
     start: tuple[int, int] | None
     width: int
-    nodes: tuple[Any, ...]
+    nodes: Nodes | tuple[()]
     psf: str
     grid: str
 
@@ -81,7 +83,7 @@ def plan(response: Response, model: SkyModel) -> Plan:
             f"Model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
             "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
         )
-    psf: Any = response.psf if model.flags.psf else None
+    psf = response.psf if model.flags.psf else None
     grid = response.source_grid
     kind = "none" if psf is None else "kernel" if isinstance(psf, PSFKernel) else "true"
     kind = "reco" if isinstance(psf, RecoPSFMap) else kind
@@ -91,12 +93,14 @@ def plan(response: Response, model: SkyModel) -> Plan:
     if grid == "pixel":
         s = 1
     elif scheme == "fourier":
+        assert not isinstance(psf, PSFKernel) and sizes is not None
         s = _fourier_steps(psf, pixel, sizes)
     elif kind == "none":
         s = NO_PSF_STEPS * (2 if scheme == "point" else 1)
     elif kind == "kernel":
         s = 1
     else:
+        assert isinstance(psf, PSFMap)
         wanted = RESOLUTION * pixel / psf.core
         steps = STEPS["point"] if scheme == "point" and kind == "true" else STEPS["extended"]
         s = next((n for n in steps if n >= wanted), steps[-1])
@@ -124,7 +128,7 @@ def plan(response: Response, model: SkyModel) -> Plan:
     return Plan(scheme, s, (size, size), (half, half), None, width, nodes, kind, grid)
 
 
-def _has_transform(response: Response, kind: str, sizes: Any) -> bool:
+def _has_transform(response: Response, kind: str, sizes: Sizes | None) -> bool:
     """Whether a Gaussian is imaged by its transform: on an image that is straight over its width, where kernels have
     one, and where without a PSF few lattice steps show it."""
     if kind not in ("true", "none") or sizes is None or sizes.extent is None:
@@ -134,13 +138,14 @@ def _has_transform(response: Response, kind: str, sizes: Any) -> bool:
     return kind == "true" or DAMPING / _narrowest(response.geom.pixel_size, sizes) <= STEPS["fourier"][-1]
 
 
-def _narrowest(pixel: float, sizes: Any) -> float:
+def _narrowest(pixel: float, sizes: Sizes) -> float:
     """Least width in pixels that a Gaussian of these sizes may have, see `fits_in`."""
     elongated = any(sizes.numbers)
+    assert sizes.extent is not None
     return 1e-9 if elongated else sizes.extent / RADII / pixel / (STEP * sizes.shrinks)
 
 
-def _fourier_steps(psf: Any, pixel: float, sizes: Any) -> int:
+def _fourier_steps(psf: PSFMap | None, pixel: float, sizes: Sizes) -> int:
     wanted = DAMPING / _narrowest(pixel, sizes)
     if psf is not None:
         wanted = min(wanted, RESOLUTION * pixel / psf.core)

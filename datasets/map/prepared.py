@@ -4,15 +4,15 @@ A prepared map has the pixels of a box around its sources one by one. The rest o
 whose norm depends on the energy alone, so that its bins enter the likelihood through their sums per energy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ...kernels.quadrature import log_centers
 from ..arrays import Array, is_concrete, stack_rows
@@ -23,14 +23,19 @@ from ..counts.known import background_model, background_norm, fitted_energies
 from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
 from ..errors import InputError
 from ..gti import GTI
-from ..models.flatten import canonical
+from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..models.spatial.base import SpatialModel
+from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.wstat import profiled_background
 from .box import Place, box_around, cut_box, known_bins, measured_bins
 from .plan import Plan, plan
 from .response import Response
-from .source_image import SourceImage, place, prepare_image
+from .source_image import Image, SourceImage, place, prepare_image
+
+Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
+"""A source of a prepared map: the model, the first pixel (y, x) of its window in the box, and its arrays."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ class SourcePart:
     n_leaves: int = 0
     scheme: str = ""
     by_transform: bool = False
+
+    def unpacked(self, leaves: Sequence[jax.Array]) -> tuple[SourceImage, Image]:
+        """Image of one source, and exposed image of a frozen shape, from its arrays."""
+        return jax.tree_util.tree_unflatten(cast(jax.tree_util.PyTreeDef, self.treedef), leaves)
 
 
 @dataclass(frozen=True)
@@ -108,14 +117,14 @@ class PreparedMap(PreparedCounts):
                 total = total + counts * norm[:, None, None]
                 continue
 
-            def add(total, source, part=part):
+            def add(total: Bins, source: Source, part: SourcePart = part) -> tuple[Bins, None]:
                 model, place_, leaves = source
-                image, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                image, exposed = part.unpacked(leaves)
                 of_bins = self._flux(model)
                 if part.kind == "shape":
                     counts = image.counts_of(exposed, of_bins)
                 else:
-                    counts = image.counts(model.spatial, of_bins, energy)
+                    counts = image.counts(cast(SpatialModel, model.spatial), of_bins, energy)
                 # boxes hold their windows wholly, so that nothing has to be cut off
                 start = (0, place_[0], place_[1])
                 here = jax.lax.dynamic_slice(total, start, counts.shape)
@@ -141,30 +150,39 @@ class PreparedMap(PreparedCounts):
                 total = total + jnp.sum(norm * jnp.sum(counts * of_box, axis=(1, 2)))
                 continue
 
-            def add(total, source, part=part):
+            def add(total: Bins, source: Source, part: SourcePart = part) -> tuple[Bins, None]:
                 model, place_, leaves = source
-                image, exposed = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                image, exposed = part.unpacked(leaves)
                 shape = (spec.n_reco, *image.plan.shape)
                 here = jax.lax.dynamic_slice(of_box, (0, place_[0], place_[1]), shape)
                 of_bins = self._flux(model)
                 if part.kind == "shape":
                     return total + image.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
-                return total + image.weighted(model.spatial, of_bins, energy, here).astype(total.dtype), None
+                return total + image.weighted(cast(SpatialModel, model.spatial), of_bins, energy, here).astype(
+                    total.dtype
+                ), None
 
             total = self._over_sources(number, part, models, add, total)
         return total
 
-    def _template(self, model: Any) -> tuple[Any, Any]:
+    def _template(self, model: eqx.Module) -> tuple[Float[jax.Array, " n_reco"], Float[jax.Array, "n_reco ny nx"]]:
         """Norm per energy and counts in the box, (n_reco,) and (n_reco, ny, nx), of a `TemplateNPredModel`."""
-        assert self.spec.origin is not None
+        assert self.spec.origin is not None and isinstance(model, TemplateNPredModel)
         return model.evaluate(log_centers(self.energy_edges)), cut_box(
             jnp.asarray(model.counts), self.spec.box, self.spec.origin
         )
 
-    def _over_sources(self, number: int, part: SourcePart, models: Models, add: Any, total: Any) -> Any:
+    def _over_sources(
+        self,
+        number: int,
+        part: SourcePart,
+        models: Models,
+        add: Callable[[Bins, Source], tuple[Bins, None]],
+        total: Bins,
+    ) -> Bins:
         """``total`` after ``add(total, (model, place, leaves))`` for every source of a part."""
         leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
-        chosen = [models[i] for i in part.models]
+        chosen = [cast(SkyModel, models[i]) for i in part.models]
         places = jnp.asarray(self.arrays[f"place_{number}"])
         if len(chosen) == 1:
             return add(total, (chosen[0], places[0], [leaf[0] for leaf in leaves]))[0]
@@ -222,13 +240,20 @@ class MeasuredMap(PreparedMap):
         return profiled_background(self.data, self.signal(models) if signal is None else signal)
 
 
+Kind = tuple[str, ModelDef, jax.tree_util.PyTreeDef]
+"""What sources of one part have in common: "source" or "shape", their definition, and the tree of their arrays."""
+
+Member = tuple[int, list[Array], SourceImage]
+"""A source of a part: its place among the models, its arrays, and its image."""
+
+
 @dataclass
 class _Sorted:
     """The models of a fit by how they enter: as constants, templates, or sources that differ in numbers only."""
 
     unchanging: list[eqx.Module]
     templates: list[int]
-    alike: dict[tuple[Any, ...], list[tuple[int, list[Any], SourceImage]]]
+    alike: dict[Kind, list[Member]]
 
 
 def prepare_map(
@@ -236,10 +261,10 @@ def prepare_map(
 ) -> tuple[MapSpec, Arrays]:
     """A map with the models that act on it, at their present parameters."""
     found = _sorted(response, models, frozen)
-    constant: Any = np.zeros(dataset.data_shape)
+    constant: Array = np.zeros(dataset.data_shape)
     if found.unchanging and not is_tracing_ahead():
-        constant = dataset.signal(found.unchanging)
-    constant = np.asarray(constant) if is_concrete(constant) else constant
+        signal = dataset.signal(found.unchanging)
+        constant = np.asarray(signal) if is_concrete(signal) else signal
     data = {field: getattr(dataset, field) for field in ("counts", *dataset.background_fields)}
     if not measured and data["background"] is None:
         data["background"] = np.zeros(dataset.data_shape)
@@ -307,7 +332,7 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
 def _part(
     kind: str,
     treedef: jax.tree_util.PyTreeDef,
-    members: list[tuple[int, list[Any], SourceImage]],
+    members: list[Member],
     number: int,
     origin: Place,
     known: bool,
@@ -317,7 +342,7 @@ def _part(
     n_leaves, of_first = len(members[0][1]), members[0][2].plan
     shared_out = of_first.scheme == "point" and of_first.grid == "pixel"
     scheme = "four-pixel" if shared_out else of_first.scheme
-    xp: Any = np if known else jnp
+    xp = np if known else jnp
     # where all members of a group have it at the same place, adding a window is a copy and not a scatter
     places = [[xp.asarray(f.y) - origin[0], xp.asarray(f.x) - origin[1]] for _, _, f in members]
     arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
@@ -332,15 +357,17 @@ def _image_of_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[
 
 
 @Program
-def _image_of_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, Any]:
+def _image_of_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, Image]:
     """The image of a frozen shape, and a source image without what made it."""
     image = prepare_image(response, model, sizes)
-    exposed = image.exposed(image.image(model.spatial, log_centers(response.energy_true_edges)))
-    small = SourceImage(cast(Any, None), image.x, image.y, None, None, image.matrix, None, None, None, sizes)
+    exposed = image.exposed(image.image(cast(SpatialModel, model.spatial), log_centers(response.energy_true_edges)))
+    small = SourceImage(cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, sizes)
     return small, exposed
 
 
-def _prepared_image(program: Program, sizes: Plan, response: Response, model: SkyModel) -> Any:
+def _prepared_image(
+    program: Program, sizes: Plan, response: Response, model: SkyModel
+) -> tuple[SourceImage, Image | None]:
     """``program(sizes, response, model)``: a source image and what comes with it."""
     threads = ahead_threads()
     if threads is None:
@@ -351,5 +378,5 @@ def _prepared_image(program: Program, sizes: Plan, response: Response, model: Sk
         threads.append(thread)
     pair = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     # programs depend on where windows are
-    _, _, first = place(response.geom, model.spatial, sizes)
+    _, _, first = place(response.geom, cast(SpatialModel, model.spatial), sizes)
     return eqx.tree_at(lambda p: (p[0].x, p[0].y), pair, tuple(np.asarray(c) for c in first))

@@ -1,10 +1,12 @@
 """Datasets of a region of the sky, summed from map datasets."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from ...kernels.sphere import lonlat_to_vector, vector_to_lonlat
+from ..arrays import Array
 from ..counts.base import CountsBase
 from ..counts.sums import bin_sums, on_host
 from ..errors import InputError
@@ -15,8 +17,13 @@ from ..sky.geom import SkyGeom
 from ..spectrum.regions import CARRIED, WHAT, with_region
 from .reshape import geom_of
 
+if TYPE_CHECKING:
+    from regions import Region
 
-def region_spectrum_fields(dataset: CountsBase, on_region: Any, containment_correction: bool = False) -> dict[str, Any]:
+
+def region_spectrum_fields(
+    dataset: CountsBase, on_region: "Region", containment_correction: bool = False
+) -> dict[str, Any]:
     """Constructor arguments of the spectrum of the pixels whose centre is inside ``on_region``.
 
     ``on_region`` is a region of the ``regions`` package.
@@ -38,7 +45,7 @@ def region_spectrum_fields(dataset: CountsBase, on_region: Any, containment_corr
     return fields
 
 
-def region_map_fields(dataset: CountsBase, on_region: Any) -> dict[str, Any]:
+def region_map_fields(dataset: CountsBase, on_region: "Region") -> dict[str, Any]:
     """Constructor arguments of the `RegionMapDataset` of the pixels whose centre is inside ``on_region``.
 
     Sums and exposure as in `region_spectrum_fields`, with the point spread function, so that models act by what the
@@ -57,20 +64,20 @@ def region_map_fields(dataset: CountsBase, on_region: Any) -> dict[str, Any]:
     return fields | {"region": sky}
 
 
-def _summed(dataset: CountsBase, on_region: Any, what: str) -> tuple[dict[str, Any], np.ndarray]:
+def _summed(dataset: CountsBase, on_region: "Region", what: str) -> tuple[dict[str, Any], np.ndarray]:
     """Sums over the pixels in a region and the mean exposure, by argument of the constructors; and its middle."""
     on_host(dataset, what)
     inside = _inside(geom_of(dataset), on_region, what)
     _require_uniform(dataset, inside, what)
 
-    def total(values: Any) -> np.ndarray:
+    def total(values: Array) -> np.ndarray:
         return np.asarray(values)[:, inside].sum(axis=1)
 
-    def mean(values: Any) -> np.ndarray:
+    def mean(values: Array) -> np.ndarray:
         safe = dataset.safe_bins()
         return total(values * safe) / np.maximum(total(safe), 1)
 
-    def any_of(values: Any) -> np.ndarray:
+    def any_of(values: Array) -> np.ndarray:
         return total(values) > 0
 
     fields: dict[str, Any] = bin_sums(dataset, total, any_of, mean)
@@ -80,7 +87,7 @@ def _summed(dataset: CountsBase, on_region: Any, what: str) -> tuple[dict[str, A
     return fields, _middle(geom_of(dataset), on_region, inside)
 
 
-def _contained(dataset: CountsBase, region: Any, vector: Any) -> np.ndarray:
+def _contained(dataset: CountsBase, region: "Region", vector: np.ndarray) -> Float[np.ndarray, " n_true"]:
     from regions import CircleSkyRegion
 
     if not isinstance(region, CircleSkyRegion):
@@ -95,7 +102,7 @@ def _contained(dataset: CountsBase, region: Any, vector: Any) -> np.ndarray:
     return contained_share(dataset.psf, vector, np.sqrt(edges[:-1] * edges[1:]), region.radius.to_value("deg"))
 
 
-def _inside(geom: SkyGeom, region: Any, what: str) -> np.ndarray:
+def _inside(geom: SkyGeom, region: "Region", what: str) -> np.ndarray:
     """Pixels inside a region, (ny, nx)."""
     inside = geom.region_mask(region)
     if not inside.any():
@@ -124,12 +131,12 @@ def _require_uniform(dataset: CountsBase, inside: np.ndarray, what: str) -> None
         )
 
 
-def _middle(geom: SkyGeom, region: Any, inside: np.ndarray) -> np.ndarray:
+def _middle(geom: SkyGeom, region: "Region", inside: np.ndarray) -> np.ndarray:
     """ICRS unit vector of the middle of a region: its centre, or the mean of its pixels."""
     center = getattr(region, "center", None)
     if center is not None and hasattr(region, "to_pixel"):
         sky = center.icrs
-        return lonlat_to_vector(sky.ra.deg, sky.dec.deg)
+        return np.asarray(lonlat_to_vector(sky.ra.deg, sky.dec.deg))
     x, y = geom.pixel_grid
     vector = np.asarray(geom.pixel_to_vector(x[inside], y[inside])).mean(axis=0)
-    return lonlat_to_vector(*vector_to_lonlat(vector / np.linalg.norm(vector)))
+    return np.asarray(lonlat_to_vector(*vector_to_lonlat(vector / np.linalg.norm(vector))))

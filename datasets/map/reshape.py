@@ -1,19 +1,25 @@
 """Pixels of map datasets: cut out, added around, merged."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import equinox as eqx
 import numpy as np
 
-from ..arrays import frozen_array
+from ..arrays import Array, frozen_array
 from ..counts.base import AnyCounts, CountsBase
 from ..counts.reshape_energy import check_factor, downsample_energy, slice_bounds
 from ..counts.sums import bin_sums, on_host, stored
 from ..errors import InputError
 from ..irf.edisp import EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, PSFMap
-from ..sky.cutout import covering_slices, cropped, cutout_slices, downsampled, pad_slices, window
+from ..sky.cutout import PadWidth, covering_slices, cropped, cutout_slices, downsampled, pad_slices, window
 from ..sky.geom import SkyGeom
+from ..units import Given
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+AnyResponse = TypeVar("AnyResponse", bound=eqx.Module | None)
 
 
 def geom_of(dataset: CountsBase) -> SkyGeom:
@@ -23,7 +29,7 @@ def geom_of(dataset: CountsBase) -> SkyGeom:
     return geom
 
 
-def cutout(dataset: AnyCounts, position: Any, width: Any, mode: str = "trim") -> AnyCounts:
+def cutout(dataset: AnyCounts, position: "SkyCoord", width: Given, mode: str = "trim") -> AnyCounts:
     """A copy of the pixels around a ``position`` (SkyCoord), ``width`` wide (deg or Quantity, one or (x, y)).
 
     For ``mode`` see `cutout_slices`; pixels beyond the image ("partial") are empty and outside the safe mask. Grids of
@@ -41,7 +47,7 @@ def crop(dataset: AnyCounts, y: slice, x: slice) -> AnyCounts:
     return _framed(dataset, slice(*spans[0]), slice(*spans[1]))
 
 
-def pad(dataset: AnyCounts, width: Any) -> AnyCounts:
+def pad(dataset: AnyCounts, width: PadWidth) -> AnyCounts:
     """A copy with ``width`` more pixels on each side, one number or (x, y): empty, and outside the safe mask.
 
     Their exposure is zero: nothing is predicted there, while sources there reach into the image through the point
@@ -81,14 +87,13 @@ def downsample_pixels(dataset: AnyCounts, factor: int) -> AnyCounts:
             "to None and give a new kernel afterwards."
         )
 
-    def blocks(values: Any) -> np.ndarray:
-        values = np.asarray(values)
-        return values.reshape(len(values), ny // factor, factor, nx // factor, factor)
+    def blocks(values: Array) -> np.ndarray:
+        return np.asarray(values).reshape(len(values), ny // factor, factor, nx // factor, factor)
 
-    def mean(values: Any) -> np.ndarray:
+    def mean(values: Array) -> np.ndarray:
         return blocks(values).mean((2, 4))
 
-    def any_of(values: Any) -> np.ndarray:
+    def any_of(values: Array) -> np.ndarray:
         return np.asarray(blocks(values).any((2, 4)))
 
     sums = bin_sums(dataset, lambda values: blocks(values).sum((2, 4)), any_of, mean)
@@ -110,7 +115,7 @@ def _framed(dataset: AnyCounts, y: slice, x: slice, responses: bool = True) -> A
     return dataset.replace(geom=geom, **changes)
 
 
-def _cropped_response(response: Any, geom: SkyGeom) -> Any:
+def _cropped_response(response: AnyResponse, geom: SkyGeom) -> AnyResponse:
     """The pixels of a response around an image; PSFs keep their sizes, and with them the kernels made of them."""
     if not isinstance(response, PSFMap | EDispKernelMap | EDispMap) or response.geom is None:
         return response

@@ -5,12 +5,13 @@ program), `prepare_image` the kernels and responses at the position of the sourc
 given parameters. Fits prepare once, images of frozen shapes are made once, and predictions use the rest.
 """
 
-from typing import Any, cast
+from typing import cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from ...kernels import fourier_image as point_kernels
 from ...kernels import lattice as kernels
@@ -19,12 +20,25 @@ from ...kernels.buckets import fast_size
 from ...kernels.edisp import fold, unfold
 from ...kernels.quadrature import log_centers
 from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
-from ..irf.edisp import matrix_at
-from ..irf.psf import PSFMap
+from ..arrays import Array, Numbers, for_kernels
+from ..irf.edisp import Matrix, matrix_at
+from ..irf.psf import PSFKernel, PSFMap
 from ..models.sky_model import SkyModel
-from ..sky.geom import SkyGeom
+from ..models.spatial.base import ExtendedModel, SpatialModel
+from ..models.spatial.builtin import GaussianSpatialModel, PointSpatialModel
+from ..region.containment import Nodes
+from ..sky.geom import Direction, SkyGeom
 from .plan import NO_PSF_STEPS, PIXEL_OVERSAMPLING, Plan
 from .response import Response
+
+Vector = Float[Array, " n_true"]
+"""One number for each true-energy bin."""
+
+Image = Float[jax.Array, "n_energy ny nx"]
+"""Pixels of a window, for each energy or for all of them."""
+
+Pixel = Float[jax.Array, ""]
+"""A pixel coordinate."""
 
 PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
@@ -40,31 +54,33 @@ class SourceImage(eqx.Module):
     """
 
     geom: SkyGeom
-    x: Any
-    y: Any
-    kernel: Any
-    exposure: Any
-    matrix: Any
-    vectors: Any
-    omega: Any
-    inverse: Any
+    x: Pixel
+    y: Pixel
+    kernel: jax.Array | None
+    exposure: Float[jax.Array, "n_true ny nx"] | None
+    matrix: Matrix
+    vectors: Float[jax.Array, "*nodes 3"] | None
+    omega: Float[jax.Array, "*nodes"] | None
+    inverse: Float[jax.Array, "2 2"] | None
     plan: Plan = eqx.field(static=True)
 
-    def image(self, spatial: Any, energy: Any) -> Any:
+    def image(self, spatial: SpatialModel, energy: Vector) -> Image:
         """Share of the flux in each pixel of the window after the PSF, (n_true or 1, ny, nx).
 
         ``energy``: centres of the true bins, TeV.
         """
         plan = self.plan
         if plan.by_transform:
+            assert self.kernel is not None
             x, y = self._pixel_of(spatial)
             spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
             return point_kernels.point_image(self.kernel, x, y, plan.shape, plan.period, spread, plan.margin)
         if plan.scheme == "point" and plan.psf != "reco":
+            assert self.kernel is not None
             return point_kernels.bilinear_point_image(self.kernel, *self._pixel_of(spatial), plan.shape)
         return self._convolved(self.lattice(spatial, energy))
 
-    def _convolved(self, image: Any) -> Any:
+    def _convolved(self, image: Float[jax.Array, "*n_energy ly lx"]) -> Image:
         if self.kernel is None:
             return image if image.ndim == 3 else image[None]
         return kernels.convolved(image, self.kernel, self.plan.shape, 1 if self._by_pixel else self.plan.s)
@@ -73,20 +89,22 @@ class SourceImage(eqx.Module):
     def _by_pixel(self) -> bool:
         return self.plan.scheme in ("direct", "pixel") or self.plan.grid == "pixel"
 
-    def _pixel_of(self, spatial: Any) -> tuple[Any, Any]:
+    def _pixel_of(self, spatial: SpatialModel) -> tuple[Pixel, Pixel]:
         """Position of a source in pixels of the window; far outside where the projection does not show it."""
-        x, y = self.geom.vector_to_pixel_or_far(spatial.center_vector)
+        vector = cast(Direction, spatial.center_vector)
+        x, y = self.geom.vector_to_pixel_or_far(for_kernels(vector))
         return x - self.x, y - self.y
 
-    def _spread_of(self, spatial: Any) -> tuple[Any, Any, Any]:
+    def _spread_of(self, spatial: SpatialModel) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Covariance (xx, xy, yy) of a Gaussian in pixels squared."""
-        ee, en, nn = spatial.covariance
+        ee, en, nn = cast(GaussianSpatialModel, spatial).covariance
+        assert self.inverse is not None
         a, on_sky = self.inverse, jnp.stack([jnp.stack([ee, en]), jnp.stack([en, nn])])
         # not a product of matrices, which a GPU may round
         here = jnp.sum(a[:, None, :, None] * a[None, :, None, :] * on_sky, axis=(2, 3))
         return here[0, 0], here[0, 1], here[1, 1]
 
-    def lattice(self, spatial: Any, energy: Any) -> Any:
+    def lattice(self, spatial: SpatialModel, energy: Vector) -> Float[jax.Array, "*n_energy ly lx"]:
         """Share of the flux at each lattice node (or pixel) of the window, (ny s, nx s), with energies in front if the
         shape depends on it."""
         plan = self.plan
@@ -95,39 +113,44 @@ class SourceImage(eqx.Module):
             ny, nx = plan.shape
             return point_kernels.hat(jnp.arange(ny) - y)[:, None] * point_kernels.hat(jnp.arange(nx) - x)[None, :]
         if plan.scheme == "nodes":
-            east, north, weight = spatial.nodes(*plan.nodes)
-            position = cast("tuple[Any, Any]", spatial.position)
-            x, y = self.geom.vector_to_pixel_or_far(offset_vectors(east, north, *position, spatial.frame))
+            extended = cast(ExtendedModel, spatial)
+            east, north, weight = extended.nodes(*cast(Nodes, plan.nodes))
+            nodes = for_kernels(offset_vectors(east, north, *extended.position, extended.frame))
+            x, y = self.geom.vector_to_pixel_or_far(nodes)
             return kernels.particle_image(x - self.x, y - self.y, weight, plan.shape, plan.s)
+        assert self.vectors is not None and self.omega is not None
         if plan.scheme in ("point", "gauss"):
             blur = kernels.BLUR * self.geom.pixel_size / plan.s
-            position = cast("tuple[Any, Any]", spatial.position)
-            offsets = local_offsets(self.vectors, *position, spatial.frame)
-            return spatial.blurred_profile(*offsets, blur) * self.omega
+            compact = cast(PointSpatialModel | GaussianSpatialModel, spatial)
+            offsets = local_offsets(self.vectors, *compact.position, compact.frame)
+            return compact.blurred_profile(for_kernels(offsets[0]), for_kernels(offsets[1]), blur) * self.omega
         if plan.scheme == "pixel":
             ny, nx = plan.shape
             fine = spatial.evaluate(self.vectors).reshape(ny, PIXEL_OVERSAMPLING, nx, PIXEL_OVERSAMPLING)
             return jnp.mean(fine, axis=(1, 3)) * self.omega
-        values = spatial.evaluate(self.vectors, energy)
+        values = spatial.evaluate(self.vectors, for_kernels(energy))
         return values if spatial.per_pixel else values * self.omega
 
-    def counts(self, spatial: Any, flux: Any, energy: Any) -> Any:
+    def counts(self, spatial: SpatialModel, flux: Vector, energy: Vector) -> Float[jax.Array, "n_reco ny nx"]:
         """Counts (n_reco, ny, nx) in the pixels of the window for ``flux`` (n_true,) in s-1 cm-2."""
         if self.plan.psf != "reco":
             return self.counts_of(self.exposed(self.image(spatial, energy)), flux)
         lattice = self.lattice(spatial, energy)
         s = 1 if self._by_pixel else self.plan.s
-        true = flux[:, None, None] * (lattice if lattice.ndim == 3 else lattice[None])
+        true = for_kernels(flux)[:, None, None] * (lattice if lattice.ndim == 3 else lattice[None])
         if self.exposure is not None:
             true = true * kernels.upsampled(self.exposure, s)
         return self._convolved(fold(self.matrix, true))
 
-    def weighted(self, spatial: Any, flux: Any, energy: Any, weights: Any) -> Any:
+    def weighted(
+        self, spatial: SpatialModel, flux: Vector, energy: Vector, weights: Float[jax.Array, "n_reco ny nx"]
+    ) -> Float[jax.Array, ""]:
         """Sum of ``weights`` (n_reco, ny, nx) times `counts`; its derivatives need no images where those are made by
         transforms."""
         plan = self.plan
         if not plan.by_transform:
             return jnp.sum(weights * self.counts(spatial, flux, energy))
+        assert self.kernel is not None
         spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
         back = self.exposed(unfold(self.matrix, weights))
         of_bins = point_kernels.point_overlap(
@@ -135,23 +158,28 @@ class SourceImage(eqx.Module):
         )
         return jnp.sum(flux * of_bins)
 
-    def exposed(self, image: Any) -> Any:
+    def exposed(self, image: Image) -> Image:
         """``image`` times the exposure: what a frozen shape comes down to."""
         return image if self.exposure is None else image * self.exposure
 
-    def counts_of(self, exposed: Any, flux: Any) -> Any:
+    def counts_of(self, exposed: Image, flux: Vector) -> Float[jax.Array, "n_reco ny nx"]:
         """Counts (n_reco, ny, nx) of an exposed image: the sum over true energies, which are the first axis."""
         matrix = self.matrix * flux[:, None]
         if exposed.shape[0] == 1:
             return jnp.sum(matrix, axis=0)[:, None, None] * exposed
         return fold(matrix, exposed)
 
-    def weighted_counts_of(self, exposed: Any, flux: Any, weights: Any) -> Any:
+    def weighted_counts_of(
+        self, exposed: Image, flux: Vector, weights: Float[jax.Array, "n_reco ny nx"]
+    ) -> Float[jax.Array, ""]:
         """Sum of ``weights`` (n_reco, ny, nx) times `counts_of`."""
         return jnp.sum(flux * jnp.sum(unfold(self.matrix, weights) * exposed, axis=(1, 2)))
 
 
-def place(geom: SkyGeom, spatial: Any, plan: Plan) -> tuple[Any, tuple[Any, Any], tuple[Any, Any]]:
+Place = tuple[Numbers, Numbers] | tuple[int, int]
+
+
+def place(geom: SkyGeom, spatial: SpatialModel, plan: Plan) -> tuple[Direction, tuple[Numbers, Numbers], Place]:
     """Direction of a source (that of the middle of the map if it has none), its pixel (x, y), and the first pixel
     (x, y) of its window."""
     vector = spatial.center_vector
@@ -198,23 +226,28 @@ def prepare_image(response: Response, model: SkyModel, plan: Plan) -> SourceImag
     )
 
 
-def _nodes_of(geom: SkyGeom, first_x: Any, first_y: Any, plan: Plan) -> tuple[Any, Any]:
+def _nodes_of(
+    geom: SkyGeom, first_x: Pixel, first_y: Pixel, plan: Plan
+) -> tuple[Float[jax.Array, "*nodes 3"], Float[jax.Array, "*nodes"]]:
+    """Directions and solid angles of the nodes at which a shape is evaluated."""
     if plan.scheme == "pixel":
         ny, nx = plan.shape
         n = PIXEL_OVERSAMPLING
         x, y = np.meshgrid(*((np.arange(size * n) + 0.5) / n - 0.5 for size in (nx, ny)))
         px, py = kernels.lattice_nodes(plan.shape, 1)
         omega = geom.cell_solid_angle(px + first_x, py + first_y)
-        return geom.shown_vectors(x + first_x, y + first_y)[0], jnp.where(jnp.isfinite(omega), omega, 0.0)
+        return geom.shown_vectors(first_x + x, first_y + y)[0], jnp.where(jnp.isfinite(omega), omega, 0.0)
     s = 1 if plan.scheme == "direct" else plan.s
     x, y = kernels.lattice_nodes(plan.shape, s)
     omega = geom.cell_solid_angle(x + first_x, y + first_y, 1 / s)
-    vectors, shown = geom.shown_vectors(x + first_x, y + first_y)
+    vectors, shown = geom.shown_vectors(first_x + x, first_y + y)
     # off an all-sky projection there is no sky
     return vectors, jnp.where(shown & jnp.isfinite(omega), omega, 0.0)
 
 
-def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = False) -> Any:
+def cut(
+    maps: Float[jax.Array, "n my mx"], x: Pixel, y: Pixel, shape: tuple[int, int], repeat_edges: bool = False
+) -> Float[jax.Array, "n ny nx"]:
     """The window of ``maps`` (n, my, mx) from pixel (x, y) on; beyond the map zeros, or the pixels at its edge."""
     ny, nx = shape
     widths = ((0, 0), (ny, ny), (nx, nx))
@@ -222,7 +255,8 @@ def cut(maps: Any, x: Any, y: Any, shape: tuple[int, int], repeat_edges: bool = 
     return jax.lax.dynamic_slice(padded, (0, y + ny, x + nx), (maps.shape[0], ny, nx))
 
 
-def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
+def _kernel(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array | None:
+    """The kernel of a `SourceImage`."""
     by_pixel = plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
     as_point = plan.scheme == "point" and plan.psf != "reco"
     if plan.by_transform:
@@ -232,7 +266,7 @@ def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
             return jnp.ones((1, 1, 1)) if as_point else None
         kernel = jnp.asarray(kernels.pixel_box(plan.s, 2 * plan.s + 2 * PADDING))
     elif plan.psf == "kernel":
-        kernel = jnp.asarray(response.psf.values)
+        kernel = jnp.asarray(cast(PSFKernel, response.psf).values)
         if not by_pixel:
             kernel = jnp.pad(kernel, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
             kernel = kernels.integrated(kernels.transform(kernel), kernel.shape[-1], 0, _spread(plan, None))
@@ -243,10 +277,10 @@ def _kernel(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
     return kernels.kernel_spectra(kernel, plan.shape, 1 if by_pixel else plan.s)
 
 
-def _point_transform(response: Response, plan: Plan, vector: Any, x: Any, y: Any) -> Any:
+def _point_transform(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array:
     """Transform of the PSF, integrated over pixels, for the image of a point or a Gaussian."""
     if plan.psf == "kernel":
-        return point_kernels.kernel_transform(jnp.asarray(response.psf.values), plan.period)
+        return point_kernels.kernel_transform(jnp.asarray(cast(PSFKernel, response.psf).values), plan.period)
     fy, fx = point_kernels.frequencies(plan.period, plan.s)
     fy = fy[:, :, None, None]
     window = point_kernels.pixel_window(plan.period, plan.s)
@@ -263,9 +297,11 @@ def _point_transform(response: Response, plan: Plan, vector: Any, x: Any, y: Any
     )
 
 
-def _profile(response: Response, plan: Plan, vector: Any) -> tuple[Any, Any, Any, Any]:
+def _profile(
+    response: Response, plan: Plan, vector: Direction
+) -> tuple[Float[jax.Array, "n n_rad"], Float[jax.Array, " n_rad"], Float[jax.Array, ""], Float[jax.Array, " n"]]:
     """Profiles of the PSF at a position, their radii and where those end, and the radii that hold most events."""
-    psf: PSFMap = response.psf
+    psf = cast(PSFMap, response.psf)
     edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
     rad, rad_edges = jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges)
     profile = psf.profile_at(vector, log_centers(edges))
@@ -273,13 +309,17 @@ def _profile(response: Response, plan: Plan, vector: Any) -> tuple[Any, Any, Any
     return profile, rad, rad_edges[-1], radius
 
 
-def _from_profile(response: Response, plan: Plan, vector: Any, x: Any, y: Any, by_pixel: bool) -> Any:
+def _from_profile(
+    response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel, by_pixel: bool
+) -> Float[jax.Array, "n_energy n n"]:
+    """The kernel on lattice steps, or on pixels, of profiles."""
     geom, pixel = response.geom, response.geom.pixel_size
     profile, rad, last, radius = _profile(response, plan, vector)
     if plan.grid == "pixel":
         widths = jnp.minimum(psf_kernels.odd_width(2 * radius / pixel), plan.width)
-        half: Any = psf_kernels.containment_radius(profile, rad, jnp.asarray(response.psf.rad_edges), 0.68)
-        factors = jnp.minimum(jnp.ceil(12 / (2 * half / pixel)), 4)
+        edges = jnp.asarray(cast(PSFMap, response.psf).rad_edges)
+        core = psf_kernels.containment_radius(profile, rad, edges, 0.68)
+        factors = jnp.minimum(jnp.ceil(12 / (2 * core / pixel)), 4)
         return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
     size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
     jacobian = _jacobian(geom, x, y)
@@ -287,7 +327,7 @@ def _from_profile(response: Response, plan: Plan, vector: Any, x: Any, y: Any, b
     fy, fx = f[:, None], f[None, : size // 2 + 1]
     spectrum = psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, fx, fy)
     if not by_pixel:
-        return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom))
+        return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom.pixel_size))
     kernel = kernels.integrated(spectrum, size, plan.s)
     # the pixel-spaced part, with offset 0 in the middle
     half = plan.width // 2 + 1
@@ -295,16 +335,16 @@ def _from_profile(response: Response, plan: Plan, vector: Any, x: Any, y: Any, b
     return kernel[:, index][:, :, index]
 
 
-def _spread(plan: Plan, jacobian: Any, geom: Any = None) -> Any:
+def _spread(plan: Plan, jacobian: Float[jax.Array, "2 2"] | None, pixel_size: float = 1.0) -> Float[jax.Array, "2 2"]:
     """Covariance of the spreading Gaussian in lattice steps: round there for nodes, round on the sky for shapes in
     closed form."""
     if plan.scheme == "nodes" or jacobian is None:
         return kernels.BLUR**2 * jnp.eye(2)
     inverse = jnp.linalg.inv(jacobian)
-    return (kernels.BLUR * geom.pixel_size) ** 2 * inverse @ inverse.T
+    return (kernels.BLUR * pixel_size) ** 2 * inverse @ inverse.T
 
 
-def _jacobian(geom: SkyGeom, x: Any, y: Any, frame: str = "icrs") -> Any:
+def _jacobian(geom: SkyGeom, x: Pixel, y: Pixel, frame: str = "icrs") -> Float[jax.Array, "2 2"]:
     """Offsets to the east and north of ``frame`` (deg) per pixel in x and y around a pixel position, (2, 2)."""
     shown = (jnp.abs(x) < 1e5) & (jnp.abs(y) < 1e5)
     middle_x, middle_y = geom.middle
