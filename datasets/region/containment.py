@@ -4,23 +4,28 @@ As with images on maps (see `image`), work is in three steps: `plan_share` finds
 `prepare_share` does what no parameter of the shape changes, and `RegionShare.matrix` the rest.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from ...kernels import psf as psf_kernels
 from ...kernels import region_containment as kernels
 from ...kernels.lattice import BLUR, lattice_nodes, particle_image
 from ...kernels.quadrature import log_centers
 from ...kernels.sphere import local_offsets, offset_vectors
+from ..arrays import Array, for_kernels
 from ..errors import InputError
 from ..irf.edisp import EDisp, matrix_at
-from ..irf.psf import RecoPSFMap
+from ..irf.psf import PSFMap, RecoPSFMap
 from ..models.sky_model import SkyModel
+from ..models.spatial.base import ExtendedModel, SpatialModel
+from ..models.spatial.builtin import GaussianSpatialModel
 from ..models.spatial.extent import NODE_SPACING, extended_nodes
-from ..sky.geom import SkyGeom
+from ..sky.geom import Direction, SkyGeom
 from .geom import RegionGeom
 
 HELD = 0.99999
@@ -33,23 +38,33 @@ PERFECT = 0.5
 """Width in lattice steps of the Gaussian that stands for a perfect PSF."""
 
 
+Nodes = tuple[tuple[int, ...], int]
+"""Counts of the nodes of an extended source: radii of each part, and angles; see `ExtendedModel.nodes`."""
+
+ResponseMatrix = Float[jax.Array, "n_true n_reco"]
+"""Counts in each reconstructed bin for a flux of 1 s-1 cm-2 in each true one."""
+
+Energies = Float[Array, " n_true"]
+"""Centres of the true bins, TeV."""
+
+
 class SharePlan(NamedTuple):
     """How the share of a source is found. ``scheme``: that of its shape, or "whole" for a source without one. ``psf``:
     "none", "true" or "reco" energy. ``nodes``: counts of the nodes of an extended source."""
 
     scheme: str
     psf: str
-    nodes: tuple[Any, ...]
+    nodes: Nodes | tuple[()]
 
 
 class RegionResponse(eqx.Module):
     """What a region dataset does to a source: everything but its counts and background."""
 
     region: RegionGeom
-    energy_edges: Any
-    energy_true_edges: Any
-    exposure: Any
-    psf: Any
+    energy_edges: Float[Array, " n_reco+1"]
+    energy_true_edges: Float[Array, " n_true+1"]
+    exposure: Float[Array, " n_true"] | None
+    psf: PSFMap | None
     edisp: EDisp | None
 
 
@@ -80,13 +95,13 @@ class RegionShare(eqx.Module):
     """
 
     lattice: SkyGeom
-    contained: Any
-    response: Any
-    vectors: Any
-    omega: Any
+    contained: Float[jax.Array, "n_energy n n"] | Float[jax.Array, "2 n_energy n m"] | None
+    response: ResponseMatrix
+    vectors: Float[Array, "n n 3"] | None
+    omega: Float[Array, "n n"] | None
     plan: SharePlan = eqx.field(static=True)
 
-    def matrix(self, spatial: Any, energy: Any) -> Any:
+    def matrix(self, spatial: SpatialModel | None, energy: Energies) -> ResponseMatrix:
         """Counts in each reconstructed bin for a flux of 1 s-1 cm-2 in each true one, (n_true, n_reco).
 
         ``energy``: centres of the true bins, TeV.
@@ -96,14 +111,16 @@ class RegionShare(eqx.Module):
             return self.response * (share if share.ndim == 2 else share[None])
         return self.response * share[:, None]
 
-    def share(self, spatial: Any, energy: Any) -> Any:
+    def share(self, spatial: SpatialModel | None, energy: Energies) -> jax.Array:
         """Share of the source that is reconstructed inside the region: (1,), one for each true energy (n_true,), or for
         a PSF in reconstructed energy (n_reco,), of a shape that depends on energy (n_true, n_reco)."""
         plan = self.plan
         if plan.scheme == "whole":
             return jnp.ones(1)
+        assert spatial is not None and self.contained is not None
         if plan.scheme == "point":
-            return kernels.point_share(self.contained, *self.lattice.vector_to_pixel_or_far(spatial.center_vector))
+            vector = cast(Direction, spatial.center_vector)
+            return kernels.point_share(self.contained, *self.lattice.vector_to_pixel_or_far(vector))
         image = self._image(spatial, energy)
         if image.ndim == 2:
             return jnp.einsum("eyx,yx->e", self.contained, image)
@@ -111,19 +128,21 @@ class RegionShare(eqx.Module):
             return jnp.einsum("ryx,eyx->er", self.contained, image)
         return jnp.sum(self.contained * image, axis=(1, 2))
 
-    def _image(self, spatial: Any, energy: Any) -> Any:
+    def _image(self, spatial: SpatialModel, energy: Energies) -> Float[jax.Array, "*n_true n n"]:
         """Share of the flux at each node of the lattice, (n, n); blurred, but for shapes that are evaluated there."""
         plan, shape = self.plan, self.lattice.shape
         if plan.scheme == "nodes":
-            east, north, weight = spatial.nodes(*plan.nodes)
-            position: tuple[Any, Any] = spatial.position
-            vectors = offset_vectors(east, north, *position, spatial.frame)
+            extended = cast(ExtendedModel, spatial)
+            east, north, weight = extended.nodes(*cast(Nodes, plan.nodes))
+            vectors = for_kernels(offset_vectors(east, north, *extended.position, extended.frame))
             return particle_image(*self.lattice.vector_to_pixel_or_far(vectors), weight, shape, 1)
+        assert self.vectors is not None and self.omega is not None
         if plan.scheme == "gauss":
-            position = spatial.position
-            offsets = local_offsets(self.vectors, *position, spatial.frame)
-            return spatial.blurred_profile(*offsets, BLUR * self.lattice.pixel_size) * self.omega
-        return spatial.evaluate(self.vectors, energy) * self.omega
+            gaussian = cast(GaussianSpatialModel, spatial)
+            offsets = local_offsets(self.vectors, *gaussian.position, gaussian.frame)
+            blur = BLUR * self.lattice.pixel_size
+            return gaussian.blurred_profile(for_kernels(offsets[0]), for_kernels(offsets[1]), blur) * self.omega
+        return spatial.evaluate(self.vectors, for_kernels(energy)) * self.omega
 
 
 def prepare_share(response: RegionResponse, model: SkyModel, plan: SharePlan) -> RegionShare:
@@ -147,7 +166,8 @@ def prepare_share(response: RegionResponse, model: SkyModel, plan: SharePlan) ->
     return RegionShare(lattice, contained, matrix, vectors, omega, plan)
 
 
-def _contained(response: RegionResponse, plan: SharePlan, vector: Any) -> Any:
+def _contained(response: RegionResponse, plan: SharePlan, vector: Direction) -> jax.Array:
+    """The field ``contained`` of a `RegionShare`."""
     region, lattice = response.region, response.region.lattice
     n, step = lattice.shape[0], lattice.pixel_size
     # the middle of a gnomonic image: east is to the left
@@ -155,7 +175,7 @@ def _contained(response: RegionResponse, plan: SharePlan, vector: Any) -> Any:
     if plan.psf == "none":
         psf = jnp.asarray(kernels.gauss_transform(n, PERFECT))
     else:
-        table = response.psf
+        table = cast(PSFMap, response.psf)
         edges = response.energy_edges if plan.psf == "reco" else response.energy_true_edges
         rad, rad_edges = jnp.asarray(table.rad), jnp.asarray(table.rad_edges)
         profile = table.profile_at(vector, log_centers(edges))

@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from ..counts.base import CountsBase
 from ..counts.dataset import CountsDataset
 from ..counts.known import KnownBackground
 from ..counts.sums import on_host
 from ..dataset import Arrays, Dataset, Frozen, Models
 from ..errors import InputError
-from ..io.fits import naming
+from ..io.fits import FitsFile, naming
 from ..io.gadf_write import gadf_map_contents
-from ..io.paths import as_path, write_files
+from ..io.paths import Filename, as_path, write_files
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap, matrix_at
 from ..irf.psf import PSFKernel, PSFMap, RecoPSFMap
 from ..irf.stack import Part
@@ -32,6 +33,9 @@ from .geom import RegionGeom
 from .npred import contained_share, region_counts
 from .prepared import RegionSpec, prepare_region
 from .stack import require_same_region, stack_region_responses
+
+if TYPE_CHECKING:
+    from regions import Region
 
 
 class OfRegion(Dataset):
@@ -72,7 +76,8 @@ class RegionMapDataset(KnownBackground, OfRegion):
 
     def __post_init__(self) -> None:
         _check_responses(self.psf, self.edisp)
-        region: Any = self.region
+        # what is given may be a region of the ``regions`` package
+        region = cast("RegionGeom | Region", self.region)
         given = isinstance(region, RegionGeom)
         self.region = region.fitted(self.psf) if given else RegionGeom.create(region, self.psf)
         super().__post_init__()
@@ -145,10 +150,13 @@ class RegionMapDataset(KnownBackground, OfRegion):
         # the lattice of a region stays where it is, so that sources move freely unless the responses differ on the sky
         return has_moved(before, after, self.region.lattice.pixel_size if self.varies else None)
 
-    def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> dict[str, Any]:
+    def stacked_response(
+        self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None
+    ) -> dict[str, PSFMap | EDisp | None]:
         return stack_region_responses(parts, union)
 
-    def require_stackable(self, own_name: str, name: str, other: Any) -> None:
+    def require_stackable(self, own_name: str, name: str, other: CountsBase) -> None:
+        assert isinstance(other, RegionMapDataset)
         require_same_region(own_name, self.region, name, other.region)
 
     def seen_dataset(self, model: SkyModel) -> CountsDataset:
@@ -159,7 +167,7 @@ class RegionMapDataset(KnownBackground, OfRegion):
         return 0, True if vectors is None else self.region.contains(vectors)
 
     @classmethod
-    def read(cls, filename: Any) -> "RegionMapDataset":
+    def read(cls, filename: Filename | FitsFile) -> "RegionMapDataset":
         """Read gammapy's GADF region form with a PSF.
 
         The livetime is NaN unless this package wrote the file: the form has no place for it, so it is an extra keyword.
@@ -171,7 +179,7 @@ class RegionMapDataset(KnownBackground, OfRegion):
     def contents(self, path: Path, name: str) -> Mapping[Path, bytes]:
         return {path: gadf_map_contents(self, name)}
 
-    def write(self, filename: Any, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write gammapy's GADF region form, one file."""
         path = as_path(filename)
         with naming(path):

@@ -1,6 +1,5 @@
 """Region datasets with a point spread function, read from gammapy's GADF form: one FITS file, a table per quantity."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +7,14 @@ import numpy as np
 from ..errors import InputError
 from ..io.fits import FitsFile
 from ..io.gadf_read import KNOWN_BACKGROUND, map_fields
+from ..io.paths import Filename
 from ..meta import Meta
 from .geom import RegionGeom
 
 PER_BIN = ("counts", "background", "exposure", "mask_safe", "mask_fit")
 
 
-def region_fields(filename: str | Path | FitsFile) -> dict[str, Any]:
+def region_fields(filename: Filename | FitsFile) -> dict[str, Any]:
     """Constructor arguments of a dataset of one region, from a file as gammapy and `gadf_map_contents` write it.
 
     Counts, background, exposure and reduced responses, as in `MapDataset.read`. The region is that of the counts.

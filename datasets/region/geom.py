@@ -1,21 +1,27 @@
 """Geometry of a region of the sky: the region, and the lattice on which its containment is found."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import numpy as np
+from astropy.io import fits
+from jaxtyping import Bool, Float
 
 from ...kernels.buckets import fast_size, round_up
 from ...kernels.region_containment import cells_transform, disk_transform
-from ..arrays import frozen_array
+from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..io.fits import FitsTable
 from ..io.region_table import region_hdu, region_of
 from ..irf.psf import PSFMap
 from ..meta import Meta
 from ..sky.geom import SkyGeom
-from ..units import to_unit
+from ..units import Given, to_unit
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from regions import PixelRegion, Region, SkyRegion
 
 RESOLUTION = 4.5
 """Lattice steps in the radius that holds 68 % of the sharpest PSF, as far as `MOST_NODES` allow."""
@@ -53,12 +59,14 @@ class RegionGeom(eqx.Module):
     """
 
     lattice: SkyGeom
-    transform: Any
+    transform: Float[Array, "2 n m"]
     meta: Meta
     reach: float = eqx.field(static=True)
 
     @classmethod
-    def create(cls, region: Any, psf: Any = None, step: Any = None, reach: Any = None) -> "RegionGeom":
+    def create(
+        cls, region: "Region", psf: PSFMap | None = None, step: Given | None = None, reach: Given | None = None
+    ) -> "RegionGeom":
         """Geometry of a ``region`` of the ``regions`` package with an area, in the sky.
 
         The lattice fits ``psf``, a `PSFMap`, or the perfect one (None); or give its ``step`` and ``reach`` (deg or
@@ -80,31 +88,32 @@ class RegionGeom(eqx.Module):
                 f"RegionGeom: the region is {extent:.4g} deg wide, expected {WIDEST:g} deg at most, because it is "
                 "taken as flat. Use a map."
             )
-        given = {name: _angle(value, name) for name, value in {"step": step, "reach": reach}.items()}
-        if given["step"] is not None and not 0 < given["step"] <= extent / 4:
+        given_width, given_reach = _angle(step, "step"), _angle(reach, "reach")
+        if given_width is not None and not 0 < given_width <= extent / 4:
             raise InputError(
                 f"RegionGeom: step must be positive and at most a quarter of the region's width of {extent:.4g} deg, "
-                f"found {given['step']:.4g} deg."
+                f"found {given_width:.4g} deg."
             )
-        if given["reach"] is not None and not given["reach"] >= 0:
-            raise InputError(f"RegionGeom: reach must not be negative, found {given['reach']:.4g} deg.")
-        default = extent / NO_PSF_NODES if psf is None else psf.core / RESOLUTION
-        step = default if given["step"] is None else given["step"]
-        reach = (0.0 if psf is None else REACH * psf.reach) if given["reach"] is None else given["reach"]
+        if given_reach is not None and not given_reach >= 0:
+            raise InputError(f"RegionGeom: reach must not be negative, found {given_reach:.4g} deg.")
+        width = extent / NO_PSF_NODES if psf is None else psf.core / RESOLUTION
+        around = 0.0 if psf is None else REACH * psf.reach
+        width = width if given_width is None else given_width
+        around = around if given_reach is None else given_reach
         # rounded: regions that are nearly alike share programs
         size = round_up(extent, 4)
-        step = max(float(step), (size + 2 * reach) / (MOST_NODES - 2 * TAILS))
-        step = float(f"{step:.4g}")
-        n = fast_size(math.ceil(0.999 * (size + 2 * reach) / step) + 2 * TAILS)
-        lattice = SkyGeom.create(center, step, npix=n)
+        width = max(float(width), (size + 2 * around) / (MOST_NODES - 2 * TAILS))
+        width = float(f"{width:.4g}")
+        n = fast_size(math.ceil(0.999 * (size + 2 * around) / width) + 2 * TAILS)
+        lattice = SkyGeom.create(center, width, npix=n)
         pixel = region.to_pixel(lattice.wcs)
         transform = _transform(pixel, n)
         area = transform[0, 0, 0]
         if not area > 0:
             raise InputError(f"RegionGeom: the region {type(region).__name__} has no area. Use one with an area.")
-        return cls(lattice, frozen_array(transform), Meta({"region": region}), reach)
+        return cls(lattice, frozen_array(transform), Meta({"region": region}), around)
 
-    def fitted(self, psf: Any) -> "RegionGeom":
+    def fitted(self, psf: PSFMap | None) -> "RegionGeom":
         """This geometry if its lattice is fine and wide enough for ``psf``, else a new one of the same region."""
         if psf is None or "region" not in self.meta:
             return self
@@ -116,23 +125,23 @@ class RegionGeom(eqx.Module):
         return self if wide and self.lattice.pixel_size <= 1.01 * new.lattice.pixel_size else new
 
     @property
-    def region(self) -> Any:
+    def region(self) -> "Region":
         """The region, of the ``regions`` package."""
         if "region" not in self.meta:
             raise InputError("RegionGeom: its region is not there inside a JAX transformation; keep it outside.")
         return self.meta["region"]
 
     @property
-    def center(self) -> Any:
+    def center(self) -> "SkyCoord":
         """Direction of the middle of the region (of the box around it), ICRS SkyCoord."""
         return self.lattice.center
 
     @property
-    def solid_angle(self) -> Any:
+    def solid_angle(self) -> Float[Array, ""]:
         """Solid angle of the region in sr."""
         return self.transform[0, 0, 0] * np.radians(self.lattice.pixel_size) ** 2
 
-    def contains(self, vectors: Any) -> np.ndarray:
+    def contains(self, vectors: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
         """Whether ICRS unit vectors (n, 3) are inside the region."""
         from regions import PixCoord
 
@@ -141,17 +150,18 @@ class RegionGeom(eqx.Module):
         at = PixCoord(np.where(shown, x, 0.0), np.where(shown, y, 0.0))
         return shown & np.asarray(self.region.to_pixel(self.lattice.wcs).contains(at), bool)
 
-    def to_table(self, name: str = "REGION") -> Any:
+    def to_table(self, name: str = "REGION") -> fits.BinTableHDU:
         """The region as a FITS table HDU, as gammapy stores it."""
         return region_hdu(self.region, self.lattice, name)
 
     @classmethod
-    def from_table(cls, table: FitsTable, psf: Any = None) -> "RegionGeom":
+    def from_table(cls, table: FitsTable, psf: PSFMap | None = None) -> "RegionGeom":
         """Geometry from such a table."""
         return cls.create(region_of(table), psf)
 
 
-def _check(region: Any) -> None:
+def _check(region: "Region") -> None:
+    """InputError for what is not a region of the sky."""
     if not (hasattr(region, "to_pixel") and hasattr(region, "contains")):
         raise InputError(
             f"RegionGeom: found {type(region).__name__}, expected a region of the sky of the package regions, such as "
@@ -159,7 +169,7 @@ def _check(region: Any) -> None:
         )
 
 
-def _extent(region: Any) -> tuple[Any, float]:
+def _extent(region: "SkyRegion") -> tuple["SkyCoord", float]:
     """Middle (SkyCoord) and larger side (deg) of the box around a region."""
     center, extent = _first_center(region), 0.0
     # a second time in the projection around its middle
@@ -177,7 +187,8 @@ def _extent(region: Any) -> tuple[Any, float]:
     return center, extent
 
 
-def _first_center(region: Any) -> Any:
+def _first_center(region: "SkyRegion") -> "SkyCoord":
+    """The centre of a region, or of one of its parts, ICRS."""
     for part in (region, getattr(region, "region1", None)):
         if part is None:
             continue
@@ -194,7 +205,8 @@ def _first_center(region: Any) -> Any:
     )
 
 
-def _transform(pixel: Any, n: int) -> np.ndarray:
+def _transform(pixel: "PixelRegion", n: int) -> Float[np.ndarray, "2 n m"]:
+    """The field ``transform`` of a `RegionGeom`, of a region in pixels of its lattice."""
     from regions import CircleAnnulusPixelRegion, CirclePixelRegion
 
     if isinstance(pixel, CirclePixelRegion):
@@ -210,7 +222,7 @@ def _transform(pixel: Any, n: int) -> np.ndarray:
     return cells_transform(n, shares, first[0] + 0.5 / cells, first[1] + 0.5 / cells, 1 / cells)
 
 
-def _filled(pixel: Any, first: tuple[float, float], size: tuple[int, int], step: float) -> np.ndarray:
+def _filled(pixel: "PixelRegion", first: tuple[float, float], size: tuple[int, int], step: float) -> np.ndarray:
     """Share of each square cell that is inside a region, (ny, nx)."""
     from regions import PixCoord
 
@@ -230,7 +242,7 @@ def _filled(pixel: Any, first: tuple[float, float], size: tuple[int, int], step:
     return shares
 
 
-def _angle(value: Any, name: str) -> float | None:
+def _angle(value: Given | None, name: str) -> float | None:
     """A finite angle in deg, or None."""
     if value is None:
         return None

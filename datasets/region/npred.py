@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from ...kernels.quadrature import log_centers
+from ..arrays import Array, for_kernels
 from ..compile import QUICKEST, Program
 from ..counts.flux import source_flux
 from ..errors import InputError
@@ -26,7 +27,7 @@ def region_counts(response: RegionResponse, sources: Sequence[SkyModel], nodes: 
     """Counts (n_reco,) of sky models: flux times exposure and energy dispersion, times their shares in the region."""
     total = jnp.zeros(response.energy_edges.shape[0] - 1, jnp.asarray(response.energy_true_edges).dtype)
     # sources that differ in numbers only share a program, and are done one after the other
-    alike: dict[tuple[ModelDef, SharePlan], list[list[Any]]] = {}
+    alike: dict[tuple[ModelDef, SharePlan], list[list[Array]]] = {}
     for model in sources:
         definition, numbers = canonical(model)
         alike.setdefault((definition, plan_share(response, model)), []).append(numbers)
@@ -53,15 +54,15 @@ def contained_share(response: RegionResponse, model: SkyModel) -> Float[jax.Arra
 
 @quick_program
 def _counts(
-    static: tuple[ModelDef, SharePlan, int], members: list[list[Any]], response: RegionResponse, gti: GTI | None
+    static: tuple[ModelDef, SharePlan, int], members: list[list[Array]], response: RegionResponse, gti: GTI | None
 ) -> Bins:
     definition, plan, nodes = static
     edges = jnp.asarray(response.energy_true_edges)
 
-    def counts(numbers):
-        model: Any = definition.build(numbers)
+    def counts(numbers: list[Array]) -> Bins:
+        model = cast(SkyModel, definition.build(numbers))
         seen = prepare_share(response, model, plan)
-        return source_flux(model, edges, nodes, gti) @ seen.matrix(model.spatial, log_centers(edges))
+        return for_kernels(source_flux(model, edges, nodes, gti)) @ seen.matrix(model.spatial, log_centers(edges))
 
     if len(members) == 1:
         return counts(members[0])
@@ -70,7 +71,7 @@ def _counts(
 
 
 @quick_program
-def _share(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> jax.Array:
+def _share(static: tuple[ModelDef, SharePlan], numbers: list[Array], response: RegionResponse) -> jax.Array:
     definition, plan = static
-    model: Any = definition.build(numbers)
+    model = cast(SkyModel, definition.build(numbers))
     return prepare_share(response, model, plan).share(model.spatial, log_centers(response.energy_true_edges))

@@ -6,8 +6,9 @@ free shape the containment of the region is made here, and its share of the sour
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +23,7 @@ from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins, Statistic
-from .containment import RegionResponse, SharePlan, plan_share, prepare_share
+from .containment import RegionResponse, RegionShare, ResponseMatrix, SharePlan, plan_share, prepare_share
 from .npred import quick_program
 
 
@@ -88,17 +89,17 @@ class PreparedRegion(PreparedCounts):
         energy = log_centers(self.energy_true_edges)
         total = jnp.asarray(self.arrays["constant"])
         for place in self.spec.templates:
-            total = total + template_counts(models[place], self.energy_edges, total.shape)
+            total = total + template_counts(cast(TemplateNPredModel, models[place]), self.energy_edges, total.shape)
         for number, part in enumerate(self.spec.parts):
 
-            def counts(source, part=part):
+            def counts(source: tuple[SkyModel, list[jax.Array]], part: RegionPart = part) -> Bins:
                 model, leaves = source
                 staged = jax.tree_util.tree_unflatten(part.treedef, leaves)
                 matrix = staged if part.kind == "matrix" else staged.matrix(model.spatial, energy)
                 return source_flux(model, self.energy_true_edges, self.spec.nodes, self.gti) @ matrix
 
             leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
-            chosen = [models[i] for i in part.models]
+            chosen = [cast(SkyModel, models[i]) for i in part.models]
             if len(chosen) == 1:
                 total = total + counts((chosen[0], [leaf[0] for leaf in leaves]))
             else:
@@ -107,14 +108,18 @@ class PreparedRegion(PreparedCounts):
         return total
 
 
+Kind = tuple[str, str, ModelDef, jax.tree_util.PyTreeDef]
+"""What sources of one part have in common: "matrix" or "source", scheme, definition, and the tree of their arrays."""
+
+
 def prepare_region(
     dataset: CountsBase, response: RegionResponse, models: Models, frozen: Sequence[Frozen]
 ) -> tuple[RegionSpec, Arrays]:
     """A region dataset with the models that act on it, at their present parameters."""
     templates: list[int] = []
     # sources that differ in numbers only, by what they have in common
-    alike: dict[tuple[Any, ...], list[tuple[int, list[Any]]]] = {}
-    unchanging: list[Any] = []
+    alike: dict[Kind, list[tuple[int, list[Array]]]] = {}
+    unchanging: list[eqx.Module] = []
     for i, (model, is_frozen) in enumerate(zip(models, frozen, strict=True)):
         if isinstance(model, FoVBackgroundModel):
             continue
@@ -124,15 +129,16 @@ def prepare_region(
         if isinstance(model, TemplateNPredModel):
             templates.append(i)
             continue
-        made = is_frozen.shape or model.spatial is None
-        definition, numbers = canonical(model)
-        plan = plan_share(response, model)
+        source = cast(SkyModel, model)
+        made = is_frozen.shape or source.spatial is None
+        definition, numbers = canonical(source)
+        plan = plan_share(response, source)
         staged = (_matrix if made else _share)((definition, plan), numbers, response)
         leaves, treedef = jax.tree_util.tree_flatten(staged)
         alike.setdefault(("matrix" if made else "source", plan.scheme, definition, treedef), []).append((i, leaves))
-    constant: Any = dataset.signal(unchanging) if unchanging else np.zeros(dataset.n_reco)
-    arrays: dict[str, Any] = {
-        "counts": dataset.counts,
+    constant: Array = dataset.signal(unchanging) if unchanging else np.zeros(dataset.n_reco)
+    arrays: Arrays = {
+        "counts": cast(Array, dataset.counts),
         "background": np.zeros(dataset.n_reco) if dataset.background is None else dataset.background,
         "mask_safe": fitted_bins(dataset),
         "energy_edges": dataset.energy_edges,
@@ -152,15 +158,15 @@ def prepare_region(
 
 
 @quick_program
-def _share(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
+def _share(static: tuple[ModelDef, SharePlan], numbers: list[Array], response: RegionResponse) -> RegionShare:
     """A source of free shape: its region's containment."""
     definition, plan = static
-    return prepare_share(response, definition.build(numbers), plan)  # type: ignore[arg-type]
+    return prepare_share(response, cast(SkyModel, definition.build(numbers)), plan)
 
 
 @quick_program
-def _matrix(static: tuple[ModelDef, SharePlan], numbers: list[Any], response: RegionResponse) -> Any:
+def _matrix(static: tuple[ModelDef, SharePlan], numbers: list[Array], response: RegionResponse) -> ResponseMatrix:
     """A source of frozen shape: its response matrix."""
     definition, plan = static
-    model: Any = definition.build(numbers)
+    model = cast(SkyModel, definition.build(numbers))
     return prepare_share(response, model, plan).matrix(model.spatial, log_centers(response.energy_true_edges))

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from ..arrays import ratio
 from ..errors import InputError
-from ..irf.edisp import edisp_at
+from ..irf.edisp import EDisp, edisp_at
 from ..irf.psf import PSFMap, RecoPSFMap, psf_at
 from ..irf.stack import Part, require_one_kind, require_same, same_responses, stack_matrix
 from .geom import RegionGeom
@@ -33,22 +32,26 @@ def require_same_region(first_name: str, first: RegionGeom, name: str, other: Re
         )
 
 
-def stack_region_responses(parts: Sequence[Part], union: np.ndarray) -> dict[str, Any]:
+def stack_region_responses(parts: Sequence[Part], union: np.ndarray) -> dict[str, PSFMap | EDisp | None]:
     """PSF and energy dispersion of the sum, weighted with the exposures, in the middle of the region: ``psf``, and
     ``edisp``, of which see `stack_matrix`. Responses that are the same in all stay what they are."""
-    first: Any = parts[0].dataset
+    first = parts[0].dataset
     lattice = first.region.lattice
     vector = np.asarray(lattice.pixel_to_vector(*lattice.middle))
-    psfs = [part.dataset.psf for part in parts]
+    psfs: list[PSFMap | None] = [part.dataset.psf for part in parts]
     require_one_kind(parts, "psf", psfs)
     at_middle = [
         replace(p, dataset=p.dataset.replace(edisp=edisp_at(p.dataset.edisp, vector))) for p in parts
     ]  # positions do not matter to their average
-    psf = psfs[0] if psfs[0] is None or same_responses(psfs) else _average(parts, psfs, vector)
+    psf = (
+        psfs[0]
+        if psfs[0] is None or same_responses(psfs)
+        else _average(parts, [p for p in psfs if p is not None], vector)
+    )
     return {"psf": psf, "edisp": first.edisp if len(parts) == 1 else stack_matrix(at_middle, union)}
 
 
-def _average(parts: Sequence[Part], psfs: Sequence[Any], vector: np.ndarray) -> PSFMap:
+def _average(parts: Sequence[Part], psfs: Sequence[PSFMap], vector: np.ndarray) -> PSFMap:
     first = psfs[0]
     if isinstance(first, RecoPSFMap):
         raise InputError(
