@@ -1,30 +1,37 @@
 """Energy dispersion of one position."""
 
-from typing import Any, cast
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from ...kernels import edisp as kernels
 from ...kernels.edisp import diagonal_response, gauss_shares, matrix_from_migration
 from ...kernels.psf import nearest_valid
-from ..arrays import frozen_array, is_concrete
+from ..arrays import Array, for_kernels, frozen_array, is_concrete
 from ..errors import InputError
-from ..sky.geom import SkyGeom
-from ..units import edges_tev, to_unit
+from ..sky.geom import Direction, SkyGeom
+from ..units import Given, edges_tev, to_unit
+
+Matrix = Float[jax.Array, "n_true n_reco"]
+"""Probability of each reconstructed energy bin, given a true one."""
+
+TrueEdges = Float[Array, " n_true+1"]
+
+RecoEdges = Float[Array, " n_reco+1"]
 
 
 class EDispKernel(eqx.Module):
     """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco)."""
 
-    matrix: Any
+    matrix: Float[Array, "n_true n_reco"]
 
-    def __init__(self, matrix: Any):
+    def __init__(self, matrix: ArrayLike) -> None:
         self.matrix = frozen_array(matrix)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if isinstance(self.matrix, np.ndarray):
             if self.matrix.ndim != 2:
                 raise InputError(
@@ -36,14 +43,16 @@ class EDispKernel(eqx.Module):
                 )
 
     @classmethod
-    def from_diagonal_response(cls, energy_true_edges: Any, energy_edges: Any = None) -> "EDispKernel":
+    def from_diagonal_response(cls, energy_true_edges: Given, energy_edges: Given | None = None) -> "EDispKernel":
         """Perfect detector: share of each true bin in each reconstructed bin. Edges as Quantities or numbers in TeV."""
         true = edges_tev(energy_true_edges, "energy_true_edges")
         reco = true if energy_edges is None else edges_tev(energy_edges, "energy_edges")
         return cls(np.asarray(kernels.diagonal_response(np.asarray(true), np.asarray(reco))))
 
     @classmethod
-    def from_gauss(cls, energy_true_edges: Any, energy_edges: Any, sigma: Any, bias: Any = 0.0) -> "EDispKernel":
+    def from_gauss(
+        cls, energy_true_edges: Given, energy_edges: Given, sigma: ArrayLike, bias: ArrayLike = 0.0
+    ) -> "EDispKernel":
         """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
         true, reco = edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges")
         return cls(
@@ -60,14 +69,14 @@ class EDispKernelMap(eqx.Module):
     """
 
     geom: SkyGeom | None
-    values: Any
-    exposure: Any
+    values: Float[Array, "n_true n_reco y x"]
+    exposure: Float[Array, "n_true y x"] | None
 
-    def __init__(self, geom: SkyGeom | None, values: Any, exposure: Any = None):
+    def __init__(self, geom: SkyGeom | None, values: Given, exposure: Given | None = None) -> None:
         self.geom, self.values = geom, to_unit(values, "", "EDispKernelMap values")
         self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "EDispKernelMap exposure")
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_reco, y, x)")
 
     @classmethod
@@ -76,16 +85,18 @@ class EDispKernelMap(eqx.Module):
         return cls(None, np.asarray(kernel.matrix)[..., None, None])
 
     @classmethod
-    def from_diagonal_response(cls, energy_true_edges: Any, energy_edges: Any = None) -> "EDispKernelMap":
+    def from_diagonal_response(cls, energy_true_edges: Given, energy_edges: Given | None = None) -> "EDispKernelMap":
         """Perfect detector, see `EDispKernel.from_diagonal_response`."""
         return cls.from_kernel(EDispKernel.from_diagonal_response(energy_true_edges, energy_edges))
 
     @classmethod
-    def from_gauss(cls, energy_true_edges: Any, energy_edges: Any, sigma: Any, bias: Any = 0.0) -> "EDispKernelMap":
+    def from_gauss(
+        cls, energy_true_edges: Given, energy_edges: Given, sigma: ArrayLike, bias: ArrayLike = 0.0
+    ) -> "EDispKernelMap":
         """Gaussian E_reco / E_true, see `EDispKernel.from_gauss`."""
         return cls.from_kernel(EDispKernel.from_gauss(energy_true_edges, energy_edges, sigma, bias))
 
-    def matrix_at(self, vector: Any, energy_true_edges: Any, energy_edges: Any) -> Any:
+    def matrix_at(self, vector: Direction, energy_true_edges: TrueEdges, energy_edges: RecoEdges) -> Matrix:
         """Matrix (n_true, n_reco) at an ICRS unit vector; of the nearest pixel with one where its own is empty."""
         return _nearest(self, vector)
 
@@ -98,20 +109,25 @@ class EDispMap(eqx.Module):
     """
 
     geom: SkyGeom | None
-    energy_true_edges: Any
-    migra_edges: Any
-    values: Any
-    exposure: Any
+    energy_true_edges: TrueEdges
+    migra_edges: Float[Array, " n_migra+1"]
+    values: Float[Array, "n_true n_migra y x"]
+    exposure: Float[Array, "n_true y x"] | None
 
     def __init__(
-        self, geom: SkyGeom | None, energy_true_edges: Any, migra_edges: Any, values: Any, exposure: Any = None
-    ):
+        self,
+        geom: SkyGeom | None,
+        energy_true_edges: Given,
+        migra_edges: Given,
+        values: Given,
+        exposure: Given | None = None,
+    ) -> None:
         self.geom, self.values = geom, to_unit(values, "", "EDispMap values")
         self.energy_true_edges = edges_tev(energy_true_edges, "energy_true_edges")
         self.migra_edges = to_unit(migra_edges, "", "migra_edges")
         self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "EDispMap exposure")
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_migra, y, x)")
         migra = self.migra_edges
         if is_concrete(migra) and not (
@@ -126,7 +142,9 @@ class EDispMap(eqx.Module):
             )
 
     @classmethod
-    def from_gauss(cls, energy_true_edges: Any, migra_edges: Any, sigma: Any, bias: Any = 0.0) -> "EDispMap":
+    def from_gauss(
+        cls, energy_true_edges: Given, migra_edges: Given, sigma: ArrayLike, bias: ArrayLike = 0.0
+    ) -> "EDispMap":
         """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
         true = edges_tev(energy_true_edges, "energy_true_edges")
         migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
@@ -134,19 +152,18 @@ class EDispMap(eqx.Module):
             raise InputError(
                 f"EDispMap: sigma must be positive, found {np.min(sigma)}. Use edisp=None for a perfect one."
             )
-        shares = cast(Any, gauss_shares)(
-            migra, np.broadcast_to(sigma, true.size - 1), np.broadcast_to(bias, true.size - 1)
-        )
+        width, shift = (np.broadcast_to(x, true.size - 1) for x in (sigma, bias))
+        shares = gauss_shares(for_kernels(migra), for_kernels(width), for_kernels(shift))
         return cls(None, true, migra, (np.asarray(shares) / np.diff(migra))[..., None, None])
 
-    def matrix_at(self, vector: Any, energy_true_edges: Any, energy_edges: Any) -> Any:
+    def matrix_at(self, vector: Direction, energy_true_edges: TrueEdges, energy_edges: RecoEdges) -> Matrix:
         """Matrix (n_true, n_reco) at an ICRS unit vector, for reconstructed bins of these edges (TeV)."""
         density = _nearest(self, vector)
         return matrix_from_migration(
             density, jnp.asarray(self.migra_edges), jnp.asarray(energy_true_edges), jnp.asarray(energy_edges)
         )
 
-    def to_kernel_map(self, energy_edges: Any) -> EDispKernelMap:
+    def to_kernel_map(self, energy_edges: Given) -> EDispKernelMap:
         """Matrices for reconstructed bins of these edges, at all positions."""
         edges = np.asarray(edges_tev(energy_edges, "energy_edges"))
         true, migra = np.asarray(self.energy_true_edges), np.asarray(self.migra_edges)
@@ -162,7 +179,7 @@ _matrices = jax.jit(jax.vmap(matrix_from_migration, in_axes=(0, None, None, None
 EDisp = EDispKernel | EDispKernelMap | EDispMap
 
 
-def matrix_at(edisp: EDisp | None, vector: Any, energy_true_edges: Any, energy_edges: Any) -> Any:
+def matrix_at(edisp: EDisp | None, vector: Direction, energy_true_edges: TrueEdges, energy_edges: RecoEdges) -> Matrix:
     """Response (n_true, n_reco) at an ICRS unit vector; that of a perfect detector without ``edisp``. Edges in TeV."""
     if edisp is None:
         return diagonal_response(jnp.asarray(energy_true_edges), jnp.asarray(energy_edges))
@@ -171,7 +188,7 @@ def matrix_at(edisp: EDisp | None, vector: Any, energy_true_edges: Any, energy_e
     return edisp.matrix_at(vector, energy_true_edges, energy_edges)
 
 
-def _nearest(edisp: EDispKernelMap | EDispMap, vector: Any) -> Any:
+def _nearest(edisp: EDispKernelMap | EDispMap, vector: Direction) -> Float[jax.Array, "n_true n_values"]:
     values = jnp.asarray(edisp.values)
     if edisp.geom is None:
         return values[..., 0, 0]
@@ -180,7 +197,7 @@ def _nearest(edisp: EDispKernelMap | EDispMap, vector: Any) -> Any:
     return values[..., iy, ix]
 
 
-def _check_values(edisp: Any, axes: str) -> None:
+def _check_values(edisp: EDispKernelMap | EDispMap, axes: str) -> None:
     name = type(edisp).__name__
     shape = np.shape(edisp.values)
     pixels = (1, 1) if edisp.geom is None else edisp.geom.shape
@@ -201,9 +218,9 @@ def _check_values(edisp: Any, axes: str) -> None:
             )
 
 
-def edisp_at(edisp: Any, vector: Any) -> Any:
+def edisp_at(edisp: EDisp | None, vector: Direction) -> EDisp | None:
     """An energy dispersion (or None) that is everywhere that of an ICRS unit vector."""
-    if edisp is None or getattr(edisp, "geom", None) is None:
+    if edisp is None or isinstance(edisp, EDispKernel) or edisp.geom is None:
         return edisp
     x, y, _ = nearest_valid(jnp.any(jnp.asarray(edisp.values) > 0, axis=(0, 1)), *edisp.geom.vector_to_pixel(vector))
     at = slice(int(y), int(y) + 1), slice(int(x), int(x) + 1)

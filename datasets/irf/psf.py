@@ -1,21 +1,30 @@
 """Point spread functions on the sky: tables of radial profiles at a grid of positions, and fixed kernels."""
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from ...kernels import psf as kernels
 from ...kernels.buckets import round_down, round_up
 from ...kernels.psf import at_position
 from ...kernels.sphere import lonlat_to_vector
-from ..arrays import frozen_array, is_concrete
+from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
-from ..sky.geom import SkyGeom
-from ..units import to_unit
+from ..sky.geom import Direction, SkyGeom
+from ..units import Given, to_unit
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+Energies = Float[Array, " n"]
+"""Energies in TeV."""
 
 
 class PSFMap(eqx.Module):
@@ -35,17 +44,25 @@ class PSFMap(eqx.Module):
     """
 
     geom: SkyGeom | None
-    energy: Any
-    rad: Any
-    rad_edges: Any
-    values: Any
-    exposure: Any
+    energy: Float[Array, " n_energy"]
+    rad: Float[Array, " n_rad"]
+    rad_edges: Float[Array, " n_rad+1"]
+    values: Float[Array, "n_energy n_rad y x"]
+    exposure: Float[Array, "n_energy y x"] | None
     reach: float = eqx.field(static=True)
     core: float = eqx.field(static=True)
 
     energy_axis: ClassVar[str] = "energy_true"
 
-    def __init__(self, geom: SkyGeom | None, energy: Any, rad: Any, rad_edges: Any, values: Any, exposure: Any = None):
+    def __init__(
+        self,
+        geom: SkyGeom | None,
+        energy: Given,
+        rad: Given,
+        rad_edges: Given | None,
+        values: Given,
+        exposure: Given | None = None,
+    ) -> None:
         self.geom = geom
         self.energy, self.rad = to_unit(energy, "TeV", "PSFMap energy"), to_unit(rad, "deg", "PSFMap rad")
         self.rad_edges = _edges_around(self.rad) if rad_edges is None else to_unit(rad_edges, "deg", "PSFMap rad_edges")
@@ -90,14 +107,14 @@ class PSFMap(eqx.Module):
                 )
 
     @classmethod
-    def from_gauss(cls, energy: Any, sigma: Any, rad: Any = None, geom: SkyGeom | None = None) -> "PSFMap":
+    def from_gauss(cls, energy: Given, sigma: Given, rad: Given | None = None, geom: SkyGeom | None = None) -> "PSFMap":
         """Gaussian profiles exp(-r^2 / 2 sigma^2) / (2 pi sigma^2), the same at all positions of ``geom``.
 
         ``energy`` (n,) and ``sigma`` (one or n): Quantities, or TeV and deg. ``rad``: bin edges; by default 0 to 0.66
         deg in steps of 0.01, or farther and finer if sigma asks for it.
         """
-        energy = np.atleast_1d(np.asarray(to_unit(energy, "TeV", "energy")))
-        width = np.broadcast_to(np.asarray(to_unit(sigma, "deg", "sigma")), energy.shape)
+        energies = np.atleast_1d(np.asarray(to_unit(energy, "TeV", "energy")))
+        width = np.broadcast_to(np.asarray(to_unit(sigma, "deg", "sigma")), energies.shape)
         if not np.all(width > 0):
             raise InputError(
                 f"PSFMap: sigma must be positive, found {np.min(width)} deg. Use psf=None for a perfect one."
@@ -111,9 +128,9 @@ class PSFMap(eqx.Module):
         values = np.exp(-0.5 * (centres / width[:, None]) ** 2) / (2 * np.pi * np.radians(width[:, None]) ** 2)
         shape = (1, 1) if geom is None else geom.shape
         values = np.broadcast_to(values[..., None, None], (*values.shape, *shape))
-        return cls(geom, energy, centres, edges, values)
+        return cls(geom, energies, centres, edges, values)
 
-    def profile_at(self, vector: Any, energy: Any) -> Any:
+    def profile_at(self, vector: Direction, energy: Energies) -> Float[jax.Array, "n n_rad"]:
         """Profiles (n, n_rad) in sr-1 at an ICRS unit vector and energies (n,) in TeV.
 
         Where the pixel of the position has no profile (no exposure), those of the nearest pixel that has one.
@@ -127,16 +144,16 @@ class PSFMap(eqx.Module):
             table = kernels.at_position(values, jnp.where(moved, near_x, x), jnp.where(moved, near_y, y))
         return kernels.interpolate_axis(table, jnp.log(self.energy), jnp.log(energy), axis=0)
 
-    def containment(self, rad: Any, energy: Any, position: Any = None) -> np.ndarray:
+    def containment(self, rad: Given, energy: Given, position: "SkyCoord | None" = None) -> np.ndarray:
         """Share of events within ``rad`` (Quantity or deg, (m,)) at energies (n,) and a SkyCoord; shape (n, m)."""
-        rad = jnp.atleast_1d(jnp.asarray(to_unit(rad, "deg", "rad")))
-        return np.asarray(_containment(self, self._vector(position), _energies(energy), rad))
+        radii = jnp.atleast_1d(jnp.asarray(to_unit(rad, "deg", "rad")))
+        return np.asarray(_containment(self, self._vector(position), _energies(energy), radii))
 
-    def containment_radius(self, share: float, energy: Any, position: Any = None) -> u.Quantity:
+    def containment_radius(self, share: float, energy: Given, position: "SkyCoord | None" = None) -> u.Quantity:
         """Radius that holds ``share`` of the events at energies (n,) and a SkyCoord, to 1/20 of a bin; (n,) deg."""
         return u.Quantity(np.asarray(_radius(self, self._vector(position), _energies(energy), share)), "deg")
 
-    def _vector(self, position: Any) -> Any:
+    def _vector(self, position: "SkyCoord | None") -> Float[jax.Array, " 3"]:
         if position is None:
             if self.geom is None:
                 return jnp.asarray([1.0, 0.0, 0.0])
@@ -157,22 +174,24 @@ class PSFKernel(eqx.Module):
     It is used as it is, at every position, for maps with the same pixels. Planes are normalised to sum 1.
     """
 
-    values: Any
+    values: Float[Array, "n_true n n"]
 
-    def __init__(self, values: Any, normalize: bool = True):
-        values = frozen_array(values)
-        shape = np.shape(values)
+    def __init__(self, values: ArrayLike, normalize: bool = True) -> None:
+        planes: Array = frozen_array(values)
+        shape = np.shape(planes)
         if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2 == 0:
             raise InputError(f"PSFKernel: values have shape {shape}, expected (n_true, n, n) with n odd.")
-        if is_concrete(values):
-            if not np.all(np.isfinite(values)) or np.any(np.asarray(values) < 0):
+        if is_concrete(planes):
+            if not np.all(np.isfinite(planes)) or np.any(np.asarray(planes) < 0):
                 raise InputError("PSFKernel: values must be finite and not negative.")
             if normalize:
-                values = frozen_array(np.asarray(kernels.normalised(jnp.asarray(values))))
-        self.values = values
+                planes = frozen_array(np.asarray(kernels.normalised(jnp.asarray(planes))))
+        self.values = planes
 
     @classmethod
-    def from_gauss(cls, geom: SkyGeom, energy_true_edges: Any, sigma: Any, max_radius: Any = None) -> "PSFKernel":
+    def from_gauss(
+        cls, geom: SkyGeom, energy_true_edges: Given, sigma: Given, max_radius: Given | None = None
+    ) -> "PSFKernel":
         """Gaussian kernels integrated over the pixels of ``geom``, out to ``max_radius`` (default 5 sigma).
 
         ``sigma``: one width, or one per true bin (Quantity or deg).
@@ -194,23 +213,25 @@ class PSFKernel(eqx.Module):
 
 
 @eqx.filter_jit
-def _containment(psf: PSFMap, vector: Any, energy: Any, rad: Any) -> Any:
+def _containment(
+    psf: PSFMap, vector: Direction, energy: Energies, rad: Float[jax.Array, " m"]
+) -> Float[jax.Array, "n m"]:
     edges = jnp.asarray(psf.rad_edges)
     inside = kernels.containment(psf.profile_at(vector, energy), jnp.asarray(psf.rad), edges)
     return kernels.interpolate_axis(inside, edges, rad, axis=-1)
 
 
 @eqx.filter_jit
-def _radius(psf: PSFMap, vector: Any, energy: Any, share: float) -> Any:
+def _radius(psf: PSFMap, vector: Direction, energy: Energies, share: float) -> Float[jax.Array, " n"]:
     profile = psf.profile_at(vector, energy)
     return kernels.containment_radius(profile, jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges), share)
 
 
-def _energies(energy: Any) -> Any:
+def _energies(energy: Given) -> Float[jax.Array, " n"]:
     return jnp.atleast_1d(jnp.asarray(to_unit(energy, "TeV", "energy")))
 
 
-def _check_axis(what: str, axis: Any, positive: bool = False) -> None:
+def _check_axis(what: str, axis: Numbers, positive: bool = False) -> None:
     if is_concrete(axis):
         nodes = np.ravel(axis)
         low = nodes.min(initial=np.inf)
@@ -219,7 +240,7 @@ def _check_axis(what: str, axis: Any, positive: bool = False) -> None:
             raise InputError(f"{what} must be {wanted}, finite and increasing, found {nodes}.")
 
 
-def _edges_around(rad: Any) -> Any:
+def _edges_around(rad: Float[Array, " n_rad"]) -> Float[np.ndarray, " n_rad+1"]:
     """Edges halfway between radii, and as far beyond the first and last; never below 0."""
     inner = (rad[1:] + rad[:-1]) / 2
     first, last = np.maximum(rad[:1] - (inner[:1] - rad[:1]), 0.0), rad[-1:] + (rad[-1:] - inner[-1:])
@@ -245,7 +266,10 @@ def _sizes(values: np.ndarray, rad: np.ndarray, edges: np.ndarray) -> tuple[floa
     return round_up(float(edges[1:][index[used].max()]), 4), round_down(float(core[:, 0][used].min()), 2)
 
 
-def psf_at(psf: Any, vector: Any) -> Any:
+AnyPSFMap = TypeVar("AnyPSFMap", bound=PSFMap | None)
+
+
+def psf_at(psf: AnyPSFMap, vector: Direction) -> AnyPSFMap:
     """A `PSFMap` (or None) that has everywhere what it has at an ICRS unit vector."""
     if psf is None or psf.geom is None:
         return psf
@@ -257,7 +281,9 @@ def psf_at(psf: Any, vector: Any) -> Any:
     )
 
 
-def contained_share(psf: PSFMap, vector: Any, energy: Any, radius: float) -> np.ndarray:
+def contained_share(
+    psf: PSFMap, vector: Direction, energy: Float[Array, " n_energy"], radius: float
+) -> Float[np.ndarray, " n_energy"]:
     """Share of the events within ``radius`` (deg) of an ICRS unit vector, at energies (TeV): (n_energy,).
 
     Profiles are linear between their radii and normalised to 1 out to the last one, as where they act on maps; 0 where

@@ -19,12 +19,13 @@ is 0, and a source takes the response of the nearest pixel that has one.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from types import EllipsisType
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...kernels.edisp import diagonal_response
-from ..arrays import ratio
+from ..arrays import Array, ratio
 from ..errors import InputError
 from ..sky.axis import MATCH
 from ..sky.cutout import image_around
@@ -35,10 +36,21 @@ from .psf import PSFKernel, PSFMap, RecoPSFMap
 
 NEAR, AROUND = 2, 1
 
+Tables = PSFMap | EDispKernelMap | EDispMap
+"""Responses that may have positions: ``values`` (n_true, m, y, x) on the pixels of ``geom``."""
+
+AnyTables = TypeVar("AnyTables", bound=Tables)
+
+Place = tuple[EllipsisType | slice, ...]
+"""Index of pixels in an array (..., y, x)."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """A dataset in a sum: its name, its safe bins (of the shape of its counts) and where its image begins (y, x)."""
+    """A dataset in a sum: its name, its safe bins (of the shape of its counts) and where its image begins (y, x).
+
+    ``dataset``: of one of the types of datasets of counts, which all stand on this file.
+    """
 
     name: str
     dataset: Any
@@ -60,7 +72,7 @@ class Part:
             )
         return np.asarray(self.dataset.exposure, dtype=float) * self.safe_image
 
-    def place(self) -> tuple[Any, ...]:
+    def place(self) -> Place:
         """Where the dataset's pixels lie in the arrays of the sum."""
         if not self.dataset.pixels:
             return (...,)
@@ -80,7 +92,7 @@ def stack_psf(parts: Sequence[Part], geom: SkyGeom) -> PSFMap | PSFKernel | None
     a grid over the map, unless all are equal. Raises InputError for different `PSFKernel`s or `RecoPSFMap`s, for which
     there is no average, for mixtures, and for tables of different energies, radii or pixels.
     """
-    psfs = [p.dataset.psf for p in parts]
+    psfs: list[PSFMap | PSFKernel | None] = [p.dataset.psf for p in parts]
     require_one_kind(parts, "psf", psfs)
     first = psfs[0]
     if first is None or len(parts) == 1:
@@ -94,14 +106,15 @@ def stack_psf(parts: Sequence[Part], geom: SkyGeom) -> PSFMap | PSFKernel | None
             f"stack: the datasets have different PSFs of the kind {type(first).__name__}, and a {why} has no average "
             "that holds for every source. Give the datasets PSFMaps, or fit them jointly."
         )
-    for part, psf in zip(parts, psfs, strict=True):
+    maps = [psf for psf in psfs if isinstance(psf, PSFMap)]
+    for part, psf in zip(parts, maps, strict=True):
         for axis, unit in (("energy", "TeV"), ("rad", "deg"), ("rad_edges", "deg")):
             require_same(
                 f"{axis} of the PSF ({unit})", parts[0].name, getattr(first, axis), part.name, getattr(psf, axis)
             )
-    grid, starts = _grid(parts, psfs, geom, "psf")
+    grid, starts = _grid(parts, maps, geom, "psf")
 
-    def at(part: Part, psf: Any) -> np.ndarray:
+    def at(part: Part, psf: PSFMap) -> np.ndarray:
         own = np.sqrt(np.asarray(part.dataset.energy_true_edges)[:-1] * np.asarray(part.dataset.energy_true_edges)[1:])
         wanted = np.asarray(psf.energy)
         if own.shape == wanted.shape and np.allclose(own, wanted, rtol=1e-3):
@@ -110,7 +123,7 @@ def stack_psf(parts: Sequence[Part], geom: SkyGeom) -> PSFMap | PSFKernel | None
         values = [np.interp(np.log(wanted), np.log(own), column) for column in flat]
         return np.stack(values, axis=1).reshape(wanted.size, *part.exposure.shape[1:])
 
-    values, exposure = _average(parts, psfs, grid, starts, geom, at)
+    values, exposure = _average(parts, maps, grid, starts, geom, at)
     return PSFMap(grid, first.energy, first.rad, first.rad_edges, first.values if equal else values, exposure)
 
 
@@ -121,7 +134,7 @@ def stack_edisp(parts: Sequence[Part], geom: SkyGeom, union: np.ndarray) -> EDis
     are put on a grid over the map. Equal matrices stay what they are, and migration tables are averaged as such, where
     the datasets are safe at the same energies; else they become matrices, which alone can say what gets lost.
     """
-    edisps = [p.dataset.edisp for p in parts]
+    edisps: list[EDisp | None] = [p.dataset.edisp for p in parts]
     first = edisps[0]
     if len(parts) == 1:
         return first
@@ -131,25 +144,25 @@ def stack_edisp(parts: Sequence[Part], geom: SkyGeom, union: np.ndarray) -> EDis
         return first
     dataset = parts[0].dataset
 
-    def at(part: Part, _: Any) -> np.ndarray:
+    def at(part: Part, _: Tables) -> np.ndarray:
         return part.exposure
 
-    if uniform and all(isinstance(e, EDispMap) for e in edisps):
-        assert isinstance(first, EDispMap)
-        if all(np.array_equal(e.migra_edges, first.migra_edges) for e in edisps):
-            grid, starts = _grid(parts, edisps, geom, "edisp")
-            values, exposure = _average(parts, edisps, grid, starts, geom, at)
-            values = np.asarray(first.values) if equal else values
-            return EDispMap(grid, first.energy_true_edges, first.migra_edges, values, exposure)
+    tables = [e for e in edisps if isinstance(e, EDispMap)]
+    same_migrations = all(np.array_equal(e.migra_edges, tables[0].migra_edges) for e in tables)
+    if uniform and isinstance(first, EDispMap) and len(tables) == len(edisps) and same_migrations:
+        grid, starts = _grid(parts, tables, geom, "edisp")
+        values, exposure = _average(parts, tables, grid, starts, geom, at)
+        values = np.asarray(first.values) if equal else values
+        return EDispMap(grid, first.energy_true_edges, first.migra_edges, values, exposure)
     matrices = [_as_matrices(e, dataset) for e in edisps]
     grid, starts = _grid(parts, matrices, geom, "edisp")
     values, exposure = _average(parts, matrices, grid, starts, geom, at, per_bin=True)
     return EDispKernelMap(grid, matrices[0].values if equal else values, exposure)
 
 
-def stack_matrix(parts: Sequence[Part], union: np.ndarray) -> EDispKernel | None:
+def stack_matrix(parts: Sequence[Part], union: np.ndarray) -> EDisp | None:
     """Average energy dispersion of spectra, of which the bins ``union`` are safe; None if all are perfect."""
-    edisps = [p.dataset.edisp for p in parts]
+    edisps: list[EDisp | None] = [p.dataset.edisp for p in parts]
     if same_range(parts, union) and same_responses(edisps):
         return edisps[0]
     dataset = parts[0].dataset
@@ -161,7 +174,7 @@ def stack_matrix(parts: Sequence[Part], union: np.ndarray) -> EDispKernel | None
     return EDispKernel(ratio(weighted, total[:, None]))
 
 
-def require_same(what: str, first: str, values: Any, other: str, others: Any) -> None:
+def require_same(what: str, first: str, values: Array, other: str, others: Array) -> None:
     """InputError unless two axes agree to a millionth."""
     a, b = np.asarray(values), np.asarray(others)
     if a.shape != b.shape or not np.allclose(a, b, rtol=MATCH, atol=0):
@@ -186,7 +199,8 @@ def _as_matrices(edisp: EDisp | None, dataset: Any) -> EDispKernelMap:
     return EDispKernelMap.from_kernel(EDispKernel(np.asarray(diagonal_response(true, reco))))
 
 
-def require_one_kind(parts: Sequence[Part], field: str, values: Sequence[Any]) -> None:
+def require_one_kind(parts: Sequence[Part], field: str, values: Sequence[object]) -> None:
+    """InputError unless the values of a field are of one type in all datasets."""
     for part, value in zip(parts, values, strict=True):
         if type(value) is not type(values[0]):
             kinds = ["none" if v is None else f"a {type(v).__name__}" for v in (values[0], value)]
@@ -196,13 +210,13 @@ def require_one_kind(parts: Sequence[Part], field: str, values: Sequence[Any]) -
             )
 
 
-def same_responses(irfs: Sequence[Any]) -> bool:
+def same_responses(irfs: Sequence[object]) -> bool:
     """Whether all responses hold the same numbers on the same pixels, whatever their exposures."""
     first = irfs[0]
     return all(other is first or _equal(first, other) for other in irfs[1:])
 
 
-def _equal(a: Any, b: Any) -> bool:
+def _equal(a: object, b: object) -> bool:
     if type(a) is not type(b):
         return False
     geoms = [getattr(irf, "geom", None) for irf in (a, b)]
@@ -213,7 +227,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _grid(
-    parts: Sequence[Part], irfs: Sequence[Any], geom: SkyGeom, field: str
+    parts: Sequence[Part], irfs: Sequence[Tables], geom: SkyGeom, field: str
 ) -> tuple[SkyGeom, list[tuple[int, int] | None]]:
     """Pixels that hold all responses, and where each begins in them (None for one without positions)."""
     geoms = [irf.geom for irf in irfs if irf.geom is not None]
@@ -231,11 +245,11 @@ def _grid(
 
 def _average(
     parts: Sequence[Part],
-    irfs: Sequence[Any],
+    irfs: Sequence[AnyTables],
     grid: SkyGeom,
     starts: Sequence[tuple[int, int] | None],
     geom: SkyGeom,
-    exposure_of: Callable[[Part, Any], np.ndarray],
+    exposure_of: Callable[[Part, AnyTables], np.ndarray],
     per_bin: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean of responses (n_true, m, y, x) on ``grid``, and the sum of the weights (n_true, y, x).
@@ -254,7 +268,7 @@ def _average(
         best[place] = np.maximum(best[place], rank)
     used = [rank == best[place] for place, rank in zip(places, ranks, strict=True)]
 
-    masks: list[Any] = [1.0] * len(parts)
+    masks: list[np.ndarray | float] = [1.0] * len(parts)
     if per_bin:
         near = [share.any_of(part.safe) & here for share, part, here in zip(shares, parts, used, strict=True)]
         any_near = np.zeros((shape[1], *grid.shape), bool)
@@ -289,6 +303,6 @@ def _ranks(part: Part, start: tuple[int, int] | None, share: Shares) -> np.ndarr
     return np.where(near, NEAR, np.where(share.any_around(safe)[0], AROUND, 0))
 
 
-def _place(start: tuple[int, int] | None, own: SkyGeom) -> tuple[Any, ...]:
+def _place(start: tuple[int, int] | None, own: SkyGeom) -> Place:
     (y, x), (ny, nx) = start or (0, 0), own.shape
     return ..., slice(y, y + ny), slice(x, x + nx)
