@@ -1,17 +1,22 @@
 """Axes of maps other than the two of the sky: energy, offset from a source, energy migration."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from astropy import units as u
+from numpy.typing import ArrayLike
 
 from ..arrays import frozen_array, set_fields
 from ..errors import InputError
-from ..units import parse_unit
+from ..units import Given, parse_unit
 
-SCALES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "lin": (lambda x: x, lambda x: x),
+Scale = Callable[[np.ndarray | float], np.ndarray]
+
+Unit: TypeAlias = str | u.UnitBase
+
+SCALES: dict[str, tuple[Scale, Scale]] = {
+    "lin": (np.asarray, np.asarray),
     "log": (np.log, np.exp),
     "sqrt": (np.sqrt, np.square),
 }
@@ -48,7 +53,7 @@ class MapAxis:
     node_type: str
 
     def __init__(
-        self, nodes: Any, interp: str = "lin", name: str = "", unit: Any = None, node_type: str = "edges"
+        self, nodes: Given, interp: str = "lin", name: str = "", unit: Unit | None = None, node_type: str = "edges"
     ) -> None:
         what = f"MapAxis {name!r}" if name else "MapAxis"
         if interp not in SCALES:
@@ -62,44 +67,44 @@ class MapAxis:
                 raise InputError(f"{what}: the nodes are in {nodes.unit}, which cannot be converted to {given}.")
             nodes = nodes.to_value(given)
         try:
-            nodes = frozen_array(np.asarray(nodes, dtype=float))
+            array: np.ndarray = frozen_array(np.asarray(nodes, dtype=float))
         except (TypeError, ValueError) as error:
             raise InputError(f"{what}: nodes must be numbers, found {nodes!r}.") from error
         least = 2 if node_type == "edges" else 1
-        if nodes.ndim != 1 or nodes.size < least:
+        if array.ndim != 1 or array.size < least:
             raise InputError(
                 f"{what}: a list of at least {'two edges' if least == 2 else 'one centre'} is needed, found shape "
-                f"{nodes.shape}."
+                f"{array.shape}."
             )
-        if not (np.all(np.isfinite(nodes)) and np.all(np.diff(nodes) > 0)):
-            raise InputError(f"{what}: nodes must be finite and increasing, found {nodes}. Sort them.")
-        if (interp == "log" and nodes[0] <= 0) or (interp == "sqrt" and nodes[0] < 0):
+        if not (np.all(np.isfinite(array)) and np.all(np.diff(array) > 0)):
+            raise InputError(f"{what}: nodes must be finite and increasing, found {array}. Sort them.")
+        if (interp == "log" and array[0] <= 0) or (interp == "sqrt" and array[0] < 0):
             raise InputError(
                 f"{what}: nodes of a {interp} axis must {'be positive' if interp == 'log' else 'not be negative'}, "
-                f"found {nodes[0]}. Use interp='lin'."
+                f"found {array[0]}. Use interp='lin'."
             )
-        fields = {"nodes": nodes, "interp": interp, "name": str(name), "unit": given, "node_type": node_type}
+        fields = {"nodes": array, "interp": interp, "name": str(name), "unit": given, "node_type": node_type}
         set_fields(self, fields)
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: object) -> None:
         raise AttributeError(f"MapAxis is immutable; make a new one instead of setting {key}.")
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type["MapAxis"], tuple[np.ndarray, str, str, u.UnitBase, str]]:
         return MapAxis, (self.nodes, self.interp, self.name, self.unit, self.node_type)
 
     @classmethod
-    def from_edges(cls, edges: Any, interp: str = "lin", name: str = "", unit: Any = None) -> "MapAxis":
+    def from_edges(cls, edges: Given, interp: str = "lin", name: str = "", unit: Unit | None = None) -> "MapAxis":
         """Axis of the bins between ``edges`` (n + 1,)."""
         return cls(edges, interp, name, unit, "edges")
 
     @classmethod
-    def from_nodes(cls, nodes: Any, interp: str = "lin", name: str = "", unit: Any = None) -> "MapAxis":
+    def from_nodes(cls, nodes: Given, interp: str = "lin", name: str = "", unit: Unit | None = None) -> "MapAxis":
         """Axis of bins around ``nodes`` (n,)."""
         return cls(nodes, interp, name, unit, "center")
 
     @classmethod
     def from_bounds(
-        cls, low: Any, high: Any, nbin: int, interp: str = "lin", name: str = "", unit: Any = None
+        cls, low: Given, high: Given, nbin: int, interp: str = "lin", name: str = "", unit: Unit | None = None
     ) -> "MapAxis":
         """Axis of ``nbin`` bins between two bounds (Quantities or numbers), even in the scale ``interp``."""
         if interp not in SCALES:
@@ -122,7 +127,7 @@ class MapAxis:
 
     @classmethod
     def from_energy_bounds(
-        cls, energy_min: Any, energy_max: Any, nbin: int, per_decade: bool = False, name: str = "energy"
+        cls, energy_min: Given, energy_max: Given, nbin: int, per_decade: bool = False, name: str = "energy"
     ) -> "MapAxis":
         """Logarithmic energy axis in the unit of ``energy_max``; ``nbin`` is per decade (rounded up) if so asked."""
         low, high = _quantity(energy_min), _quantity(energy_max)
@@ -135,6 +140,7 @@ class MapAxis:
 
     @property
     def nbin(self) -> int:
+        """Number of bins."""
         return self.nodes.size - (self.node_type == "edges")
 
     @property
@@ -156,12 +162,12 @@ class MapAxis:
         """Differences of the edges, (nbin,)."""
         return np.diff(self.edges)
 
-    def pix_to_coord(self, pix: Any) -> u.Quantity:
+    def pix_to_coord(self, pix: ArrayLike) -> u.Quantity:
         """Coordinate at a pixel number: bin ``i`` has its centre at ``i`` and its edges at ``i - 0.5``, ``i + 0.5``."""
         offset = 0.5 if self.node_type == "edges" else 0.0
         return u.Quantity(self._continued(np.asarray(pix, dtype=float) + offset), self.unit)
 
-    def coord_to_pix(self, coord: Any) -> np.ndarray:
+    def coord_to_pix(self, coord: u.Quantity | ArrayLike) -> np.ndarray:
         """Pixel number of a coordinate (Quantity or number in the axis' unit), continued evenly outside the axis."""
         coord = coord.to_value(self.unit) if isinstance(coord, u.Quantity) else np.asarray(coord, dtype=float)
         offset = 0.5 if self.node_type == "edges" else 0.0
@@ -215,14 +221,14 @@ def _line(x: np.ndarray, xp: np.ndarray, fp: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(x) == xp[i + 1], fp[i + 1], fp[i] + slope * (x - xp[i]))
 
 
-def _quantity(bound: Any) -> u.Quantity:
+def _quantity(bound: Given) -> u.Quantity:
     try:
         return u.Quantity(bound)
     except TypeError as error:
         raise InputError(f"MapAxis: a bound is {bound!r}, expected a number or Quantity such as '0.5 TeV'.") from error
 
 
-def _number(bound: Any, unit: u.UnitBase) -> float:
+def _number(bound: Given, unit: u.UnitBase) -> float:
     """A bound in ``unit``; plain numbers are in it already."""
     bound = u.Quantity(bound, unit) if isinstance(bound, int | float) else _quantity(bound)
     if not bound.isscalar or not bound.unit.is_equivalent(unit):

@@ -1,11 +1,11 @@
 """How far an image of the sky is from a flat one with straight coordinates."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ...kernels.sphere import local_offsets, vector_to_lonlat
+from .cutout import Image
 
 SAMPLES = 5
 """Places a side of the image where it is measured."""
@@ -13,7 +13,7 @@ SAMPLES = 5
 DIRECTIONS = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, -1.0))
 
 
-def bend(geom: Any) -> float:
+def bend(geom: Image) -> float:
     """Largest change of the offset on the sky from one pixel to the next, relative to that offset.
 
     On an image of bend b, the place n pixels from another is off by up to b n^2 / 2 pixels from where steps like the

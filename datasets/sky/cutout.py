@@ -1,17 +1,27 @@
 """Images cut out of images of the sky, widened and re-binned: their geometry."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
+import jax
 import numpy as np
 from astropy import units as u
+from jaxtyping import Float
 
 from ...kernels.sphere import lonlat_to_vector
+from ..arrays import Array
 from ..errors import InputError
+from ..units import Given
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.wcs import WCS
+
+SameArray = TypeVar("SameArray", jax.Array, np.ndarray, jax.Array | np.ndarray)
+"""NumPy's arrays where those come in, JAX's where JAX's come in."""
+
+PadWidth = int | Sequence[int]
+"""Numbers of pixels: one, or one in x and one in y."""
 
 
 class Image(Protocol):
@@ -27,9 +37,13 @@ class Image(Protocol):
     def wcs(self) -> "WCS": ...
     @classmethod
     def from_wcs(cls, wcs: "WCS", shape: tuple[int, int], where: str = "WCS") -> Self: ...
-    def pixel_to_vector(self, x: Any, y: Any) -> Any: ...
-    def vector_to_pixel(self, vector: Any) -> tuple[Any, Any]: ...
-    def is_same(self, other: Any) -> bool: ...
+    def pixel_to_vector(
+        self, x: Float[SameArray, "*shape"], y: Float[SameArray, "*shape"]
+    ) -> Float[SameArray, "*shape 3"]: ...
+    def vector_to_pixel(
+        self, vectors: Float[SameArray, "*shape 3"]
+    ) -> tuple[Float[SameArray, "*shape"], Float[SameArray, "*shape"]]: ...
+    def is_same(self, other: Self) -> bool: ...
 
 
 AnyImage = TypeVar("AnyImage", bound=Image)
@@ -52,7 +66,7 @@ def cropped(geom: AnyImage, y: slice, x: slice) -> AnyImage:
     return geom.from_wcs(wcs, (y.stop - y.start, x.stop - x.start), "SkyGeom")
 
 
-def padded(geom: AnyImage, width: Any) -> AnyImage:
+def padded(geom: AnyImage, width: PadWidth) -> AnyImage:
     """The image with ``width`` more pixels on each side, one number or (x, y)."""
     return cropped(geom, *pad_slices(geom, width))
 
@@ -86,12 +100,12 @@ def rebinned(geom: AnyImage, factor: float, shape: tuple[int, int]) -> AnyImage:
     return geom.from_wcs(wcs, shape, "SkyGeom")
 
 
-def _check_factor(factor: Any) -> None:
+def _check_factor(factor: int) -> None:
     if isinstance(factor, bool) or not isinstance(factor, int | np.integer) or factor < 1:
         raise InputError(f"SkyGeom: factor must be a positive integer, found {factor!r}.")
 
 
-def _refuse_distortion(wcs: Any) -> None:
+def _refuse_distortion(wcs: "WCS") -> None:
     if wcs.has_distortion:
         raise InputError(
             "SkyGeom: the projection has distortions, so its pixels can be cut out, but not re-binned or continued. "
@@ -99,7 +113,7 @@ def _refuse_distortion(wcs: Any) -> None:
         )
 
 
-def pad_slices(geom: Image, width: Any) -> tuple[slice, slice]:
+def pad_slices(geom: Image, width: PadWidth) -> tuple[slice, slice]:
     """Slices (y, x) of an image with ``width`` more pixels on each side, one number or (x, y)."""
     pair = np.asarray(width)
     if pair.shape not in ((), (2,)) or pair.dtype.kind not in "iu" or np.any(pair < 0):
@@ -109,7 +123,7 @@ def pad_slices(geom: Image, width: Any) -> tuple[slice, slice]:
     return slice(-py, ny + py), slice(-px, nx + px)
 
 
-def cutout_slices(geom: Image, position: Any, width: Any, mode: str = "trim") -> tuple[slice, slice]:
+def cutout_slices(geom: Image, position: "SkyCoord", width: Given, mode: str = "trim") -> tuple[slice, slice]:
     """Slices (y, x) of the pixels around a ``position`` (SkyCoord), ``width`` wide (deg or Quantity, one or (x, y)).
 
     The width is rounded to whole pixels, at least one. Where the cutout goes beyond the image, "trim" takes what is
@@ -136,7 +150,7 @@ def cutout_slices(geom: Image, position: Any, width: Any, mode: str = "trim") ->
     return slice(y0, y1), slice(x0, x1)
 
 
-def window(values: Any, y: slice, x: slice) -> np.ndarray:
+def window(values: Array, y: slice, x: slice) -> np.ndarray:
     """Pixels of images (..., ny, nx), zero (False) where the slices go beyond."""
     values = np.asarray(values)
     ny, nx = values.shape[-2:]
@@ -167,7 +181,7 @@ def _scales(geom: Image) -> np.ndarray:
     return np.asarray(proj_plane_pixel_scales(geom.wcs))
 
 
-def _width(width: Any) -> np.ndarray:
+def _width(width: Given) -> np.ndarray:
     try:
         pair = np.broadcast_to(u.Quantity(width, u.deg).value, 2)
     except (TypeError, ValueError, u.UnitsError) as error:
@@ -177,7 +191,7 @@ def _width(width: Any) -> np.ndarray:
     return pair
 
 
-def _pixel(geom: Image, position: Any) -> tuple[float, float]:
+def _pixel(geom: Image, position: "SkyCoord") -> tuple[float, float]:
     from astropy.coordinates import SkyCoord
 
     if not isinstance(position, SkyCoord) or not position.isscalar:

@@ -5,25 +5,35 @@ import math
 import warnings
 from collections.abc import Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import equinox as eqx
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
 from ...kernels.projection import ANALYTIC, native_to_plane, plane_to_native, polynomial_terms
 from ...kernels.sphere import lonlat_to_vector, namespace, vector_to_lonlat
-from ..arrays import frozen_array
+from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..meta import Meta
+from ..units import Given
 from .bend import bend
-from .cutout import cropped, cutout_slices, downsampled, padded, upsampled
+from .cutout import PadWidth, SameArray, cropped, cutout_slices, downsampled, padded, upsampled
 
 if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
+    from astropy.coordinates import BaseCoordinateFrame, SkyCoord
     from astropy.wcs import WCS
+    from regions import Region
 
+
+Cards = Mapping[str, str | float]
+"""Cards of a FITS header: a value by keyword."""
+
+Direction = Float[Array, " 3"]
+"""A direction: an ICRS unit vector."""
 
 DEGREE = 9
 
@@ -49,15 +59,15 @@ class SkyGeom(eqx.Module):
     projection: str = eqx.field(static=True)
     shape: tuple[int, int] = eqx.field(static=True)
     pixel_size: float = eqx.field(static=True)
-    crpix: Any
-    cd: Any
-    rotation: Any
-    coefficients: Any
+    crpix: Float[Array, " 2"]
+    cd: Float[Array, "2 2"]
+    rotation: Float[Array, "3 3"]
+    coefficients: Float[Array, "2 n_terms 2"] | None
     meta: Meta
     bend: float = eqx.field(static=True, default=math.inf)
 
     @classmethod
-    def from_header(cls, header: Any, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
+    def from_header(cls, header: fits.Header | Cards, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
         """Geometry from FITS header cards; InputError for headers without two celestial axes, longitude first."""
         from astropy.wcs import WCS, FITSFixedWarning, WcsError
 
@@ -96,8 +106,7 @@ class SkyGeom(eqx.Module):
         vectors = _directions(wcs, x, y)
         if code in ANALYTIC and not wcs.has_distortion:
             rotation = _rotation(np.asarray(plane_to_native(code, *_to_plane(x, y, crpix, cd))), vectors)
-            arrays = cast("tuple[Any, Any, Any]", map(frozen_array, (crpix, cd, rotation)))
-            geom = cls(code, (ny, nx), size, *arrays, None, meta)
+            geom = cls(code, (ny, nx), size, frozen_array(crpix), frozen_array(cd), frozen_array(rotation), None, meta)
             if _largest_error(geom, x, y) < TOLERANCE_PIXELS and np.allclose(
                 geom.pixel_to_vector(x, y), vectors, atol=1e-11, rtol=0
             ):
@@ -107,10 +116,10 @@ class SkyGeom(eqx.Module):
     @classmethod
     def create(
         cls,
-        skydir: Any = (0.0, 0.0),
-        binsz: Any = 0.05,
-        width: Any = None,
-        npix: Any = None,
+        skydir: "SkyCoord | Given" = (0.0, 0.0),
+        binsz: Given = 0.05,
+        width: Given | None = None,
+        npix: PadWidth | None = None,
         proj: str = "TAN",
         frame: str = "icrs",
     ) -> "SkyGeom":
@@ -133,11 +142,13 @@ class SkyGeom(eqx.Module):
         step = _pair(binsz, "binsz")
         if not np.all(step > 0):
             raise InputError(f"SkyGeom: binsz must be positive, found {binsz}.")
-        if npix is None:
-            if width is None:
-                raise InputError("SkyGeom: give width (deg) or npix.")
-            npix = np.rint(_pair(width, "width") / step)
-        nx, ny = (int(n) for n in np.broadcast_to(npix, 2))
+        if npix is not None:
+            size = np.asarray(npix)
+        elif width is not None:
+            size = np.rint(_pair(width, "width") / step)
+        else:
+            raise InputError("SkyGeom: give width (deg) or npix.")
+        nx, ny = (int(n) for n in np.broadcast_to(size, 2))
         wcs = WCS(naxis=2)
         axes = ("RA", "DEC") if frame == "icrs" else ("GLON", "GLAT")
         wcs.wcs.ctype = [f"{axis}{'-' * (5 - len(axis))}{proj}" for axis in axes]
@@ -154,12 +165,13 @@ class SkyGeom(eqx.Module):
         return cls.from_wcs(wcs, (ny, nx), "SkyGeom")
 
     @property
-    def header(self) -> dict[str, Any]:
+    def header(self) -> dict[str, str | float]:
         """FITS cards of the projection."""
         return dict(self._described()["header"])
 
     @property
     def wcs(self) -> "WCS":
+        """The projection, of astropy; InputError inside JAX transformations."""
         return self._described()["wcs"]
 
     def _described(self) -> Meta:
@@ -181,25 +193,32 @@ class SkyGeom(eqx.Module):
         return SkyCoord(lon, lat, unit="deg", frame="icrs")
 
     @property
-    def middle(self) -> tuple[Any, Any]:
+    def middle(self) -> tuple[np.ndarray, np.ndarray]:
         """Pixel coordinates (x, y) of the middle of the image."""
         ny, nx = self.shape
         return np.asarray((nx - 1) / 2), np.asarray((ny - 1) / 2)
 
-    def pixel_to_vector(self, x: Any, y: Any) -> Any:
+    def pixel_to_vector(
+        self, x: Float[SameArray, "*shape"], y: Float[SameArray, "*shape"]
+    ) -> Float[SameArray, "*shape 3"]:
         """ICRS unit vectors (..., 3) at pixel coordinates (0-based, centres at integers); NaN off the sky."""
         if self.projection == "poly":
             return self._poly_to_vector(x, y)
-        return plane_to_native(self.projection, *_to_plane(x, y, self.crpix, self.cd)) @ self.rotation.T
+        native = plane_to_native(self.projection, *_to_plane(x, y, self.crpix, self.cd))
+        return cast(SameArray, native @ self.rotation.T)
 
-    def shown_vectors(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """The same where there is sky, any unit vector where there is none, and which of the two, (...)."""
+    def shown_vectors(
+        self, x: Float[SameArray, "*shape"], y: Float[SameArray, "*shape"]
+    ) -> tuple[Float[SameArray, "*shape 3"], Bool[SameArray, "*shape"]]:
+        """`pixel_to_vector` where there is sky, any unit vector where there is none, and where there is sky, (...)."""
         vectors = self.pixel_to_vector(x, y)
         xp = namespace(vectors)
         shown = xp.isfinite(vectors[..., 0])
         return xp.where(shown[..., None], vectors, xp.asarray([0.0, 0.0, 1.0])), shown
 
-    def vector_to_pixel(self, vectors: Any) -> tuple[Any, Any]:
+    def vector_to_pixel(
+        self, vectors: Float[SameArray, "*shape 3"]
+    ) -> tuple[Float[SameArray, "*shape"], Float[SameArray, "*shape"]]:
         """Pixel coordinates (x, y) of ICRS unit vectors (..., 3); NaN where the projection does not show them."""
         native = vectors @ self.rotation
         if self.projection == "poly":
@@ -207,24 +226,31 @@ class SkyGeom(eqx.Module):
         px, py = native_to_plane(self.projection, native)
         cd = self.cd
         det = cd[0, 0] * cd[1, 1] - cd[0, 1] * cd[1, 0]
-        return (
-            (cd[1, 1] * px - cd[0, 1] * py) / det + self.crpix[0],
-            (cd[0, 0] * py - cd[1, 0] * px) / det + self.crpix[1],
-        )
+        x = (cd[1, 1] * px - cd[0, 1] * py) / det + self.crpix[0]
+        y = (cd[0, 0] * py - cd[1, 0] * px) / det + self.crpix[1]
+        return cast(tuple[SameArray, SameArray], (x, y))
 
-    def vector_to_pixel_or_far(self, vectors: Any) -> tuple[Any, Any]:
+    def vector_to_pixel_or_far(
+        self, vectors: Float[SameArray, "*shape 3"]
+    ) -> tuple[Float[SameArray, "*shape"], Float[SameArray, "*shape"]]:
         """`vector_to_pixel`, and far outside of any map where the projection does not show them."""
         x, y = self.vector_to_pixel(vectors)
         xp = namespace(x, y)
         return xp.where(xp.isfinite(x), x, FAR), xp.where(xp.isfinite(y), y, FAR)
 
-    def _poly_to_vector(self, x: Any, y: Any) -> Any:
+    def _poly_to_vector(
+        self, x: Float[SameArray, "*shape"], y: Float[SameArray, "*shape"]
+    ) -> Float[SameArray, "*shape 3"]:
+        assert self.coefficients is not None
         xp = namespace(x, y, self.crpix)
         u_, v_ = (xp.asarray(x) - self.crpix[0]) / self.cd[0, 0], (xp.asarray(y) - self.crpix[1]) / self.cd[1, 1]
         plane = _polynomial(u_, v_, self.coefficients[0])
-        return plane_to_native("TAN", plane[..., 0], plane[..., 1]) @ self.rotation.T
+        return cast(SameArray, plane_to_native("TAN", plane[..., 0], plane[..., 1]) @ self.rotation.T)
 
-    def _poly_to_pixel(self, native: Any) -> tuple[Any, Any]:
+    def _poly_to_pixel(
+        self, native: Float[SameArray, "*shape 3"]
+    ) -> tuple[Float[SameArray, "*shape"], Float[SameArray, "*shape"]]:
+        assert self.coefficients is not None
         px, py = native_to_plane("TAN", native)
         xp = namespace(px, py)
         shown = xp.isfinite(px) & xp.isfinite(py)
@@ -233,7 +259,9 @@ class SkyGeom(eqx.Module):
         x, y = terms[..., 0] * self.cd[0, 0] + self.crpix[0], terms[..., 1] * self.cd[1, 1] + self.crpix[1]
         return xp.where(shown, x, np.nan), xp.where(shown, y, np.nan)
 
-    def cell_solid_angle(self, x: Any, y: Any, size: float = 1.0) -> Any:
+    def cell_solid_angle(
+        self, x: Float[SameArray, "*shape"], y: Float[SameArray, "*shape"], size: float = 1.0
+    ) -> Float[SameArray, "*shape"]:
         """Solid angle (sr) of cells of ``size`` pixels around pixel coordinates, from their corner directions.
 
         The area of the flat quadrangle between the four unit vectors: for cells of 1 deg up to 8e-5 below the sphere's.
@@ -256,7 +284,7 @@ class SkyGeom(eqx.Module):
         x, y = np.meshgrid(np.arange(float(nx)), np.arange(float(ny)))
         return x, y
 
-    def region_mask(self, region: Any) -> np.ndarray:
+    def region_mask(self, region: "Region") -> np.ndarray:
         """True for the pixels whose centre is inside a region (of the sky, or in pixels) of the ``regions`` package,
         (ny, nx). Raises InputError without that package, and for anything that is not such a region."""
         try:
@@ -272,11 +300,11 @@ class SkyGeom(eqx.Module):
         x, y = self.pixel_grid
         return np.asarray(pixel.contains(PixCoord(x, y)), bool)
 
-    def cutout(self, position: Any, width: Any, mode: str = "trim") -> "SkyGeom":
+    def cutout(self, position: "SkyCoord", width: Given, mode: str = "trim") -> "SkyGeom":
         """The pixels around a ``position`` (SkyCoord), ``width`` wide (deg or Quantity); see `cutout_slices`."""
         return cropped(self, *cutout_slices(self, position, width, mode))
 
-    def pad(self, width: Any) -> "SkyGeom":
+    def pad(self, width: PadWidth) -> "SkyGeom":
         """The image with ``width`` more pixels on each side, one number or (x, y)."""
         return padded(self, width)
 
@@ -299,9 +327,9 @@ class SkyGeom(eqx.Module):
         return bool(np.all(np.hypot(ox - x, oy - y)[shown] < 1e-4))
 
 
-def _check_cards(header: Any, where: str) -> None:
+def _check_cards(header: fits.Header | Cards, where: str) -> None:
     """wcslib skips cards of the wrong type, as if they were not there."""
-    wrong: list[Any] = []
+    wrong: list[str] = []
     for name, kinds in {"CTYPE": str, "CUNIT": str, "CRVAL": Real, "CRPIX": Real, "CDELT": Real}.items():
         for axis in (1, 2) if isinstance(header, Mapping | fits.Header) else ():
             card = header.get(f"{name}{axis}", "" if kinds is str else 0.0)
@@ -314,7 +342,7 @@ def _check_cards(header: Any, where: str) -> None:
         )
 
 
-def _pair(value: Any, what: str) -> np.ndarray:
+def _pair(value: Given, what: str) -> np.ndarray:
     """Two finite numbers in deg, from one or two, with or without units."""
     try:
         pair = np.broadcast_to(u.Quantity(value, u.deg).value, 2)
@@ -325,7 +353,7 @@ def _pair(value: Any, what: str) -> np.ndarray:
     return pair
 
 
-def _frame_of(wcs: "WCS") -> Any:
+def _frame_of(wcs: "WCS") -> "BaseCoordinateFrame":
     from astropy.coordinates import Galactic
     from astropy.wcs.utils import wcs_to_celestial_frame
 
@@ -333,7 +361,9 @@ def _frame_of(wcs: "WCS") -> Any:
     return Galactic() if wcs.wcs.ctype[0].startswith("GLON") else wcs_to_celestial_frame(wcs)
 
 
-def _polynomial(u_: Any, v_: Any, coefficients: Any) -> Any:
+def _polynomial(
+    u_: Float[SameArray, "*shape"], v_: Float[SameArray, "*shape"], coefficients: Float[Array, "n_terms 2"]
+) -> Float[SameArray, "*shape 2"]:
     """Fitted polynomials at scaled coordinates; straight on where these are beyond `FITTED`."""
     xp = namespace(u_, v_)
     beyond = xp.maximum(xp.maximum(abs(u_), abs(v_)) / FITTED, 1.0)
@@ -342,7 +372,12 @@ def _polynomial(u_: Any, v_: Any, coefficients: Any) -> Any:
     return middle + (inside - middle) * beyond[..., None]
 
 
-def _to_plane(x: Any, y: Any, crpix: Any, cd: Any) -> tuple[Any, Any]:
+def _to_plane(
+    x: Float[SameArray, "*shape"],
+    y: Float[SameArray, "*shape"],
+    crpix: Float[SameArray, " 2"],
+    cd: Float[SameArray, "2 2"],
+) -> tuple[Float[SameArray, "*shape"], Float[SameArray, "*shape"]]:
     dx, dy = x - crpix[0], y - crpix[1]
     return cd[0, 0] * dx + cd[0, 1] * dy, cd[1, 0] * dx + cd[1, 1] * dy
 
@@ -364,7 +399,7 @@ def _sample(wcs: "WCS", shape: tuple[int, int], where: str) -> tuple[np.ndarray,
     return x[shown], y[shown]
 
 
-def _directions(wcs: "WCS", x: Any, y: Any) -> np.ndarray:
+def _directions(wcs: "WCS", x: ArrayLike, y: ArrayLike) -> np.ndarray:
     from astropy.coordinates import SkyCoord
 
     # with the distortions that a header may have; other functions of astropy leave them out
@@ -420,7 +455,9 @@ def _fitted(wcs: "WCS", shape: tuple[int, int], pixel: float, meta: Meta, where:
         "poly",
         shape,
         pixel,
-        *cast("tuple[Any, Any, Any]", map(frozen_array, (crpix, cd, rotation))),
+        frozen_array(crpix),
+        frozen_array(cd),
+        frozen_array(rotation),
         frozen_array(np.stack([forward, inverse])),
         meta,
     )
