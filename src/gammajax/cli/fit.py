@@ -190,7 +190,7 @@ def parse_energy(text: str | None, option: str) -> "u.Quantity | None":
 
 def picture_names(datasets: "Datasets", models: "Models") -> dict[tuple[str, str], str]:
     """File names of the pictures, by what they show: ("counts", dataset) or ("sed", model)."""
-    from gammajax.plots.plots import source_names
+    from gammajax.plots.bands import source_names
 
     wanted = [("sed", name) for name in source_names(models)]
     wanted += [("counts", name) for name in datasets.names[:MOST_PICTURES] if datasets[name].has_counts]
@@ -213,7 +213,7 @@ def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:
     def compile_rest() -> None:
         from gammajax.fit.joint.objective import from_free
         from gammajax.fit.predictions import compiled_predictions
-        from gammajax.plots.plots import N_ENERGIES, derivatives, source_names
+        from gammajax.plots.bands import N_ENERGIES, derivatives, source_names
 
         start = from_free(problem.arrays, np.asarray(problem.start(), float))
         try:

@@ -1,11 +1,25 @@
-"""Pictures of datasets, spectra and skies."""
+"""Pictures of datasets, spectra and skies; matplotlib is imported with the first of them."""
 
-from .figures import counts_figure as counts_figure
-from .figures import png as png
-from .plots import N_ENERGIES as N_ENERGIES
-from .plots import derivatives as derivatives
-from .plots import flux_band as flux_band
-from .plots import plot_counts as plot_counts
-from .plots import plot_sed as plot_sed
-from .plots import plot_sky as plot_sky
-from .plots import source_names as source_names
+from importlib import import_module
+
+from .bands import flux_band as flux_band
+from .bands import source_names as source_names
+
+PICTURES = {
+    "plot_counts": "plots",
+    "plot_sed": "plots",
+    "plot_sky": "plots",
+    "counts_figure": "figures",
+    "png": "figures",
+}
+"""Public functions by the module that draws."""
+
+
+def __getattr__(name: str) -> object:
+    if name in PICTURES:
+        return getattr(import_module(f"gammajax.plots.{PICTURES[name]}"), name)
+    raise AttributeError(f"module 'gammajax.plots' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PICTURES])

@@ -344,7 +344,7 @@ def test_info(folder, tmp_path, capsys):
     assert err == ""
     night = gj.Datasets.read(folder / "datasets.yaml")
     for name, dataset in night.items():
-        info = gj.datasets.info.info_dict(dataset, name)
+        info = gj.info_dict(dataset, name)
         assert re.search(rf"{name} +{info['counts']} +{info['counts_off']} .* {info['sqrt_ts']:.1f} ", out)
     assert "pha_obsrun-2" in out
     assert re.search(r"crab +LogParabola +amplitude +3.85 . 10\S+ cm-2 s-1 TeV-1", out)
@@ -383,7 +383,7 @@ def test_demo(tmp_path, capsys):
 
 
 def test_many_datasets_get_few_pictures(monkeypatch, fit, tmp_path):
-    monkeypatch.setattr("gammajax.cli.main.fit.MOST_PICTURES", 1)
+    monkeypatch.setattr("gammajax.cli.fit.MOST_PICTURES", 1)
     code, out, _ = fit()
     assert code == 0
     assert len(list((tmp_path / "out").glob("counts-*.png"))) == 1
@@ -393,7 +393,7 @@ def test_many_datasets_get_few_pictures(monkeypatch, fit, tmp_path):
 def test_pictures_of_strange_names():
     from gammajax.cli.fit import picture_names
 
-    night = gj.Datasets(dict.fromkeys(["a/b", "a_b", "A_B", "../x"], SimpleNamespace(counts=0)))
+    night = gj.Datasets(dict.fromkeys(["a/b", "a_b", "A_B", "../x"], SimpleNamespace(has_counts=True, sky_geom=None)))
     names = list(picture_names(night, []).values())
     assert len({n.lower() for n in names}) == 4
     assert all(Path(n).name == n for n in names)

@@ -76,8 +76,8 @@ def test_progress_says_nothing_on_a_short_fit(capsys):
 
 
 def test_progress_in_a_log_is_plain_lines(monkeypatch):
-    monkeypatch.setattr("gammajax.cli.main.terminal.QUIET_SECONDS", 0.01)
-    monkeypatch.setattr("gammajax.cli.main.terminal.LOG_SECONDS", 0.02)
+    monkeypatch.setattr("gammajax.cli.terminal.QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("gammajax.cli.terminal.LOG_SECONDS", 0.02)
     file = stream("ascii")
     with Progress(lambda: make_console(file)) as progress:
         progress(3, 1234.5678, 0.02)
