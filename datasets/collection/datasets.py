@@ -1,7 +1,7 @@
 """The container of datasets."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import equinox as eqx
 from astropy import units as u
@@ -24,8 +24,6 @@ from .lazy import LazyDataset
 if TYPE_CHECKING:
     from astropy.table import Table
     from regions import Region
-
-    from ..map.dataset import MapDataset, MapDatasetOnOff
 
 
 class Datasets(eqx.Module):
@@ -215,8 +213,9 @@ def region_spectra(datasets: Datasets, on_region: "Region", containment_correcti
         with naming(f"dataset {name!r}"):
             if dataset.sky_geom is None:
                 raise InputError(f"{type(dataset).__name__} is no map, from which spectra of a region can be made.")
-            dataset = cast("MapDataset | MapDatasetOnOff", dataset)
-            spectra[name] = dataset.to_spectrum_dataset(on_region, containment_correction)
+            # every map has the method
+            on_sky: Any = dataset
+            spectra[name] = on_sky.to_spectrum_dataset(on_region, containment_correction)
     return type(datasets)(spectra)
 
 

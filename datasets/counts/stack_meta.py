@@ -1,15 +1,12 @@
 """Descriptions of a sum of datasets: what they have in common, and a table with one entry per observation."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 
+from ..io.region_table import PackedColumn
 from ..meta import Meta
-
-if TYPE_CHECKING:
-    from ..io.region_table import PackedColumn
 
 NOT_OF_A_SUM = ("name", "meta_table")
 
@@ -77,7 +74,7 @@ def _in_unit(column: tuple[np.ndarray, str | None], unit: str | None) -> np.ndar
     return values * given.to(wanted) if given.is_equivalent(wanted) else None
 
 
-def _column(name: str, values: np.ndarray, unit: str | None) -> "PackedColumn":
+def _column(name: str, values: np.ndarray, unit: str | None) -> PackedColumn:
     """A packed column of one row, see `region_table.pack_region`."""
     values = np.asarray(values)
     n = values.size

@@ -3,7 +3,7 @@
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -22,8 +22,6 @@ from .table import REQUIRED, point_fields, table_of
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from .dataset import FluxPointsDataset
-    from .points import FluxPoints
 
 HDUS = ("FLUXPOINTS", "TABLE")
 """Names of the table, in gammapy's files of flux points and of datasets."""
@@ -62,12 +60,12 @@ def read_dataset_fields(filename: Filename) -> tuple[Fields, Fields]:
     return points, {"stat_type": str(table.meta.get(STAT_TYPE, "chi2")), **masks}
 
 
-def point_contents(points: "FluxPoints", path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
+def point_contents(points: Any, path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
     """The file of flux points: ECSV if the name says so, else FITS with the good time intervals."""
     return {path: table_bytes(table_of(points, sed_type), points.gti, path)}
 
 
-def dataset_contents(dataset: "FluxPointsDataset", path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
+def dataset_contents(dataset: Any, path: Path, sed_type: str | None = None) -> dict[Path, bytes]:
     """The file of a dataset: the table of flux points, with masks and the fit statistic."""
     table = table_of(dataset.data, sed_type)
     for name in ("mask_fit", "mask_safe"):

@@ -5,7 +5,6 @@ A statistic works on norms, fluxes in units of the reference flux of each point:
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from ...kernels.flux_points import profile_pieces
 from ..arrays import Array, Mask, Numbers
 from ..errors import InputError
 from ..statistics.registry import STATISTICS
-
-if TYPE_CHECKING:
-    from .points import FluxPoints
+from .points import FluxPoints
 
 Read = tuple[dict[str, Array], Mask]
 """Arrays by name, and the points for which the statistic has what it needs.
@@ -23,7 +20,7 @@ Read = tuple[dict[str, Array], Mask]
 Numbers of other points are replaced by harmless ones: NaN would spoil gradients from behind a mask."""
 
 
-def data_arrays(stat_type: str, points: "FluxPoints", xp: ModuleType, kept: Mask | bool = True) -> Read:
+def data_arrays(stat_type: str, points: FluxPoints, xp: ModuleType, kept: Mask | bool = True) -> Read:
     """What a statistic reads of `FluxPoints`; ``xp`` is numpy or jax.numpy.
 
     Errors must be positive where ``kept`` (bool) is True; an `InputError` says where they are not.
@@ -44,7 +41,7 @@ def available_statistics() -> tuple[str, ...]:
     return tuple(name for name in STATISTICS if _reader_of(name) is not None)
 
 
-def _chi2_arrays(points: "FluxPoints", xp: ModuleType, kept: Mask | bool) -> Read:
+def _chi2_arrays(points: FluxPoints, xp: ModuleType, kept: Mask | bool) -> Read:
     """Limits left out; the error is the symmetric one, else the mean of the two sides."""
     norm = xp.asarray(points.norm)
     symmetric = column(points, "norm_err", xp)
@@ -56,7 +53,7 @@ def _chi2_arrays(points: "FluxPoints", xp: ModuleType, kept: Mask | bool) -> Rea
     return {"values": xp.where(usable, norm, 0.0), "errors": xp.where(usable, sigma, 1.0)}, valid
 
 
-def _distrib_arrays(points: "FluxPoints", xp: ModuleType, kept: Mask | bool) -> Read:
+def _distrib_arrays(points: FluxPoints, xp: ModuleType, kept: Mask | bool) -> Read:
     """Errors by side, and limits. A side without error takes the symmetric one."""
     norm, symmetric, limit = xp.asarray(points.norm), column(points, "norm_err", xp), column(points, "norm_ul", xp)
     sides = [column(points, name, xp) for name in ("norm_errn", "norm_errp")]
@@ -76,7 +73,7 @@ def _distrib_arrays(points: "FluxPoints", xp: ModuleType, kept: Mask | bool) -> 
     return arrays, measured | is_ul
 
 
-def _profile_arrays(points: "FluxPoints", xp: ModuleType, kept: Mask | bool) -> Read:
+def _profile_arrays(points: FluxPoints, xp: ModuleType, kept: Mask | bool) -> Read:
     """Scans |stat_scan - stat| against the norm, as pieces of parabolas."""
     stat_scan, norm_scan, stat = points.stat_scan, points.norm_scan, points.stat
     if stat_scan is None or norm_scan is None or stat is None:
@@ -100,20 +97,20 @@ def _profile_arrays(points: "FluxPoints", xp: ModuleType, kept: Mask | bool) -> 
     return {"ends": ends, "pieces": pieces}, valid
 
 
-_READERS: dict[str, Callable[["FluxPoints", ModuleType, Mask | bool], Read]] = {
+_READERS: dict[str, Callable[[FluxPoints, ModuleType, Mask | bool], Read]] = {
     "chi2": _chi2_arrays,
     "distrib": _distrib_arrays,
     "profile": _profile_arrays,
 }
 
 
-def column(points: "FluxPoints", name: str, xp: ModuleType) -> Numbers:
+def column(points: FluxPoints, name: str, xp: ModuleType) -> Numbers:
     """A column of norms, (n,), NaN where there is none."""
     values = getattr(points, name)
     return xp.full(np.shape(points.norm), np.nan) if values is None else xp.asarray(values)
 
 
-def require_errors(points: "FluxPoints", stat_type: str) -> None:
+def require_errors(points: FluxPoints, stat_type: str) -> None:
     """Raise an `InputError` where measured points have no column at all that says how well they are known."""
     measured = np.isfinite(np.asarray(points.norm)) & ~np.asarray(points.is_ul)
     sides = points.norm_errn is not None and points.norm_errp is not None

@@ -1,7 +1,7 @@
 """Flux points as tables, in the layout of the gamma-astro-data-formats (gadf-sed) that gammapy reads and writes."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from astropy import units as u
@@ -19,7 +19,6 @@ from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux, references
 if TYPE_CHECKING:
     from astropy.table import Column, Table
 
-    from .points import FluxPoints
 
 Columns: TypeAlias = "Table | Mapping[str, np.ndarray | u.Quantity]"
 """A table, or its columns by name."""
@@ -133,7 +132,7 @@ def point_fields(
     return {"norm": None} | fields | refs | {"gti": gti, "reference_model": model, "meta": Meta(kept)}
 
 
-def table_of(points: "FluxPoints", sed_type: str | None) -> "Table":
+def table_of(points: Any, sed_type: str | None) -> "Table":
     """The table of flux points, energies in TeV."""
     from astropy.table import Table
 

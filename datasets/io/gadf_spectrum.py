@@ -3,7 +3,7 @@
 Each quantity X is a table of CHANNEL and DATA, with its axes in X_BANDS and its region in X_REGION.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -17,9 +17,6 @@ from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same
 from .gti_table import gti_hdu, read_gti
 from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
 from .region_table import pack_region, unpack_region
-
-if TYPE_CHECKING:
-    from ..counts.base import CountsBase
 
 ON_ENERGY = ("COUNTS", "COUNTS_OFF", "BACKGROUND", "MASK_SAFE", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_FIT")
 
@@ -178,7 +175,7 @@ def _edisp(file: FitsFile, edges: np.ndarray) -> tuple[EDispKernel, np.ndarray]:
     return EDispKernel(values), true_edges
 
 
-def gadf_contents(dataset: "CountsBase", name: str) -> bytes:
+def gadf_contents(dataset: Any, name: str) -> bytes:
     """Content of the file of a `SpectrumDataset` or `SpectrumDatasetOnOff`; gammapy calls the dataset ``name``."""
     edges, true_edges = np.asarray(dataset.energy_edges), np.asarray(dataset.energy_true_edges)
     reco, true = ("energy", edges), ("energy_true", true_edges)

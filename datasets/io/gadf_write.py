@@ -1,7 +1,7 @@
 """Map datasets written in gammapy's GADF form: one FITS file, an image HDU and a BANDS table per quantity."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -17,15 +17,11 @@ from .gti_table import gti_hdu
 from .meta_table import meta_table_hdus
 from .region_table import PackedTable, pack_region
 
-if TYPE_CHECKING:
-    from ..map.dataset import MapBase
-    from ..region.dataset import RegionMapDataset
-
 SAME_CENTRE = 1e-6
 """Relative difference up to which an energy is the centre of a bin of the dataset."""
 
 
-def gadf_map_contents(dataset: "MapBase | RegionMapDataset", name: str) -> bytes:
+def gadf_map_contents(dataset: Any, name: str) -> bytes:
     """Content of the file of a map dataset, or a `RegionMapDataset`; gammapy calls the dataset ``name``.
 
     HDUs, their order and keywords are gammapy's. Numbers take 4 bytes where these hold them exactly, else 8. A dataset
@@ -75,7 +71,7 @@ def gadf_map_contents(dataset: "MapBase | RegionMapDataset", name: str) -> bytes
     return to_bytes(hdus)
 
 
-def _exposure_meta(dataset: "MapBase | RegionMapDataset") -> dict[str, object]:
+def _exposure_meta(dataset: Any) -> dict[str, object]:
     livetime = float(np.asarray(dataset.livetime))
     own: dict[str, object] = {"livetime": f"{livetime!r} s"} if np.isfinite(livetime) else {}
     return own | dict(dataset.meta.get("exposure", {}))

@@ -1,7 +1,7 @@
 """Writing spectra in the OGIP form."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -15,9 +15,6 @@ from .paths import Filename, as_path, write_files
 from .region_table import unpack_region
 from .rmf import ebounds_hdu, rmf_hdus
 
-if TYPE_CHECKING:
-    from ..counts.base import CountsBase
-
 ENDINGS = (".fits", ".fit", ".fts", ".pha")
 
 
@@ -30,7 +27,7 @@ def sibling_paths(path: Path) -> dict[str, Path]:
 
 
 def write_ogip(
-    dataset: "CountsBase",
+    dataset: Any,
     filename: Filename,
     overwrite: bool = False,
     name: str | None = None,
@@ -52,9 +49,7 @@ def write_ogip(
     write_files(ogip_contents(dataset, path, name, energy_unit), overwrite)
 
 
-def ogip_contents(
-    dataset: "CountsBase", path: Path, name: str | None = None, energy_unit: str = "TeV"
-) -> dict[Path, bytes]:
+def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit: str = "TeV") -> dict[Path, bytes]:
     """Content of every file of the spectrum."""
     livetime = float(np.asarray(dataset.livetime))
     _require(dataset, path, livetime)
@@ -89,7 +84,7 @@ def ogip_contents(
     return contents
 
 
-def _require(dataset: "CountsBase", path: Path, livetime: float) -> None:
+def _require(dataset: Any, path: Path, livetime: float) -> None:
     for field in ("counts", "counts_off", "exposure"):
         if getattr(dataset, field) is None:
             raise InputError(
@@ -108,7 +103,7 @@ def _require(dataset: "CountsBase", path: Path, livetime: float) -> None:
         )
 
 
-def _identity(dataset: "CountsBase", name: str | None) -> dict[str, Card]:
+def _identity(dataset: Any, name: str | None) -> dict[str, Card]:
     own = dataset.meta.get("OBS_ID")
     if name is None:
         return {"OBS_ID": "unknown" if own is None else own}
@@ -158,5 +153,5 @@ def _area_hdu(edges: np.ndarray, area: np.ndarray, unit: str, cards: dict[str, C
     )
 
 
-def _region(dataset: "CountsBase", key: str) -> list[fits.BinTableHDU]:
+def _region(dataset: Any, key: str) -> list[fits.BinTableHDU]:
     return [unpack_region(dataset.meta[key], "REGION")] if key in dataset.meta else []

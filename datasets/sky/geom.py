@@ -3,34 +3,28 @@
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping
-from numbers import Real
 from typing import TYPE_CHECKING, cast
 
 import equinox as eqx
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
 
 from ...kernels.projection import ANALYTIC, native_to_plane, plane_to_native, polynomial_terms
-from ...kernels.sphere import lonlat_to_vector, namespace, vector_to_lonlat
+from ...kernels.sphere import namespace, vector_to_lonlat
 from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..meta import Meta
 from ..units import Given
 from .bend import bend
 from .cutout import PadWidth, SameArray, cropped, cutout_slices, downsampled, padded, upsampled
+from .wcs import Cards, angle_pair, check_cards, directions, frame_of, rotation_between, sampled_directions
 
 if TYPE_CHECKING:
-    from astropy.coordinates import BaseCoordinateFrame, SkyCoord
+    from astropy.coordinates import SkyCoord
     from astropy.wcs import WCS
     from regions import Region
 
-
-Cards = Mapping[str, str | float]
-"""Cards of a FITS header: a value by keyword."""
 
 Direction = Float[Array, " 3"]
 """A direction: an ICRS unit vector."""
@@ -71,7 +65,7 @@ class SkyGeom(eqx.Module):
         """Geometry from FITS header cards; InputError for headers without two celestial axes, longitude first."""
         from astropy.wcs import WCS, FITSFixedWarning, WcsError
 
-        _check_cards(header, where)
+        check_cards(header, where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
             try:
@@ -102,10 +96,10 @@ class SkyGeom(eqx.Module):
         size = float(f"{np.max(proj_plane_pixel_scales(wcs)):.6g}")
         meta = Meta({"header": dict(wcs.to_header(relax=True)), "wcs": wcs})
         crpix, cd = wcs.wcs.crpix - 1.0, wcs.pixel_scale_matrix
-        x, y = _sample(wcs, (ny, nx), where)
-        vectors = _directions(wcs, x, y)
+        x, y = sampled_directions(wcs, (ny, nx), where)
+        vectors = directions(wcs, x, y)
         if code in ANALYTIC and not wcs.has_distortion:
-            rotation = _rotation(np.asarray(plane_to_native(code, *_to_plane(x, y, crpix, cd))), vectors)
+            rotation = rotation_between(np.asarray(plane_to_native(code, *_to_plane(x, y, crpix, cd))), vectors)
             geom = cls(code, (ny, nx), size, frozen_array(crpix), frozen_array(cd), frozen_array(rotation), None, meta)
             if _largest_error(geom, x, y) < TOLERANCE_PIXELS and np.allclose(
                 geom.pixel_to_vector(x, y), vectors, atol=1e-11, rtol=0
@@ -136,16 +130,16 @@ class SkyGeom(eqx.Module):
         if isinstance(skydir, SkyCoord):
             sky = skydir.transform_to(frame)
             skydir = (sky.data.lon.deg, sky.data.lat.deg)
-        lon, lat = _pair(skydir, "skydir")
+        lon, lat = angle_pair(skydir, "skydir")
         if not abs(lat) <= 90:
             raise InputError(f"SkyGeom: the latitude of skydir must be from -90 to 90 deg, found {lat}.")
-        step = _pair(binsz, "binsz")
+        step = angle_pair(binsz, "binsz")
         if not np.all(step > 0):
             raise InputError(f"SkyGeom: binsz must be positive, found {binsz}.")
         if npix is not None:
             size = np.asarray(npix)
         elif width is not None:
-            size = np.rint(_pair(width, "width") / step)
+            size = np.rint(angle_pair(width, "width") / step)
         else:
             raise InputError("SkyGeom: give width (deg) or npix.")
         nx, ny = (int(n) for n in np.broadcast_to(size, 2))
@@ -182,7 +176,7 @@ class SkyGeom(eqx.Module):
     @property
     def frame(self) -> str:
         """Frame of the image: "icrs", "galactic", "fk5", ..."""
-        return _frame_of(self.wcs).name
+        return frame_of(self.wcs).name
 
     @property
     def center(self) -> "SkyCoord":
@@ -327,40 +321,6 @@ class SkyGeom(eqx.Module):
         return bool(np.all(np.hypot(ox - x, oy - y)[shown] < 1e-4))
 
 
-def _check_cards(header: fits.Header | Cards, where: str) -> None:
-    """wcslib skips cards of the wrong type, as if they were not there."""
-    wrong: list[str] = []
-    for name, kinds in {"CTYPE": str, "CUNIT": str, "CRVAL": Real, "CRPIX": Real, "CDELT": Real}.items():
-        for axis in (1, 2) if isinstance(header, Mapping | fits.Header) else ():
-            card = header.get(f"{name}{axis}", "" if kinds is str else 0.0)
-            if not isinstance(card, kinds) or (kinds is Real and not np.isfinite(card)):
-                wrong.append(f"{name}{axis} = {card!r}")
-    if wrong:
-        raise InputError(
-            f"{where}: found {', '.join(wrong)} in the header, expected texts in CTYPE and CUNIT, and "
-            "finite numbers in CRVAL, CRPIX and CDELT. Correct the header."
-        )
-
-
-def _pair(value: Given, what: str) -> np.ndarray:
-    """Two finite numbers in deg, from one or two, with or without units."""
-    try:
-        pair = np.broadcast_to(u.Quantity(value, u.deg).value, 2)
-    except (TypeError, ValueError, u.UnitsError) as error:
-        raise InputError(f"SkyGeom: {what} must be one or two angles (deg), found {value!r}.") from error
-    if not np.all(np.isfinite(pair)):
-        raise InputError(f"SkyGeom: {what} must be finite, found {value!r}.")
-    return pair
-
-
-def _frame_of(wcs: "WCS") -> "BaseCoordinateFrame":
-    from astropy.coordinates import Galactic
-    from astropy.wcs.utils import wcs_to_celestial_frame
-
-    # a RADESYS card, which says nothing about galactic axes, must not make them equatorial
-    return Galactic() if wcs.wcs.ctype[0].startswith("GLON") else wcs_to_celestial_frame(wcs)
-
-
 def _polynomial(
     u_: Float[SameArray, "*shape"], v_: Float[SameArray, "*shape"], coefficients: Float[Array, "n_terms 2"]
 ) -> Float[SameArray, "*shape 2"]:
@@ -382,39 +342,6 @@ def _to_plane(
     return cd[0, 0] * dx + cd[0, 1] * dy, cd[1, 0] * dx + cd[1, 1] * dy
 
 
-def _sample(wcs: "WCS", shape: tuple[int, int], where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel positions all over the image that the projection shows."""
-    ny, nx = shape
-    x: np.ndarray
-    y: np.ndarray
-    x, y = np.meshgrid(np.linspace(-0.4, nx - 0.6, 17), np.linspace(-0.4, ny - 0.6, 17))
-    x, y = x.ravel(), y.ravel()
-    # what lies off an all-sky projection comes back as NaN, or as another pixel
-    back = np.array(wcs.wcs_world2pix(*wcs.wcs_pix2world(x, y, 0), 0))
-    shown = np.all(np.isfinite(back), axis=0) & (np.abs(back - [x, y]).max(axis=0) < 1e-6)
-    if shown.sum() < 3:
-        raise InputError(
-            f"{where}: the projection {tuple(wcs.wcs.ctype)} shows none of the image: check CRVAL, CRPIX and CDELT."
-        )
-    return x[shown], y[shown]
-
-
-def _directions(wcs: "WCS", x: ArrayLike, y: ArrayLike) -> np.ndarray:
-    from astropy.coordinates import SkyCoord
-
-    # with the distortions that a header may have; other functions of astropy leave them out
-    lon, lat = wcs.all_pix2world(x, y, 0)
-    sky = SkyCoord(lon, lat, unit="deg", frame=_frame_of(wcs)).icrs
-    return np.asarray(lonlat_to_vector(sky.ra.deg, sky.dec.deg))
-
-
-def _rotation(native: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """The rotation R with vectors = R native (least squares)."""
-    left, _, right = np.linalg.svd(vectors.T @ native)
-    sign = np.sign(np.linalg.det(left @ right))
-    return left @ np.diag([1.0, 1.0, sign]) @ right
-
-
 def _largest_error(geom: SkyGeom, x: np.ndarray, y: np.ndarray) -> float:
     back = geom.vector_to_pixel(geom.pixel_to_vector(x, y))
     error = np.hypot(back[0] - x, back[1] - y)
@@ -431,8 +358,8 @@ def _fitted(wcs: "WCS", shape: tuple[int, int], pixel: float, meta: Meta, where:
     nodes = np.cos(np.pi * (np.arange(40) + 0.5) / 40)
     u_, v_ = (g.ravel() for g in np.meshgrid(nodes, nodes))
     x, y = crpix[0] + u_ * reach[0], crpix[1] + v_ * reach[1]
-    vectors = _directions(wcs, x, y)
-    middle = _directions(wcs, *crpix)
+    vectors = directions(wcs, x, y)
+    middle = directions(wcs, *crpix)
     east = np.cross([0.0, 0.0, 1.0], middle)
     east = east / np.linalg.norm(east) if np.linalg.norm(east) > 1e-9 else np.array([1.0, 0.0, 0.0])
     # native TAN vectors (-y, x, 1): columns are the directions of native X, Y, Z
@@ -461,8 +388,8 @@ def _fitted(wcs: "WCS", shape: tuple[int, int], pixel: float, meta: Meta, where:
         frozen_array(np.stack([forward, inverse])),
         meta,
     )
-    sample = _sample(wcs, shape, where)
-    error = np.abs(np.asarray(geom.pixel_to_vector(*sample)) - _directions(wcs, *sample)).max()
+    sample = sampled_directions(wcs, shape, where)
+    error = np.abs(np.asarray(geom.pixel_to_vector(*sample)) - directions(wcs, *sample)).max()
     scale = np.radians(np.min(proj_plane_pixel_scales(wcs)))
     worst = max(error / scale, _largest_error(geom, *sample))
     if not worst < TOLERANCE_PIXELS:

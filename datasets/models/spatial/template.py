@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ....kernels import sky_table
 from ....kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
 from ....kernels.tables import interpolate, scaled
-from ...arrays import Array, NumbersLike, frozen_array
+from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.paths import Filename, beside
 from ...sky.axis import MapAxis
@@ -143,7 +143,7 @@ class TemplateSpatialModel(SpatialModel):
         lon, lat = vector_to_lonlat(from_icrs(vectors, self.frame))
         lon, lat = lon - (self.lon_0.internal - self.middle[0]), lat - (self.lat_0.internal - self.middle[1])
         vectors = to_icrs(lonlat_to_vector(lon, lat), self.frame)
-        x, y = self.geom.vector_to_pixel(vectors)
+        x, y = self.geom.vector_to_pixel(for_kernels(vectors))
         if not (self.lon_0.frozen and self.lat_0.frozen):
             # where the projection shows nothing, gradients would be NaN times 0
             hidden = ~jnp.isfinite(jax.lax.stop_gradient(x + y))

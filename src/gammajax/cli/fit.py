@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.datasets.counts.dataset import CountsDataset
-    from gammajax.datasets.flux_points.dataset import FluxPointsDataset
     from gammajax.datasets.models.collection import Models
     from gammajax.fit.joint.problem import Problem
     from gammajax.fit.predictions import Prediction
@@ -165,7 +164,8 @@ def with_range(datasets: "Datasets", energy_min: str | None, energy_max: str | N
     low, high = parse_energy(energy_min, "--energy-min"), parse_energy(energy_max, "--energy-max")
     narrowed = {}
     for name, dataset in datasets.items():
-        binned = cast("CountsDataset | FluxPointsDataset", dataset)
+        # flux points have both methods, too
+        binned = cast("CountsDataset", dataset)
         mask = binned.energy_mask(low, high)
         narrowed[name] = binned.with_mask_fit(mask if binned.mask_fit is None else mask & np.asarray(binned.mask_fit))
     return type(datasets)(narrowed)

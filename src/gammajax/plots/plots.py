@@ -89,9 +89,10 @@ def plot_sky(dataset: CountsDataset, models: SomeModels, name: str | None = None
 
     All three are smoothed with a Gaussian of one pixel. ``name`` is the dataset's name. Returns a matplotlib figure.
     """
-    if dataset.sky_geom is None:
+    geom = dataset.sky_geom
+    if geom is None:
         raise InputError(f"plot_sky: found {type(dataset).__name__}, expected a map dataset.")
     mask: np.ndarray = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
     expected = np.asarray(npred(dataset, Models(models), name))
     counts, predicted = (np.where(mask, x, 0.0).sum(axis=0) for x in (np.asarray(dataset.counts, float), expected))
-    return sky_figure(counts, predicted, np.asarray(mask.any(axis=0)), dataset.geom.wcs, name or dataset.tag)
+    return sky_figure(counts, predicted, np.asarray(mask.any(axis=0)), geom.wcs, name or dataset.tag)
