@@ -79,7 +79,15 @@ class Program(Generic[Result]):
         if before is not None:
             before()
         # not a daemon: ending the interpreter while XLA compiles is a crash
-        thread = threading.Thread(target=self, args=args)
+
+        def compile_now() -> None:
+            try:
+                self(*args)
+            except Exception:
+                # the call that needs the program meets the same error, and reports it
+                self._prepared.discard(key)
+
+        thread = threading.Thread(target=compile_now)
         thread.start()
         return thread
 

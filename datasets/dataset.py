@@ -99,7 +99,9 @@ class PreparedCounts(Prepared):
     data: Mapping[str, Array]
 
     def deviance_bins(self, prediction: Bins) -> Bins:
-        return self.statistic.deviance_bins(self.data, prediction)
+        deviance = self.statistic.deviance_bins(self.data, prediction)
+        require_shape(f"{type(self.statistic).__name__}.stat_bins", deviance, jnp.shape(prediction))
+        return deviance
 
     def offset_bins(self) -> Bins:
         return self.statistic.offset_bins(self.data)
@@ -330,11 +332,10 @@ class FlatDataset(Prepared):
         self.dataset, self.mask = dataset, mask
 
     def predict(self, models: Models) -> Bins:
-        prediction = jnp.asarray(self.dataset.predict(models))
-        return jnp.broadcast_to(prediction, self.dataset.data_shape).reshape(-1)
+        return self._flat("predict", self.dataset.predict(models))
 
     def deviance_bins(self, prediction: Bins) -> Bins:
-        return jnp.ravel(self.dataset.deviance_bins(self._shaped(prediction)))
+        return self._flat("deviance_bins (or stat_bins)", self.dataset.deviance_bins(self._shaped(prediction)))
 
     def offset_bins(self) -> Bins:
         return jnp.ravel(self.dataset.offset_bins())
@@ -345,6 +346,16 @@ class FlatDataset(Prepared):
 
     def _shaped(self, prediction: Bins) -> Bins:
         return prediction.reshape(self.dataset.data_shape)
+
+    def _flat(self, what: str, values: Array) -> Bins:
+        require_shape(f"{type(self.dataset).__name__}.{what}", values, self.dataset.data_shape)
+        return jnp.ravel(values)
+
+
+def require_shape(what: str, values: Array, shape: tuple[int, ...]) -> None:
+    """Raise an `InputError` if a function of somebody's own gives values of another shape, which would broadcast."""
+    if jnp.shape(values) != shape:
+        raise InputError(f"{what} gave an array of shape {jnp.shape(values)}, expected {shape}, one number per bin.")
 
 
 def fitted_bins(dataset: Dataset) -> Mask:
@@ -364,4 +375,12 @@ def masked(mask: Mask | None, function: Callable[[jax.Array], Bins], prediction:
 
 def stat_bins_of(dataset: Dataset, models: Models) -> Bins:
     """Fit statistic per bin, 0 outside the mask."""
-    return masked(dataset.mask, dataset.stat_bins, dataset.predict(models))
+    prediction, name = dataset.predict(models), type(dataset).__name__
+    require_shape(f"{name}.predict", prediction, dataset.data_shape)
+
+    def stat_bins(prediction: Array) -> Bins:
+        stat = dataset.stat_bins(prediction)
+        require_shape(f"{name}.stat_bins", stat, dataset.data_shape)
+        return stat
+
+    return masked(dataset.mask, stat_bins, jnp.asarray(prediction))

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from ...kernels.edisp import diagonal_response
 from ...kernels.quadrature import log_centers, nodes_for
 from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
-from ..dataset import Dataset, Models
+from ..dataset import Dataset, Models, require_shape
 from ..errors import InputError
 from ..gti import GTI
 from ..irf.edisp import EDisp, EDispKernelMap, EDispMap
@@ -202,7 +202,9 @@ class CountsBase(Dataset):
 
     def stat_bins(self, prediction: Array) -> Bins:
         """The fit statistic per bin, masks not applied."""
-        return self.statistic.stat_bins(self.statistic_data, prediction)
+        stat = self.statistic.stat_bins(self.statistic_data, prediction)
+        require_shape(f"{type(self.statistic).__name__}.stat_bins", stat, jnp.shape(prediction))
+        return stat
 
     def deviance_bins(self, prediction: Array) -> Bins:
         """`stat_bins` less a constant of the data, chosen so that the value is 0 for a perfect model."""

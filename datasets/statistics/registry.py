@@ -34,6 +34,12 @@ def register_statistic(statistic: Statistic) -> Statistic:
         raise InputError(
             f"register_statistic: {type(statistic).__name__} needs a stat_type, a word; found {stat_type!r}."
         )
+    names = getattr(statistic, "names", None)
+    if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"register_statistic: {type(statistic).__name__} needs names, a tuple of the arrays that it reads, such as "
+            f"('counts',); found {names!r}."
+        )
     if stat_type in _BUILT_IN:
         raise InputError(f"register_statistic: {stat_type!r} is one of the package's. Choose another stat_type.")
     STATISTICS[stat_type] = statistic

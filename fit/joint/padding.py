@@ -59,6 +59,8 @@ def _fill(values: list[Array], n_rows: int, size: tuple[int, ...], axes: tuple[s
     """
     if isinstance(values[0], jax.Array):
         return _fill_traced(values, n_rows, size, axes)
+    if not axes:
+        return np.array([*values, *(values[0] for _ in range(n_rows - len(values)))])
     out = np.zeros((n_rows, *size), values[0].dtype)
     edges = axes[0].endswith("edges")
     for row, value in zip(out, values, strict=False):
@@ -75,7 +77,7 @@ def _fill_traced(values: list[Array], n_rows: int, size: tuple[int, ...], axes: 
     rows = []
     for value in values:
         extra = [(0, n - k) for n, k in zip(size, np.shape(value), strict=True)]
-        if axes[0].endswith("edges"):
+        if axes and axes[0].endswith("edges"):
             rows.append(jnp.concatenate([value, value[-1] * (1 + 1e-3 * np.arange(1, extra[0][1] + 1))]))
         else:
             rows.append(jnp.pad(jnp.asarray(value), extra))

@@ -185,3 +185,58 @@ def test_bad_input(power_law_m):
         gj.fit(measured(mask_fit=ENERGY > 100), power_law_m)
     with pytest.raises(gj.InputError, match=r"found dict, expected a dataset. A type of your own must derive from"):
         gj.fit({"a": {}}, power_law_m)
+
+
+class ScalarPrediction(Measured):
+    def predict(self, models):
+        return jnp.sum(super().predict(models))
+
+
+class ScalarStatistic(Measured):
+    def stat_bins(self, prediction):
+        return jnp.sum(super().stat_bins(prediction))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (ScalarPrediction, r"ScalarPrediction.predict gave an array of shape \(\), expected \(2, 3\)"),
+        (ScalarStatistic, r"ScalarStatistic.*stat_bins.* gave an array of shape \(\), expected \(2, 3\)"),
+    ],
+)
+def test_shapes_that_would_broadcast_are_refused(kind, message):
+    model = gj.SkyModel(gj.PowerLawSpectralModel(index=2.3, amplitude=3e-11), name="source")
+    for data in (measured(kind), measured(kind, mask_fit=np.ones((2, 3), bool))):
+        with pytest.raises(gj.InputError, match=message):
+            gj.stat_array(data, model)
+        with pytest.raises(gj.InputError, match=message):
+            gj.fit(data, model)
+
+
+class ScalarOfCounts(gj.Statistic):
+    stat_type = "scalar of counts"
+    names = ("counts",)
+
+    def stat_bins(self, data, prediction):
+        return jnp.sum((data["counts"] - prediction) ** 2)
+
+
+class Nameless(ScalarOfCounts):
+    stat_type = "nameless"
+    names = "counts"
+
+
+def test_statistics_of_ones_own_are_checked(spectrum_factory, power_law):
+    gj.register_statistic(ScalarOfCounts())
+    run = spectrum_factory(on_off=False).replace(stat_type="scalar of counts")
+    for call in (gj.stat_array, gj.fit):
+        with pytest.raises(
+            gj.InputError, match=r"ScalarOfCounts.stat_bins gave an array of shape \(\), expected \((12|16),\)"
+        ):
+            call(run, power_law())
+    with pytest.raises(gj.InputError, match="Nameless needs names, a tuple"):
+        gj.register_statistic(Nameless())
+    with pytest.raises(gj.InputError, match="stat_type is 'wstat', expected one of cash"):
+        run.replace(stat_type="wstat")
+    with pytest.raises(gj.InputError, match="'cash' is one of the package's"):
+        gj.register_statistic(type("Cash", (ScalarOfCounts,), {"stat_type": "cash"})())

@@ -429,3 +429,20 @@ assert gj.fit(d, m, precision="float32").status == "converged"
 assert not jax.config.jax_enable_x64
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_light_curves_on_spectra(spectrum_factory):
+    """Runs of different lengths, with a source that fades: fluxes and the decay come back from expected counts."""
+    decay = gj.ExpDecayTemporalModel(t0=gj.Parameter(0.5, "d", frozen=False), t_ref=51910.0)
+    source = gj.SkyModel(gj.PowerLawSpectralModel(index=2.5, amplitude=3e-11), name="source", temporal=decay)
+    runs = {}
+    for i, intervals in enumerate(([[0.0], [1800.0]], [[40000.0, 50000.0], [41000.0, 51800.0]])):
+        empty = spectrum_factory(i, on_off=False, noise=False).replace(gti=gj.GTI(*intervals, reference=51910.0))
+        runs[f"run-{i}"] = gj.asimov(empty, source)
+    start = gj.Models(source).with_values({"amplitude": 2e-11, "t0": 0.4})
+    result = gj.fit(runs, start)
+    assert result.success
+    for name, wanted in (("index", 2.5), ("amplitude", 3e-11), ("t0", 0.5)):
+        assert float(result.parameters[name].value) == pytest.approx(wanted, rel=1e-5)
+    total = sum(float(np.sum(gj.stat_array(run, result.models))) for run in runs.values())
+    assert result.stat == pytest.approx(total, rel=1e-10)

@@ -41,7 +41,7 @@ def test_second_derivatives_are_differences_of_slopes(grid, shape):
 
     (spec,), (of_locals,) = problem.spec.groups, theta.locals
     assert spec.n_local == len(spec.shapes_own) + 4 and spec.shapes_own and len(spec.shapes_shared) >= 2
-    assert spec.sums_images == (grid == "pixel")
+    assert spec.make.sums_images == (grid == "pixel")
     exact = normal(theta.globals, of_locals)
     (block,) = exact.locals
     diagonal = np.diagonal(np.asarray(exact.matrix))
