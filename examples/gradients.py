@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gammajax as gj
-from gammajax.cli import TRUTH, crab, simulate_night
+from gammajax.cli.demo import TRUTH, crab, simulate_night
 
 jax.config.update("jax_enable_x64", True)
 

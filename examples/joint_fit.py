@@ -3,7 +3,7 @@
 import jax
 
 import gammajax as gj
-from gammajax.cli import simulate_night
+from gammajax.cli.demo import simulate_night
 from gammajax.plots import flux_band, plot_sed
 
 jax.config.update("jax_enable_x64", True)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 import gammajax as gj
-from gammajax.cli import TRUTH, crab, simulate_night
+from gammajax.cli.demo import TRUTH, crab, simulate_night
 
 jax.config.update("jax_enable_x64", True)
 

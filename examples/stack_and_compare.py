@@ -5,7 +5,7 @@ import jax
 import numpy as np
 
 import gammajax as gj
-from gammajax.cli import simulate_night
+from gammajax.cli.demo import simulate_night
 
 jax.config.update("jax_enable_x64", True)
 
