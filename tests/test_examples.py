@@ -9,6 +9,8 @@ import pytest
 import gammajax as gj
 from gammajax.cli.demo import TRUTH, crab, pulls, simulate_night
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -32,7 +34,6 @@ def test_joint_fit(tmp_path, capsys):
     assert "dN/dE at 10 TeV" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_fit_map(capsys):
     example = load("fit_map")
     result = example.main()
@@ -75,7 +76,6 @@ def test_stack_and_compare(capsys):
     assert "sigma" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_neural_spectrum(capsys):
     result, ratio = load("neural_spectrum").main()
     night = simulate_night(seed=1)

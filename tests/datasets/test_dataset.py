@@ -11,6 +11,8 @@ from cases import flux_points as cases
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 ENERGY = np.geomspace(0.5, 20, 6).reshape(2, 3)
 
 

@@ -12,6 +12,8 @@ from gammajax.fit import Prediction, predictions
 from gammajax.fit.joint import make_problem
 from gammajax.plots import figures, plots
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def night():

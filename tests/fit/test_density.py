@@ -6,6 +6,8 @@ import pytest
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def problem(spectrum_factory, power_law):

@@ -11,6 +11,8 @@ from astropy import units as u
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(spectrum_factory):

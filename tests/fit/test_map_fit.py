@@ -15,6 +15,8 @@ from gammajax.fit.joint import devices as mesh
 from gammajax.fit.joint import from_free, make_problem
 from gammajax.fit.solvers import run_scoring
 
+pytestmark = pytest.mark.slow
+
 PIXEL = 0.05
 signal = jax.jit(lambda dataset, model: npred_signal(dataset, [model]))
 

@@ -14,6 +14,8 @@ from scipy.optimize import minimize
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 RUNS = ("run-0", "run-1", "run-2")
 INDEX, AMPLITUDE = "source.spectral.index", "source.spectral.amplitude"
 NODES = np.polynomial.legendre.leggauss(20)

@@ -8,6 +8,8 @@ import pytest
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 
 def by_hand(dataset, spectrum):
     """Counts by explicit loops over fine energy grids."""

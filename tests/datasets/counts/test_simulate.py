@@ -6,6 +6,8 @@ from scipy import stats
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 EDGES = np.geomspace(1, 10, 6)
 MODELS = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(amplitude=1e-11, index=2.0), name="source")])
 BACKGROUND = np.array([20.0, 10.0, 4.0, 1.0, 0.0])

@@ -8,6 +8,8 @@ from astropy.io import fits
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 RUNS = (23523, 23526, 23559, 23592)
 PRECISION = 1e-6
 """Of the largest value: what float32 sums are good for."""

@@ -9,6 +9,8 @@ from scipy import stats
 import gammajax as gj
 from gammajax.kernels import lonlat_to_vector
 
+pytestmark = pytest.mark.slow
+
 small_map, source = map_cases.small_map, map_cases.source
 
 GTI = gj.GTI([0.0, 500.0], [300.0, 2000.0])

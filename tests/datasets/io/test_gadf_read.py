@@ -9,6 +9,8 @@ from gammajax.datasets import InputError
 from gammajax.datasets.irf import EDispKernelMap, PSFMap
 from gammajax.datasets.map import MapDataset, MapDatasetOnOff
 
+pytestmark = pytest.mark.slow
+
 EDGES, TRUE = cases.EDGES, cases.TRUE
 assert_equal, edit, known, on_off = cases.assert_equal, cases.edit, cases.known, cases.on_off
 cards, column = cases.cards, cases.column

@@ -10,6 +10,8 @@ from cases import maps as cases
 import gammajax as gj
 from gammajax.datasets.counts import npred_signal
 
+pytestmark = pytest.mark.slow
+
 PIXEL = 0.05
 signal = jax.jit(lambda dataset, model: npred_signal(dataset, [model]))
 

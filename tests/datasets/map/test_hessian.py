@@ -9,6 +9,8 @@ from cases import maps as cases
 import gammajax as gj
 from gammajax.fit.joint import compiled_exact_normal, from_free, make_problem
 
+pytestmark = pytest.mark.slow
+
 
 def models_of(shape, lon, lat, names):
     """A source that all maps see, and in each a point of its own; spectra and backgrounds likewise."""

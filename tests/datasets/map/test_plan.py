@@ -12,6 +12,8 @@ from gammajax.datasets.map import plan
 from gammajax.datasets.sky import SkyGeom
 from gammajax.kernels import fast_size
 
+pytestmark = pytest.mark.slow
+
 TRUE = np.geomspace(0.5, 20, 4)
 
 

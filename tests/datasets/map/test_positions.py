@@ -9,6 +9,8 @@ from scipy.special import erf
 import gammajax as gj
 from gammajax.datasets.counts import npred_signal
 
+pytestmark = pytest.mark.slow
+
 PIXEL = 0.05
 signal = jax.jit(lambda dataset, model: npred_signal(dataset, [model]))
 
@@ -91,7 +93,6 @@ def random_positions(n):
     return 29.5 + np.random.default_rng(5).uniform(-0.5, 0.5, (n, 2))
 
 
-@pytest.mark.slow
 def test_positions_of_points_are_unbiased(hess_run):
     """25 positions between the pixels, counts from brute force with the PSF of H.E.S.S.: recovered to 0.02 pixels."""
     spectrum = gj.PowerLawSpectralModel(index=2.4, amplitude=4e-11)

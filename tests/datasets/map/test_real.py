@@ -13,6 +13,8 @@ from gammajax.datasets.counts import npred_signal
 from gammajax.datasets.map import plan, prepare_image
 from gammajax.kernels import psf as kernels
 
+pytestmark = pytest.mark.slow
+
 RUNS = ("obs_23523", "obs_23526", "obs_23559", "obs_23592")
 signal_of_flux = jax.jit(
     lambda image, spatial, flux, edges: image.counts(spatial, flux, jnp.sqrt(edges[1:] * edges[:-1]))
@@ -79,7 +81,6 @@ def test_hess_npred_is_gammapys(hess, run):
     np.testing.assert_allclose(background, reference[f"ref::{run}::npred_background"], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("position", [(83.63, 22.02), (83.645, 22.033)])
 def test_hess_npred_is_right(hess, position):
     """The exact evaluation against brute force, and how far the four-pixel one is from it.
@@ -111,7 +112,6 @@ EXTENDED = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shape", EXTENDED)
 def test_extended_sources_are_right(hess, shape):
     """The PSF of H.E.S.S. around points that stand for the source, to 1e-3 of the peak at every energy.

@@ -13,6 +13,8 @@ import gammajax as gj
 from gammajax.datasets import InputError, Meta
 from gammajax.datasets.irf import contained_share
 
+pytestmark = pytest.mark.slow
+
 small_map, unit_vector = (map_cases.small_map, map_cases.unit_vector)
 GEOM, RECO, TRUE, dataset = (reshape_cases.GEOM, reshape_cases.RECO, reshape_cases.TRUE, reshape_cases.dataset)
 

@@ -10,6 +10,8 @@ import gammajax as gj
 from gammajax.datasets import InputError
 from gammajax.datasets.sky import cutout_slices
 
+pytestmark = pytest.mark.slow
+
 small_map, source = (map_cases.small_map, map_cases.source)
 GEOM, NX, NY, assert_carried, dataset, safe_total = (
     reshape_cases.GEOM,

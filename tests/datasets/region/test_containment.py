@@ -9,6 +9,8 @@ from cases import regions as cases
 import gammajax as gj
 from gammajax.datasets.region import RegionGeom
 
+pytestmark = pytest.mark.slow
+
 CENTER, SIGMA, beside, dataset, in_circle, source = (
     getattr(cases, name) for name in ("CENTER", "SIGMA", "beside", "dataset", "in_circle", "source")
 )

@@ -8,6 +8,8 @@ from cases import regions as cases
 import gammajax as gj
 from gammajax.kernels import lonlat_to_vector
 
+pytestmark = pytest.mark.slow
+
 CIRCLE, RECO, TRUE, beside, dataset, source = (
     getattr(cases, name) for name in ("CIRCLE", "RECO", "TRUE", "beside", "dataset", "source")
 )

@@ -9,6 +9,8 @@ from cases import regions as cases
 import gammajax as gj
 from gammajax.datasets.collection import read_dataset
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def circle():

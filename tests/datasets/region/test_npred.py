@@ -9,6 +9,8 @@ from cases import regions as cases
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 beside, dataset, source = cases.beside, cases.dataset, cases.source
 GAUSS = source(gj.GaussianSpatialModel(sigma=0.05, **beside(0.1)))
 

@@ -10,6 +10,8 @@ from cases import regions as cases
 import gammajax as gj
 from gammajax.datasets.dataset import Frozen
 
+pytestmark = pytest.mark.slow
+
 beside, dataset, source = cases.beside, cases.dataset, cases.source
 TRUTH = source(gj.GaussianSpatialModel(sigma=0.06, **beside(0.03)))
 POINT = source(gj.PointSpatialModel(**beside(0.03)))

@@ -4,6 +4,8 @@ import pytest
 import gammajax as gj
 from gammajax.cli import demo
 
+pytestmark = pytest.mark.slow
+
 
 def test_responses_are_plausible():
     energy = np.geomspace(0.05, 100, 100)

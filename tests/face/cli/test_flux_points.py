@@ -11,6 +11,8 @@ import gammajax as gj
 from gammajax.cli import session
 from gammajax.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

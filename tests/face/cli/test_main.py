@@ -15,6 +15,8 @@ import gammajax.cli.main as cli
 from gammajax.cli import demo, session
 from gammajax.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 PLAIN = "[\x20-\x7e\n]*"
 """Printable ASCII: no control codes, no characters that a log may not know."""
 

@@ -11,7 +11,7 @@ from gammajax.cli.simulate import event_files
 EDGES = np.geomspace(1, 10, 4)
 
 
-pytestmark = pytest.mark.usefixtures("command_line")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("command_line")]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from jax.sharding import Mesh
 import gammajax as gj
 from gammajax.fit.joint import check_mesh, n_processes, placed_everywhere, placed_rows, rows_per_device
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[2] / "cases" / "devices.py"
 
 
@@ -23,7 +25,6 @@ def on_eight_devices():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 def test_the_number_of_devices_changes_nothing(on_eight_devices):
     alone, result = on_eight_devices["fits"]
     assert result["status"] == alone["status"] == "converged" and result["n_bins"] == alone["n_bins"]
@@ -35,7 +36,6 @@ def test_the_number_of_devices_changes_nothing(on_eight_devices):
         assert error == pytest.approx(sigma, rel=1e-10)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", ["spectra", "maps"])
 def test_the_number_of_devices_leaves_a_step(on_eight_devices, case):
     """Statistic, slopes and global curvature of spectra on one device, on two, there in batches, and on four, and of
@@ -47,7 +47,6 @@ def test_the_number_of_devices_leaves_a_step(on_eight_devices, case):
         np.testing.assert_allclose(found, alone, rtol=1e-10, atol=1e-9)
 
 
-@pytest.mark.slow
 def test_only_the_global_block_is_sent_around(on_eight_devices):
     """A step sums over the devices what has the size of the global parameters, and nothing as long as the datasets."""
     lines, g, s = (on_eight_devices[k] for k in ("hlo", "n_global", "n_shared"))

@@ -4,6 +4,8 @@ import pytest
 import gammajax as gj
 from gammajax.fit.joint import compiled_stat, make_problem
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def background_problem(spectrum_factory, power_law):

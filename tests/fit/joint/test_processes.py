@@ -10,10 +10,11 @@ import pytest
 import gammajax as gj
 from gammajax.fit.joint import Share, digest, owners, share_of
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[2] / "cases" / "devices.py"
 
 
-@pytest.mark.slow
 def test_two_processes_find_what_one_does():
     """Two processes of two devices each, connected by gloo: each holds half of the datasets, and one of them twice."""
     with socket.socket() as free:

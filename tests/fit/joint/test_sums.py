@@ -7,6 +7,8 @@ import gammajax as gj
 from gammajax.datasets.map import plan
 from gammajax.fit.joint import compiled_exact_normal, compiled_normal, compiled_value_and_grad, from_free, make_problem
 
+pytestmark = pytest.mark.slow
+
 N_RECO, N_TRUE = 12, 16
 
 
@@ -66,7 +68,6 @@ def test_memory_has_the_bound_that_is_stated(case):
             assert stated / 4 < used < 1.25 * stated
 
 
-@pytest.mark.slow
 def test_memory_of_maps():
     """Images by transforms take three times their pixels in all true energies, for each derivative that is needed."""
     for free, images in {("sigma",): 4, ("lon_0",): 3}.items():

@@ -14,6 +14,8 @@ import gammajax as gj
 from gammajax.fit.scans import ConditionalFit
 from gammajax.fit.solvers import run_scoring
 
+pytestmark = pytest.mark.slow
+
 AMPLITUDE, INDEX = "source.spectral.amplitude", "source.spectral.index"
 
 

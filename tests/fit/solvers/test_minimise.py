@@ -7,6 +7,8 @@ import pytest
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 module = importlib.import_module("gammajax.fit.solvers.minimise")
 
 

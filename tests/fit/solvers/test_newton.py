@@ -10,6 +10,8 @@ from gammajax.fit.joint import compiled_exact_normal, compiled_normal, from_free
 from gammajax.fit.solvers import LEAST, newton_step
 from gammajax.fit.solvers.newton import _lifted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def local_runs(background_runs_factory):

@@ -19,6 +19,8 @@ from gammajax.datasets.models.spatial import (
 )
 from gammajax.kernels import lonlat_to_vector
 
+pytestmark = pytest.mark.slow
+
 # What gammapy 2.1 declares, in its order: (name, default, unit, frozen, min, max).
 INF = np.inf
 POSITION = [("lon_0", 0.0, "deg", False, -INF, INF), ("lat_0", 0.0, "deg", False, -90.0, 90.0)]

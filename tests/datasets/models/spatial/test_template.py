@@ -12,6 +12,8 @@ from gammajax.datasets import InputError
 from gammajax.datasets.models.spatial import DNDE_SURFACE, TemplateSpatialModel, pixel_areas
 from gammajax.datasets.sky import MapAxis, SkyGeom
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(5)
 GEOM = SkyGeom.create((83.6, 22.0), binsz=0.1, npix=(21, 15))
 IMAGE = RNG.uniform(0.2, 3.0, GEOM.shape)

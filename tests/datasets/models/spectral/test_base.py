@@ -21,6 +21,8 @@ from gammajax.datasets.models.spectral import (
 )
 from gammajax.kernels import nodes_for
 
+pytestmark = pytest.mark.slow
+
 LOW = np.geomspace(0.03, 80, 30)
 HIGH = LOW * np.geomspace(1.02, 30, 30)
 NORM = PowerLawNormSpectralModel(norm=2.0)

@@ -7,6 +7,8 @@ import pytest
 from gammajax.datasets import InputError
 from gammajax.datasets.models.spectral import EBLAbsorptionNormSpectralModel, PowerLawSpectralModel
 
+pytestmark = pytest.mark.slow
+
 ENERGY = np.array([0.05, 0.2, 1.0, 5.0, 20.0])
 REDSHIFT = np.array([0.1, 0.2, 0.5])
 # ln T = -z E / (1 + E), with rows that reach 1 and 0

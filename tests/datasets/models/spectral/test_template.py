@@ -10,6 +10,8 @@ from astropy.io import fits
 from gammajax.datasets import InputError
 from gammajax.datasets.models.spectral import TemplateNDSpectralModel, TemplateSpectralModel
 
+pytestmark = pytest.mark.slow
+
 FLUX = u.Unit("TeV-1 s-1 cm-2")
 E = np.array([0.5, 1, 2, 5, 10, 20, 100, 200])
 INTEGRATE = jax.jit(lambda m, e: m.integrate_bins(e, 12))

@@ -17,6 +17,8 @@ from gammajax.datasets.models.temporal import LightCurveTemplateTemporalModel as
 from gammajax.datasets.models.temporal import TemplatePhaseCurveTemporalModel as PhaseCurve
 from gammajax.datasets.sky import MapAxis
 
+pytestmark = pytest.mark.slow
+
 START = Time("2020-01-01T00:00:00", scale="utc")
 DAYS, NORMS = np.array([0.0, 0.5, 1.0, 3.0]), np.array([1.0, 3.0, 0.0, 2.0])
 GRID = np.array([[1.0, 2.0], [4.0, 2.0], [1.0, 0.5], [2.0, 0.0]])
