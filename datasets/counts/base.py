@@ -73,6 +73,8 @@ class CountsBase(Dataset):
 
     background_fields: ClassVar[tuple[str, ...]]
     """The fields that say what the background is."""
+    statistic_needs: ClassVar[tuple[str, ...]] = ()
+    """Those that a fit statistic must read."""
 
     @property
     @abstractmethod
@@ -301,9 +303,10 @@ class CountsBase(Dataset):
             value = getattr(self, field, None)
             if value is not None and not isinstance(value, kind):
                 raise InputError(f"{name}: {field} must be a {kind.__name__}, found {type(value).__name__}.")
-        known = STATISTICS.get(self.stat_type)
-        if known is None or not set(known.names) <= {"counts", *self.background_fields}:
-            fitting = [k for k, s in STATISTICS.items() if set(s.names) <= {"counts", *self.background_fields}]
+        # one that does not read the off counts would leave the background out
+        needed, offered = set(self.statistic_needs), {"counts", *self.background_fields}
+        fitting = [k for k, s in STATISTICS.items() if needed <= set(s.names) <= offered]
+        if self.stat_type not in fitting:
             raise InputError(f"{name}: stat_type is {self.stat_type!r}, expected one of {', '.join(fitting)}.")
         pixels = self.pixels
         reco, true = (self.n_reco, *pixels), (self.n_true, *pixels)

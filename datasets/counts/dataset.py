@@ -125,14 +125,15 @@ class CountsDataset(CountsBase):
             n_bins=int(mask.sum()),
         )
 
-    # fields are read as they are kept: joint fits of ten thousand runs do nothing else here
+    # Fields are read as they are kept, and methods called by their class, where joint fits of ten thousand runs do
+    # little else: a method of an eqx.Module makes a new pytree at each access.
 
     def check_ready(self, models: Models, what: str) -> None:
         fields = fields_of(self)
         if fields["counts"] is None:
             raise InputError(f"{what}: there are no counts. Read or simulate them first.")
         mask = fitted_of(self)
-        self._check_models(models, mask, what)
+        type(self)._check_models(self, models, mask, what)
         if is_concrete(mask) and not mask.any():
             kept = {k: "all" if fields[k] is None else int(np.sum(fields[k])) for k in ("mask_safe", "mask_fit")}
             raise InputError(
@@ -156,10 +157,10 @@ class CountsDataset(CountsBase):
                 model.check_times(fields["gti"], what)
             if of_model["spatial"] is not None:
                 model.check_place(what)
-            self.check_source(model, what)
+            type(self).check_source(self, model, what)
         if fields["exposure"] is None and any(fields_of(m)["flags"].exposure for m in sources):
             raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")
-        self.check_background(backgrounds, mask, what)
+        type(self).check_background(self, backgrounds, mask, what)
 
     def require_exposure(self, model: SkyModel) -> None:
         """Raise an `InputError` if a source predicts nothing because there is no exposure."""

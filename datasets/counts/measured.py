@@ -34,6 +34,7 @@ class MeasuredBackground(CountsDataset):
     stat_type: str = eqx.field(default="wstat", static=True, kw_only=True)
 
     background_fields = ("counts_off", "acceptance", "acceptance_off")
+    statistic_needs = ("counts_off",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

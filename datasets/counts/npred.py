@@ -48,7 +48,8 @@ def npred(dataset: Dataset, models: SomeModels = (), name: str | None = None) ->
 def stat_array(dataset: Dataset, models: SomeModels = (), name: str | None = None) -> jax.Array:
     """Fit statistic per bin (``cash``, ``wstat``, or that of flux points), of the shape of the counts; 0 outside the
     mask. No priors."""
-    chosen, known = acting(models, name), _one(dataset)
+    known = _one(dataset)
+    chosen = acting(models, name)
     missing = known.missing_data() if isinstance(known, CountsBase) else None
     if missing is not None:
         raise InputError(f"{type(dataset).__name__}: there are no {missing} to compare with; simulate with fake().")

@@ -98,6 +98,11 @@ class FluxPointsDataset(Dataset):
             self._data_arrays()
 
     @property
+    def available_stat_type(self) -> tuple[str, ...]:
+        """What ``stat_type`` may be."""
+        return tuple(available_statistics())
+
+    @property
     def data_shape(self) -> tuple[int, ...]:
         return (self.data.n_points,)
 

@@ -131,7 +131,9 @@ def _describe(
     frozen = [Frozen(*_frozen(space, m)) for m in range(len(members))]
     for index, dataset in share.held.items():
         acting = space.acting[index]
-        spec, arrays = dataset.prepare([members[m] for m in acting], [frozen[m] for m in acting], share.names[index])
+        chosen, fixed = [members[m] for m in acting], [frozen[m] for m in acting]
+        # by its class: a method of an eqx.Module makes a new pytree at each access
+        spec, arrays = type(dataset).prepare(dataset, chosen, fixed, share.names[index])
         prepared[index] = spec, arrays
         family, kinds = spec.with_size(()), layouts[index].kinds
         program: Family = (family, tuple(definition_id[m] for m in acting), kinds)

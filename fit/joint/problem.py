@@ -118,7 +118,8 @@ def _make_problem(
                     f"{what}: found {type(dataset).__name__}, expected a dataset. A type of your own must derive from "
                     "gammajax.Dataset, which says what it needs."
                 )
-            dataset.check_ready([members[i] for i in space.acting[index]], what)
+            # by its class: a method of an eqx.Module makes a new pytree at each access
+            type(dataset).check_ready(dataset, [members[i] for i in space.acting[index]], what)
 
     share.collect(check)
     if need_free and not space.free.any():

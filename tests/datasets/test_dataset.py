@@ -240,5 +240,8 @@ def test_statistics_of_ones_own_are_checked(spectrum_factory, power_law):
         gj.register_statistic(Nameless())
     with pytest.raises(gj.InputError, match="stat_type is 'wstat', expected one of cash"):
         run.replace(stat_type="wstat")
+    # Cash reads no off counts: the prediction would have no background
+    with pytest.raises(gj.InputError, match="stat_type is 'cash', expected one of wstat"):
+        spectrum_factory(on_off=True).replace(stat_type="cash")
     with pytest.raises(gj.InputError, match="'cash' is one of the package's"):
         gj.register_statistic(type("Cash", (ScalarOfCounts,), {"stat_type": "cash"})())
