@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 from pathlib import Path
@@ -5,12 +6,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from cases.devices import compile_quickest
 
-from gammajax.datasets.compile import QUICK, with_flags
+from gammajax.datasets.compile import QUICKEST, with_flags
 
-# The time of this suite is the compilation of many small programs, so that all of them take the options of a fit.
-# XLA_FLAGS given from outside hold.
-os.environ["XLA_FLAGS"] = with_flags(os.environ.get("XLA_FLAGS", ""), QUICK)
+# The time of this suite is the compilation of programs that run a few times each, so that none is optimised. The
+# examples, the documentation and the tests beside gammapy run them as users do. XLA_FLAGS given from outside hold.
+os.environ["XLA_FLAGS"] = with_flags(os.environ.get("XLA_FLAGS", ""), QUICKEST)
 
 MOST_MEMORY = 2**32
 """Bytes above which a test process lets go of its compiled programs after a file."""
@@ -18,6 +20,13 @@ MOST_MEMORY = 2**32
 LOG10_BETA = 0.24 / np.log(10)  # of the published log parabola
 
 jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quickest_programs():
+    """The programs of fits, which have options of their own, likewise."""
+    importlib.import_module("gammajax")
+    compile_quickest()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -22,7 +22,7 @@ ORDER = (
 DEFERRED = {
     # large, slow to import, or optional: imported where they are used
     *("matplotlib", "gammapy", "iminuit", "optax", "regions", "rich", "scipy", "IPython", "jax"),
-    "astropy",
+    *("astropy", "yaml"),
 }
 """What functions may import; the command line also its own commands, so that ``gammajax --help`` is quick."""
 

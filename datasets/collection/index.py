@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import yaml
 from astropy import units as u
 
 from ..counts.base import CountsBase
@@ -30,13 +29,10 @@ from ..errors import InputError
 from ..io.fits import naming
 from ..io.ogip_write import sibling_paths
 from ..io.paths import Filename, as_path, existing, write_files
-from ..io.yaml import load_yaml
+from ..io.yaml import dump_index, load_yaml
 from ..units import Given
 from .lazy import LazyDataset
 from .registry import DATASET_TYPES, DatasetType, dataset_type
-
-# gammapy's layout: its checksum is over the text, so the same layout gives the same checksum
-LAYOUT: dict[str, Any] = {"sort_keys": False, "indent": 4, "width": 80, "default_flow_style": False}
 
 
 @runtime_checkable
@@ -73,7 +69,7 @@ def read_index(filename: Filename, lazy: bool = False) -> list[tuple[str, Datase
 def _verify(data: dict[str, Any], path: Path) -> None:
     """Take the checksum out of ``data`` and compare it, if there is one."""
     stored = data.pop("checksum", None)
-    if stored is not None and stored != _checksum(yaml.safe_dump(data, **LAYOUT)):
+    if stored is not None and stored != _checksum(dump_index(data)):
         warnings.warn(
             f"{path}: the checksum does not match, so the file was changed after it was written. "
             "If this was on purpose, remove the line 'checksum'.",
@@ -172,9 +168,9 @@ def write_index(named: Iterable[tuple[str, Dataset]], filename: Filename, overwr
         if isinstance(dataset, CountsBase) and dataset.mask_fit is not None:
             entry |= _mask_entry(np.asarray(dataset.mask_fit), dataset)
         entries.append(entry)
-    text = yaml.safe_dump({"datasets": entries, "metadata": {"creator": "gammajax"}}, **LAYOUT)
+    text = dump_index({"datasets": entries, "metadata": {"creator": "gammajax"}})
     # the index comes last: once it is there, all it names is there
-    files[path] = (text + yaml.safe_dump({"checksum": _checksum(text)}, **LAYOUT)).encode()
+    files[path] = (text + dump_index({"checksum": _checksum(text)})).encode()
     write_files(files, overwrite)
 
 

@@ -33,6 +33,7 @@ from .region_table import pack_region as pack_region
 from .region_table import region_hdu as region_hdu
 from .region_table import region_of as region_of
 from .region_table import unpack_region as unpack_region
+from .yaml import dump_index as dump_index
 from .yaml import dump_yaml as dump_yaml
 from .yaml import load_yaml as load_yaml
 from .yaml import parse_yaml as parse_yaml

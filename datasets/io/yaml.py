@@ -1,24 +1,36 @@
 """YAML files, loaded safely: plain data only, and every flaw ends in one `InputError` that names file and line."""
 
 from collections.abc import Hashable, Mapping
-from typing import Any
-
-import yaml
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .paths import Filename, as_path, read_bytes
 
-# libyaml where PyYAML was built with it: index files with thousands of datasets load ten times faster
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+if TYPE_CHECKING:
+    import yaml
 
 
-class _Loader(_Base):
+@cache
+def _loader() -> Any:
     """The safe loader, which moreover refuses a key that is given twice (YAML itself would keep the last one)."""
+    import yaml
+
+    # libyaml where PyYAML was built with it: index files with thousands of datasets load ten times faster
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):
+        pass
+
+    Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+    # dates stay text: a file that is read and written again keeps them as they were
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+    return Loader
 
 
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
+def _mapping(loader: "yaml.SafeLoader", node: "yaml.MappingNode") -> dict[Hashable, object]:
+    import yaml
+
     seen: dict[str, int] = {}
     for key_node, _ in node.value:
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
@@ -33,23 +45,26 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, 
     return loader.construct_mapping(node, deep=True)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-# dates stay text: a file that is read and written again keeps them as they were
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
-
-
-class _PlainDumper(_Dumper):
+@cache
+def _dumper() -> Any:
     """The safe dumper without anchors, which people find hard to edit."""
+    import yaml
 
-    def ignore_aliases(self, data: object) -> bool:
-        return True
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+    class Dumper(base):
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    return Dumper
 
 
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """The mapping that a YAML text holds; ``where`` names the source in error messages."""
+    import yaml
+
     try:
-        data = yaml.load(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_loader())
     except yaml.YAMLError as error:
         raise InputError(f"{where}{_line(error)}: {_problem(error, text)}") from error
     except (RecursionError, ValueError) as error:
@@ -73,15 +88,24 @@ def load_yaml(filename: Filename) -> dict[str, Any]:
 
 def dump_yaml(data: Mapping[str, object]) -> str:
     """YAML text of plain data, in the order of the keys; floats are written so that they read back exactly."""
-    return yaml.dump(data, Dumper=_PlainDumper, sort_keys=False, indent=4, width=120, allow_unicode=True)
+    import yaml
+
+    return yaml.dump(data, Dumper=_dumper(), sort_keys=False, indent=4, width=120, allow_unicode=True)
 
 
-def _line(error: yaml.YAMLError) -> str:
+def dump_index(data: Mapping[str, object]) -> str:
+    """YAML text in the layout of gammapy's files: their checksums are over the text."""
+    import yaml
+
+    return yaml.safe_dump(data, sort_keys=False, indent=4, width=80, default_flow_style=False)
+
+
+def _line(error: "yaml.YAMLError") -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     return f", line {mark.line + 1}" if mark is not None else ""
 
 
-def _problem(error: yaml.YAMLError, text: str) -> str:
+def _problem(error: "yaml.YAMLError", text: str) -> str:
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     if "could not determine a constructor for the tag" in problem:
         tag = problem.split("'")[1] if "'" in problem else "?"
