@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import equinox as eqx
@@ -82,6 +83,15 @@ class ModelBase(eqx.Module):
         return dataclasses.replace(self, **changes)
 
 
+# astropy parses units slowly, and pipelines make a model for every fit
+@lru_cache(maxsize=256)
+def _is_flux(spectral: str, spatial: str | None) -> bool:
+    """Whether models of these units make a differential flux: a map of diffuse emission has it, and a norm for its
+    spectrum."""
+    shape = u.dimensionless_unscaled if spatial is None else u.Unit(spatial) * u.sr
+    return bool((u.Unit(spectral) * shape).is_equivalent(DNDE))
+
+
 class SkyModel(ModelBase):
     """A source: spectrum, shape, light curve, name, and the datasets it acts on (all when ``datasets_names`` is None).
 
@@ -127,9 +137,7 @@ class SkyModel(ModelBase):
             )
         switches = APPLY_IRF | (apply_irf or {})
         if isinstance(spectral, SpectralModel) and switches["exposure"]:
-            # a map of diffuse emission has the flux, and its spectrum is a norm
-            shape = u.Unit("") if spatial is None else u.Unit(spatial.unit) * u.sr
-            if not (u.Unit(spectral.unit) * shape).is_equivalent(DNDE):
+            if not _is_flux(spectral.unit, None if spatial is None else spatial.unit):
                 together = "" if spatial is None else f" and the spatial model {spatial.unit!r}"
                 raise InputError(
                     f"SkyModel {name!r}: the spectrum has unit {spectral.unit!r}{together}, expected a differential "
