@@ -136,13 +136,14 @@ class SkyModel(ModelBase):
                 f"SkyModel {name!r}: apply_irf knows {', '.join(APPLY_IRF)}, found {sorted(unknown)[0]!r}."
             )
         switches = APPLY_IRF | (apply_irf or {})
-        if isinstance(spectral, SpectralModel) and switches["exposure"]:
-            if not _is_flux(spectral.unit, None if spatial is None else spatial.unit):
-                together = "" if spatial is None else f" and the spatial model {spatial.unit!r}"
-                raise InputError(
-                    f"SkyModel {name!r}: the spectrum has unit {spectral.unit!r}{together}, expected a differential "
-                    f"flux such as {DNDE!r}. Multiply a norm model by a flux model, and a diffuse map by a norm model."
-                )
+        spatial_unit = None if spatial is None else spatial.unit
+        has_unit = isinstance(spectral, SpectralModel) and switches["exposure"]
+        if has_unit and not _is_flux(spectral.unit, spatial_unit):
+            together = "" if spatial is None else f" and the spatial model {spatial_unit!r}"
+            raise InputError(
+                f"SkyModel {name!r}: the spectrum has unit {spectral.unit!r}{together}, expected a differential "
+                f"flux such as {DNDE!r}. Multiply a norm model by a flux model, and a diffuse map by a norm model."
+            )
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.spatial, self.temporal = spatial, temporal
         self.flags = Flags(sizes=sizes_of(spatial), **{key: bool(switches[key]) for key in APPLY_IRF})
