@@ -24,30 +24,18 @@ from .joint.objective import compiled_exact_normal, from_free
 from .joint.parameters import ParameterSpace
 from .joint.problem import Problem, SomeDatasets, as_datasets, as_models, make_problem, no_collection
 from .result import FitResult
+from .solvers.globalise import Starts, check_starts
+from .solvers.infinity import at_infinity
 from .solvers.minimise import lower_scoring, run_scoring_method
 from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
 from .solvers.solution import Progress, Solution
+from .status import MESSAGES, Status
 
 if TYPE_CHECKING:
     import optax
 
-
-MESSAGES = {
-    "converged": "The fit converged.",
-    "max_iterations": (
-        "The fit did not converge within the given number of iterations. Raise max_iterations, or start nearer."
-    ),
-    "stalled": (
-        "No step lowers the statistic any more although the estimated distance to the minimum is above the tolerance. "
-        "The likelihood may have a kink here: look at the parameters at their bounds and at the masks."
-    ),
-    "stopped": (
-        "The optimiser stopped before the estimated distance to the minimum was below the tolerance. "
-        "Give it more steps."
-    ),
-}
 
 MOST_REFRESHES = 4
 
@@ -67,6 +55,7 @@ def fit(
     progress: Progress | None = None,
     batch_size: int | None = None,
     mesh: Mesh | None = None,
+    starts: Starts = "auto",
 ) -> FitResult:
     """Fit ``models`` to ``datasets`` jointly.
 
@@ -89,6 +78,10 @@ def fit(
     mesh : a `jax.sharding.Mesh` of one axis: the datasets are spread over its devices, and what they have in common
         is summed over them. With devices of several processes (`jax.distributed`) every process gives the datasets
         that it holds and the models of all, calls this function, and gets the same result; see docs/cluster.md
+    starts : how many starts "scoring" takes: that of ``models``, and others about it whose energies and exponents are
+        scattered in a fixed way; the lowest end counts. "auto": four where spectra with such free parameters (cutoffs,
+        breaks, sums of two) may have several minima and where the first fit does not converge, else one. What they led
+        to is in ``result.starts``
 
     Raises
     ------
@@ -105,7 +98,9 @@ def fit(
     if precision == "float32":
         tolerance = max(tolerance, 1e-4)
 
-    def run(problem: Problem) -> Solution:
+    check_starts(starts)
+
+    def run(problem: Problem, starts: Starts = 1) -> Solution:
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)
         ahead = None
@@ -122,7 +117,7 @@ def fit(
                 return run_optax(problem, method, steps, tolerance, progress)
             if method == "minuit":
                 return run_minuit(problem, tolerance, max_iterations, progress)
-            return run_scoring_method(problem, tolerance, max_iterations, precision, progress)
+            return run_scoring_method(problem, tolerance, max_iterations, precision, progress, starts)
         finally:
             if ahead is not None:
                 ahead.join()
@@ -131,7 +126,8 @@ def fit(
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
-    solution = run(problem)
+    solution = run(problem, starts)
+    minima = solution.minima
     iterations, evaluations = solution.iterations, solution.evaluations
     # only sources with a place can have left it
     placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
@@ -150,7 +146,7 @@ def fit(
         iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
     if before is not None and not solution.stat < before[1].stat:
         problem, solution = before
-    return finish(problem, replace(solution, iterations=iterations, evaluations=evaluations))
+    return finish(problem, replace(solution, iterations=iterations, evaluations=evaluations, minima=minima))
 
 
 _traced_ahead: set[Hashable] = set()
@@ -204,13 +200,17 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
     if exact is None:
         exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
     errors = curvature(problem, theta, *jax.device_get((exact, solution.expected)))
+    endless: list[str] = []
+    if problem.share.processes == 1 and (solution.status != Status.CONVERGED or errors.degenerate):
+        endless = at_infinity(problem, solution)
+    status = _status(solution, errors, endless)
     with no_collection():
         models = _fitted_models(problem, solution.free, errors.errors)
     return FitResult(
         models=models,
         stat=solution.stat,
-        status=solution.status,
-        message=_message(solution, errors),
+        status=status,
+        message=_message(status, solution, errors, endless),
         iterations=solution.iterations,
         evaluations=solution.evaluations,
         edm=solution.edm,
@@ -219,6 +219,7 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
         n_bins=_n_bins(problem),
         datasets_names=problem.share.names,
         curvature=errors,
+        starts=solution.minima,
     )
 
 
@@ -229,8 +230,21 @@ def _n_bins(problem: Problem) -> int:
     return sum({i: n for part in parts for i, n in part.items()}.values())
 
 
-def _message(solution: Solution, errors: Curvature) -> str:
-    parts = [solution.message or MESSAGES[solution.status]]
+def _status(solution: Solution, errors: Curvature, endless: list[str]) -> Status:
+    """Converged only where every free parameter has a place of its own."""
+    if endless:
+        return Status.AT_INFINITY
+    ended = solution.status in (Status.CONVERGED, Status.FLAT, Status.STALLED)
+    return Status.UNCONSTRAINED if ended and errors.degenerate else solution.status
+
+
+def _message(status: Status, solution: Solution, errors: Curvature, endless: list[str]) -> str:
+    parts = [MESSAGES[status] if status != solution.status else solution.message or MESSAGES[status]]
+    if endless:
+        parts.append(
+            f"There is no best value of {', '.join(endless)}: much further out the statistic is the same. Freeze it, "
+            "bound it, or take a simpler model; the other parameters are those of that limit."
+        )
     if errors.degenerate:
         shown = "; ".join(errors.degenerate[:5]) + (" ..." if len(errors.degenerate) > 5 else "")
         parts.append(

@@ -10,9 +10,21 @@ from ..datasets.io.paths import write_files
 from ..datasets.models.collection import Models, Parameters
 from .covariance import DENSE_LIMIT, Curvature
 from .result_files import result_contents
+from .status import Status
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+
+@dataclass(frozen=True)
+class Minima:
+    """What several starts of a fit led to.
+
+    ``stats``: the statistic of each distinct minimum, in rising order; ``counts``: how many starts ended there.
+    """
+
+    stats: tuple[float, ...]
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -20,14 +32,16 @@ class FitResult:
     """Best fit with errors.
 
     ``models`` carry the best-fit values and errors; ``stat`` is the statistic summed over all datasets, with priors;
-    ``status`` is "converged", "max_iterations", "stalled" or "stopped", and ``message`` says what that means here and,
-    if something is wrong, the cure. ``edm`` is the estimated distance to the minimum in units of the statistic.
-    ``success`` means converged with every free parameter constrained.
+    ``status`` is a `Status`, which may be compared with its word: "converged" (and only that is ``success``),
+    "unconstrained" (a lowest statistic that the parameters ``degenerate`` share), "at_infinity" (a parameter has no
+    best value), "flat" (the statistic falls on, too slowly to matter), "stalled", "max_iterations" or "stopped".
+    ``message`` says what that means here and, if something is wrong, the cure. ``edm`` is the estimated distance to the
+    minimum in units of the statistic. ``starts`` is what several starts led to.
     """
 
     models: Models
     stat: float
-    status: str
+    status: Status
     message: str
     iterations: int
     evaluations: int
@@ -37,10 +51,11 @@ class FitResult:
     n_bins: int
     datasets_names: tuple[str, ...]
     curvature: Curvature
+    starts: Minima | None = None
 
     @property
     def success(self) -> bool:
-        return self.status == "converged" and not self.curvature.degenerate
+        return self.status == Status.CONVERGED
 
     @property
     def parameters(self) -> Parameters:
@@ -94,7 +109,7 @@ class FitResult:
             "n_bins": int(self.n_bins),
             "n_free": len(self.free_names),
             "ndf": int(self.ndf),
-            "status": self.status,
+            "status": str(self.status),
             "success": bool(self.success),
             "message": self.message,
             "iterations": int(self.iterations),

@@ -14,13 +14,15 @@ from ..units import _unit_text, parse_unit
 from .prior import Prior
 
 Role = Literal[
-    "", "amplitude", "norm", "position", "width", "radius", "eccentricity", "angle", "index", "energy", "time"
-]
+    "", "amplitude", "norm", "position", "width", "radius", "eccentricity", "angle", "index", "energy", "time",
+    "cutoff", "rate", "exponent", "coefficient",
+]  # fmt: skip
 """What a parameter is in its model, which solvers and plots read instead of names.
 
 ``amplitude`` and ``norm`` multiply a whole component. ``eccentricity`` and ``angle`` (deg) are those of an ellipse on
-the sky, whose half axis or standard deviation is a ``radius`` or a ``width``. ``index`` is an exponent, ``energy`` and
-``time`` are places on their axes. No word: none of these.
+the sky, whose half axis or standard deviation is a ``radius`` or a ``width``. ``index`` is the slope of a power law,
+``energy`` and ``time`` are places on their axes. Of a cutoff exp(-(x / x_c)^a) or exp(-r x^a), x_c is a ``cutoff``,
+1 / x_c a ``rate``, r a ``coefficient`` (positive) and a an ``exponent`` (positive). No word: none of these.
 """
 
 ROLES: tuple[str, ...] = get_args(Role)

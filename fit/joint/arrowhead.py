@@ -70,17 +70,25 @@ def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:
     )
 
 
-def solve_arrowhead(normal: Normal, active: Theta, damping: Array | float) -> tuple[Theta, jax.Array]:
-    """Step -(A + damping diag A)^-1 g over the active parameters, and the decrease of the statistic it predicts."""
+def solve_arrowhead(
+    normal: Normal, active: Theta, damping: Array | float, metric: Theta | None = None
+) -> tuple[Theta, jax.Array]:
+    """Step -(A + damping M)^-1 g over the active parameters, and the decrease of the statistic it predicts.
+
+    ``metric``: the diagonal matrix M in units of the diagonal of A, by default that diagonal itself.
+    """
+    weights = jax.tree.map(lambda free: free.astype(normal.slope.dtype), active)
+    if metric is not None:
+        weights = jax.tree.map(jnp.multiply, weights, metric)
     scale, slope, matrix = _scaled(normal.slope, normal.matrix, active.globals)
-    schur, right = matrix + damping * jnp.diag(active.globals.astype(slope.dtype)), slope
+    schur, right = matrix + damping * jnp.diag(weights.globals), slope
     eliminated: list[Any] = []
-    for block, free in zip(normal.locals, active.locals, strict=True):
+    for block, free, weight in zip(normal.locals, active.locals, weights.locals, strict=True):
         if block is None:
             eliminated.append(None)
             continue
         local_scale, local_slope, local_matrix = jax.vmap(_scaled)(block.slope, block.matrix, free)
-        local_matrix = local_matrix + damping * jnp.eye(free.shape[1], dtype=slope.dtype) * free[:, None, :]
+        local_matrix = local_matrix + damping * jnp.eye(free.shape[1], dtype=slope.dtype) * weight[:, None, :]
         cross = block.cross * scale[block.places][:, :, None] * local_scale[:, None, :]
         factor = jnp.linalg.cholesky(local_matrix)
         solved = cho_solve(
@@ -90,22 +98,22 @@ def solve_arrowhead(normal: Normal, active: Theta, damping: Array | float) -> tu
         index = block.places
         schur = schur.at[index[:, :, None], index[:, None, :]].add(-jnp.einsum("mgl,mlh->mgh", cross, by_cross))
         right = right.at[index].add(-jnp.einsum("mgl,ml->mg", cross, by_slope))
-        eliminated.append((index, by_cross, by_slope, local_scale, local_slope))
+        eliminated.append((index, by_cross, by_slope, local_scale, local_slope, weight))
     on = active.globals
     keep = on[:, None] & on[None, :]
     schur = jnp.where(keep, schur, jnp.eye(schur.shape[0], dtype=schur.dtype))
     right = jnp.where(on, right, 0.0)
     step = cho_solve((jnp.linalg.cholesky(schur), True), right) if schur.shape[0] else right
-    # g^T d - d^T A d / 2 for the damped step d = (A + damping)^-1 g is g^T d / 2 + damping d^T d / 2
-    decrease = (slope @ step + damping * step @ step) / 2
+    # g^T d - d^T A d / 2 for the damped step d = (A + damping M)^-1 g is g^T d / 2 + damping d^T M d / 2
+    decrease = (slope @ step + damping * step @ (weights.globals * step)) / 2
     locals_ = []
     for part, free in zip(eliminated, active.locals, strict=True):
         if part is None:
             locals_.append(jnp.zeros(free.shape, slope.dtype))
             continue
-        index, by_cross, by_slope, local_scale, local_slope = part
+        index, by_cross, by_slope, local_scale, local_slope, weight = part
         local = by_slope - jnp.einsum("mlg,mg->ml", by_cross, step[index])
-        decrease = decrease + (jnp.sum(local_slope * local) + damping * jnp.sum(local * local)) / 2
+        decrease = decrease + (jnp.sum(local_slope * local) + damping * jnp.sum(weight * local * local)) / 2
         locals_.append(-local_scale * local)
     return Theta(-scale * step, tuple(locals_)), decrease
 

@@ -19,6 +19,7 @@ from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.parameter import SCALING
 from .arrowhead import Theta
+from .coordinates import coordinates_of
 from .devices import check_mesh, n_processes, placed_everywhere, placed_rows
 from .groups import BY_MEMBER, Group, build_groups
 from .objective import ProblemSpec
@@ -141,7 +142,8 @@ def _make_problem(
         "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
-        "scale_like": _scale_like(space, global_index, groups),
+        "scale_like": _by_block(_scale_like(space), global_index, groups),
+        "coordinates": _by_block(coordinates_of(space.models, space.parameters, space.free), global_index, groups),
         "constant": _frozen_priors(space, with_prior),
     }
     if priors:
@@ -152,10 +154,14 @@ def _make_problem(
     return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index, share)
 
 
-def _scale_like(space: ParameterSpace, global_index: np.ndarray, groups: list[Group]) -> Theta:
-    """Which free parameters multiply a whole component: amplitudes and norms."""
-    flags = np.array([p is not None and fields_of(p)["role"] in SCALING for p in space.parameters], bool)
-    return Theta(flags[global_index], tuple(flags[g.locals] for g in groups))
+def _scale_like(space: ParameterSpace) -> np.ndarray:
+    """Which parameters multiply a whole component: amplitudes and norms."""
+    return np.array([p is not None and fields_of(p)["role"] in SCALING for p in space.parameters], bool)
+
+
+def _by_block(values: np.ndarray, global_index: np.ndarray, groups: list[Group]) -> Theta:
+    """Values of all parameters as those of the free ones, in blocks."""
+    return Theta(values[global_index], tuple(values[g.locals] for g in groups))
 
 
 def _placed(arrays: dict[str, PyTree], mesh: Mesh | None) -> dict[str, PyTree]:

@@ -20,6 +20,7 @@ from ..joint.problem import Problem, SomeDatasets, make_problem
 from ..result import DENSE_LIMIT, FitResult
 from ..solvers.minimise import minimise
 from ..solvers.scoring import BAD_START, CONVERGED, Scoring
+from ..status import Status
 
 TOLERANCE = 1e-8
 """Estimated distance to the minimum at every point, in units of the statistic."""
@@ -226,7 +227,7 @@ def crossing(fit: ConditionalFit, direction: np.ndarray, delta: float) -> Crossi
 
 
 def _check(result: FitResult, what: str) -> None:
-    if result.status != "converged":
+    if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED):
         raise InputError(
             f"{what}: the fit did not converge ({result.status}), so that there is no minimum to start from. "
             "Fit again from where it ended, gj.fit(datasets, result.models, max_iterations=1000), and see its message."

@@ -11,8 +11,19 @@ from ...datasets.errors import InputError
 from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
+from .globalise import AUTO, SAME, Starts, distinct, scattered, several_minima
 from .newton import newton_step
-from .scoring import BAD_START, CONVERGED, MAX_ITERATIONS, RUNNING, STATUS, Scoring, initial_state, run_scoring
+from .scoring import (
+    BAD_START,
+    CONVERGED,
+    FLAT,
+    MAX_ITERATIONS,
+    RUNNING,
+    STATUS,
+    Scoring,
+    initial_state,
+    run_scoring,
+)
 from .solution import Progress, Solution
 
 PATIENCE = 8
@@ -32,6 +43,16 @@ NEAR = 0.1
 """Estimated distance to the minimum, per free parameter, below which they are. In the bends of long valleys scoring is
 better."""
 
+WINDOW, LEAST_FALL = 25, 1e-3
+"""A fit that has not lowered the statistic by this within so many evaluations, nor its estimated distance to the
+minimum by a factor of ten, creeps: its optimum lies at infinity, or in a valley too flat to matter."""
+
+MOST_ELSEWHERE = 50
+"""Evaluations from another start than the first, unless it leads somewhere."""
+
+PROMISING = 1.0
+"""How far above the best end another one may lie that has not converged, to be followed further."""
+
 NEGLIGIBLE = 1e-3
 """Decrease to expect, as a share of the tolerance, for which no last step is taken."""
 
@@ -42,6 +63,10 @@ class Minimum(NamedTuple):
     state: Scoring
     constant: float
     exact: Normal | None
+
+    @property
+    def stat(self) -> float:
+        return float(self.state.stat) + self.constant
 
 
 def minimise(
@@ -61,6 +86,7 @@ def minimise(
     tolerance_, most = np.asarray(tolerance, state.stat.dtype), max_iterations + 1
     limit = min(PATIENCE, most) if progress is None else 1
     newton, resume = False, PATIENCE + 1
+    looked, earlier = PATIENCE, (np.inf, np.inf)
     near = NEAR * sum(np.size(leaf) for leaf in jax.tree.leaves(theta))
     while True:
         before, distance = int(state.iterations), float(state.edm)
@@ -69,6 +95,11 @@ def minimise(
             break
         if progress is not None:
             progress(int(state.iterations), float(state.stat + constant), float(state.edm))
+        if limit >= looked + WINDOW:
+            if earlier[0] - float(state.stat) < LEAST_FALL and float(state.edm) > earlier[1] / 10:
+                state = state._replace(status=np.asarray(FLAT))
+                break
+            looked, earlier = limit, (float(state.stat), float(state.edm))
         refused = newton and int(state.iterations) == before
         resume = limit + PAUSE if refused else resume
         slow = newton or float(state.edm) > SLOW * distance
@@ -128,36 +159,75 @@ def lower_scoring(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) ->
     run_scoring.lower(spec, arrays, state, np.asarray(0.0, state.stat.dtype), np.asarray(0))
 
 
+def stat_at(problem: Problem, free: np.ndarray) -> float:
+    """The statistic at other values of the free parameters, by the program of the fit; infinite where undefined."""
+    theta = from_free(problem.arrays, np.asarray(free, problem.arrays["low"].globals.dtype))
+    end = minimise(problem.spec, problem.arrays, theta, tolerance=0.0, max_iterations=0)
+    return end.stat if int(end.state.status) != BAD_START and np.isfinite(end.stat) else np.inf
+
+
 def _towards_newton(spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring) -> tuple[Scoring, Normal]:
     """The state with Newton's step as the next to try, and the exact normal equations at the point it starts from."""
     exact = compiled_exact_normal(spec)(spec, arrays, state.theta)
-    candidate, decrease = jax.device_get(
-        newton_step(None, exact, state.normal, state.theta, arrays["low"], arrays["high"], arrays["scale_like"])
-    )
+    given = [arrays[name] for name in ("low", "high", "scale_like", "coordinates")]
+    candidate, decrease = jax.device_get(newton_step(None, exact, state.normal, state.theta, *given))
     return state._replace(candidate=candidate, predicted=decrease) if np.isfinite(decrease) else state, exact
 
 
 def run_scoring_method(
-    problem: Problem, tolerance: float, max_iterations: int, precision: str, progress: Progress | None
+    problem: Problem,
+    tolerance: float,
+    max_iterations: int,
+    precision: str,
+    progress: Progress | None,
+    starts: Starts = 1,
 ) -> Solution:
-    """Damped Fisher scoring, see ``scoring``."""
-    start = from_free(problem.arrays, np.asarray(problem.start(), precision))
-    state, constant, exact = minimise(
-        problem.spec, problem.arrays, start, tolerance=tolerance, max_iterations=max_iterations, progress=progress
-    )
-    if int(state.status) == BAD_START:
+    """Damped Fisher scoring, see ``scoring``, from one start or from several, see ``globalise``."""
+    spec, arrays = problem.spec, problem.arrays
+
+    def ended(free: np.ndarray, most: int, progress: Progress | None) -> Minimum:
+        theta = from_free(arrays, np.asarray(free, precision))
+        return minimise(spec, arrays, theta, tolerance=tolerance, max_iterations=most, progress=progress)
+
+    first = np.asarray(problem.start(), float)
+    best = ended(first, max_iterations, progress)
+    if int(best.state.status) == BAD_START:
         _raise_bad_start(problem)
+    evaluations, stats = int(best.state.evaluations), [best.stat]
+    if starts == "auto":
+        doubtful = int(best.state.status) != CONVERGED and int(best.state.evaluations) < max_iterations
+        starts = AUTO if several_minima(problem) or doubtful else 1
+    around = problem.to_free(best.state.theta)
+    for number in range(1, starts):
+        other = ended(scattered(problem, first, number, around), min(max_iterations, MOST_ELSEWHERE), None)
+        evaluations += int(other.state.evaluations)
+        if int(other.state.status) == MAX_ITERATIONS and other.stat < best.stat + PROMISING:
+            other = ended(problem.to_free(other.state.theta), max_iterations, None)
+            evaluations += int(other.state.evaluations)
+        stats.append(other.stat)
+        if _preferred(other, best):
+            best = other
+    state = best.state
     return Solution(
         free=problem.to_free(state.theta),
-        stat=float(state.stat) + constant,
+        stat=best.stat,
         edm=float(state.edm),
         status=STATUS[int(state.status)],
         iterations=int(state.iterations),
-        evaluations=int(state.evaluations),
+        evaluations=evaluations,
         method="scoring",
         expected=state.normal,
-        exact=exact,
+        exact=best.exact,
+        minima=distinct(stats),
     )
+
+
+def _preferred(other: Minimum, best: Minimum) -> bool:
+    """Whether another end is better: lower, or the same and converged."""
+    if not np.isfinite(other.stat) or int(other.state.status) == BAD_START:
+        return False
+    better_end = int(other.state.status) == CONVERGED and int(best.state.status) != CONVERGED
+    return other.stat < best.stat - SAME or (better_end and other.stat <= best.stat + SAME)
 
 
 def _raise_bad_start(problem: Problem) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from ...datasets.errors import InputError
 from ..joint.objective import compiled_normal, compiled_stat, compiled_value_and_grad, from_free
 from ..joint.problem import Problem
+from ..status import Status
 from .solution import Progress, Solution, _at
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress
     minuit.tol = tolerance / 0.002 if tolerance > 1e-6 else 0.001
     minuit.migrad(ncall=max_iterations * 100)
     end = np.clip(start + scale * np.array(minuit.values), problem.space.low[free], problem.space.high[free])
-    status = "converged" if minuit.valid else "stopped"
+    status = Status.CONVERGED if minuit.valid else Status.STOPPED
     message = "" if minuit.valid else f"Minuit did not converge: {_minuit_reason(minuit)} Try method='scoring'."
     stat, edm, expected = _at(problem, end)
     return Solution(end, stat, edm, status, minuit.nfcn, calls, "minuit", expected, message)

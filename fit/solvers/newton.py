@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from ...datasets.compile import Program
-from ..joint.arrowhead import LocalBlocks, Normal, Theta, active_set, solve_arrowhead
+from ..joint.arrowhead import LocalBlocks, Normal, Theta, active_set, slopes_of, solve_arrowhead
+from ..joint.coordinates import LOG, bend, moved, slope
 
 LEAST = 0.1
 """Least exact curvature of local parameters, as a share of the expected one."""
 
 MOST = 2.0
-"""Longest step in the logarithm of an amplitude."""
+"""Longest step in the logarithm of a parameter."""
 
 DAMPINGS = (1e-9, 0.1, 1.0)
 """Tried in turn until the global curvature is positive."""
@@ -26,16 +27,25 @@ DAMPINGS = (1e-9, 0.1, 1.0)
 
 @Program
 def newton_step(
-    _: Any, exact: Normal, expected: Normal, theta: Theta, low: Theta, high: Theta, scale_like: Theta
+    _: Any,
+    exact: Normal,
+    expected: Normal,
+    theta: Theta,
+    low: Theta,
+    high: Theta,
+    scale_like: Theta,
+    coordinates: Theta,
 ) -> tuple[Theta, jax.Array]:
     """The next point, inside the bounds, and the decrease of the statistic to expect; NaN if there is no such step.
 
-    Amplitudes (``scale_like``) step in their logarithms: there the statistic of a background alone has one minimum and
-    no saddle.
+    Parameters step in their ``coordinates``, amplitudes (``scale_like``) in their logarithms: there the statistic of a
+    background alone has one minimum and no saddle.
     """
-    logs = jax.tree.map(lambda like, x: jnp.asarray(like) & (x > 0), scale_like, theta)
-    factor = jax.tree.map(lambda log, x: jnp.where(log, x, 1.0), logs, theta)
-    exact, expected = _in_logs(exact, factor, logs), _in_logs(expected, factor, None)
+    kinds = jax.tree.map(
+        lambda like, kind, x: jnp.where(jnp.asarray(like) & (x > 0), LOG, kind), scale_like, coordinates, theta
+    )
+    factor, bends = jax.tree.map(slope, kinds, theta), jax.tree.map(bend, kinds, theta)
+    exact, expected = _in_coordinates(exact, factor, bends), _in_coordinates(expected, factor, None)
     lifted = tuple(
         None if block is None or other is None else block._replace(matrix=_lifted(block.matrix, other.matrix))
         for block, other in zip(exact.locals, expected.locals, strict=True)
@@ -49,44 +59,34 @@ def newton_step(
     for leaf in jax.tree.leaves(steps):
         finite = finite & jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
     first = jnp.argmax(finite)
-
-    def moved(x, step, log, lo, hi):
-        step = step[first]
-        return jnp.clip(jnp.where(log, x * jnp.exp(jnp.clip(step, -MOST, MOST)), x + step), lo, hi)
-
-    candidate = jax.tree.map(moved, theta, steps, logs, low, high)
+    candidate = jax.tree.map(
+        lambda x, step, kind, by, lo, hi: moved(kind, x, step[first] * by, lo, hi, longest=(MOST, MOST)),
+        theta, steps, kinds, factor, low, high,
+    )  # fmt: skip
     return candidate, jnp.where(finite[first], decreases[first], jnp.nan)
 
 
-def _in_logs(normal: Normal, factor: Theta, logs: Theta | None) -> Normal:
-    """Normal equations in logarithms of parameters: ``factor`` is dx / dt; where ``logs``, d2x / dt2 = x too."""
-
-    def diagonal(slope, where):
-        return jnp.zeros_like(slope) if logs is None else jnp.where(where, slope, 0.0)
-
+def _in_coordinates(normal: Normal, factor: Theta, bends: Theta | None) -> Normal:
+    """Normal equations in coordinates t of the parameters: ``factor`` is dx / dt, ``bends`` d2x / dt2 if it counts."""
+    slopes = slopes_of(normal, factor)
+    extra = jax.tree.map(lambda x, by: jnp.zeros_like(x) if bends is None else x * by, slopes, bends or factor)
     of_globals = factor.globals
-    slope = normal.slope * of_globals
-    matrix = normal.matrix * of_globals[:, None] * of_globals
-    matrix = matrix + jnp.diag(diagonal(slope, logs and logs.globals))
+    matrix = normal.matrix * of_globals[:, None] * of_globals + jnp.diag(extra.globals)
     locals_: list[LocalBlocks | None] = []
-    for number, block in enumerate(normal.locals):
+    for block, own, more in zip(normal.locals, factor.locals, extra.locals, strict=True):
         if block is None:
             locals_.append(None)
             continue
-        own = factor.locals[number]
-        own_slope = block.slope * own
-        extra = diagonal(own_slope, logs and logs.locals[number])
         eye = jnp.eye(own.shape[1], dtype=own.dtype)
-        of_places = of_globals[block.places]
         locals_.append(
             LocalBlocks(
-                own_slope,
-                block.matrix * own[:, :, None] * own[:, None, :] + eye * extra[:, :, None],
-                block.cross * of_places[:, :, None] * own[:, None, :],
+                block.slope * own,
+                block.matrix * own[:, :, None] * own[:, None, :] + eye * more[:, :, None],
+                block.cross * of_globals[block.places][:, :, None] * own[:, None, :],
                 block.places,
             )
         )
-    return Normal(slope, matrix, tuple(locals_))
+    return Normal(normal.slope * of_globals, matrix, tuple(locals_))
 
 
 def _lifted(exact: jax.Array, expected: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..joint.objective import stat_of_free
 from ..joint.problem import Problem
+from ..status import Status
 from .solution import Progress, Solution, _at
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run_optax(
             progress(taken, stat, edm)
         if not np.isfinite(stat) or edm <= tolerance or taken >= steps:
             break
-    status, message = ("converged", "") if edm <= tolerance else ("stopped", "")
+    status, message = (Status.CONVERGED if edm <= tolerance else Status.STOPPED), ""
     if not np.isfinite(stat):
         message = (
             "The optimiser ran into infinite or undefined values. Lower its learning rate, or use method='scoring'."

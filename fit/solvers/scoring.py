@@ -16,11 +16,15 @@ from jaxtyping import PyTree
 
 from ...datasets.compile import Program
 from ..joint.arrowhead import Leaf, LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
+from ..joint.coordinates import LOG, LONGEST, moved, slope
 from ..joint.objective import ProblemSpec, offset, stat_and_normal
+from ..status import Status
 
-RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START = range(5)
+RUNNING, CONVERGED, MAX_ITERATIONS, STALLED, BAD_START, FLAT = range(6)
 
-STATUS = ("running", "converged", "max_iterations", "stalled", "bad_start")
+STATUS = {
+    CONVERGED: Status.CONVERGED, MAX_ITERATIONS: Status.MAX_ITERATIONS, STALLED: Status.STALLED, FLAT: Status.FLAT,
+}  # fmt: skip
 
 START_DAMPING, MOST_DAMPING = 1e-4, 1e12
 
@@ -30,6 +34,9 @@ AMPLITUDES_FIRST = 3
 FAR = 10.0
 """Factor by which an amplitude is far off; then it goes down by no more than this where steps are not known to be good.
 """
+
+UNDAMPED = 1e-6
+"""Damping below which a step is held up by nothing but the memory of a curvature that is lost."""
 
 GONE = 1e-30
 """Curvature, as a share of the largest in the same parameter so far, below which the parameter means nothing any more.
@@ -101,9 +108,11 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
     dtype = stat.dtype
     finite = jnp.isfinite(stat) & _all_finite(normal)
     noise = 8 * jnp.finfo(dtype).eps * jnp.maximum(1.0, jnp.abs(stat))
-    better = finite & (stat <= s.stat + noise)
     first = s.evaluations == 0
-    gain = jnp.where(first, 1.0, (s.stat - stat) / jnp.maximum(s.predicted, jnp.finfo(dtype).tiny))
+    # equal counts as better only where no more can be seen of the decrease to expect
+    unseen = s.predicted <= noise
+    better = finite & ((stat < s.stat) | (unseen & (stat <= s.stat + noise)))
+    gain = jnp.where(first | (unseen & better), 1.0, (s.stat - stat) / jnp.maximum(s.predicted, noise))
     theta, kept_stat, kept_normal = jax.tree.map(
         lambda new, old: jnp.where(better, new, old), (s.candidate, stat, normal), (s.theta, s.stat, s.normal)
     )
@@ -113,27 +122,33 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
 
     low, high = arrays["low"], arrays["high"]
     active = active_set(theta, kept_normal, low, high)
-    curvatures = diagonals(kept_normal, theta)
+    kinds = arrays["coordinates"]
+    curvatures = jax.tree.map(
+        lambda kind, x, curvature: curvature * slope(kind, x) ** 2, kinds, theta, diagonals(kept_normal, theta)
+    )
     largest = jax.tree.map(jnp.maximum, s.largest, curvatures)
+    metric = jax.tree.map(_metric, curvatures, largest, arrays["scale_like"])
     alive = jax.tree.map(lambda free, now, most: free & (now > GONE * most), active, curvatures, largest)
     slopes = slopes_of(kept_normal, theta)
     # with shapes held the statistic is convex in the amplitudes: from far off that is a better way than all at once
     early = s.evaluations < AMPLITUDES_FIRST
-    far = early & _far_off(theta, slopes, curvatures, alive, arrays["scale_like"])
+    far = early & _far_off(theta, slopes, diagonals(kept_normal, theta), alive, arrays["scale_like"])
     moving = jax.tree.map(
         lambda on, free, like: jnp.stack([on & (jnp.asarray(like) | ~far), free]), alive, active, arrays["scale_like"]
     )
-    steps, decreases = jax.vmap(lambda on, d: solve_arrowhead(kept_normal, on, d))(
-        moving, jnp.stack([damping, jnp.asarray(least, dtype)])
+    steps, decreases = jax.vmap(partial(solve_arrowhead, kept_normal))(
+        moving,
+        jnp.stack([damping, jnp.asarray(least, dtype)]),
+        jax.tree.map(lambda m: jnp.stack([m, jnp.ones_like(m)]), metric),
     )
     edm = decreases[1]
-    # nothing but parameters that mean nothing any more could still move
-    stuck = (decreases[0] <= tolerance) & (damping <= 1e-2) & ~far
+    # nothing but parameters that have lost their curvature could still move
+    stuck = (decreases[0] <= tolerance) & (damping <= UNDAMPED) & ~far
     # after a poor step change between x + d and x exp(d / x) for amplitudes: the second follows the valley of a norm
     # that fades while its tilt grows, the first goes straight to the answer from an amplitude far too low
     relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)
     trusted = ~early | (better & (gain > 0.25) & ~first)
-    candidate = jax.tree.map(partial(_move, relative, trusted), theta, steps, arrays["scale_like"], low, high)
+    candidate = jax.tree.map(partial(_move, relative, trusted), theta, steps, arrays["scale_like"], kinds, low, high)
     status = jnp.where(
         first & ~finite,
         BAD_START,
@@ -145,25 +160,37 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
     )  # fmt: skip
 
 
+def _metric(curvature: jax.Array, largest: jax.Array, scale_like: jax.Array) -> jax.Array:
+    """The metric of the damping in units of the present curvature: that of the largest curvature so far (Moré 1978).
+
+    It does not die where the curvature does, so that a parameter that loses its meaning does not run away. The
+    statistic is convex in amplitudes, which need no memory.
+    """
+    known = curvature > 0
+    return jnp.where(known & ~jnp.asarray(scale_like), largest / jnp.where(known, curvature, 1.0), 1.0)
+
+
 def _move(
     relative: jax.Array,
     trusted: jax.Array,
     x: jax.Array,
     steps: jax.Array,
     scale_like: jax.Array,
+    kind: jax.Array,
     low: jax.Array,
     high: jax.Array,
 ) -> jax.Array:
-    """The point one step (the first of ``steps``) from ``x``, projected into the bounds.
+    """The point one step (the first of ``steps``) from ``x``, in the coordinates of the parameters and their bounds.
 
     Unless ``trusted``, amplitudes keep a share of what they are: at zero the shape of what they scale has no slope.
     """
-    step = steps[0]
     amplitude = scale_like & (x > 0)
-    ratio = jnp.clip(step / jnp.where(x > 0, x, 1.0), -50.0, 5.0)
-    moved = jnp.where(relative & amplitude, x * jnp.exp(ratio), x + step)
-    moved = jnp.where(amplitude & ~trusted, jnp.maximum(moved, x / FAR), moved)
-    return jnp.clip(moved, low, high)
+    point = moved(
+        jnp.where(relative & amplitude, LOG, kind), x, steps[0], low, high,
+        longest=(jnp.where(amplitude, 50.0, LONGEST), jnp.where(amplitude, 5.0, LONGEST)),
+    )  # fmt: skip
+    kept = jnp.maximum(point, x / FAR)
+    return jnp.clip(jnp.where(amplitude & ~trusted, kept, point), low, high)
 
 
 def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, alive: Theta, scale_like: Theta) -> jax.Array:

@@ -9,6 +9,8 @@ import numpy as np
 from ..joint.arrowhead import Normal, active_set, solve_arrowhead
 from ..joint.objective import compiled_normal, from_free, offset
 from ..joint.problem import Problem
+from ..result import Minima
+from ..status import Status
 from .scoring import least_damping
 
 Progress = Callable[[int, float, float], None]
@@ -19,19 +21,20 @@ Progress = Callable[[int, float, float], None]
 class Solution:
     """End point of an optimiser: the free parameters ``free`` (n,), how it got there, the normal equations there.
 
-    ``exact``: those with exact second derivatives, if the optimiser has them.
+    ``exact``: those with exact second derivatives, if the optimiser has them. ``minima``: what several starts led to.
     """
 
     free: np.ndarray
     stat: float
     edm: float
-    status: str
+    status: Status
     iterations: int
     evaluations: int
     method: str
     expected: Normal
     message: str = ""
     exact: Normal | None = None
+    minima: Minima | None = None
 
 
 def _at(problem: Problem, free: np.ndarray) -> tuple[float, float, Normal]:

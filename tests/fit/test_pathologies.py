@@ -158,7 +158,7 @@ def check(datasets, result, start, bounds=None, within=1e-5):
     """The fitted values are as good as the best that SciPy finds."""
     reference, values = Reference(datasets), values_of(result)
     best, at = reference.minimum({n: start[n] for n in values}, bounds)
-    assert result.status == "converged", result.message
+    assert result.status in ("converged", "unconstrained"), result.message
     assert reference(values)[0] <= best + within, (reference(values)[0] - best, values, at)
     return values, at
 
@@ -197,13 +197,13 @@ def test_no_counts_at_all(known, on_off):
     nothing = gj.Datasets({n: d.replace(counts=np.zeros(12)) for n, d in known.items()})
     result = gj.fit(nothing, with_backgrounds().with_parameter(AMPLITUDE, min=0.0))
     values = values_of(result)
-    assert result.status == "converged" and vanishes(values[AMPLITUDE], 3e-11)
+    assert result.status == "unconstrained" and vanishes(values[AMPLITUDE], 3e-11)
     assert all(vanishes(values[norm(r)]) for r in RUNS)
     assert not result.success and named(result) >= {AMPLITUDE, INDEX, *map(tilt, RUNS)}
     dark = gj.Datasets({n: d.replace(counts=np.zeros(12), counts_off=np.zeros(12)) for n, d in on_off.items()})
     result = gj.fit(dark, with_backgrounds().select("source").with_parameter(AMPLITUDE, min=0.0))
     assert vanishes(values_of(result)[AMPLITUDE], 3e-11)
-    assert result.status == "converged" and not result.success and named(result) == {INDEX, AMPLITUDE}
+    assert result.status == "unconstrained" and not result.success and named(result) == {INDEX, AMPLITUDE}
 
 
 def test_a_run_of_background_alone(known, on_off):
@@ -236,7 +236,7 @@ def test_two_backgrounds_of_one_shape(known):
     result = gj.fit(known, models)
     values, held = values_of(result), {tilt("run-1"), second}
     assert alone.success and set(alone.at_bound) == held
-    assert result.status == "converged" and not result.success
+    assert result.status == "unconstrained" and not result.success
     assert named(result) == {norm("run-1"), *held}
     assert all(np.isinf(float(result.parameters[n].error)) for n in (norm("run-1"), second))
     assert result.stat == pytest.approx(alone.stat, abs=1e-6)
@@ -253,7 +253,7 @@ def test_backgrounds_that_a_source_mimics(known):
     single = changed(known, "run-1", mask_fit=np.arange(12) == 4)
     result = gj.fit(single, with_backgrounds().with_parameter(norm("run-1"), min=-np.inf))
     values = values_of(result)
-    assert result.status == "converged" and named(result) == {norm("run-1"), tilt("run-1")}
+    assert result.status == "unconstrained" and named(result) == {norm("run-1"), tilt("run-1")}
     others = gj.Datasets({n: d for n, d in known.items() if n != "run-1"})
     best, at = Reference(others).minimum({n: v for n, v in TRUE.items() if "run-1" not in n}, NORMS)
     assert Reference(others)({n: v for n, v in values.items() if "run-1" not in n})[0] <= best + 1e-5
@@ -271,7 +271,7 @@ def test_a_source_at_its_lower_bound(known, on_off):
     held = {n for r in RUNS for n in (norm(r), tilt(r))}
     for start in (3e-11, 3e-9, 1e-14, 0.0):
         result = gj.fit(fewer, fixed.with_values({AMPLITUDE: start}))
-        assert result.status == "converged" and values_of(result)[AMPLITUDE] == 0
+        assert result.status == "unconstrained" and values_of(result)[AMPLITUDE] == 0
         assert named(result) == {AMPLITUDE, INDEX, *held} and set(result.at_bound) == {AMPLITUDE, *held}
     # unknown backgrounds, and data that lack some at high energies, where the source would stand out
     absorbed = {}
@@ -397,7 +397,8 @@ def test_maps_without_counts_or_source(small):
     dataset, models = small
     result = fit_map(dataset.replace(counts=np.zeros(dataset.data_shape)), models)
     values = values_of(result)
-    assert result.status == "converged" and vanishes(values[AMPLITUDE], 4e-11) and vanishes(values[MAP_BACKGROUND[0]])
+    assert result.status == "unconstrained" and vanishes(values[AMPLITUDE], 4e-11)
+    assert vanishes(values[MAP_BACKGROUND[0]])
     assert named(result) == {AMPLITUDE, INDEX, *POSITION, *MAP_BACKGROUND}
     background = np.asarray(dataset.background)
     x, y = np.meshgrid(np.arange(20) - 9.3, np.arange(20) - 10.2)

@@ -95,8 +95,8 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
     index: ParameterField = parameter(1.5, role="index")
     amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
     reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
-    lambda_: ParameterField = parameter(0.1, "TeV-1")
-    alpha: ParameterField = parameter(1.0, frozen=True, role="index")
+    lambda_: ParameterField = parameter(0.1, "TeV-1", role="rate")
+    alpha: ParameterField = parameter(1.0, frozen=True, role="exponent")
     tag = ("ExpCutoffPowerLawSpectralModel", "ecpl")
     steep = True
 
@@ -112,7 +112,7 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
     index: ParameterField = parameter(1.5, role="index")
     amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
     reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
-    ecut: ParameterField = parameter(10.0, "TeV", role="energy")
+    ecut: ParameterField = parameter(10.0, "TeV", role="cutoff")
     tag = ("ExpCutoffPowerLaw3FGLSpectralModel", "ecpl-3fgl")
     steep = True
 
@@ -125,9 +125,9 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
 
     amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
     reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
-    ecut: ParameterField = parameter(10.0, "TeV", role="energy")
+    ecut: ParameterField = parameter(10.0, "TeV", role="cutoff")
     index_1: ParameterField = parameter(1.5, role="index")
-    index_2: ParameterField = parameter(2.0, role="index")
+    index_2: ParameterField = parameter(2.0, role="exponent")
     tag = ("SuperExpCutoffPowerLaw3FGLSpectralModel", "secpl-3fgl")
     steep = True
 
@@ -142,9 +142,9 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
 
     amplitude: ParameterField = parameter(1e-12, DNDE, role="amplitude")
     reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
-    expfactor: ParameterField = parameter(1e-14)
+    expfactor: ParameterField = parameter(1e-14, role="coefficient")
     index_1: ParameterField = parameter(1.5, role="index")
-    index_2: ParameterField = parameter(2.0, role="index")
+    index_2: ParameterField = parameter(2.0, role="exponent")
     tag = ("SuperExpCutoffPowerLaw4FGLSpectralModel", "secpl-4fgl")
     steep = True
 

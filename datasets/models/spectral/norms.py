@@ -78,8 +78,8 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
     index: ParameterField = parameter(0.0, role="index")
     norm: ParameterField = parameter(1.0, role="norm")
     reference: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
-    lambda_: ParameterField = parameter(0.1, "TeV-1")
-    alpha: ParameterField = parameter(1.0, frozen=True, role="index")
+    lambda_: ParameterField = parameter(0.1, "TeV-1", role="rate")
+    alpha: ParameterField = parameter(1.0, frozen=True, role="exponent")
     tag = ("ExpCutoffPowerLawNormSpectralModel", "ecpl-norm")
     steep = True
 

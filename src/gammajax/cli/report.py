@@ -123,7 +123,7 @@ def dataset_table(predictions: "Iterable[Prediction]", console: "Console") -> "T
 def summary_lines(result: "FitResult", seconds: float) -> list[str]:
     """Statistic, status and time in words."""
     ndf = f"{result.stat / result.ndf:.2f}" if result.ndf > 0 else "-"
-    head = "Converged" if result.status == "converged" else f"NOT CONVERGED ({result.status})"
+    head = "Converged" if result.success else f"NOT CONVERGED ({result.status})"
     lines = [
         f"Statistic {result.stat:.3f} for {result.n_bins} bins - {len(result.free_names)} parameters = {result.ndf} "
         f"degrees of freedom (ratio {ndf})",

@@ -46,7 +46,8 @@ def test_step_is_the_dense_one(local_runs):
     arrays, theta = problem.arrays, from_free(problem.arrays, free)
     exact = compiled_exact_normal(problem.spec)(problem.spec, arrays, theta)
     _, expected = compiled_normal(problem.spec, arrays, theta)
-    candidate, decrease = newton_step(None, exact, expected, theta, arrays["low"], arrays["high"], arrays["scale_like"])
+    how = [arrays[name] for name in ("low", "high", "scale_like", "coordinates")]
+    candidate, decrease = newton_step(None, exact, expected, theta, *how)
     logs = np.array([n.endswith(("amplitude", "norm")) for n in problem.free_names])
     density = gj.log_density(datasets, models)
 
@@ -72,7 +73,9 @@ def test_no_step_without_a_positive_curvature(local_runs):
     bad = expected._replace(matrix=np.outer(size, size) * np.array([[1.0, 5.0], [5.0, 1.0]]))
     bounds = arrays["low"], arrays["high"]
     plain = jax.tree.map(np.zeros_like, arrays["scale_like"])
-    _, decrease = newton_step(None, bad, expected, theta, *bounds, plain)
+    _, decrease = newton_step(None, bad, expected, theta, *bounds, plain, arrays["coordinates"])
     assert np.isnan(decrease)
-    candidate, decrease = newton_step(None, expected, expected, theta, *bounds, arrays["scale_like"])
+    candidate, decrease = newton_step(
+        None, expected, expected, theta, *bounds, arrays["scale_like"], arrays["coordinates"]
+    )
     assert decrease > 0 and all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(candidate))

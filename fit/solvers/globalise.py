@@ -1,0 +1,128 @@
+"""Several starts for fits whose statistic may have several minima.
+
+No damping leads out of the basin in which a fit begins: a cutoff or a break at the wrong energy, or two components that
+have become one, is a minimum by itself. Other starts, scattered in a fixed way about the first, lie in other basins.
+They run one after another in the program that is compiled already, and the lowest end counts.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from ...datasets.arrays import fields_of
+from ...datasets.errors import InputError
+from ...datasets.models.parameter import Parameter
+from ..joint.problem import Problem
+from ..result import Minima
+
+Starts = int | Literal["auto"]
+"""How many starts a fit takes; "auto" lets the models decide."""
+
+SCATTER: dict[str, tuple[str, float]] = {
+    "index": ("add", 0.7),
+    "energy": ("factor", 10.0),
+    "cutoff": ("factor", 10.0),
+    "rate": ("factor", 10.0),
+    "exponent": ("factor", 1.6),
+}
+"""By role, how far another start is from the first: a difference, or a factor."""
+
+SEVERAL_MINIMA = ("energy", "cutoff", "rate", "exponent", "coefficient")
+"""Roles of free parameters with which the statistic of a spectrum may have several minima."""
+
+AUTO = 4
+"""Starts where the models say that there may be several minima, or where the first fit ended badly."""
+
+MOST = 16
+
+SIGNS = np.array([[(-1) ** bin(row & column).count("1") for column in range(MOST)] for row in range(MOST)])
+"""Signs of the steps along each parameter (columns) of each start (rows): Hadamard's matrix, orthogonal patterns."""
+
+
+def check_starts(starts: Starts) -> None:
+    """Raise an `InputError` unless ``starts`` is a positive number or "auto"."""
+    whole = isinstance(starts, int | np.integer) and not isinstance(starts, bool)
+    if starts != "auto" and not (whole and 1 <= starts <= MOST):
+        raise InputError(f"fit: starts must be 'auto' or a number from 1 to {MOST}, found {starts!r}.")
+
+
+def several_minima(problem: Problem) -> bool:
+    """Whether the statistic may have several minima, as far as the roles of the free parameters tell.
+
+    It may along cutoffs and breaks, and if a spectrum has two free amplitudes.
+    """
+    for entry in problem.space.models:
+        amplitudes = 0
+        for item, index in zip(entry.items, entry.entries, strict=True):
+            if item.part != "spectral" or item.kind != "parameter" or index is None:
+                continue
+            if problem.space.free[index[0]]:
+                role = role_of(problem.space.parameters[index[0]])
+                amplitudes += role == "amplitude"
+                if role in SEVERAL_MINIMA or amplitudes > 1:
+                    return True
+    return False
+
+
+def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray | None = None) -> np.ndarray:
+    """Another start than ``free`` (n,), inside the bounds; ``number`` counts from 1.
+
+    Parameters that are not scattered (amplitudes, places, backgrounds) begin where the first fit ``ended``.
+    """
+    space = problem.space
+    start = np.array(free, float)
+    if ended is not None and np.all(np.isfinite(ended)):
+        stays = np.array([role_of(space.parameters[i]) not in SCATTER for i in space.free_index])
+        start[stays] = ended[stays]
+    signs = iter(np.roll(SIGNS[number % MOST], -1).tolist() * (1 + len(start) // MOST))
+    for place, index in enumerate(space.free_index):
+        role = role_of(space.parameters[index])
+        if role in SCATTER:
+            kind, size = SCATTER[role]
+            sign = next(signs)
+            start[place] = start[place] * size**sign if kind == "factor" else start[place] + sign * size
+    for coefficient, exponent in _cutoffs(problem):
+        place = int(np.searchsorted(space.free_index, coefficient))
+        before = float(space.values[exponent])
+        after = float(start[np.searchsorted(space.free_index, exponent)]) if space.free[exponent] else before
+        if free[place] > 0 and before > 0 < after:
+            energy = free[place] ** (-1 / before) * SCATTER["cutoff"][1] ** next(signs)
+            start[place] = energy**-after
+    return np.clip(start, space.low[space.free], space.high[space.free])
+
+
+def role_of(parameter: Parameter | None) -> str:
+    """The role of a parameter; none for weights of a module of somebody's own."""
+    return "" if parameter is None else fields_of(parameter)["role"]
+
+
+def _cutoffs(problem: Problem) -> list[tuple[int, int]]:
+    """Coefficients r of cutoffs exp(-r x^a) that are free, and their exponents a, as indices of all parameters.
+
+    The cutoff lies at x = r^(-1 / a), which moves far when the exponent alone does.
+    """
+    found = []
+    for entry in problem.space.models:
+        of_role = {
+            role_of(problem.space.parameters[index[0]]): int(index[0])
+            for item, index in zip(entry.items, entry.entries, strict=True)
+            if item.kind == "parameter" and index is not None
+        }
+        if "coefficient" in of_role and "exponent" in of_role and problem.space.free[of_role["coefficient"]]:
+            found.append((of_role["coefficient"], of_role["exponent"]))
+    return found
+
+
+SAME = 1e-3
+"""Difference of the statistic up to which two ends are one minimum."""
+
+
+def distinct(stats: list[float]) -> Minima:
+    """The distinct minima among the ends of several starts."""
+    found: list[list[float]] = []
+    for stat in sorted(s for s in stats if np.isfinite(s)):
+        if found and stat - found[-1][0] <= SAME:
+            found[-1].append(stat)
+        else:
+            found.append([stat])
+    return Minima(tuple(f[0] for f in found), tuple(len(f) for f in found))

@@ -1,0 +1,49 @@
+"""Optima at infinity: parameters that a fit has driven so far that going on changes nothing, and coming back does.
+
+A break beyond the data whose second index grows without end, or the exponent of a cutoff that becomes a step, has no
+best value. Such a parameter is one whose statistic, with all others where they are, is the same much further out, and
+higher where the fit began.
+"""
+
+import numpy as np
+
+from ..joint.coordinates import LOG
+from ..joint.problem import Problem
+from .globalise import role_of
+from .minimise import stat_at
+from .solution import Solution
+
+UNBOUNDED = ("index", "energy", "cutoff", "rate", "exponent", "coefficient")
+"""Roles of parameters that may have their best value at infinity, or at 0."""
+
+FURTHER = 100.0
+"""Factor by which the parameter is moved outwards."""
+
+SAME, RISE = 1e-3, 1e-2
+"""How little the statistic changes further out, and how much it rises towards the start."""
+
+MOST = 50
+"""Parameters up to which this is looked at."""
+
+
+def at_infinity(problem: Problem, solution: Solution) -> list[str]:
+    """The names of the free parameters whose best values lie at infinity (or at 0 on a logarithmic scale)."""
+    space, start = problem.space, np.asarray(problem.start(), float)
+    places = [k for k, i in enumerate(space.free_index) if role_of(space.parameters[i]) in UNBOUNDED]
+    if len(places) > MOST or not np.all(np.isfinite(solution.free)):
+        return []
+    kinds = problem.to_free(problem.arrays["coordinates"])
+    low, high = space.low[space.free], space.high[space.free]
+    found = []
+    for k in places:
+        value, begun = solution.free[k], start[k]
+        if kinds[k] == LOG and value > 0 and begun > 0:
+            further = value * FURTHER if value > begun else value / FURTHER
+        else:
+            further = value + (value - begun) * FURTHER
+        if value == begun or not low[k] <= further <= high[k]:
+            continue
+        stats = [stat_at(problem, np.where(np.arange(len(start)) == k, v, solution.free)) for v in (further, begun)]
+        if abs(stats[0] - solution.stat) <= SAME and not stats[1] <= solution.stat + RISE:
+            found.append(space.free_names[k])
+    return found

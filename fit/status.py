@@ -1,0 +1,40 @@
+"""How a fit ended: one enumeration, and what each end means in words."""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a fit ended. Members are strings: ``result.status == "converged"``.
+
+    Only ``CONVERGED`` is success: a minimum inside the tolerance that every free parameter shares.
+    """
+
+    CONVERGED = "converged"
+    UNCONSTRAINED = "unconstrained"
+    AT_INFINITY = "at_infinity"
+    FLAT = "flat"
+    STALLED = "stalled"
+    MAX_ITERATIONS = "max_iterations"
+    STOPPED = "stopped"
+
+
+MESSAGES = {
+    Status.CONVERGED: "The fit converged.",
+    Status.UNCONSTRAINED: "The fit found a lowest statistic, but not a single place for it.",
+    Status.AT_INFINITY: "The statistic goes on falling towards an infinite value of a parameter.",
+    Status.FLAT: (
+        "The statistic goes on falling, by less than 0.001 within 25 evaluations, without a minimum: it is flat there, "
+        "or its optimum lies at infinity. Freeze or bound the parameters of large errors, or take a simpler model."
+    ),
+    Status.MAX_ITERATIONS: (
+        "The fit did not converge within the given number of iterations. Raise max_iterations, or start nearer."
+    ),
+    Status.STALLED: (
+        "No step lowers the statistic any more although the estimated distance to the minimum is above the tolerance. "
+        "The likelihood may have a kink here: look at the parameters at their bounds and at the masks."
+    ),
+    Status.STOPPED: (
+        "The optimiser stopped before the estimated distance to the minimum was below the tolerance. "
+        "Give it more steps."
+    ),
+}

@@ -1,0 +1,157 @@
+"""Fits end in the best minimum, or say that they did not: cutoffs, breaks, sums of two power laws, optima at infinity.
+
+The lowest statistics are those of the shared data, found by thousands of fits of two optimisers.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+import gammajax as gj
+from gammajax.fit.joint import make_problem
+from gammajax.fit.solvers import run_scoring
+from gammajax.fit.solvers.globalise import SIGNS, distinct, scattered, several_minima
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def stacked(data_path):
+    return gj.SpectrumDatasetOnOff.read(data_path / "convergence" / "crab_stacked.fits")
+
+
+@pytest.fixture(scope="module")
+def best(data_path):
+    return json.loads((data_path / "convergence" / "best.json").read_text())
+
+
+def source(spectral):
+    return gj.SkyModel(spectral, name="s")
+
+
+def ecpl(amplitude, index, cutoff, form="rate"):
+    if form == "rate":
+        return source(gj.ExpCutoffPowerLawSpectralModel(amplitude=amplitude, index=index, lambda_=1 / cutoff))
+    # the same spectrum: exp((1 - E) / Ec) at 1 TeV
+    amplitude = amplitude * np.exp(-1 / cutoff)
+    return source(gj.ExpCutoffPowerLaw3FGLSpectralModel(amplitude=amplitude, index=index, ecut=cutoff))
+
+
+def starts_of_cutoffs(n, seed):
+    rng = np.random.default_rng(seed)
+    return [(3e-11 * 30 ** rng.uniform(-1, 1), rng.uniform(1.2, 3.2), 10 * 30 ** rng.uniform(-1, 1)) for _ in range(n)]
+
+
+@pytest.mark.parametrize("form", ["rate", "energy"])
+def test_cutoffs_are_found_from_anywhere(stacked, best, form):
+    """Both forms, from starts within a factor 30; a cutoff energy used to run away (5.8e-12, 3.2, 7.4 TeV)."""
+    for start in [(5.847e-12 * np.exp(1 / 7.43), 3.177, 7.43), *starts_of_cutoffs(8, seed=3)]:
+        result = gj.fit(stacked, ecpl(*start, form=form))
+        assert result.success, (start, result.message)
+        assert result.stat == pytest.approx(best["crab_stacked/ecpl"], abs=1e-3), start
+        assert min(result.starts.stats) == pytest.approx(result.stat, abs=1e-6)
+
+
+def test_two_forms_of_a_cutoff_converge_alike(stacked):
+    for start in starts_of_cutoffs(4, seed=8):
+        rate, energy = (gj.fit(stacked, ecpl(*start, form=form), starts=1) for form in ("rate", "energy"))
+        if not (rate.success and energy.success):
+            continue
+        lambda_, ecut = rate.parameters["s.spectral.lambda_"], energy.parameters["s.spectral.ecut"]
+        assert float(ecut.value) * float(lambda_.value) == pytest.approx(1, rel=1e-4)
+        assert float(ecut.error) / float(ecut.value) == pytest.approx(
+            float(lambda_.error) / float(lambda_.value), rel=1e-3
+        )
+        assert abs(energy.evaluations - rate.evaluations) <= 6
+
+
+def test_joint_cutoffs_from_anywhere(joint_crab, best):
+    datasets, *_ = joint_crab
+    for start in starts_of_cutoffs(4, seed=5):
+        for form in ("rate", "energy"):
+            result = gj.fit(datasets, ecpl(*start, form=form))
+            assert result.success and result.stat == pytest.approx(best["jc_all/ecpl"], abs=1e-3), (start, form)
+
+
+def test_breaks_beyond_the_data_are_named(stacked, best):
+    """The best second index is infinite: the statistic of the limit, and no "converged"."""
+    for start in [(9.904e-11, 2.5, 2.5, 0.7), (2.831e-11, 2.033, 2.46, 1.973)]:
+        values = dict(zip(("amplitude", "index1", "index2", "ebreak"), start, strict=True))
+        result = gj.fit(stacked, source(gj.BrokenPowerLawSpectralModel(**values)))
+        assert result.stat < best["crab_stacked/bpl"] + 0.1
+        assert result.status == "at_infinity" and not result.success
+        assert "converged" not in result.message.split(".")[0]
+        assert "no best value of s.spectral.index2" in result.message
+        assert float(result.parameters["s.spectral.index1"].value) == pytest.approx(2.61, abs=0.02)
+
+
+def test_components_that_merge_are_named(stacked):
+    first, second = (
+        gj.PowerLawSpectralModel(amplitude=a, index=i, reference=1.0)
+        for a, i in ((2.822e-11, 2.284), (7.483e-11, 3.389))
+    )
+    result = gj.fit(stacked, source(first + second))
+    # a single power law has 34.81
+    assert result.stat < 34.81 and not result.success
+    assert "converged" not in result.message.split(".")[0].replace("did not converge", "")
+
+
+def test_models_of_one_minimum_pay_nothing(joint_crab, log_parabola):
+    datasets, *_ = joint_crab
+    models = log_parabola()
+    before = run_scoring.count()
+    auto, one = gj.fit(datasets, models), gj.fit(datasets, models, starts=1)
+    assert auto.evaluations == one.evaluations and auto.starts.counts == (1,)
+    assert auto.stat == one.stat and run_scoring.count() <= before + 1
+
+
+def test_other_starts_compile_nothing(stacked):
+    gj.fit(stacked, ecpl(2e-11, 2.0, 5.0), starts=1)
+    before = run_scoring.count()
+    result = gj.fit(stacked, ecpl(3e-11, 2.2, 15.0), starts=8)
+    assert sum(result.starts.counts) == 8 and run_scoring.count() == before
+    assert result.starts.stats == tuple(sorted(result.starts.stats))
+
+
+def test_starts_are_scattered_the_same_way_each_time_and_inside_the_bounds(stacked):
+    models = gj.Models([ecpl(2e-11, 2.0, 5.0)]).with_parameter("index", max=2.5)
+    problem = make_problem(stacked, models)
+    assert several_minima(problem)
+    first = np.asarray(problem.start())
+    others = [scattered(problem, first, k) for k in range(1, 8)]
+    np.testing.assert_array_equal(others[0], scattered(problem, first, 1))
+    names = problem.free_names
+    index, rate = names.index("s.spectral.index"), names.index("s.spectral.lambda_")
+    assert {round(o[index], 6) for o in others} <= {1.3, 2.0, 2.5}
+    assert {round(o[rate], 6) for o in others} <= {0.02, 0.2, 2.0}
+    assert len({tuple(o) for o in others[:3]}) == 3
+    assert not several_minima(make_problem(stacked, source(gj.LogParabolaSpectralModel())))
+    frozen = gj.Models([ecpl(2e-11, 2.0, 5.0)]).freeze("lambda_")
+    assert not several_minima(make_problem(stacked, frozen))
+
+
+def test_a_cutoff_by_coefficient_and_exponent_moves_as_a_whole(stacked):
+    """exp(-r E^a) with E in MeV: other starts have their cutoff a factor ten away, whatever the exponent."""
+    spectrum = gj.SuperExpCutoffPowerLaw4FGLSpectralModel(
+        amplitude=3e-11, index_1=2.0, index_2=gj.Parameter(0.8, frozen=False), expfactor=(5e6) ** -0.8
+    )
+    problem = make_problem(stacked, source(spectrum))
+    names = problem.free_names
+    exponent, coefficient = names.index("s.spectral.index_2"), names.index("s.spectral.expfactor")
+    for k in range(1, 8):
+        start = scattered(problem, np.asarray(problem.start()), k)
+        cutoff = start[coefficient] ** (-1 / start[exponent])
+        assert min(abs(np.log10(cutoff / e)) for e in (5e5, 5e6, 5e7)) < 1e-9
+
+
+def test_signs_are_orthogonal_and_ends_are_sorted():
+    np.testing.assert_array_equal(SIGNS @ SIGNS.T, 16 * np.eye(16))
+    minima = distinct([3.0, 1.0, 1.0004, np.inf, 2.0, 1.0])
+    assert minima.stats == (1.0, 2.0, 3.0) and minima.counts == (3, 1, 1)
+
+
+@pytest.mark.parametrize("starts", [0, -1, 17, 2.5, True, "many", None])
+def test_bad_numbers_of_starts(stacked, starts):
+    with pytest.raises(gj.InputError, match=r"starts must be 'auto' or a number from 1 to 16"):
+        gj.fit(stacked, source(gj.PowerLawSpectralModel()), starts=starts)
