@@ -1,14 +1,14 @@
 """Fits from scattered starts: how often they end in the best minimum known, and what they say of themselves if not.
 
     python benchmarks/convergence.py [--seed 1] [--starts 30] [--data jc_hess ...] [--models pl ecpl ...]
-        [--simulated 20] [--method scoring minuit] [--gammapy 4] [--json FILE]
+        [--simulated 20] [--method scoring minuit] [--json FILE]
 
 A problem is a real spectrum (or several, fitted together) and a spectral model. Starts are drawn as a user would choose
 them: amplitudes within a factor 30 of the source's, indices within 1, and so on (`START`). A fit is *right* if it ends
 less than 0.1 above the lowest statistic known for its problem (from the shared data, or lower in this run), a *lie* if
 it says success more than 0.5 above that, *named* if it is right and says that a parameter has no best value or is not
-constrained (many optima lie at infinity), *unsure* if it is right and says neither that nor success. ``--simulated N`` takes N spectra
-of random truth in place of the real ones. ``--gammapy N`` gives the first N starts of each problem to gammapy too.
+constrained (many optima lie at infinity), *unsure* if it is right and says neither that nor success. ``--simulated N``
+takes N spectra of random truth in place of the real ones.
 """
 
 import argparse

@@ -8,4 +8,6 @@ from .fit import fit as fit
 from .predictions import Prediction as Prediction
 from .predictions import predictions as predictions
 from .result import FitResult as FitResult
+from .result import Minima as Minima
 from .result_files import result_contents as result_contents
+from .status import Status as Status

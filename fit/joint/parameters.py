@@ -61,11 +61,17 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     traced = any(type(v) is not np.ndarray and isinstance(v, jax.Array) for v in values)
     space.values = jax.numpy.stack([jax.numpy.asarray(v) for v in values]) if traced else np.array(values, float)
     space.free = np.array([p is None or not fields_of(p)["frozen"] for p in space.parameters], bool)
-    bounds = [(-np.inf, np.inf) if p is None else bounds_of(p) for p in space.parameters]
+    bounds = [(-np.inf, np.inf) if p is None else _bounds(p) for p in space.parameters]
     space.low, space.high = np.array(bounds, float).reshape(-1, 2).T
     space.acting = _acting(models, dataset_names)
     space.owner = _owners(space)
     return space
+
+
+def _bounds(parameter: Parameter) -> tuple[float, float]:
+    """Its bounds in a fit: sizes are not negative, also where a file says nothing about it."""
+    low, high = bounds_of(parameter)
+    return (max(low, min(0.0, high)), high) if fields_of(parameter)["role"] in ("width", "radius") else (low, high)
 
 
 def _register(space: ParameterSpace, values: list[Array], links: dict[str, int], item: Item) -> np.ndarray | None:

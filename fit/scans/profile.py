@@ -166,6 +166,11 @@ def profile(
     best, low, high, unit = fit.best.held[0], fit.low[0], fit.high[0], fit.units[0]
     if values is None:
         _require_positive(sigma, "profile")
+        if not np.isfinite(result.parameters[fit.names[0]].error):
+            raise InputError(
+                f"profile: the data do not constrain {fit.names[0]}: its error is infinite, and there is no range to look "
+                "at. Give the values: gj.profile(datasets, result, name, values)."
+            )
         half = sigma * fit.plane[0, 0]
         grid = np.linspace(max(best - half, low), min(best + half, high), n)
     else:

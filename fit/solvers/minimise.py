@@ -197,9 +197,13 @@ def run_scoring_method(
     if starts == "auto":
         doubtful = int(best.state.status) != CONVERGED and int(best.state.evaluations) < max_iterations
         starts = AUTO if several_minima(problem) or doubtful else 1
-    around = problem.to_free(best.state.theta)
+    converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
     for number in range(1, starts):
-        other = ended(scattered(problem, first, number, around), min(max_iterations, MOST_ELSEWHERE), None)
+        other = ended(
+            scattered(problem, first, number, ended_at if converged else None),
+            min(max_iterations, MOST_ELSEWHERE),
+            None,
+        )
         evaluations += int(other.state.evaluations)
         if int(other.state.status) == MAX_ITERATIONS and other.stat < best.stat + PROMISING:
             other = ended(problem.to_free(other.state.theta), max_iterations, None)

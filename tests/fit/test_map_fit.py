@@ -307,6 +307,16 @@ def test_zero_widths_and_eccentricities_are_left():
     assert best["phi"] % 180 == pytest.approx(50.0, abs=0.1)
 
 
+def test_sizes_are_not_negative():
+    """Also where neither the model nor a file bounds them: the shell of 0.1.0 ended at a radius of -0.0034 deg."""
+    data = cases.small_map(n=8)
+    for shape in (gj.ShellSpatialModel(radius=0.2, width=0.1), gj.GeneralizedGaussianSpatialModel(r_0=0.2)):
+        assert all(p.min == -np.inf for p in shape.parameters.values() if p.role == "radius")
+        space = make_problem(data, cases.source(shape)).space
+        for name, parameter, low in zip(space.names, space.parameters, space.low, strict=True):
+            assert low == 0 or parameter.role not in ("radius", "width"), name
+
+
 @pytest.mark.parametrize(
     ("shape", "message"),
     [

@@ -293,7 +293,7 @@ def test_a_source_at_its_lower_bound(known, on_off):
     )
     for start in (3e-11, 3e-9):
         result = gj.fit(dark, models.select("source").with_values({AMPLITUDE: start}))
-        assert result.status == "converged" and values_of(result)[AMPLITUDE] == 0
+        assert result.status == "unconstrained" and values_of(result)[AMPLITUDE] == 0
         assert named(result) == {AMPLITUDE, INDEX}
 
 
@@ -405,7 +405,7 @@ def test_maps_without_counts_or_source(small):
     hole = 1 - 0.3 * np.exp(-(x**2 + y**2) / (2 * 2.0**2))
     result = fit_map(dataset.replace(counts=0.9 * background * hole), models)
     values = values_of(result)
-    assert result.status == "converged" and values[AMPLITUDE] == 0
+    assert result.status == "unconstrained" and values[AMPLITUDE] == 0
     assert named(result) == {AMPLITUDE, INDEX, *POSITION}, result.message
     # in every energy bin the same share is gone
     assert values[MAP_BACKGROUND[0]] == pytest.approx(0.9 * np.sum(background * hole) / np.sum(background), rel=1e-5)

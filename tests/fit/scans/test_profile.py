@@ -262,6 +262,10 @@ def test_ends_that_are_not_reached(spectrum_factory, power_law):
     assert (interval.lower_end, interval.upper_end) == ("open", "open")
     assert interval.errn == math.inf and "not constrained" in interval.message and "nan" not in repr(interval)
     assert float(gj.upper_limit(run, result, "a.spectral.amplitude")) == math.inf
+    with pytest.raises(gj.InputError, match=r"do not constrain a.spectral.amplitude: its error is infinite"):
+        gj.profile(run, result, "a.spectral.amplitude")
+    flat = gj.profile(run, result, "a.spectral.amplitude", [0.5e-11, 1e-11])
+    assert np.all(np.abs(flat.delta_stat) < 1e-5)
     with pytest.raises(gj.InputError, match="does not close"):
         gj.contour(run, result, "a.spectral.amplitude", "b.spectral.amplitude", n=8)
 
