@@ -168,8 +168,8 @@ def profile(
         _require_positive(sigma, "profile")
         if not np.isfinite(result.parameters[fit.names[0]].error):
             raise InputError(
-                f"profile: the data do not constrain {fit.names[0]}: its error is infinite, and there is no range to look "
-                "at. Give the values: gj.profile(datasets, result, name, values)."
+                f"profile: the data do not constrain {fit.names[0]}: its error is infinite, so that no range suggests "
+                "itself. Give the values: gj.profile(datasets, result, name, values)."
             )
         half = sigma * fit.plane[0, 0]
         grid = np.linspace(max(best - half, low), min(best + half, high), n)
