@@ -43,6 +43,14 @@ def total_stat(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> ja
     return total + _priors(spec, arrays, theta)
 
 
+def member_stats(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> tuple[jax.Array, ...]:
+    """The statistic of each member of each group (m,), less a constant of its data."""
+    return tuple(
+        group_stat(group, data, *inputs(group, data, theta, number))
+        for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True))
+    )
+
+
 def offset(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> jax.Array:
     """The part of `total_stat` that no free parameter changes."""
     total = jnp.asarray(arrays["constant"], theta.globals.dtype)
@@ -119,3 +127,5 @@ def compiled_exact_normal(spec: ProblemSpec) -> Program:
 
 
 compiled_normal = Program(stat_and_normal)
+
+compiled_member_stats = Program(member_stats)

@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 from ...datasets.arrays import Array
 from ...datasets.errors import InputError
 from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
-from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
+from ..joint.objective import ProblemSpec, compiled_exact_normal, compiled_member_stats, from_free
 from ..joint.problem import Problem
 from .globalise import AUTO, SAME, Starts, distinct, scattered, several_minima
 from .newton import newton_step
@@ -193,7 +193,7 @@ def run_scoring_method(
     best = ended(first, max_iterations, progress)
     if int(best.state.status) == BAD_START:
         _raise_bad_start(problem)
-    evaluations, stats = int(best.state.evaluations), [best.stat]
+    evaluations, stats, ends = int(best.state.evaluations), [best.stat], [best]
     if starts == "auto":
         doubtful = int(best.state.status) != CONVERGED and int(best.state.evaluations) < max_iterations
         starts = AUTO if several_minima(problem) or doubtful else 1
@@ -209,8 +209,14 @@ def run_scoring_method(
             other = ended(problem.to_free(other.state.theta), max_iterations, None)
             evaluations += int(other.state.evaluations)
         stats.append(other.stat)
+        ends.append(other)
         if _preferred(other, best):
             best = other
+    if len(ends) > 1 and any(np.size(x) for x in best.state.theta.locals):
+        other = ended(problem.to_free(_best_members(problem, best, ends)), max_iterations, None)
+        evaluations += int(other.state.evaluations)
+        if _preferred(other, best):
+            stats, best = [*stats, other.stat], other
     state = best.state
     return Solution(
         free=problem.to_free(state.theta),
@@ -224,6 +230,19 @@ def run_scoring_method(
         exact=best.exact,
         minima=distinct(stats),
     )
+
+
+def _best_members(problem: Problem, best: Minimum, ends: list[Minimum]) -> Theta:
+    """The best end with the local parameters of each dataset from the end that suits it best: datasets have minima of
+    their own, and no start is the best of all of them."""
+    usable = [end for end in ends if np.isfinite(end.stat)]
+    stats = [compiled_member_stats(problem.spec, problem.arrays, end.state.theta) for end in usable]
+    locals_ = []
+    for number in range(len(best.state.theta.locals)):
+        chosen = np.argmin(np.array([np.asarray(s[number]) for s in stats]), axis=0)
+        values = np.array([np.asarray(end.state.theta.locals[number]) for end in usable])
+        locals_.append(values[chosen, np.arange(len(chosen))])
+    return best.state.theta._replace(locals=tuple(locals_))
 
 
 def _preferred(other: Minimum, best: Minimum) -> bool:

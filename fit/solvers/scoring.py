@@ -1,9 +1,18 @@
 """Damped Fisher scoring: the default method of joint fits.
 
-Newton steps with the expected curvature, Levenberg-Marquardt damping relative to its diagonal (so that units and scales
-of parameters do not matter), bounds by projection, and stopping by the estimated distance to the minimum
-EDM = g^T A^-1 g / 2 in units of the statistic. Local parameters are eliminated dataset by dataset (Schur complement),
-so the cost is linear in their number.
+Steps d = -(A + damping M)^-1 g with the slope g and the expected curvature A of the statistic, and stopping by the
+estimated distance to the minimum EDM = g^T A^-1 g / 2, in its units. Local parameters are eliminated dataset by dataset
+(Schur complement), so the cost is linear in their number. What there is besides:
+
+- *Metric*: M is the diagonal of the largest curvatures so far (Moré 1978), in the coordinate of each parameter: units
+  and scales do not matter, and a parameter whose curvature dies does not run away. Amplitudes have no memory.
+- *Damping*: a tenth after a step whose gain (decrease / decrease to expect) is above a quarter, eight times after one
+  that does not lead down. Equal statistics count as down only where the decrease to expect is below their rounding.
+- *Coordinates* (`joint.coordinates`): a step along x is taken in 1 / x or ln x where the model is nearly linear in
+  that, and projected into the bounds.
+- *Amplitudes*: with shapes held the statistic is convex in them, so that they go first while one is off by a factor
+  `FAR`; they step in x and, after a poor step, in ln x, and in x again after the next. Until steps are known to be
+  good, none falls to zero, where the shape of what it scales has no slope.
 """
 
 from functools import partial

@@ -145,6 +145,27 @@ def test_a_cutoff_by_coefficient_and_exponent_moves_as_a_whole(stacked):
         assert min(abs(np.log10(cutoff / e)) for e in (5e5, 5e6, 5e7)) < 1e-9
 
 
+def test_each_dataset_may_have_another_best_start(joint_crab):
+    """Spectra fitted together, with breaks of their own: no start suits all, and each ends in its best minimum."""
+    run = joint_crab[0]["magic_obs5029747"]
+    rng = np.random.default_rng(1)
+
+    def broken(name):
+        ebreak, index1 = 0.5 * 5 ** rng.uniform(-1, 1), rng.uniform(1.2, 3.2)
+        spectral = gj.BrokenPowerLawSpectralModel(
+            amplitude=5e-11 * 30 ** rng.uniform(-1, 1) * ebreak**-index1,
+            index1=index1, index2=rng.uniform(1.8, 3.8), ebreak=ebreak,
+        )  # fmt: skip
+        return gj.SkyModel(spectral, name=name, datasets_names=f"run-{name}")
+
+    sources = [broken(str(i)) for i in range(6)]
+    datasets = gj.Datasets({f"run-{s.name}": run for s in sources})
+    result = gj.fit(datasets, gj.Models(sources))
+    alone = min(gj.fit(gj.Datasets({f"run-{s.name}": run}), s, starts=8).stat for s in sources)
+    assert result.success and result.stat == pytest.approx(len(sources) * alone, abs=0.01)
+    assert result.starts.stats[1] > result.stat + 1
+
+
 def test_signs_are_orthogonal_and_ends_are_sorted():
     np.testing.assert_array_equal(SIGNS @ SIGNS.T, 16 * np.eye(16))
     minima = distinct([3.0, 1.0, 1.0004, np.inf, 2.0, 1.0])
