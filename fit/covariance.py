@@ -26,7 +26,7 @@ DENSE_LIMIT = 4000
 class Curvature:
     """Errors at a minimum.
 
-    ``errors`` (n,) for all parameters: 0 for frozen ones and for those at a bound, infinite along degenerate
+    ``errors`` (n,) for all parameters: 0 for frozen ones, NaN for those that a bound stops, infinite along degenerate
     directions. ``covariance`` belongs to the global parameters ``names``; ``degenerate`` holds one text per direction
     that the data do not constrain, ``at_bound`` the names of parameters held by a bound.
     """
@@ -95,6 +95,7 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
     on = np.asarray(active.globals)
     touching = (np.diag(expected.matrix) == 0) & (np.diag(exact.matrix) > 0) & _on_bounds(problem, theta)
     at_bound = [names[i] for i in problem.global_index[~on | touching]]
+    touched = {names[i] for i in problem.global_index[on & touching]}
     degenerate: list[str] = []
 
     scale = _scale(np.diag(exact.matrix), np.diag(expected.matrix), on)
@@ -143,6 +144,13 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         errors[places] = _sigma(np.diagonal(local, axis1=1, axis2=2))
         for row in bad_rows:
             errors[places[row]] = np.inf
+    # held by a bound with a slope: no error describes it
+    held = set(at_bound) - touched
+    stopped = [
+        name in held and low < high
+        for name, low, high in zip(names, problem.space.low, problem.space.high, strict=True)
+    ]
+    errors[np.array(stopped, bool)] = np.nan
     described = {name for text in degenerate for name in text.split(" & ")}
     degenerate.extend(names[i] for i in np.flatnonzero(np.isinf(errors)) if names[i] not in described)
     return Curvature(

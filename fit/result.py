@@ -73,7 +73,7 @@ class FitResult:
 
     @property
     def at_bound(self) -> list[str]:
-        """Parameters that ended at a bound; their error is given as 0."""
+        """Parameters that ended at a bound; where the statistic still falls there, their error is NaN."""
         return self.curvature.at_bound
 
     @property

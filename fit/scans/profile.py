@@ -166,7 +166,7 @@ def profile(
     best, low, high, unit = fit.best.held[0], fit.low[0], fit.high[0], fit.units[0]
     if values is None:
         _require_positive(sigma, "profile")
-        if not np.isfinite(result.parameters[fit.names[0]].error):
+        if np.isinf(result.parameters[fit.names[0]].error):
             raise InputError(
                 f"profile: the data do not constrain {fit.names[0]}: its error is infinite, so that no range suggests "
                 "itself. Give the values: gj.profile(datasets, result, name, values)."
