@@ -4,6 +4,7 @@ The statistic is -2 ln L, so the covariance is 2 H^-1. Local parameters are elim
 matrix of all parameters is never formed unless it is asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,8 +84,12 @@ class LocalResponse:
     inverse: np.ndarray
 
 
-def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -> Curvature:
+def curvature(
+    problem: Problem, theta: Theta, exact: Normal, expected: Normal, without: Sequence[int] = ()
+) -> Curvature:
     """Covariance of global and marginal errors of local parameters at ``theta``.
+
+    ``without``: parameters (indices of all) that are held where they are, with infinite errors.
 
     ``exact`` are the normal equations with exact second derivatives, ``expected`` those of scoring. Directions in which
     the prediction does not change at all are read off the latter: in the former the rest of the slope blurs them.
@@ -92,6 +97,11 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
     names = problem.space.names
     exact, expected = _to_numpy(exact), _to_numpy(expected)
     active = active_set(theta, _always_curved(exact), problem.arrays["low"], problem.arrays["high"])
+    endless = np.isin(np.arange(len(names)), without)
+    active = Theta(
+        np.asarray(active.globals) & ~endless[problem.global_index],
+        tuple(np.asarray(a) & ~endless[g.locals] for a, g in zip(active.locals, problem.groups, strict=True)),
+    )
     on = np.asarray(active.globals)
     touching = (np.diag(expected.matrix) == 0) & (np.diag(exact.matrix) > 0) & _on_bounds(problem, theta)
     at_bound = [names[i] for i in problem.global_index[~on | touching]]
@@ -151,8 +161,10 @@ def curvature(problem: Problem, theta: Theta, exact: Normal, expected: Normal) -
         for name, low, high in zip(names, problem.space.low, problem.space.high, strict=True)
     ]
     errors[np.array(stopped, bool)] = np.nan
+    at_bound = [name for name in at_bound if name not in {names[i] for i in without}]
     described = {name for text in degenerate for name in text.split(" & ")}
     degenerate.extend(names[i] for i in np.flatnonzero(np.isinf(errors)) if names[i] not in described)
+    errors[endless] = np.inf
     return Curvature(
         errors,
         [names[i] for i in problem.global_index],

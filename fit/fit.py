@@ -99,6 +99,8 @@ def fit(
         tolerance = max(tolerance, 1e-4)
 
     check_starts(starts)
+    if method != "scoring" and starts not in ("auto", 1):
+        raise InputError(f"fit: several starts are for method='scoring', found starts={starts!r}. Leave starts out.")
 
     def run(problem: Problem, starts: Starts = 1) -> Solution:
         if precision == "float32":
@@ -126,8 +128,13 @@ def fit(
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((problem.arrays, problem.space.values))):
+        raise InputError(
+            "fit: found numbers of a jax transformation (jit, grad, vmap) in the datasets or models. A fit is a "
+            "program of its own: call it outside, and use gj.stat_sum or gj.log_density inside."
+        )
     solution = run(problem, starts)
-    minima = solution.minima
+    minima, of_starts = solution.minima, solution.stat
     iterations, evaluations = solution.iterations, solution.evaluations
     # only sources with a place can have left it
     placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
@@ -146,6 +153,7 @@ def fit(
         iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
     if before is not None and not solution.stat < before[1].stat:
         problem, solution = before
+    minima = None if minima is None else minima.moved(solution.stat - of_starts)
     return finish(problem, replace(solution, iterations=iterations, evaluations=evaluations, minima=minima))
 
 
@@ -199,10 +207,14 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
     exact = solution.exact
     if exact is None:
         exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
-    errors = curvature(problem, theta, *jax.device_get((exact, solution.expected)))
-    endless: list[str] = []
-    if problem.share.processes == 1 and (solution.status != Status.CONVERGED or errors.degenerate):
+    exact, expected = jax.device_get((exact, solution.expected))
+    errors = curvature(problem, theta, exact, expected)
+    endless: list[int] = []
+    if problem.share.processes == 1 and (solution.status != Status.CONVERGED or _unsure(problem, solution, errors)):
         endless = at_infinity(problem, solution)
+    if endless:
+        # the errors of the others are those of the limit
+        errors = curvature(problem, theta, exact, expected, without=endless)
     status = _status(solution, errors, endless)
     with no_collection():
         models = _fitted_models(problem, solution.free, errors.errors)
@@ -210,7 +222,7 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
         models=models,
         stat=solution.stat,
         status=status,
-        message=_message(status, solution, errors, endless),
+        message=_message(status, solution, errors, [problem.space.names[i] for i in endless]),
         iterations=solution.iterations,
         evaluations=solution.evaluations,
         edm=solution.edm,
@@ -230,7 +242,12 @@ def _n_bins(problem: Problem) -> int:
     return sum({i: n for part in parts for i, n in part.items()}.values())
 
 
-def _status(solution: Solution, errors: Curvature, endless: list[str]) -> Status:
+def _unsure(problem: Problem, solution: Solution, errors: Curvature) -> bool:
+    """Whether a parameter without a finite error, or with one above its value, may have run away."""
+    return bool(np.any(~(errors.free_errors < np.abs(solution.free))))
+
+
+def _status(solution: Solution, errors: Curvature, endless: list[int]) -> Status:
     """Converged only where every free parameter has a place of its own."""
     if endless:
         return Status.AT_INFINITY

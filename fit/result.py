@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 class Minima:
     """What several starts of a fit led to.
 
-    ``stats``: the statistic of each distinct minimum, in rising order; ``counts``: how many starts ended there.
+    ``stats``: the statistic of each distinct minimum (ends within 0.001 of each other are one), in rising order;
+    ``counts``: how many starts ended there.
     """
 
     stats: tuple[float, ...]
     counts: tuple[int, ...]
+
+    def moved(self, by: float) -> "Minima":
+        """The same with another zero of the statistic: responses were looked up again at the place of the source."""
+        return Minima(tuple(s + by for s in self.stats), self.counts)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,17 @@ LONGEST = 2.3
 """Longest step in the logarithm of a parameter: a factor of ten."""
 
 
+OUTWARDS = 1e3
+"""Longest step of a parameter with the coordinate 1 / x towards an infinity that a bound forbids to pass: a factor."""
+
+
+def at_its_end(tolerance: Array, kind: Array, x: jax.Array, slope_of_x: Array, low: Array, high: Array) -> jax.Array:
+    """Whether a parameter has come so near to the infinity that ends its range that the rest of the way is worth less
+    than the tolerance; it is held there, as at a bound."""
+    bounded = ((low >= 0) & (x > 0) & (slope_of_x < 0)) | ((high <= 0) & (x < 0) & (slope_of_x > 0))
+    return (kind == INVERSE) & bounded & (jnp.abs(slope_of_x * x) <= tolerance)
+
+
 def coordinates_of(models: list[ModelEntry], parameters: list[Parameter | None], free: np.ndarray) -> np.ndarray:
     """The coordinate of each parameter, (n,)."""
     found = np.array([STRAIGHT if p is None else OF_ROLE.get(p.role, STRAIGHT) for p in parameters], np.int8)
@@ -77,7 +88,8 @@ def moved(
     tiny = jnp.finfo(x.dtype).tiny ** 0.125
     inverse = jnp.where(kind == INVERSE, 1 / jnp.where(x == 0, 1.0, x), 1.0)
     further = inverse - dx * inverse**2
-    further = jnp.where((low >= 0) & (x > 0), jnp.maximum(further, tiny), further)
-    further = jnp.where((high <= 0) & (x < 0), jnp.minimum(further, -tiny), further)
+    # towards a bound at infinity by a factor at a time, so that the other parameters can follow
+    further = jnp.where((low >= 0) & (x > 0), jnp.maximum(further, inverse / OUTWARDS), further)
+    further = jnp.where((high <= 0) & (x < 0), jnp.minimum(further, inverse / OUTWARDS), further)
     further = jnp.where(jnp.abs(further) < tiny, jnp.where(further < 0, -tiny, tiny), further)
     return jnp.clip(jnp.where(kind == LOG, logs, jnp.where(kind == INVERSE, 1 / further, straight)), low, high)

@@ -227,7 +227,7 @@ def crossing(fit: ConditionalFit, direction: np.ndarray, delta: float) -> Crossi
 
 
 def _check(result: FitResult, what: str) -> None:
-    if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED):
+    if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED, Status.AT_INFINITY):
         raise InputError(
             f"{what}: the fit did not converge ({result.status}), so that there is no minimum to start from. "
             "Fit again from where it ended, gj.fit(datasets, result.models, max_iterations=1000), and see its message."

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...datasets.arrays import fields_of
 from ...datasets.errors import InputError
-from ...datasets.models.parameter import Parameter
+from ...datasets.models.parameter import SCALING, Parameter
 from ..joint.problem import Problem
 from ..result import Minima
 
@@ -29,6 +29,9 @@ SCATTER: dict[str, tuple[str, float]] = {
 
 SEVERAL_MINIMA = ("energy", "cutoff", "rate", "exponent", "coefficient")
 """Roles of free parameters with which the statistic of a spectrum may have several minima."""
+
+FADED = 1e-3
+"""Share of its start below which an amplitude has faded."""
 
 AUTO = 4
 """Starts where the models say that there may be several minima, or where the first fit ended badly."""
@@ -72,14 +75,20 @@ def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray
     space = problem.space
     start = np.array(free, float)
     if ended is not None and np.all(np.isfinite(ended)):
-        stays = np.array([role_of(space.parameters[i]) not in SCATTER for i in space.free_index])
-        start[stays] = ended[stays]
+        roles = [role_of(space.parameters[i]) for i in space.free_index]
+        stays = np.array([role not in SCATTER for role in roles])
+        # next to nothing is no place to begin from
+        faded = np.array([role in SCALING for role in roles]) & (np.abs(ended) < FADED * np.abs(start))
+        start[stays & ~faded] = ended[stays & ~faded]
     signs = iter(np.roll(SIGNS[number % MOST], -1).tolist() * (1 + len(start) // MOST))
     for place, index in enumerate(space.free_index):
         role = role_of(space.parameters[index])
         if role in SCATTER:
             kind, size = SCATTER[role]
             sign = next(signs)
+            if role == "rate":
+                # a negative one is a spectrum that rises for ever
+                start[place] = abs(start[place])
             start[place] = start[place] * size**sign if kind == "factor" else start[place] + sign * size
     for coefficient, exponent in _cutoffs(problem):
         place = int(np.searchsorted(space.free_index, coefficient))

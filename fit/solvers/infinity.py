@@ -26,15 +26,15 @@ MOST = 50
 """Parameters up to which this is looked at."""
 
 
-def at_infinity(problem: Problem, solution: Solution) -> list[str]:
-    """The names of the free parameters whose best values lie at infinity (or at 0 on a logarithmic scale)."""
+def at_infinity(problem: Problem, solution: Solution) -> list[int]:
+    """The free parameters, as indices of all, whose best values lie at infinity (or at 0 on a logarithmic scale)."""
     space, start = problem.space, np.asarray(problem.start(), float)
     places = [k for k, i in enumerate(space.free_index) if role_of(space.parameters[i]) in UNBOUNDED]
     if len(places) > MOST or not np.all(np.isfinite(solution.free)):
         return []
     kinds = problem.to_free(problem.arrays["coordinates"])
     low, high = space.low[space.free], space.high[space.free]
-    found = []
+    found: list[int] = []
     for k in places:
         value, begun = solution.free[k], start[k]
         if kinds[k] == LOG and value > 0 and begun > 0:
@@ -45,5 +45,5 @@ def at_infinity(problem: Problem, solution: Solution) -> list[str]:
             continue
         stats = [stat_at(problem, np.where(np.arange(len(start)) == k, v, solution.free)) for v in (further, begun)]
         if abs(stats[0] - solution.stat) <= SAME and not stats[1] <= solution.stat + RISE:
-            found.append(space.free_names[k])
+            found.append(int(space.free_index[k]))
     return found

@@ -195,7 +195,7 @@ def run_scoring_method(
         _raise_bad_start(problem)
     evaluations, stats, ends = int(best.state.evaluations), [best.stat], [best]
     if starts == "auto":
-        doubtful = int(best.state.status) != CONVERGED and int(best.state.evaluations) < max_iterations
+        doubtful = int(best.state.status) != CONVERGED and max_iterations >= MOST_ELSEWHERE
         starts = AUTO if several_minima(problem) or doubtful else 1
     converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
     for number in range(1, starts):
@@ -206,8 +206,10 @@ def run_scoring_method(
         )
         evaluations += int(other.state.evaluations)
         if int(other.state.status) == MAX_ITERATIONS and other.stat < best.stat + PROMISING:
+            before = int(other.state.iterations)
             other = ended(problem.to_free(other.state.theta), max_iterations, None)
             evaluations += int(other.state.evaluations)
+            other = other._replace(state=other.state._replace(iterations=other.state.iterations + before))
         stats.append(other.stat)
         ends.append(other)
         if _preferred(other, best):
@@ -249,8 +251,9 @@ def _preferred(other: Minimum, best: Minimum) -> bool:
     """Whether another end is better: lower, or the same and converged."""
     if not np.isfinite(other.stat) or int(other.state.status) == BAD_START:
         return False
-    better_end = int(other.state.status) == CONVERGED and int(best.state.status) != CONVERGED
-    return other.stat < best.stat - SAME or (better_end and other.stat <= best.stat + SAME)
+    ended_well, best_well = (int(end.state.status) == CONVERGED for end in (other, best))
+    slack = 0.0 if ended_well == best_well else SAME if ended_well else -SAME
+    return other.stat < best.stat + slack
 
 
 def _raise_bad_start(problem: Problem) -> None:

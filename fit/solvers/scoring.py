@@ -25,7 +25,7 @@ from jaxtyping import PyTree
 
 from ...datasets.compile import Program
 from ..joint.arrowhead import Leaf, LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
-from ..joint.coordinates import LOG, LONGEST, moved, slope
+from ..joint.coordinates import LOG, LONGEST, at_its_end, moved, slope
 from ..joint.objective import ProblemSpec, offset, stat_and_normal
 from ..status import Status
 
@@ -130,15 +130,15 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
     damping = jnp.where(first, s.damping, jnp.where(better, eased, jnp.maximum(s.damping * 8, 1e-3)))
 
     low, high = arrays["low"], arrays["high"]
-    active = active_set(theta, kept_normal, low, high)
-    kinds = arrays["coordinates"]
+    kinds, slopes = arrays["coordinates"], slopes_of(kept_normal, theta)
+    ended = jax.tree.map(partial(at_its_end, tolerance), kinds, theta, slopes, low, high)
+    active = jax.tree.map(lambda on, end: on & ~end, active_set(theta, kept_normal, low, high), ended)
     curvatures = jax.tree.map(
         lambda kind, x, curvature: curvature * slope(kind, x) ** 2, kinds, theta, diagonals(kept_normal, theta)
     )
     largest = jax.tree.map(jnp.maximum, s.largest, curvatures)
     metric = jax.tree.map(_metric, curvatures, largest, arrays["scale_like"])
     alive = jax.tree.map(lambda free, now, most: free & (now > GONE * most), active, curvatures, largest)
-    slopes = slopes_of(kept_normal, theta)
     # with shapes held the statistic is convex in the amplitudes: from far off that is a better way than all at once
     early = s.evaluations < AMPLITUDES_FIRST
     far = early & _far_off(theta, slopes, diagonals(kept_normal, theta), alive, arrays["scale_like"])

@@ -5,6 +5,7 @@ The lowest statistics are those of the shared data, found by thousands of fits o
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -84,6 +85,50 @@ def test_breaks_beyond_the_data_are_named(stacked, best):
         assert "converged" not in result.message.split(".")[0]
         assert "no best value of s.spectral.index2" in result.message
         assert float(result.parameters["s.spectral.index1"].value) == pytest.approx(2.61, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def straight(stacked):
+    """Counts of a power law, to which a negative cutoff energy fits best."""
+    models = gj.Models(source(gj.PowerLawSpectralModel(index=2.6, amplitude=3e-11)))
+    return gj.fake(jax.random.key(0), stacked, models)
+
+
+@pytest.mark.parametrize("ecut", [{"value": 10.0, "min": 0.0}, {"value": 1000.0, "min": 0.1}])
+def test_a_cutoff_that_is_not_there_ends_at_infinity_and_the_rest_at_its_best(straight, ecut):
+    """With a bound that keeps it positive: the power law, with its errors, and profiles of what is constrained."""
+    line = gj.fit(straight, source(gj.PowerLawSpectralModel()))
+    cutoff = gj.ExpCutoffPowerLaw3FGLSpectralModel(ecut=gj.Parameter(ecut["value"], "TeV", min=ecut["min"]))
+    result = gj.fit(straight, source(cutoff))
+    assert result.status == "at_infinity" and "no best value of s.spectral.ecut" in result.message
+    assert result.stat == pytest.approx(line.stat, abs=1e-5) and result.evaluations < 80
+    for name in ("s.spectral.index", "s.spectral.amplitude"):
+        one, other = result.parameters[name], line.parameters[name]
+        assert float(one.value) == pytest.approx(float(other.value), rel=1e-5)
+        assert float(one.error) == pytest.approx(float(other.error), rel=1e-4)
+    assert np.isinf(float(result.parameters["s.spectral.ecut"].error))
+    curve = gj.profile(straight, result, "ecut", [10.0, 20.0, 100.0])
+    assert np.all(np.diff(curve.delta_stat) < 0) and curve.delta_stat[-1] > 0.1
+    bounded = gj.fit(straight, source(cutoff).replace(spectral=cutoff.replace(ecut=cutoff.ecut.replace(max=2000.0))))
+    assert bounded.success and bounded.at_bound == ["s.spectral.ecut"]
+    assert np.isnan(float(bounded.parameters["s.spectral.ecut"].error))
+
+
+def test_a_rate_of_the_wrong_sign_is_left(stacked, best):
+    """exp(+E / TeV): the first fit fades and ends nowhere, others do not."""
+    result = gj.fit(stacked, source(gj.ExpCutoffPowerLawSpectralModel(lambda_=-1.0)))
+    assert result.success and result.stat == pytest.approx(best["crab_stacked/ecpl"], abs=1e-3)
+
+
+def test_transformations_and_other_methods_are_refused(stacked):
+    def stat(rate):
+        return gj.fit(stacked, source(gj.ExpCutoffPowerLawSpectralModel(lambda_=rate))).stat
+
+    for transformed, at in ((jax.jit(stat), 0.1), (jax.grad(stat), 0.1), (jax.vmap(stat), np.array([0.1, 0.2]))):
+        with pytest.raises(gj.InputError, match="A fit is a program of its own"):
+            transformed(at)
+    with pytest.raises(gj.InputError, match="several starts are for method='scoring'"):
+        gj.fit(stacked, source(gj.PowerLawSpectralModel()), "minuit", starts=3)
 
 
 def test_components_that_merge_are_named(stacked):
