@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gammajax.fit.joint.problem import Problem
     from gammajax.fit.predictions import Prediction
     from gammajax.fit.result import FitResult
+    from gammajax.fit.solvers.globalise import Starts
 
 MOST_PICTURES = 30
 """Datasets that get a picture of their own."""
@@ -49,6 +50,7 @@ class FitOptions:
     energy_min: str | None = None
     energy_max: str | None = None
     max_iterations: int = 200
+    starts: "Starts" = "auto"
     plots: bool = True
     precision: Literal["float64", "float32"] = "float64"
     overwrite: bool = False
@@ -64,6 +66,7 @@ def fit_command(args: argparse.Namespace) -> int:
         energy_min=args.energy_min,
         energy_max=args.energy_max,
         max_iterations=args.max_iterations,
+        starts=args.starts,
         plots=not args.no_plots,
         precision=args.precision,
         overwrite=args.overwrite,
@@ -100,6 +103,7 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
             models,
             options.method,
             max_iterations=options.max_iterations,
+            starts=options.starts,
             precision=options.precision,
             progress=follow,
         )

@@ -64,6 +64,9 @@ def make_parser() -> argparse.ArgumentParser:
     fit.add_argument("--energy-min", metavar="E", help="fit only bins above this energy, such as 0.5TeV")
     fit.add_argument("--energy-max", metavar="E", help="fit only bins below this energy")
     fit.add_argument("--max-iterations", type=_positive, default=200, metavar="N", help="limit (default: 200)")
+    fit.add_argument(
+        "--starts", type=_starts, default="auto", metavar="N", help="starts of the fit, 1 to 16 (default: auto)"
+    )
     fit.add_argument("--no-plots", action="store_true", help="write no pictures")
     fit.add_argument("--precision", choices=("float64", "float32"), default="float64", help="default: float64")
     _common(fit, overwrite=True)
@@ -150,6 +153,10 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
     return number
+
+
+def _starts(text: str) -> int | str:
+    return text if text == "auto" else _positive(text)
 
 
 class _Version(argparse.Action):

@@ -111,6 +111,13 @@ def test_minuit_ends_at_the_same_place(fit, tmp_path):
     assert "(minuit" in out
 
 
+def test_number_of_starts(fit):
+    code, _, err = fit("--starts", "2", "--no-plots", "--quiet")
+    assert (code, err) == (0, "")
+    code, _, err = fit("--starts", "99", "--no-plots", "--quiet", "--overwrite")
+    assert code == 2 and "starts must be 'auto' or a number from 1 to 16" in err
+
+
 def test_float32(fit):
     code, _, err = fit("--precision", "float32", "--no-plots", "--quiet")
     assert (code, err) == (0, "")
@@ -316,7 +323,7 @@ def test_warnings_are_one_line(fit, folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments",
     [[], ["fitt"], ["fit"], ["fit", "a", "b", "--method", "magic"], ["demo", "--seed", "x"],
-     ["fit", "a", "b", "--max-iterations", "0"]],
+     ["fit", "a", "b", "--max-iterations", "0"], ["fit", "a", "b", "--starts", "few"]],
 )  # fmt: skip
 def test_bad_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
