@@ -209,9 +209,7 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
         exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
     exact, expected = jax.device_get((exact, solution.expected))
     errors = curvature(problem, theta, exact, expected)
-    endless: list[int] = []
-    if problem.share.processes == 1 and (solution.status != Status.CONVERGED or _unsure(problem, solution, errors)):
-        endless = at_infinity(problem, solution)
+    endless = at_infinity(problem, solution, errors.free_errors) if problem.share.processes == 1 else []
     if endless:
         # the errors of the others are those of the limit
         errors = curvature(problem, theta, exact, expected, without=endless)
@@ -240,11 +238,6 @@ def _n_bins(problem: Problem) -> int:
     share = problem.share
     parts = share.collect(lambda: {i: int(np.sum(fitted_bins(d))) for i, d in share.held.items()})
     return sum({i: n for part in parts for i, n in part.items()}.values())
-
-
-def _unsure(problem: Problem, solution: Solution, errors: Curvature) -> bool:
-    """Whether a parameter without a finite error, or with one above its value, may have run away."""
-    return bool(np.any(~(errors.free_errors < np.abs(solution.free))))
 
 
 def _status(solution: Solution, errors: Curvature, endless: list[int]) -> Status:

@@ -95,8 +95,10 @@ def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray
         before = float(space.values[exponent])
         after = float(start[np.searchsorted(space.free_index, exponent)]) if space.free[exponent] else before
         if free[place] > 0 and before > 0 < after:
-            energy = free[place] ** (-1 / before) * SCATTER["cutoff"][1] ** next(signs)
-            start[place] = energy**-after
+            sign = next(signs)
+            # beyond the largest number no fit begins
+            with np.errstate(over="ignore", under="ignore", divide="ignore"):
+                start[place] = (free[place] ** (-1 / before) * SCATTER["cutoff"][1] ** sign) ** -after
     return np.clip(start, space.low[space.free], space.high[space.free])
 
 

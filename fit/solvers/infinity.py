@@ -7,8 +7,9 @@ higher where the fit began.
 
 import numpy as np
 
-from ..joint.coordinates import LOG
+from ..joint.coordinates import INVERSE, LOG
 from ..joint.problem import Problem
+from ..status import Status
 from .globalise import role_of
 from .minimise import stat_at
 from .solution import Solution
@@ -26,13 +27,20 @@ MOST = 50
 """Parameters up to which this is looked at."""
 
 
-def at_infinity(problem: Problem, solution: Solution) -> list[int]:
-    """The free parameters, as indices of all, whose best values lie at infinity (or at 0 on a logarithmic scale)."""
+def at_infinity(problem: Problem, solution: Solution, errors: np.ndarray) -> list[int]:
+    """The free parameters, as indices of all, whose best values lie at infinity (or at 0 on a logarithmic scale).
+
+    ``errors`` (n,) are those of the free parameters. After a fit that converged only those are looked at whose errors
+    say that they may have run away.
+    """
     space, start = problem.space, np.asarray(problem.start(), float)
-    places = [k for k, i in enumerate(space.free_index) if role_of(space.parameters[i]) in UNBOUNDED]
+    kinds = problem.to_free(problem.arrays["coordinates"])
+    looked_at = np.array([role_of(space.parameters[i]) in UNBOUNDED for i in space.free_index], bool)
+    if solution.status == Status.CONVERGED:
+        looked_at &= np.isinf(errors) | ((kinds == INVERSE) & (errors > np.abs(solution.free)))
+    places = np.flatnonzero(looked_at)
     if len(places) > MOST or not np.all(np.isfinite(solution.free)):
         return []
-    kinds = problem.to_free(problem.arrays["coordinates"])
     low, high = space.low[space.free], space.high[space.free]
     found: list[int] = []
     for k in places:
