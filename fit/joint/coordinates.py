@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...datasets.arrays import Array
+from ...datasets.arrays import Array, fields_of
 from ...datasets.models.parameter import Parameter
 from .parameters import ModelEntry
 
@@ -37,17 +37,20 @@ def at_its_end(tolerance: Array, kind: Array, x: jax.Array, slope_of_x: Array, l
 
 def coordinates_of(models: list[ModelEntry], parameters: list[Parameter | None], free: np.ndarray) -> np.ndarray:
     """The coordinate of each parameter, (n,)."""
-    found = np.array([STRAIGHT if p is None else OF_ROLE.get(p.role, STRAIGHT) for p in parameters], np.int8)
+    roles = ["" if p is None else fields_of(p)["role"] for p in parameters]
+    found = np.array([OF_ROLE.get(role, STRAIGHT) for role in roles], np.int8)
+    exponents = {place for place, role in enumerate(roles) if role == "exponent" and free[place]}
+    if not exponents:
+        return found
     for entry in models:
         places = [
             int(index[0])
             for item, index in zip(entry.items, entry.entries, strict=True)
             if item.kind == "parameter" and index is not None
         ]
-        roles = [p.role if (p := parameters[place]) is not None else "" for place in places]
         # with a free exponent a, (x / x_c)^a is not linear in 1 / x_c, and its logarithm is in ln x_c
-        if any(role == "exponent" and free[place] for role, place in zip(roles, places, strict=True)):
-            found[[place for role, place in zip(roles, places, strict=True) if role in ("rate", "cutoff")]] = LOG
+        if not exponents.isdisjoint(places):
+            found[[place for place in places if roles[place] in ("rate", "cutoff")]] = LOG
     return found
 
 
