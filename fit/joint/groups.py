@@ -97,7 +97,8 @@ def build_groups(
     of_acting = {acting: _layout([pieces[m] for m in acting]) for acting in space.acting}
     layouts = [of_acting[acting] for acting in space.acting]
     prepared: dict[int, tuple[Spec, Arrays]] = {}
-    described = share.collect(lambda: _describe(share, models, space, layouts, prepared))
+    frozen = [Frozen(*_frozen(space, m, of_model)) for m, of_model in enumerate(pieces)]
+    described = share.collect(lambda: _describe(share, models, space, layouts, frozen, prepared))
     families: dict[Family, dict[Size, list[int]]] = {}
     holders: dict[int, list[int]] = {}
     for process, (_, part) in enumerate(described):
@@ -119,6 +120,7 @@ def _describe(
     models: Models,
     space: ParameterSpace,
     layouts: list["_Layout"],
+    frozen: list[Frozen],
     prepared: dict[int, tuple[Spec, Arrays]],
 ) -> tuple[str, list[tuple[int, Family, Size, str]]]:
     """Program and size of the datasets of this process, which are prepared here; what tells the models apart."""
@@ -128,7 +130,6 @@ def _describe(
     alone = share.processes == 1
     texts: dict[Family, str] = {}
     found: list[tuple[int, Family, Size, str]] = []
-    frozen = [Frozen(*_frozen(space, m)) for m in range(len(members))]
     for index, dataset in share.held.items():
         acting = space.acting[index]
         chosen, fixed = [members[m] for m in acting], [frozen[m] for m in acting]

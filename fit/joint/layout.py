@@ -22,10 +22,13 @@ class Source:
     shape: tuple[int, ...]
 
 
-def _frozen(space: ParameterSpace, model: int) -> tuple[bool, bool]:
+Piece = tuple[str, int, list[int]]
+"""Of an item of a model: the kind of its numbers, the first of them, and all."""
+
+
+def _frozen(space: ParameterSpace, model: int, pieces: list[Piece]) -> tuple[bool, bool]:
     """Whether a model is frozen as a whole, and whether its spatial part is."""
-    entry = space.models[model]
-    free = [e is not None and bool(np.any(space.free[e])) for e in entry.entries]
+    free = [kind in ("global", "local") for kind, _, _ in pieces]
     return not any(free), not any(f and s for f, s in zip(free, _of_shape(space, model), strict=True))
 
 
@@ -39,11 +42,11 @@ class _Layout:
     locals: list[int]
 
 
-def _pieces(space: ParameterSpace) -> list[list[tuple[str, int, list[int]]]]:
+def _pieces(space: ParameterSpace) -> list[list[Piece]]:
     """For each item of each model the kind of its numbers, the first of them, and all."""
     free, owner = space.free.tolist(), space.owner.tolist()
 
-    def piece(entries: np.ndarray | None) -> tuple[str, int, list[int]]:
+    def piece(entries: np.ndarray | None) -> Piece:
         if entries is None:
             return "table", -1, []
         indices = entries.tolist()
@@ -55,7 +58,7 @@ def _pieces(space: ParameterSpace) -> list[list[tuple[str, int, list[int]]]]:
     return [[piece(entries) for entries in model.entries] for model in space.models]
 
 
-def _layout(pieces: list[list[tuple[str, int, list[int]]]]) -> _Layout:
+def _layout(pieces: list[list[Piece]]) -> _Layout:
     kinds: list[tuple[str, int, int]] = []
     vectors: dict[str, list[int]] = {"table": [], "fixed": [], "global": [], "local": []}
     for of_model in pieces:

@@ -54,17 +54,16 @@ def several_minima(problem: Problem) -> bool:
 
     It may along cutoffs and breaks, and if a spectrum has two free amplitudes.
     """
-    for entry in problem.space.models:
-        amplitudes = 0
-        for item, index in zip(entry.items, entry.entries, strict=True):
-            if item.part != "spectral" or item.kind != "parameter" or index is None:
-                continue
-            if problem.space.free[index[0]]:
-                role = role_of(problem.space.parameters[index[0]])
-                amplitudes += role == "amplitude"
-                if role in SEVERAL_MINIMA or amplitudes > 1:
-                    return True
-    return False
+    space = problem.space
+    roles = [role_of(p) if free else "" for p, free in zip(space.parameters, space.free.tolist(), strict=True)]
+    if not set(roles).isdisjoint(SEVERAL_MINIMA):
+        return True
+    if roles.count("amplitude") < 2:
+        return False
+    return any(
+        sum(roles[index[0]] == "amplitude" for index in entry.entries if index is not None and index.size) > 1
+        for entry in space.models
+    )
 
 
 def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray | None = None) -> np.ndarray:
