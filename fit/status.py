@@ -6,7 +6,7 @@ from enum import StrEnum
 class Status(StrEnum):
     """How a fit ended. Members are strings: ``result.status == "converged"``.
 
-    Only ``CONVERGED`` is success: a minimum inside the tolerance that every free parameter shares.
+    Only ``CONVERGED`` is success: a minimum to within the tolerance, which the data give to every free parameter.
     """
 
     CONVERGED = "converged"

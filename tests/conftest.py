@@ -10,8 +10,8 @@ from cases.devices import compile_quickest
 
 from gammajax.datasets.compile import QUICKEST, with_flags
 
-# The time of this suite is the compilation of programs that run a few times each, so that none is optimised. The
-# examples, the documentation and the tests beside gammapy run them as users do. XLA_FLAGS given from outside hold.
+# The time of this suite is the compilation of programs that run a few times each, so that none is optimised.
+# CI runs the demo, the examples and the documentation by themselves, as users do. XLA_FLAGS given from outside hold.
 os.environ["XLA_FLAGS"] = with_flags(os.environ.get("XLA_FLAGS", ""), QUICKEST)
 
 MOST_MEMORY = 2**32
