@@ -7,7 +7,9 @@ A problem is a real spectrum (or several, fitted together) and a spectral model.
 them: amplitudes within a factor 30 of the source's, indices within 1, and so on (`START`). A fit is *right* if it ends
 less than 0.1 above the lowest statistic known for its problem (from the shared data, or lower in this run), a *lie* if
 it says success more than 0.5 above that, *named* if it is right and says that a parameter has no best value or is not
-constrained (many optima lie at infinity), *unsure* if it is right and says neither that nor success. ``--simulated N``
+constrained (many optima lie at infinity), *unsure* if it is right and says neither that nor success. *Finite* is the
+share of right ones where the best statistic known was reached, by some fit, at a minimum that the data give to every
+parameter. ``--simulated N``
 takes N spectra of random truth in place of the real ones. ``--method``: ours, Minuit fed with our gradient, gammapy.
 """
 
@@ -237,12 +239,18 @@ def report(ends: dict[tuple[str, str], list[End]], best: dict[str, float]) -> li
     for kind in [*kinds, "all"]:
         chosen = [(e, best[f"{d}/{k}"]) for (d, k), found in ends.items() if kind in (k, "all") for e in found]
         right = [e for e, b in chosen if e.stat < b + RIGHT]
+        finite = [
+            sum(e.stat < best[f"{d}/{k}"] + RIGHT for e in found) / len(found)
+            for (d, k), found in ends.items()
+            if kind in (k, "all") and any(e.success and e.stat < best[f"{d}/{k}"] + RIGHT for e in found)
+        ]
         lies = [e for e, b in chosen if e.success and e.stat > b + LIE]
         named = [e for e in right if e.status in NAMED]
         unsure = [e for e in right if not e.success and e.status not in NAMED]
         rows.append(
             [
                 kind, str(len(chosen)), *(f"{100 * len(x) / len(chosen):.1f}" for x in (right, lies, named, unsure)),
+                f"{100 * float(np.mean(finite)):.1f} ({len(finite)})" if finite else "none",
                 f"{median(e.evaluations for e, _ in chosen):.0f}",
                 f"{median(e.seconds for e, _ in chosen) * 1e3:.1f}",
             ]
@@ -285,7 +293,7 @@ def main() -> None:
                 best[key] = lowest
     for method, ends in by_method.items():
         print(f"\n{method}\n")
-        header = ["model", "fits", "right %", "lies %", "named %", "unsure %", "evaluations", "ms"]
+        header = ["model", "fits", "right %", "lies %", "named %", "unsure %", "finite %", "evaluations", "ms"]
         print(table(header, report(ends, best)))
         if arguments.verbose:
             for (name, kind), found in ends.items():

@@ -23,8 +23,8 @@ MESSAGES = {
     Status.UNCONSTRAINED: "The fit found a lowest statistic, but not a single place for it.",
     Status.AT_INFINITY: "The statistic goes on falling towards an infinite, or vanishing, value of a parameter.",
     Status.FLAT: (
-        "The statistic goes on falling, by less than 0.001 within 25 evaluations, without a minimum: it is flat there, "
-        "or its optimum lies at infinity. Freeze or bound the parameters of large errors, or take a simpler model."
+        "The statistic goes on falling, ever more slowly, without a minimum in sight: it is flat there, or its optimum "
+        "lies at infinity. Freeze or bound the parameters of large errors, or take a simpler model."
     ),
     Status.MAX_ITERATIONS: (
         "The fit did not converge within the given number of iterations. Raise max_iterations, or start nearer."

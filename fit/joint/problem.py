@@ -20,6 +20,7 @@ from ...datasets.models.collection import Models
 from ...datasets.models.parameter import SCALING
 from .arrowhead import Theta
 from .coordinates import coordinates_of
+from .cutoffs import cutoff_pairs, pairs_in
 from .devices import check_mesh, n_processes, placed_everywhere, placed_rows
 from .groups import BY_MEMBER, Group, build_groups
 from .objective import ProblemSpec
@@ -136,7 +137,7 @@ def _make_problem(
     with_prior = [i for i, p in enumerate(space.parameters) if p is not None and fields_of(p)["prior"] is not None]
     priors = bool(np.any(space.free[with_prior]))
     spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
-    place = np.cumsum(space.free) - 1
+    place, pairs = np.cumsum(space.free) - 1, cutoff_pairs(space)
     arrays: dict[str, PyTree] = {
         "groups": tuple(_placed(g.arrays, mesh) for g in groups),
         "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
@@ -144,6 +145,7 @@ def _make_problem(
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
         "scale_like": _by_block(_scale_like(space), global_index, groups),
         "coordinates": _by_block(coordinates_of(space.models, space.parameters, space.free), global_index, groups),
+        "pairs": Theta(pairs_in(global_index, pairs), tuple(pairs_in(g.locals[0], pairs) for g in groups)),
         "constant": _frozen_priors(space, with_prior),
     }
     if priors:

@@ -12,6 +12,7 @@ import numpy as np
 from ...datasets.arrays import fields_of
 from ...datasets.errors import InputError
 from ...datasets.models.parameter import SCALING, Parameter
+from ..joint.cutoffs import cutoff_pairs
 from ..joint.problem import Problem
 from ..result import Minima
 
@@ -69,7 +70,8 @@ def several_minima(problem: Problem) -> bool:
 def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray | None = None) -> np.ndarray:
     """Another start than ``free`` (n,), inside the bounds; ``number`` counts from 1.
 
-    Parameters that are not scattered (amplitudes, places, backgrounds) begin where the first fit ``ended``.
+    Parameters that are not scattered (amplitudes, places, backgrounds) begin where the first fit ``ended``. In two of
+    `AUTO` starts components of a sum are subtracted from each other.
     """
     space = problem.space
     start = np.array(free, float)
@@ -89,7 +91,7 @@ def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray
                 # a negative one is a spectrum that rises for ever
                 start[place] = abs(start[place])
             start[place] = start[place] * size**sign if kind == "factor" else start[place] + sign * size
-    for coefficient, exponent in _cutoffs(problem):
+    for coefficient, exponent in cutoff_pairs(problem.space):
         place = int(np.searchsorted(space.free_index, coefficient))
         before = float(space.values[exponent])
         after = float(start[np.searchsorted(space.free_index, exponent)]) if space.free[exponent] else before
@@ -98,29 +100,40 @@ def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray
             # beyond the largest number no fit begins
             with np.errstate(over="ignore", under="ignore", divide="ignore"):
                 start[place] = (free[place] ** (-1 / before) * SCATTER["cutoff"][1] ** sign) ** -after
+    if number % AUTO in (2, 3):
+        base = ended if ended is not None and np.all(np.isfinite(ended)) else free
+        for amplitudes, indices in _sums(problem):
+            total = float(np.sum(base[amplitudes]))
+            total = total if total > 0 else float(np.sum(np.abs(free[amplitudes])))
+            first = (np.arange(len(amplitudes)) + number) % 2 == 0
+            start[amplitudes] = np.where(first, 2 * total, -total)
+            if len(indices) == len(amplitudes):
+                spread = SCATTER["index"][1] / 2
+                start[indices] = np.mean(base[indices]) + np.where(np.arange(len(indices)) % 2 == 0, spread, -spread)
     return np.clip(start, space.low[space.free], space.high[space.free])
+
+
+def _sums(problem: Problem) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Free amplitudes of spectra that are sums, where they may be negative, and their free indices, as places.
+
+    Two components of one sign bend a spectrum upwards and merge where it bends downwards: one has to be subtracted from
+    the other, and which one of the two is a choice between minima.
+    """
+    space, found = problem.space, []
+    for entry in space.models:
+        of_role: dict[str, list[int]] = {"amplitude": [], "index": []}
+        for item, index in zip(entry.items, entry.entries, strict=True):
+            if item.kind == "parameter" and index is not None and space.free[index[0]]:
+                of_role.get(role_of(space.parameters[index[0]]), []).append(int(index[0]))
+        amplitudes = of_role["amplitude"]
+        if len(amplitudes) > 1 and np.all(space.low[amplitudes] < 0):
+            found.append(tuple(np.searchsorted(space.free_index, np.array(x, int)) for x in of_role.values()))
+    return found
 
 
 def role_of(parameter: Parameter | None) -> str:
     """The role of a parameter; none for weights of a module of somebody's own."""
     return "" if parameter is None else fields_of(parameter)["role"]
-
-
-def _cutoffs(problem: Problem) -> list[tuple[int, int]]:
-    """Coefficients r of cutoffs exp(-r x^a) that are free, and their exponents a, as indices of all parameters.
-
-    The cutoff lies at x = r^(-1 / a), which moves far when the exponent alone does.
-    """
-    found = []
-    for entry in problem.space.models:
-        of_role = {
-            role_of(problem.space.parameters[index[0]]): int(index[0])
-            for item, index in zip(entry.items, entry.entries, strict=True)
-            if item.kind == "parameter" and index is not None
-        }
-        if "coefficient" in of_role and "exponent" in of_role and problem.space.free[of_role["coefficient"]]:
-            found.append((of_role["coefficient"], of_role["exponent"]))
-    return found
 
 
 SAME = 1e-3

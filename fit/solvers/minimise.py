@@ -25,6 +25,7 @@ from .scoring import (
     run_scoring,
 )
 from .solution import Progress, Solution
+from .valley import REACH, leap
 
 PATIENCE = 8
 """Evaluations after which steps may be Newton's."""
@@ -43,9 +44,15 @@ NEAR = 0.1
 """Estimated distance to the minimum, per free parameter, below which they are. In the bends of long valleys scoring is
 better."""
 
-WINDOW, LEAST_FALL = 25, 1e-3
-"""A fit that has not lowered the statistic by this within so many evaluations, nor its estimated distance to the
-minimum by a factor of ten, creeps: its optimum lies at infinity, or in a valley too flat to matter."""
+WINDOW, LEAST_FALL = 12, 1e-3
+"""A fit whose estimated distance to the minimum has not become ten times smaller within so many evaluations leaps. If
+that does not lower the statistic by this either, it is flat: its optimum lies at infinity, or does not matter."""
+
+CREEP, SLIGHT = 1.0, 0.1
+"""Fall below which such a fit creeps; and below which one that has used up its evaluations is called flat."""
+
+LANDING = 8
+"""Evaluations in which a leap along a valley has to lead down."""
 
 MOST_ELSEWHERE = 50
 """Evaluations from another start than the first, unless it leads somewhere."""
@@ -86,7 +93,7 @@ def minimise(
     tolerance_, most = np.asarray(tolerance, state.stat.dtype), max_iterations + 1
     limit = min(PATIENCE, most) if progress is None else 1
     newton, resume = False, PATIENCE + 1
-    looked, earlier = PATIENCE, (np.inf, np.inf)
+    looked, earlier, reach = PATIENCE, state, REACH
     near = NEAR * sum(np.size(leaf) for leaf in jax.tree.leaves(theta))
     while True:
         before, distance = int(state.iterations), float(state.edm)
@@ -95,11 +102,21 @@ def minimise(
             break
         if progress is not None:
             progress(int(state.iterations), float(state.stat + constant), float(state.edm))
+        if limit == PATIENCE:
+            earlier = state
         if limit >= looked + WINDOW:
-            if earlier[0] - float(state.stat) < LEAST_FALL and float(state.edm) > earlier[1] / 10:
-                state = state._replace(status=np.asarray(FLAT))
-                break
-            looked, earlier = limit, (float(state.stat), float(state.edm))
+            fall = float(earlier.stat - state.stat)
+            if fall < CREEP and float(state.edm) > float(earlier.edm) / 10:
+                ahead = _leap(spec, arrays, state, earlier, reach, tolerance_)
+                landed = bool(ahead.stat < state.stat)
+                if float(earlier.stat - (ahead if landed else state).stat) < LEAST_FALL:
+                    state = state._replace(status=np.asarray(FLAT))
+                    break
+                limit += int(ahead.evaluations - state.evaluations)
+                reach = reach * 2 if landed else reach / 4
+                state = ahead if landed else state._replace(evaluations=ahead.evaluations)
+                state = state._replace(status=np.asarray(RUNNING))
+            looked, earlier = limit, state
         refused = newton and int(state.iterations) == before
         resume = limit + PAUSE if refused else resume
         slow = newton or float(state.edm) > SLOW * distance
@@ -119,8 +136,21 @@ def minimise(
         at_bounds = _onto_bounds(spec, arrays, state, tolerance)
         state, exact = at_bounds, exact if at_bounds is state else None
     if int(state.status) == RUNNING:
-        state = state._replace(status=np.asarray(MAX_ITERATIONS))
+        creeps = float(state.edm) > float(earlier.edm) / 10 and 0 <= float(earlier.stat - state.stat) < SLIGHT
+        state = state._replace(status=np.asarray(FLAT if creeps else MAX_ITERATIONS))
     return Minimum(state, float(constant), exact)
+
+
+def _leap(
+    spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, before: Scoring, reach: float, tolerance: np.ndarray
+) -> Scoring:
+    """The fit from a point further along the valley, as far as it falls back into it in a few evaluations."""
+    ahead = state._replace(
+        candidate=leap(state.theta, before.theta, reach, arrays), stat=np.full_like(state.stat, np.inf),
+        predicted=np.ones_like(state.stat), status=np.full_like(state.status, RUNNING),
+    )  # fmt: skip
+    limit = np.asarray(state.evaluations + LANDING)
+    return jax.device_get(run_scoring(spec, arrays, ahead, tolerance, limit))[0]
 
 
 def _onto_bounds(spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, tolerance: float) -> Scoring:
@@ -205,7 +235,8 @@ def run_scoring_method(
             None,
         )
         evaluations += int(other.state.evaluations)
-        if int(other.state.status) == MAX_ITERATIONS and other.stat < best.stat + PROMISING:
+        cut_short = int(other.state.status) in (MAX_ITERATIONS, FLAT) and int(other.state.evaluations) > MOST_ELSEWHERE
+        if cut_short and other.stat < best.stat + PROMISING:
             before = int(other.state.iterations)
             other = ended(problem.to_free(other.state.theta), max_iterations, None)
             evaluations += int(other.state.evaluations)

@@ -9,7 +9,7 @@ estimated distance to the minimum EDM = g^T A^-1 g / 2, in its units. Local para
 - *Damping*: a tenth after a step whose gain (decrease / decrease to expect) is above a quarter, eight times after one
   that does not lead down. Equal statistics count as down only where the decrease to expect is below their rounding.
 - *Coordinates* (`joint.coordinates`): a step along x is taken in 1 / x or ln x where the model is nearly linear in
-  that, and projected into the bounds.
+  that, and projected into the bounds; coefficient and exponent of a cutoff step as a pair (`joint.cutoffs`).
 - *Amplitudes*: with shapes held the statistic is convex in them, so that they go first while one is off by a factor
   `FAR`; they step in x and, after a poor step, in ln x, and in x again after the next. Until steps are known to be
   good, none falls to zero, where the shape of what it scales has no slope.
@@ -26,6 +26,7 @@ from jaxtyping import PyTree
 from ...datasets.compile import Program
 from ..joint.arrowhead import Leaf, LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
 from ..joint.coordinates import LOG, LONGEST, at_its_end, moved, slope
+from ..joint.cutoffs import moved_pairs, sheared
 from ..joint.objective import ProblemSpec, offset, stat_and_normal
 from ..status import Status
 
@@ -130,22 +131,23 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
     damping = jnp.where(first, s.damping, jnp.where(better, eased, jnp.maximum(s.damping * 8, 1e-3)))
 
     low, high = arrays["low"], arrays["high"]
-    kinds, slopes = arrays["coordinates"], slopes_of(kept_normal, theta)
+    straight = sheared(kept_normal, theta, arrays["pairs"])
+    kinds, slopes = arrays["coordinates"], slopes_of(straight, theta)
     ended = jax.tree.map(partial(at_its_end, tolerance), kinds, theta, slopes, low, high)
-    active = jax.tree.map(lambda on, end: on & ~end, active_set(theta, kept_normal, low, high), ended)
+    active = jax.tree.map(lambda on, end: on & ~end, active_set(theta, straight, low, high), ended)
     curvatures = jax.tree.map(
-        lambda kind, x, curvature: curvature * slope(kind, x) ** 2, kinds, theta, diagonals(kept_normal, theta)
+        lambda kind, x, curvature: curvature * slope(kind, x) ** 2, kinds, theta, diagonals(straight, theta)
     )
     largest = jax.tree.map(jnp.maximum, s.largest, curvatures)
     metric = jax.tree.map(_metric, curvatures, largest, arrays["scale_like"])
     alive = jax.tree.map(lambda free, now, most: free & (now > GONE * most), active, curvatures, largest)
     # with shapes held the statistic is convex in the amplitudes: from far off that is a better way than all at once
     early = s.evaluations < AMPLITUDES_FIRST
-    far = early & _far_off(theta, slopes, diagonals(kept_normal, theta), alive, arrays["scale_like"])
+    far = early & _far_off(theta, slopes, diagonals(straight, theta), alive, arrays["scale_like"])
     moving = jax.tree.map(
         lambda on, free, like: jnp.stack([on & (jnp.asarray(like) | ~far), free]), alive, active, arrays["scale_like"]
     )
-    steps, decreases = jax.vmap(partial(solve_arrowhead, kept_normal))(
+    steps, decreases = jax.vmap(partial(solve_arrowhead, straight))(
         moving,
         jnp.stack([damping, jnp.asarray(least, dtype)]),
         jax.tree.map(lambda m: jnp.stack([m, jnp.ones_like(m)]), metric),
@@ -158,6 +160,8 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
     relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)
     trusted = ~early | (better & (gain > 0.25) & ~first)
     candidate = jax.tree.map(partial(_move, relative, trusted), theta, steps, arrays["scale_like"], kinds, low, high)
+    first_step = jax.tree.map(lambda step: step[0], steps)
+    candidate = moved_pairs(candidate, theta, first_step, low, high, arrays["pairs"])
     status = jnp.where(
         first & ~finite,
         BAD_START,
