@@ -121,6 +121,8 @@ class FitResult:
             "evaluations": int(self.evaluations),
             "edm": float(self.edm),
             "method": self.method,
+            "minima": [float(s) for s in (self.starts.stats if self.starts else ())],
+            "minima_counts": [int(c) for c in (self.starts.counts if self.starts else ())],
             "datasets": list(self.datasets_names),
         }
 

@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...datasets.arrays import Array, fields_of
-from ...datasets.models.parameter import Parameter
-from .parameters import ModelEntry
+from ...datasets.arrays import Array
+from .parameters import ParameterSpace
 
 STRAIGHT, LOG, INVERSE = range(3)
 
@@ -35,14 +34,14 @@ def at_its_end(tolerance: Array, kind: Array, x: jax.Array, slope_of_x: Array, l
     return (kind == INVERSE) & bounded & (jnp.abs(slope_of_x * x) <= tolerance)
 
 
-def coordinates_of(models: list[ModelEntry], parameters: list[Parameter | None], free: np.ndarray) -> np.ndarray:
+def coordinates_of(space: ParameterSpace) -> np.ndarray:
     """The coordinate of each parameter, (n,)."""
-    roles = ["" if p is None else fields_of(p)["role"] for p in parameters]
+    roles = space.roles
     found = np.array([OF_ROLE.get(role, STRAIGHT) for role in roles], np.int8)
-    exponents = {place for place, role in enumerate(roles) if role == "exponent" and free[place]}
+    exponents = {place for place, role in enumerate(roles) if role == "exponent" and space.free[place]}
     if not exponents:
         return found
-    for entry in models:
+    for entry in space.models:
         places = [
             int(index[0])
             for item, index in zip(entry.items, entry.entries, strict=True)

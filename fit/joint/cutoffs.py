@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...datasets.arrays import Array, fields_of
+from ...datasets.arrays import Array
 from .arrowhead import Normal, Theta
 from .coordinates import LONGEST
 from .parameters import ParameterSpace
@@ -17,10 +17,12 @@ from .parameters import ParameterSpace
 
 def cutoff_pairs(space: ParameterSpace) -> list[tuple[int, int]]:
     """Free coefficients r of cutoffs exp(-r x^a), and their exponents a, free or not, as indices of all parameters."""
+    if "coefficient" not in space.roles:
+        return []
     found = []
     for entry in space.models:
         of_role = {
-            fields_of(space.parameters[index[0]])["role"]: int(index[0])
+            space.roles[index[0]]: int(index[0])
             for item, index in zip(entry.items, entry.entries, strict=True)
             if item.kind == "parameter" and index is not None
         }

@@ -26,12 +26,14 @@ class ModelEntry:
 class ParameterSpace:
     """All distinct parameters of ``models``, linked ones once, and the models that act on each dataset.
 
-    ``values`` has shape (n,), ``free`` says which of them a fit changes; ``owner`` is the dataset on which a parameter
-    acts if it is one only (a *local* parameter), else -1 (a *global* one).
+    ``values`` has shape (n,), ``roles`` are what models declare (none for arrays of own modules), ``free`` says
+    which of them a fit changes; ``owner`` is the dataset on which a parameter acts if it is one only (a *local*
+    parameter), else -1 (a *global* one).
     """
 
     names: list[str] = field(default_factory=list)
     parameters: list[Parameter | None] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
     values: Array = field(default_factory=lambda: np.zeros(0))
     free: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     owner: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
@@ -60,18 +62,17 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
         space.models.append(ModelEntry(fields_of(model)["name"], definition, items, entries))
     traced = any(type(v) is not np.ndarray and isinstance(v, jax.Array) for v in values)
     space.values = jax.numpy.stack([jax.numpy.asarray(v) for v in values]) if traced else np.array(values, float)
-    space.free = np.array([p is None or not fields_of(p)["frozen"] for p in space.parameters], bool)
-    bounds = [(-np.inf, np.inf) if p is None else _bounds(p) for p in space.parameters]
+    fields = [None if p is None else fields_of(p) for p in space.parameters]
+    space.free = np.array([f is None or not f["frozen"] for f in fields], bool)
+    space.roles = ["" if f is None else f["role"] for f in fields]
+    bounds = [(-np.inf, np.inf) if p is None else bounds_of(p) for p in space.parameters]
     space.low, space.high = np.array(bounds, float).reshape(-1, 2).T
+    # sizes are not negative, also where a file says nothing about it
+    size = np.array([role in ("width", "radius") for role in space.roles], bool)
+    space.low[size] = np.maximum(space.low[size], np.minimum(0.0, space.high[size]))
     space.acting = _acting(models, dataset_names)
     space.owner = _owners(space)
     return space
-
-
-def _bounds(parameter: Parameter) -> tuple[float, float]:
-    """Its bounds in a fit: sizes are not negative, also where a file says nothing about it."""
-    low, high = bounds_of(parameter)
-    return (max(low, min(0.0, high)), high) if fields_of(parameter)["role"] in ("width", "radius") else (low, high)
 
 
 def _register(space: ParameterSpace, values: list[Array], links: dict[str, int], item: Item) -> np.ndarray | None:

@@ -144,7 +144,7 @@ def _make_problem(
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),
         "scale_like": _by_block(_scale_like(space), global_index, groups),
-        "coordinates": _by_block(coordinates_of(space.models, space.parameters, space.free), global_index, groups),
+        "coordinates": _by_block(coordinates_of(space), global_index, groups),
         "pairs": Theta(pairs_in(global_index, pairs), tuple(pairs_in(g.locals[0], pairs) for g in groups)),
         "constant": _frozen_priors(space, with_prior),
     }
@@ -158,7 +158,7 @@ def _make_problem(
 
 def _scale_like(space: ParameterSpace) -> np.ndarray:
     """Which parameters multiply a whole component: amplitudes and norms."""
-    return np.array([p is not None and fields_of(p)["role"] in SCALING for p in space.parameters], bool)
+    return np.array([role in SCALING for role in space.roles], bool)
 
 
 def _by_block(values: np.ndarray, global_index: np.ndarray, groups: list[Group]) -> Theta:

@@ -9,9 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from ...datasets.arrays import fields_of
 from ...datasets.errors import InputError
-from ...datasets.models.parameter import SCALING, Parameter
+from ...datasets.models.parameter import SCALING
 from ..joint.cutoffs import cutoff_pairs
 from ..joint.problem import Problem
 from ..result import Minima
@@ -56,7 +55,7 @@ def several_minima(problem: Problem) -> bool:
     It may along cutoffs and breaks, and if a spectrum has two free amplitudes.
     """
     space = problem.space
-    roles = [role_of(p) if free else "" for p, free in zip(space.parameters, space.free.tolist(), strict=True)]
+    roles = [role if free else "" for role, free in zip(space.roles, space.free.tolist(), strict=True)]
     if not set(roles).isdisjoint(SEVERAL_MINIMA):
         return True
     if roles.count("amplitude") < 2:
@@ -76,14 +75,14 @@ def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray
     space = problem.space
     start = np.array(free, float)
     if ended is not None and np.all(np.isfinite(ended)):
-        roles = [role_of(space.parameters[i]) for i in space.free_index]
+        roles = [space.roles[i] for i in space.free_index]
         stays = np.array([role not in SCATTER for role in roles])
         # next to nothing is no place to begin from
         faded = np.array([role in SCALING for role in roles]) & (np.abs(ended) < FADED * np.abs(start))
         start[stays & ~faded] = ended[stays & ~faded]
     signs = iter(np.roll(SIGNS[number % MOST], -1).tolist() * (1 + len(start) // MOST))
     for place, index in enumerate(space.free_index):
-        role = role_of(space.parameters[index])
+        role = space.roles[index]
         if role in SCATTER:
             kind, size = SCATTER[role]
             sign = next(signs)
@@ -124,16 +123,12 @@ def _sums(problem: Problem) -> list[tuple[np.ndarray, np.ndarray]]:
         of_role: dict[str, list[int]] = {"amplitude": [], "index": []}
         for item, index in zip(entry.items, entry.entries, strict=True):
             if item.kind == "parameter" and index is not None and space.free[index[0]]:
-                of_role.get(role_of(space.parameters[index[0]]), []).append(int(index[0]))
+                of_role.get(space.roles[index[0]], []).append(int(index[0]))
         amplitudes = of_role["amplitude"]
         if len(amplitudes) > 1 and np.all(space.low[amplitudes] < 0):
-            found.append(tuple(np.searchsorted(space.free_index, np.array(x, int)) for x in of_role.values()))
+            places = [np.searchsorted(space.free_index, np.array(x, int)) for x in (amplitudes, of_role["index"])]
+            found.append((places[0], places[1]))
     return found
-
-
-def role_of(parameter: Parameter | None) -> str:
-    """The role of a parameter; none for weights of a module of somebody's own."""
-    return "" if parameter is None else fields_of(parameter)["role"]
 
 
 SAME = 1e-3

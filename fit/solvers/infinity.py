@@ -10,7 +10,6 @@ import numpy as np
 from ..joint.coordinates import INVERSE, LOG
 from ..joint.problem import Problem
 from ..status import Status
-from .globalise import role_of
 from .minimise import stat_at
 from .solution import Solution
 
@@ -35,7 +34,7 @@ def at_infinity(problem: Problem, solution: Solution, errors: np.ndarray) -> lis
     """
     space, start = problem.space, np.asarray(problem.start(), float)
     kinds = problem.to_free(problem.arrays["coordinates"])
-    looked_at = np.array([role_of(space.parameters[i]) in UNBOUNDED for i in space.free_index], bool)
+    looked_at = np.array([space.roles[i] in UNBOUNDED for i in space.free_index], bool)
     if solution.status == Status.CONVERGED:
         looked_at &= np.isinf(errors) | ((kinds == INVERSE) & (errors > np.abs(solution.free)))
     places = np.flatnonzero(looked_at)

@@ -65,7 +65,7 @@ def test_positive_numbers_stay_so_and_move_by_a_factor_at_most():
 def coordinates(spectrum):
     data = gj.SpectrumDataset(energy_edges=[1.0, 2.0, 4.0], counts=[5, 3], exposure=[1e12, 1e12], background=[1, 1])
     space = make_problem(data, gj.SkyModel(spectrum, name="s")).space
-    kinds = c.coordinates_of(space.models, space.parameters, space.free)
+    kinds = c.coordinates_of(space)
     return {n.removeprefix("s.spectral."): int(k) for n, k in zip(space.names, kinds, strict=True)}
 
 
