@@ -34,7 +34,8 @@ FADED = 1e-3
 """Share of its start below which an amplitude has faded."""
 
 AUTO = 4
-"""Starts where the models say that there may be several minima, or where the first fit ended badly."""
+"""Starts where the models say that there may be several minima, or where the first fit ended badly; twice as many where
+a spectrum is a sum."""
 
 MOST = 16
 
@@ -49,28 +50,26 @@ def check_starts(starts: Starts) -> None:
         raise InputError(f"fit: starts must be 'auto' or a number from 1 to {MOST}, found {starts!r}.")
 
 
-def several_minima(problem: Problem) -> bool:
-    """Whether the statistic may have several minima, as far as the roles of the free parameters tell.
+def automatic(problem: Problem) -> int:
+    """How many starts a fit takes whose first one ended well, as far as the roles of the free parameters tell.
 
-    It may along cutoffs and breaks, and if a spectrum has two free amplitudes.
+    The statistic may have several minima along cutoffs and breaks, and more if a spectrum has two free amplitudes.
     """
     space = problem.space
     roles = [role if free else "" for role, free in zip(space.roles, space.free.tolist(), strict=True)]
-    if not set(roles).isdisjoint(SEVERAL_MINIMA):
-        return True
-    if roles.count("amplitude") < 2:
-        return False
-    return any(
+    if roles.count("amplitude") > 1 and any(
         sum(roles[index[0]] == "amplitude" for index in entry.entries if index is not None and index.size) > 1
         for entry in space.models
-    )
+    ):
+        return 2 * AUTO
+    return 1 if set(roles).isdisjoint(SEVERAL_MINIMA) else AUTO
 
 
 def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray | None = None) -> np.ndarray:
     """Another start than ``free`` (n,), inside the bounds; ``number`` counts from 1.
 
-    Parameters that are not scattered (amplitudes, places, backgrounds) begin where the first fit ``ended``. In two of
-    `AUTO` starts components of a sum are subtracted from each other.
+    Parameters that are not scattered (amplitudes, places, backgrounds) begin where the first fit ``ended``. In every
+    second pair of starts components of a sum are subtracted from each other.
     """
     space = problem.space
     start = np.array(free, float)
@@ -99,7 +98,7 @@ def scattered(problem: Problem, free: np.ndarray, number: int, ended: np.ndarray
             # beyond the largest number no fit begins
             with np.errstate(over="ignore", under="ignore", divide="ignore"):
                 start[place] = (free[place] ** (-1 / before) * SCATTER["cutoff"][1] ** sign) ** -after
-    if number % AUTO in (2, 3):
+    if number % 4 in (2, 3):
         base = ended if ended is not None and np.all(np.isfinite(ended)) else free
         for amplitudes, indices in _sums(problem):
             total = float(np.sum(base[amplitudes]))

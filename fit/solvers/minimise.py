@@ -11,7 +11,7 @@ from ...datasets.errors import InputError
 from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, compiled_member_stats, from_free
 from ..joint.problem import Problem
-from .globalise import AUTO, SAME, Starts, distinct, scattered, several_minima
+from .globalise import AUTO, SAME, Starts, automatic, distinct, scattered
 from .newton import newton_step
 from .scoring import (
     BAD_START,
@@ -226,7 +226,7 @@ def run_scoring_method(
     evaluations, stats, ends = int(best.state.evaluations), [best.stat], [best]
     if starts == "auto":
         doubtful = int(best.state.status) != CONVERGED and max_iterations >= MOST_ELSEWHERE
-        starts = AUTO if several_minima(problem) or doubtful else 1
+        starts = max(automatic(problem), AUTO if doubtful else 1)
     converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
     for number in range(1, starts):
         other = ended(

@@ -12,7 +12,7 @@ import pytest
 import gammajax as gj
 from gammajax.fit.joint import make_problem
 from gammajax.fit.solvers import run_scoring
-from gammajax.fit.solvers.globalise import SIGNS, distinct, scattered, several_minima
+from gammajax.fit.solvers.globalise import AUTO, SIGNS, automatic, distinct, scattered
 
 pytestmark = pytest.mark.slow
 
@@ -165,7 +165,7 @@ def test_other_starts_compile_nothing(stacked):
 def test_starts_are_scattered_the_same_way_each_time_and_inside_the_bounds(stacked):
     models = gj.Models([ecpl(2e-11, 2.0, 5.0)]).with_parameter("index", max=2.5)
     problem = make_problem(stacked, models)
-    assert several_minima(problem)
+    assert automatic(problem) == AUTO
     first = np.asarray(problem.start())
     others = [scattered(problem, first, k) for k in range(1, 8)]
     np.testing.assert_array_equal(others[0], scattered(problem, first, 1))
@@ -174,9 +174,29 @@ def test_starts_are_scattered_the_same_way_each_time_and_inside_the_bounds(stack
     assert {round(o[index], 6) for o in others} <= {1.3, 2.0, 2.5}
     assert {round(o[rate], 6) for o in others} <= {0.02, 0.2, 2.0}
     assert len({tuple(o) for o in others[:3]}) == 3
-    assert not several_minima(make_problem(stacked, source(gj.LogParabolaSpectralModel())))
+    assert automatic(make_problem(stacked, source(gj.LogParabolaSpectralModel()))) == 1
     frozen = gj.Models([ecpl(2e-11, 2.0, 5.0)]).freeze("lambda_")
-    assert not several_minima(make_problem(stacked, frozen))
+    assert automatic(make_problem(stacked, frozen)) == 1
+
+
+def test_components_of_a_sum_are_subtracted_in_half_of_the_starts(stacked):
+    """Two power laws bend a spectrum upwards, unless one is subtracted: each of the two, and not where bounds forbid."""
+    first, second = (gj.PowerLawSpectralModel(amplitude=a, index=i) for a, i in ((3e-11, 2.0), (1e-11, 2.6)))
+    problem = make_problem(stacked, source(first + second))
+    assert automatic(problem) == 2 * AUTO
+    start, names = np.asarray(problem.start()), problem.free_names
+    amplitudes = [k for k, name in enumerate(names) if "amplitude" in name]
+    indices = [k for k, name in enumerate(names) if "index" in name]
+    found = [scattered(problem, start, k) for k in range(1, 8)]
+    signs = [tuple(np.sign(x[amplitudes])) for x in found]
+    assert signs == [(1, 1), (1, -1), (-1, 1), (1, 1), (1, 1), (1, -1), (-1, 1)]
+    for x in (found[1], found[2]):
+        assert x[amplitudes].sum() == pytest.approx(4e-11) and x[indices].mean() == pytest.approx(2.3)
+    bounded = gj.Models([source(first + second)])
+    for name in bounded.parameters.names:
+        bounded = bounded.with_parameter(name, min=0) if "amplitude" in name else bounded
+    problem = make_problem(stacked, bounded)
+    assert all(np.all(scattered(problem, start, k)[amplitudes] > 0) for k in range(1, 8))
 
 
 def test_a_cutoff_by_coefficient_and_exponent_moves_as_a_whole(stacked):
