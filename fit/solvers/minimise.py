@@ -224,11 +224,10 @@ def run_scoring_method(
     if int(best.state.status) == BAD_START:
         _raise_bad_start(problem)
     evaluations, stats, ends = int(best.state.evaluations), [best.stat], [best]
-    if starts == "auto":
-        doubtful = int(best.state.status) != CONVERGED and max_iterations >= MOST_ELSEWHERE
-        starts = max(automatic(problem), AUTO if doubtful else 1)
+    doubtful = int(best.state.status) != CONVERGED and max_iterations >= MOST_ELSEWHERE
+    n_starts = max(automatic(problem), AUTO if doubtful else 1) if starts == "auto" else starts
     converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
-    for number in range(1, starts):
+    for number in range(1, n_starts):
         other = ended(
             scattered(problem, first, number, ended_at if converged else None),
             min(max_iterations, MOST_ELSEWHERE),

@@ -180,7 +180,7 @@ def test_starts_are_scattered_the_same_way_each_time_and_inside_the_bounds(stack
 
 
 def test_components_of_a_sum_are_subtracted_in_half_of_the_starts(stacked):
-    """Two power laws bend a spectrum upwards, unless one is subtracted: each of the two, and not where bounds forbid."""
+    """Two power laws bend a spectrum upwards, unless one is subtracted: each in turn, and not where bounds forbid."""
     first, second = (gj.PowerLawSpectralModel(amplitude=a, index=i) for a, i in ((3e-11, 2.0), (1e-11, 2.6)))
     problem = make_problem(stacked, source(first + second))
     assert automatic(problem) == 2 * AUTO
