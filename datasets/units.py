@@ -97,7 +97,7 @@ def with_unit(value: Any, what: str) -> Any:
     """A Quantity of what has a unit (see `to_unit`), anything else as it is; InputError for masked entries."""
     if type(value) is u.Quantity:
         return value
-    parts = _parts(value, "", what)
+    parts = _parts(value, None, what)
     if parts.mask is not None:
         raise _masked(parts.mask, what)
     return value if parts.unit is None else u.Quantity(parts.numbers, parts.unit)
@@ -105,14 +105,24 @@ def with_unit(value: Any, what: str) -> Any:
 
 def split_mask(value: Any, what: str) -> tuple[Any, Bool[np.ndarray, "..."] | None]:
     """What is given with 0 in place of masked entries, and which those are; None where there are none."""
-    parts = _parts(value, "", what)
+    if value is None or type(value) in (np.ndarray, *BARE) or isinstance(value, jax.Array):
+        return value, None
+    parts = _parts(value, None, what)
     if parts.mask is None:
         return value, None
     numbers = np.where(parts.mask, 0.0, _real(parts.numbers))
     return (numbers if parts.unit is None else u.Quantity(numbers, parts.unit)), parts.mask
 
 
-def to_mask(value: Any, what: str, masked: bool | None = False) -> Mask | None:
+@overload
+def to_mask(value: None, what: str, masked: bool | None = False) -> None: ...
+
+
+@overload
+def to_mask(value: Mask | Sequence[bool], what: str, masked: bool | None = False) -> Mask: ...
+
+
+def to_mask(value: Mask | Sequence[bool] | None, what: str, masked: bool | None = False) -> Mask | None:
     """Booleans of a mask: True and False, or the numbers 1 and 0, of any type; JAX arrays stay such.
 
     ``masked`` is the value of masked entries, None refuses them. InputError, which begins with ``what``, for texts, NaN
@@ -216,7 +226,7 @@ def _converted(value: Any, unit: str | u.UnitBase, what: str, masked: float | No
     return found
 
 
-def _parts(value: Any, unit: str | u.UnitBase, what: str) -> Parts:
+def _parts(value: Any, unit: str | u.UnitBase | None, what: str) -> Parts:
     """Take apart what is given; InputError for texts that are no Quantity and for lists of which some have a unit."""
     try:
         return _taken_apart(value, what)
@@ -272,8 +282,11 @@ def _real(numbers: Any) -> Any:
     return numbers
 
 
-def _no_number(value: object, unit: str | u.UnitBase, what: str) -> InputError:
-    expected = f"a Quantity such as '1 {unit}', or numbers in {unit}" if str(unit) else "numbers without unit"
+def _no_number(value: object, unit: str | u.UnitBase | None, what: str) -> InputError:
+    if unit is None:
+        expected = "numbers, or a Quantity such as '1 TeV'"
+    else:
+        expected = f"a Quantity such as '1 {unit}', or numbers in {unit}" if str(unit) else "numbers without unit"
     return InputError(f"{what}: found {_shown(value)}, expected {expected}.")
 
 
@@ -283,8 +296,8 @@ def _no_mask(value: object, what: str) -> InputError:
 
 def _masked(mask: np.ndarray, what: str) -> InputError:
     return InputError(
-        f"{what}: found {int(np.sum(mask))} masked of {np.size(mask)} numbers, expected none. Leave them out, or fill in "
-        "what they are."
+        f"{what}: found {int(np.sum(mask))} masked of {np.size(mask)} numbers, expected none. Leave them out, or fill "
+        "in what they are."
     )
 
 

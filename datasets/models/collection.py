@@ -221,9 +221,7 @@ class Models(eqx.Module):
             return _mapped(self, {full: changes})
         return _changed(self, {full: changes}, parameters)
 
-    def with_values(
-        self, values: Mapping[str, Given], errors: Mapping[str, Given] | None = None
-    ) -> "Models":
+    def with_values(self, values: Mapping[str, Given], errors: Mapping[str, Given] | None = None) -> "Models":
         """A copy with new values (numbers in each parameter's unit, or Quantities) and, where given, errors, by name.
 
         The value of a linked parameter is taken over wherever it is linked.

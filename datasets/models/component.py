@@ -16,6 +16,9 @@ from .parameter import Declaration, Parameter, is_parameter, placed
 Section = dict[str, Any]
 """Content of a section of a YAML file."""
 
+Formulas = Mapping[str, tuple[str, ...]]
+"""Units of the arguments of methods, by the names of these."""
+
 
 class ModelComponent(eqx.Module):
     """A part of a model. Its parameters are its fields, or stand in containers and models that are its fields.
@@ -25,7 +28,7 @@ class ModelComponent(eqx.Module):
     """
 
     tag: ClassVar[tuple[str, ...]] = ()
-    formulas: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    formulas: ClassVar[Formulas] = {}
     """Methods that are formulas of bare numbers, and the units of their arguments, to which what has one is converted.
 
     They are wrapped where a class is made, those of somebody's own classes too.

@@ -241,7 +241,8 @@ class Declaration:
             own = given.unit
             if not own.is_equivalent(self.unit):
                 raise self._other_unit(own)
-            return declared(self._made(given, None, *(self._bound(b, own) for b in (self.min, self.max))), *self._of(own))
+            low, high = (self._bound(b, own) for b in (self.min, self.max))
+            return declared(self._made(given, None, low, high), *self._of(own))
         text = fields_of(given)["unit"]
         if text == self.text:
             return declared(given, 1.0, self.role)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln
 
-from ..arrays import Array, set_fields
+from ..arrays import Array, is_concrete, set_fields
 from ..errors import InputError
+from ..units import to_unit
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,10 @@ class Prior:
         numbers = {}
         for name in (*self.names, "weight"):
             given = getattr(self, name, 1.0)
-            try:
-                number = float(given)
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{type(self).__name__}: {name} must be a number, found {given!r}.") from error
+            found = to_unit(given, "", f"{type(self).__name__}: {name}")
+            if found is None or np.ndim(found) or not is_concrete(found):
+                raise InputError(f"{type(self).__name__}: {name} must be one number, found {given!r}.")
+            number = float(found)
             if not math.isfinite(number):
                 raise InputError(f"{type(self).__name__}: {name} must be finite, found {number}.")
             numbers[name] = number

@@ -15,7 +15,7 @@ from ...kernels.sphere import namespace, vector_to_lonlat
 from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..meta import Meta
-from ..units import Given
+from ..units import Given, whole_numbers
 from .bend import bend
 from .cutout import PadWidth, SameArray, cropped, cutout_slices, downsampled, padded, upsampled
 from .wcs import Cards, angle_pair, check_cards, directions, frame_of, rotation_between, sampled_directions
@@ -137,7 +137,9 @@ class SkyGeom(eqx.Module):
         if not np.all(step > 0):
             raise InputError(f"SkyGeom: binsz must be positive, found {binsz}.")
         if npix is not None:
-            size = np.asarray(npix)
+            size = whole_numbers(npix, "SkyGeom: npix")
+            if size.shape not in ((), (1,), (2,)):
+                raise InputError(f"SkyGeom: npix must be one or two (x, y) numbers of pixels, found {npix!r}.")
         elif width is not None:
             size = np.rint(angle_pair(width, "width") / step)
         else:

@@ -16,7 +16,7 @@ from ....kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, to_icrs
 from ...arrays import Array, for_kernels, is_concrete
 from ...errors import InputError
 from ...units import Given, to_unit, with_unit
-from ..component import ModelComponent
+from ..component import Formulas, ModelComponent
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter
 from ..spectral.base import Energies, Values, energy_in_tev
 
@@ -47,7 +47,11 @@ class SpatialModel(ModelComponent):
 
     frame: str = eqx.field(static=True, default="icrs", kw_only=True)
     scheme: ClassVar[str] = "direct"
-    formulas = {"evaluate": ("", "TeV"), "profile": ("deg", "deg"), "blurred_profile": ("deg", "deg", "deg")}
+    formulas: ClassVar[Formulas] = {
+        "evaluate": ("", "TeV"),
+        "profile": ("deg", "deg"),
+        "blurred_profile": ("deg", "deg", "deg"),
+    }
     per_pixel: ClassVar[bool] = False
     """The image is 1 in every pixel, whatever its size: the value is not a surface brightness."""
 

@@ -12,9 +12,9 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
-from ...arrays import Array, for_kernels
+from ...arrays import Array
 from ...units import Given, to_unit, with_unit
-from ..component import ModelComponent, fields_by_name
+from ..component import Formulas, ModelComponent, fields_by_name
 from ..parameter import Parameter, is_parameter
 
 DNDE = "TeV-1 s-1 cm-2"
@@ -39,7 +39,9 @@ class SpectralModel(ModelComponent):
     """
 
     steep: ClassVar[bool] = False
-    formulas = {name: ("TeV",) for name in ("evaluate", "integrate_bins", "times_energy", "integrate_energy_bins")}
+    formulas: ClassVar[Formulas] = dict.fromkeys(
+        ("evaluate", "integrate_bins", "times_energy", "integrate_energy_bins"), ("TeV",)
+    )
     # numpy numbers and Quantities on the left of an operator leave the operation to the model
     __array_ufunc__ = None
 

@@ -128,7 +128,8 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         scales: tuple[str, ...] | None = None,
         **parameters: GivenParameter,
     ) -> None:
-        axes = {name: with_unit(row, f"axes: {name}") for name, row in (nodes if axes is None else axes or {}).items()}
+        given = axes if axes is not None else nodes or {}
+        axes = {name: with_unit(row, f"axes: {name}") for name, row in given.items()}
         unknown = sorted(set(parameters) - set(axes))
         if unknown:
             raise InputError(f"TemplateNDSpectralModel: there is no axis {unknown[0]!r}; axes are {', '.join(axes)}.")
@@ -139,11 +140,9 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         self.filename = None if filename is None else str(filename)
         units = {n: row.unit for n, row in axes.items() if isinstance(row, u.Quantity)}
         self.nodes = OrderedDict((n, to_unit(row, units.get(n, ""), f"axes: {n}")) for n, row in axes.items())
-        self.coordinates = OrderedDict(
-            # those of a copy by dataclasses.replace are finished
-            (n, coordinates[n] if coordinates and n in coordinates else _coordinate(n, row, units.get(n), parameters.get(n)))
-            for n, row in self.nodes.items()
-        )
+        made = {n: _coordinate(n, row, units.get(n), parameters.get(n)) for n, row in self.nodes.items()}
+        # those of a copy by dataclasses.replace are finished
+        self.coordinates = OrderedDict((n, (coordinates or {}).get(n, p)) for n, p in made.items())
 
     def __check_init__(self) -> None:
         wanted = (self.energy.shape[0], *(row.shape[0] for row in self.nodes.values()))

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import erfa
@@ -17,7 +17,7 @@ from ...arrays import Array, for_kernels, frozen_array, set_fields
 from ...errors import InputError
 from ...gti import GTI
 from ...units import Given, to_unit
-from ..component import ModelComponent
+from ..component import Formulas, ModelComponent
 from ..parameter import parameter
 from ..spectral.base import Energies, Values, energy_in_tev
 
@@ -67,7 +67,11 @@ class TemporalModel(ModelComponent):
     """
 
     scale: str = eqx.field(static=True, default="utc", kw_only=True)
-    formulas = {"value": ("d", "TeV"), "value_mean": ("d", "d", "TeV"), "days_after": ("s", "d")}
+    formulas: ClassVar[Formulas] = {
+        "value": ("d", "TeV"),
+        "value_mean": ("d", "d", "TeV"),
+        "days_after": ("s", "d"),
+    }
 
     def __check_init__(self) -> None:
         if self.scale not in SCALES:

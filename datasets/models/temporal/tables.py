@@ -210,9 +210,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
         if unknown:
             raise InputError(f"{type(self).__name__} has no parameter {sorted(unknown)[0]!r}.")
         name = type(self).__name__
-        self.phase, self.norm = _whole_phase(
-            to_unit(phase, "", f"{name}: phase"), to_unit(norm, "", f"{name}: norm")
-        )
+        self.phase, self.norm = _whole_phase(to_unit(phase, "", f"{name}: phase"), to_unit(norm, "", f"{name}: norm"))
         self.t_ref = _reference(type(self), t_ref, scale)
         for key in ("phi_ref", "f0", "f1", "f2"):
             setattr(self, key, timing.get(key, getattr(type(self), key)))
@@ -251,9 +249,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
     def read(cls, filename: Filename, normalize: bool = True, scale: str = "utc", **parameters: Any) -> Self:
         """From a table (FITS or ECSV) with columns PHASE and NORM; the timing solution is given by keywords."""
         table = _table(cls, _found(cls, filename), ("PHASE", "NORM"))
-        phase, norm = (
-            to_unit(table[name], "", f"{cls.__name__}: {name}", masked=np.nan) for name in ("PHASE", "NORM")
-        )
+        phase, norm = (to_unit(table[name], "", f"{cls.__name__}: {name}", masked=np.nan) for name in ("PHASE", "NORM"))
         return cls(phase, norm, normalize=normalize, filename=str(filename), scale=scale, **parameters)
 
     def to_table(self) -> "Table":
