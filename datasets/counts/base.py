@@ -24,7 +24,7 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, number_in, split_mask, to_mask, to_unit
+from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, kernel_numbers, number_in, split_mask, to_mask, to_unit
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
@@ -206,13 +206,14 @@ class CountsBase(Dataset):
 
     def stat_bins(self, prediction: Array) -> Bins:
         """The fit statistic per bin, masks not applied."""
+        prediction = kernel_numbers(prediction, "", "prediction")
         stat = self.statistic.stat_bins(self.statistic_data, prediction)
         require_shape(f"{type(self.statistic).__name__}.stat_bins", stat, jnp.shape(prediction))
         return stat
 
     def deviance_bins(self, prediction: Array) -> Bins:
         """`stat_bins` less a constant of the data, chosen so that the value is 0 for a perfect model."""
-        return self.statistic.deviance_bins(self.statistic_data, prediction)
+        return self.statistic.deviance_bins(self.statistic_data, kernel_numbers(prediction, "", "prediction"))
 
     def offset_bins(self) -> Bins:
         """`stat_bins` minus `deviance_bins`."""
@@ -220,7 +221,7 @@ class CountsBase(Dataset):
 
     def scoring_bins(self, prediction: Array) -> tuple[Bins, Bins, Bins]:
         """`deviance_bins`, its slope in the prediction and its expected curvature, per bin."""
-        return self.statistic.scoring_bins(self.statistic_data, prediction)
+        return self.statistic.scoring_bins(self.statistic_data, kernel_numbers(prediction, "", "prediction"))
 
     @abstractmethod
     def missing_data(self) -> str | None:

@@ -26,10 +26,11 @@ from ..models.collection import Models
 from ..models.sky_model import SkyModel, dnde
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, number_in, to_mask
+from ..units import EDGE_TOLERANCE, Given, number_in, to_mask, to_unit
 from .files import dataset_contents, read_dataset_fields
 from .points import FluxPoints, PerPoint, PointsMask
 from .prepared import PointsSpec
+from .reference import UNITS
 from .statistic import Read, available_statistics, data_arrays, require_errors
 
 if TYPE_CHECKING:
@@ -202,12 +203,12 @@ class FluxPointsDataset(Dataset):
 
     def stat_bins(self, prediction: Array) -> Bins:
         """The fit statistic per point for a flux in TeV-1 s-1 cm-2, masks not applied."""
-        norm = jnp.asarray(prediction) / jnp.asarray(self.data.dnde_ref)
+        norm = jnp.asarray(to_unit(prediction, UNITS["dnde"], "prediction")) / jnp.asarray(self.data.dnde_ref)
         return STATISTICS[self.stat_type].stat_bins(self._data_arrays()[0], norm)
 
     def scoring_bins(self, prediction: Array) -> tuple[Bins, Bins, Bins]:
         reference = jnp.asarray(self.data.dnde_ref)
-        norm = jnp.asarray(prediction) / reference
+        norm = jnp.asarray(to_unit(prediction, UNITS["dnde"], "prediction")) / reference
         stat, slope, curvature = STATISTICS[self.stat_type].scoring_bins(self._data_arrays()[0], norm)
         return stat, slope / reference, curvature / reference**2
 

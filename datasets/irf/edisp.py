@@ -12,7 +12,7 @@ from ...kernels.psf import nearest_valid
 from ..arrays import Array, for_kernels, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, edges_tev, to_unit
+from ..units import Given, edges_tev, kernel_numbers, to_unit
 
 Matrix = Float[jax.Array, "n_true n_reco"]
 """Probability of each reconstructed energy bin, given a true one."""
@@ -158,9 +158,9 @@ class EDispMap(eqx.Module):
     def matrix_at(self, vector: Direction, energy_true_edges: TrueEdges, energy_edges: RecoEdges) -> Matrix:
         """Matrix (n_true, n_reco) at an ICRS unit vector, for reconstructed bins of these edges (TeV)."""
         density = _nearest(self, vector)
-        return matrix_from_migration(
-            density, jnp.asarray(self.migra_edges), jnp.asarray(energy_true_edges), jnp.asarray(energy_edges)
-        )
+        true = kernel_numbers(energy_true_edges, "TeV", "energy_true_edges")
+        reco = kernel_numbers(energy_edges, "TeV", "energy_edges")
+        return matrix_from_migration(density, jnp.asarray(self.migra_edges), jnp.asarray(true), jnp.asarray(reco))
 
     def to_kernel_map(self, energy_edges: Given) -> EDispKernelMap:
         """Matrices for reconstructed bins of these edges, at all positions."""
@@ -189,6 +189,7 @@ def matrix_at(edisp: EDisp | None, vector: Direction, energy_true_edges: TrueEdg
 
 def _nearest(edisp: EDispKernelMap | EDispMap, vector: Direction) -> Float[jax.Array, "n_true n_values"]:
     values = jnp.asarray(edisp.values)
+    vector = kernel_numbers(vector, "", "vector")
     if edisp.geom is None:
         return values[..., 0, 0]
     x, y = edisp.geom.vector_to_pixel(vector)

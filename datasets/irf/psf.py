@@ -17,7 +17,7 @@ from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, edges_tev, number_in, to_unit
+from ..units import Given, edges_tev, kernel_numbers, number_in, to_unit
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -134,6 +134,7 @@ class PSFMap(eqx.Module):
 
         Where the pixel of the position has no profile (no exposure), those of the nearest pixel that has one.
         """
+        vector, energy = kernel_numbers(vector, "", "vector"), kernel_numbers(energy, "TeV", "energy")
         values = jnp.asarray(self.values)
         if self.geom is None:
             table = values[..., 0, 0]

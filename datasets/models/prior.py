@@ -14,7 +14,7 @@ from jax.scipy.special import gammaln
 
 from ..arrays import Array, is_concrete, set_fields
 from ..errors import InputError
-from ..units import to_unit
+from ..units import kernel_numbers, to_unit
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class GaussianPrior(Prior):
         _positive(self, "sigma")
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         return self.weight * (((value - self.mu) / self.sigma) ** 2 + math.log(2 * math.pi * self.sigma**2))
 
 
@@ -97,6 +98,7 @@ class UniformPrior(Prior):
         return (self.min, self.max)
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         inside = (value >= self.min) & (value <= self.max)
         return self.weight * jnp.where(inside, 2 * math.log(self.max - self.min), jnp.inf)
 
@@ -122,6 +124,7 @@ class LogUniformPrior(Prior):
         return (self.min, self.max)
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         inside = (value >= self.min) & (value <= self.max)
         safe = jnp.where(inside, value, self.min)
         return self.weight * jnp.where(inside, 2 * jnp.log(safe * math.log(self.max / self.min)), jnp.inf)
@@ -144,6 +147,7 @@ class GeneralizedGaussianPrior(Prior):
         _positive(self, "eta")
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         beta, scale = 1.0 / self.eta, self.sigma * math.sqrt(2.0)
         z = jnp.abs(value - self.mu) / scale
         safe = jnp.where(z > 0, z, 1.0)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from ....kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, to_icrs
 from ...arrays import Array, for_kernels, is_concrete
 from ...errors import InputError
-from ...units import Given, to_unit, with_unit
+from ...units import Given, number_in, to_unit, with_unit
 from ..component import Formulas, ModelComponent
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter
 from ..spectral.base import Energies, Values, energy_in_tev
@@ -154,7 +154,7 @@ class ExtendedModel(PositionedModel):
         """
 
     @abstractmethod
-    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
+    def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         """Counts (n_radial, n_angular) with which neighbouring nodes are no farther apart than ``spacing`` (deg).
 
         At least 8 radii and 16 angles. Needs concrete parameters.
@@ -171,7 +171,8 @@ def concrete(model: SpatialModel, *parameters: Parameter) -> list[float]:
     return [float(p.internal) for p in parameters]
 
 
-def check_spacing(spacing: float) -> float:
-    if not (math.isfinite(spacing) and spacing > 0):
+def check_spacing(spacing: Given) -> float:
+    number = number_in(spacing, "deg", "node_counts: spacing")
+    if not (math.isfinite(number) and number > 0):
         raise InputError(f"node_counts: spacing must be a positive number of deg, found {spacing}.")
-    return float(spacing)
+    return number
