@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from cases.number_arguments import ARGUMENTS
@@ -138,13 +139,14 @@ HIDING = {
     "argument", [*ALL, *(pytest.param(a, marks=pytest.mark.slow) for a in OF_FITS)], ids=lambda a: a.where
 )
 def test_every_kind_of_number(argument):
-    plain = numbers_of(argument.call(argument.plain))
+    given = argument.plain if argument.bare else u.Quantity(argument.plain, argument.unit)
+    plain = numbers_of(argument.call(given))
     assert all(np.all(np.isfinite(p)) for p in plain), argument.where
     for label, given, wanted in kinds_of(argument):
         if given is not None:
             check(argument, label, given, wanted, plain)
     ones = outcome(argument, np.ones(np.shape(argument.plain)))
-    if not isinstance(ones, gj.InputError):
+    if argument.bare and not isinstance(ones, gj.InputError):
         for label, given, wanted in booleans(argument):
             check(argument, label, given, wanted, ones)
 

@@ -119,13 +119,8 @@ class FluxPoints(eqx.Module):
         self.eflux_ref = _numbers(eflux_ref, UNITS["eflux"], "eflux_ref")
         self.success = to_mask(success, "success", masked=None)
         norm, norm_err = _numbers(norm, "", "norm"), _numbers(norm_err, "", "norm_err")
-        if isinstance(self.success, np.ndarray):
-            norm, norm_err = (
-                v
-                if not isinstance(v, np.ndarray) or v.shape != self.success.shape
-                else np.where(self.success, v, np.nan)
-                for v in (norm, norm_err)
-            )
+        if self.success is not None:
+            norm, norm_err = (_where(self.success, v) for v in (norm, norm_err))
         self.norm, self.norm_err = frozen_array(norm), frozen_array(norm_err)
         self.norm_errn, self.norm_errp = _numbers(norm_errn, "", "norm_errn"), _numbers(norm_errp, "", "norm_errp")
         self.norm_ul = _numbers(norm_ul, "", "norm_ul")
@@ -262,6 +257,14 @@ class FluxPoints(eqx.Module):
     def write(self, filename: Filename, sed_type: str | None = None, overwrite: bool = False) -> None:
         """Write a FITS table, or ECSV if the name ends in ``.ecsv``."""
         write_files(point_contents(self, as_path(filename), sed_type), overwrite)
+
+
+def _where(success: PointsMask, values: Array | None) -> Array | None:
+    """Numbers of the points of which the fit succeeded, NaN for the others; shapes that differ are an error later."""
+    if values is None or np.shape(values) != np.shape(success):
+        return values
+    xp: ModuleType = np if isinstance(values, np.ndarray) and isinstance(success, np.ndarray) else jax.numpy
+    return xp.where(success, values, np.nan)
 
 
 @overload

@@ -129,11 +129,7 @@ class EDispMap(eqx.Module):
 
     def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_migra, y, x)")
-        migra = self.migra_edges
-        if is_concrete(migra) and not (
-            np.all(np.isfinite(migra)) and np.min(migra) >= 0 and np.all(np.diff(migra) > 0)
-        ):
-            raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {migra}.")
+        _check_migration(self.migra_edges)
         expected = (np.size(self.energy_true_edges) - 1, np.size(self.migra_edges) - 1)
         if np.shape(self.values)[:2] != expected:
             raise InputError(
@@ -151,6 +147,7 @@ class EDispMap(eqx.Module):
             raise InputError(
                 f"EDispMap: sigma must be positive, found {np.min(width)}. Use edisp=None for a perfect one."
             )
+        _check_migration(migra)
         width, shift = (np.broadcast_to(x, true.size - 1) for x in (width, shift))
         shares = gauss_shares(for_kernels(migra), for_kernels(width), for_kernels(shift))
         return cls(None, true, migra, (np.asarray(shares) / np.diff(migra))[..., None, None])
@@ -195,6 +192,11 @@ def _nearest(edisp: EDispKernelMap | EDispMap, vector: Direction) -> Float[jax.A
     x, y = edisp.geom.vector_to_pixel(vector)
     ix, iy, _ = nearest_valid(jnp.any(values > 0, axis=(0, 1)), x, y)
     return values[..., iy, ix]
+
+
+def _check_migration(edges: Array) -> None:
+    if is_concrete(edges) and not (np.all(np.isfinite(edges)) and np.min(edges) >= 0 and np.all(np.diff(edges) > 0)):
+        raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {edges}.")
 
 
 def _check_values(edisp: EDispKernelMap | EDispMap, axes: str) -> None:

@@ -116,7 +116,7 @@ class MapBase(CountsDataset, OnPixels):
         if energy_min is not None or energy_max is not None or region is not None:
             mask = self.energy_mask(energy_min, energy_max)
             if region is not None:
-                given = isinstance(region, np.ndarray | jax.Array)
+                given = isinstance(region, np.ndarray | jax.Array | list | tuple)
                 inside = to_mask(region, "region") if given else self.geom.region_mask(region)
                 if np.shape(inside) != self.pixels:
                     raise InputError(f"with_mask_fit: region has shape {np.shape(inside)}, expected {self.pixels}.")

@@ -205,12 +205,7 @@ def sky() -> list[Argument]:
     def energies(field: str) -> Any:
         base = {"energy_min": 1 * u.TeV, "energy_max": 9 * u.TeV, "nbin": 3}
 
-        def call(v: Any) -> Any:
-            # plain numbers are refused: a bound says its unit
-            v = u.Quantity(v, "TeV") if isinstance(v, int | float) else v
-            return gj.MapAxis.from_energy_bounds(**(base | {field: v})).edges.to("TeV")
-
-        return call
+        return lambda v: gj.MapAxis.from_energy_bounds(**(base | {field: v})).edges.to("TeV")
 
     def event(field: str) -> Any:
         given = {"lon": [1, 2, 3], "lat": [1, 2, 3]}
@@ -232,8 +227,8 @@ def sky() -> list[Argument]:
         Argument("MapAxis.from_nodes: nodes", partial(_axis, gj.MapAxis.from_nodes), EDGES, "TeV"),
         Argument("MapAxis.from_bounds: low", bounds("low"), 1, "TeV"),
         Argument("MapAxis.from_bounds: high", bounds("high"), 9, "TeV"),
-        Argument("MapAxis.from_energy_bounds: energy_min", energies("energy_min"), 1, "TeV", name="bounds"),
-        Argument("MapAxis.from_energy_bounds: energy_max", energies("energy_max"), 9, "TeV", name="bounds"),
+        Argument("MapAxis.from_energy_bounds: energy_min", energies("energy_min"), 1, "TeV", name="energ", bare=False),
+        Argument("MapAxis.from_energy_bounds: energy_max", energies("energy_max"), 9, "TeV", name="energ", bare=False),
         Argument("MapAxis.pix_to_coord: pix", lambda v: AXIS.pix_to_coord(v), [0, 1]),
         Argument("MapAxis.coord_to_pix: coord", lambda v: AXIS.coord_to_pix(v), [1, 3], "TeV"),
         Argument("SkyGeom.create: skydir", created("skydir"), [1, 2], "deg"),
@@ -324,7 +319,7 @@ def methods() -> list[Argument]:
         *found,
         Argument(
             "MapBase.with_mask_fit: region",
-            lambda v: MAP.with_mask_fit(region=np.asarray(v) if isinstance(v, list) else v).mask_fit,
+            lambda v: MAP.with_mask_fit(region=v).mask_fit,
             [[1, 0], [1, 1]],
             mask=True,
             masked=True,
@@ -345,8 +340,8 @@ def methods() -> list[Argument]:
         Argument("CountsBase.stat_bins: prediction", lambda v: SPECTRUM.stat_bins(v), COUNTS),
         Argument("CountsBase.deviance_bins: prediction", lambda v: SPECTRUM.deviance_bins(v), COUNTS),
         Argument("CountsBase.scoring_bins: prediction", lambda v: SPECTRUM.scoring_bins(v), COUNTS),
-        Argument("FluxPointsDataset.stat_bins: prediction", lambda v: points.stat_bins(v), [1, 2, 1], DNDE),
-        Argument("FluxPointsDataset.scoring_bins: prediction", lambda v: points.scoring_bins(v), [1, 2, 1], DNDE),
+        Argument("FluxPointsDataset.stat_bins: prediction", lambda v: points.stat_bins(v), [7, 8, 9], DNDE),
+        Argument("FluxPointsDataset.scoring_bins: prediction", lambda v: points.scoring_bins(v), [7, 8, 9], DNDE),
         Argument(
             "SpectrumDataset.replace: counts=",
             lambda v: fields_of(SPECTRUM.replace(counts=v)),
@@ -355,12 +350,8 @@ def methods() -> list[Argument]:
             name="counts",
             masked=True,
         ),
-        Argument(
-            "fake: npred_background", simulated(lambda d, v: gj.fake(KEY, d, npred_background=v)), COUNTS, other="ct"
-        ),
-        Argument(
-            "asimov: npred_background", simulated(lambda d, v: gj.asimov(d, npred_background=v)), COUNTS, other="ct"
-        ),
+        Argument("fake: npred_background", simulated(partial(gj.fake, KEY)), COUNTS, other="ct"),
+        Argument("asimov: npred_background", simulated(gj.asimov), COUNTS, other="ct"),
         Argument(
             "sample_events: npred_background",
             lambda v: gj.sample_events(KEY, ONOFF.replace(gti=GTI), npred_background=v).energy,
@@ -404,11 +395,8 @@ def flux_points() -> list[Argument]:
     def column(name: str) -> Any:
         base = {"e_ref": [1, 2, 4] * u.TeV, "dnde": [1, 1, 1] * u.Unit(DNDE), "dnde_ul": [2, 2, 2] * u.Unit(DNDE)}
         read = {"e_ref": "energy_ref", "dnde_ul": "dnde_ul"}.get(name, name)
-        unit = {"e_ref": "TeV"}.get(name, DNDE)
 
         def call(v: Any) -> Any:
-            # columns of tables say their unit
-            v = u.Quantity(v, unit) if isinstance(v, list) and not hasattr(v[0], "unit") else v
             return np.nan_to_num(np.asarray(getattr(gj.FluxPoints.from_table(base | {name: v}), read)), nan=-1.0)
 
         return call
@@ -422,7 +410,15 @@ def flux_points() -> list[Argument]:
             for f, unit in units.items()
         ),
         *(
-            Argument(f"FluxPoints.from_table[{c}]: table", column(c), [1, 2, 4], unit, name=c, masked=c != "e_ref")
+            Argument(
+                f"FluxPoints.from_table[{c}]: table",
+                column(c),
+                [1, 2, 4],
+                unit,
+                name=c,
+                masked=c != "e_ref",
+                bare=False,
+            )
             for c, unit in (("e_ref", "TeV"), ("dnde", DNDE), ("dnde_ul", DNDE))
         ),
         Argument("FluxPoints: is_ul", points("is_ul"), mask, mask=True),

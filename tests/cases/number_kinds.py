@@ -49,7 +49,7 @@ class Argument:
     ``call`` is given the argument and returns numbers. ``plain``: a number or list without unit, ``unit`` its unit,
     ``other`` another one. ``name`` stands in every error (default: the argument). ``masked``: whether masked entries
     may pass because something is left out for them. ``times``: an astropy Time is a number here. ``text``: "1 TeV" is.
-    ``mask``: True and False.
+    ``mask``: True and False. ``bare``: numbers without unit are taken.
     """
 
     where: str
@@ -62,6 +62,7 @@ class Argument:
     times: bool = False
     text: bool = True
     mask: bool = False
+    bare: bool = True
 
     @property
     def named(self) -> str:
@@ -80,7 +81,8 @@ Kind = tuple[str, Any, str]
 def kinds_of(argument: Argument) -> Iterator[Kind]:
     """All kinds in which the plain numbers can be given: a label, what is given, and what it has to lead to."""
     plain = np.array(argument.plain, float)
-    yield from _arrays(plain, argument.plain)
+    for label, given, wanted in _arrays(plain, argument.plain):
+        yield label, given, wanted if argument.bare else REFUSED
     yield from _nonsense(plain, argument)
     yield from _masks(plain, argument)
     if argument.mask:

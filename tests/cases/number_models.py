@@ -5,6 +5,7 @@ import inspect
 from functools import partial
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 
 import gammajax as gj
@@ -85,7 +86,11 @@ def components() -> list[Argument]:
         return lambda v: gj.TemplateNDSpectralModel(**(GRID | given | {field: v})).values
 
     def axis(v: Any) -> Any:
-        return gj.TemplateNDSpectralModel(**(GRID | {"axes": {"tilt": v}})).nodes["tilt"]
+        found = gj.TemplateNDSpectralModel(**(GRID | {"axes": {"tilt": v}})).parameters["tilt"]
+        # an axis has any unit, and keeps it
+        if not u.Unit(found.unit).is_equivalent(""):
+            raise gj.InputError(f"axes: tilt is in {found.unit}")
+        return tuple(u.Quantity(n, found.unit).to("").value for n in (found.value, found.min, found.max))
 
     def tilt(v: Any) -> Any:
         return gj.TemplateNDSpectralModel(**GRID, tilt=v).parameters["tilt"].quantity
@@ -220,8 +225,6 @@ def _operated(formula: Any) -> Any:
 
 def u_of(given: Any, unit: str) -> Any:
     """Plain numbers with a unit that the argument does not take them to be in, where they have none."""
-    import astropy.units as u
-
     bare = isinstance(given, list) and all(isinstance(v, list) for v in given)
     return u.Quantity(given, unit) if bare else given
 
@@ -273,7 +276,13 @@ def collections() -> list[Argument]:
         gj.GeneralizedGaussianPrior: ("mu", "sigma", "eta", "weight"),
     }
     return [
-        Argument("Parameter: value", lambda v: gj.Parameter(v).quantity.to("").value, 2),
+        # which has any unit until it stands in a model
+        Argument(
+            "Parameter: value",
+            lambda v: gj.PowerLawNormSpectralModel(norm=gj.Parameter(v)).norm.internal,
+            2,
+            name="found",
+        ),
         *(Argument(f"Parameter: {n}", parameter(n), 1, "TeV") for n in ("error", "min", "max")),
         *(Argument(f"Parameter.replace: {n}=", replaced(n), 1, "TeV", name=n) for n in known if n != "value"),
         Argument("Parameter.replace: value=", replaced("value"), 1, "TeV", name="Parameter"),

@@ -21,7 +21,7 @@ from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
 from ...units import Given, split_mask, to_unit, with_unit
 from ..component import Section
-from ..parameter import GivenParameter, Parameter, ParameterField, parameter
+from ..parameter import GivenParameter, Parameter, ParameterField, parameter, placed
 from ..spectral.base import Energies, Values
 from .base import SpatialModel, Vectors
 from .template_files import read_template, write_template
@@ -249,4 +249,4 @@ def _processed(values: Given, geom: SkyGeom, energy: MapAxis | None, normalize: 
 def _angle(given: GivenParameter | None, default: float, field: str) -> Parameter:
     """Position parameter, frozen at the middle of the map unless given."""
     declared: Any = next(f.default for f in dataclasses.fields(TemplateSpatialModel) if f.name == field)
-    return given if isinstance(given, Parameter) else declared.replace(value=default if given is None else given)
+    return given if isinstance(given, Parameter) else placed(default if given is None else given, declared, field)

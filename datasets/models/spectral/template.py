@@ -140,6 +140,11 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         self.filename = None if filename is None else str(filename)
         units = {n: row.unit for n, row in axes.items() if isinstance(row, u.Quantity)}
         self.nodes = OrderedDict((n, to_unit(row, units.get(n, ""), f"axes: {n}")) for n, row in axes.items())
+        for name, row in self.nodes.items():
+            if np.ndim(row) != 1:
+                raise InputError(
+                    f"TemplateNDSpectralModel: axes: {name} must be one list of nodes, found shape {np.shape(row)}."
+                )
         made = {n: _coordinate(n, row, units.get(n), parameters.get(n)) for n, row in self.nodes.items()}
         # those of a copy by dataclasses.replace are finished
         self.coordinates = OrderedDict((n, (coordinates or {}).get(n, p)) for n, p in made.items())

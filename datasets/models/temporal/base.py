@@ -85,7 +85,8 @@ class TemporalModel(ModelComponent):
 
     def replace(self, **changes: Any) -> Self:
         """As that of all components; reference times may be an astropy Time."""
-        known = {n: mjd_in(v, self.scale, n) if isinstance(v, Time) else v for n, v in changes.items()}
+        times = {n for n, p in self.parameters.items() if p.role == "time"}
+        known = {n: mjd_in(v, self.scale, n) if isinstance(v, Time) and n in times else v for n, v in changes.items()}
         return super().replace(**known)
 
     @abstractmethod
