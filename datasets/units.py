@@ -95,7 +95,8 @@ def kernel_numbers(value: Any, unit: str, what: str) -> Any:
 
 def with_unit(value: Any, what: str) -> Any:
     """A Quantity of what has a unit (see `to_unit`), anything else as it is; InputError for masked entries."""
-    if type(value) is u.Quantity:
+    kind = type(value)
+    if kind in BARE or kind is u.Quantity or isinstance(value, jax.Array):
         return value
     parts = _parts(value, None, what)
     if parts.mask is not None:

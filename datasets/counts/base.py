@@ -89,7 +89,9 @@ class CountsBase(Dataset):
         else:
             self.energy_true_edges = edges_tev(self.energy_true_edges, "energy_true_edges")
         for name in ("mask_safe", "mask_fit"):
-            setattr(self, name, self.as_mask(to_mask(getattr(self, name), name)))
+            mask = to_mask(getattr(self, name), name)
+            # through the class: a method looked up on a module is a module of its own
+            setattr(self, name, None if mask is None else type(self).as_mask(self, mask))
         take_bins(self, "counts")
         self.exposure = to_unit(self.exposure, "cm2 s", "exposure")
         self.livetime = to_unit(np.nan if self.livetime is None else self.livetime, "s", "livetime")

@@ -18,7 +18,7 @@ from ..units import parse_unit, split_mask, with_unit
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux, references
 
 if TYPE_CHECKING:
-    from astropy.table import Column, Table
+    from astropy.table import Table
 
 
 Columns: TypeAlias = "Table | Mapping[str, np.ndarray | u.Quantity]"
@@ -198,17 +198,17 @@ def _guess(names: list[str]) -> str | None:
     return next((kind for kind, required in REQUIRED.items() if energies and set(required) <= set(names)), None)
 
 
-def _array(column: object, what: str) -> "Column | np.ndarray | u.Quantity":
+def _array(column: Any, what: str) -> Any:
     """A column as an array, Quantity or masked one of these, from one, or from a list of numbers or Quantities."""
     if not isinstance(column, list | tuple):
-        return column  # type: ignore[return-value]  # what is none is refused by the checks of columns
+        return column
     given, hidden = split_mask(column, what)
     numbers = with_unit(given, what)
     numbers = numbers if isinstance(numbers, np.ndarray) else np.asarray(numbers)
     return numbers if hidden is None else Masked(numbers, mask=hidden)
 
 
-def _filled(column: "Column | np.ndarray | u.Quantity") -> np.ndarray:
+def _filled(column: Any) -> np.ndarray:
     """A column as an array, NaN where it is masked."""
     if isinstance(column, u.Quantity):
         mask = getattr(column, "mask", None)

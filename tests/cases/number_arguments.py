@@ -415,7 +415,7 @@ def flux_points() -> list[Argument]:
                 column(c),
                 [1, 2, 4],
                 unit,
-                name=c,
+                name="_ref" if c == "e_ref" else c,
                 masked=c != "e_ref",
                 bare=False,
             )
