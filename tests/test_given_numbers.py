@@ -272,6 +272,15 @@ def test_times_are_those_of_the_scale():
         gj.PowerLawSpectralModel(index=time)
 
 
+def test_intervals_between_times():
+    """Leap seconds count: the day at whose end one was put in lasted 86401 s."""
+    start, stop = Time(["2016-12-31"], scale="utc"), Time(["2017-01-01"], scale="utc")
+    gti = gj.GTI(start, stop, start[0])
+    np.testing.assert_allclose(gti.start, 0, atol=1e-5)
+    close(gti.stop, 86401, rtol=1e-9)
+    close(gj.GTI(start, stop).ontime.to_value("s"), 86401, rtol=1e-9)
+
+
 def test_texts():
     model = gj.PowerLawSpectralModel(amplitude="2e-11 cm-2 s-1 TeV-1", index="2.3", reference="1000 GeV")
     close(model("1 TeV").to_value(DNDE), 2e-11)

@@ -256,8 +256,8 @@ def sky() -> list[Argument]:
             for f, unit in (events | {"lat_true": "deg"}).items()
         ),
         Argument("EventList: mc_id", event("mc_id"), [1, 2, 3]),
-        Argument("GTI: start", times("start"), [1], "s"),
-        Argument("GTI: stop", times("stop"), [8], "s"),
+        Argument("GTI: start", times("start"), [1], "s", times=True),
+        Argument("GTI: stop", times("stop"), [8], "s", times=True),
         Argument("GTI: reference", times("reference"), 55555, "d", times=True),
     ]
 
