@@ -50,7 +50,7 @@ def to_unit(value: Given, unit: str | u.UnitBase, what: str, masked: float | Non
 def to_unit(value: Given | None, unit: str | u.UnitBase, what: str, masked: float | None = None) -> Array | None:
     """Numbers in ``unit``: what has a unit is converted, bare numbers are taken to be in it.
 
-    A unit have Quantities, columns of tables, texts such as "1 TeV" and lists of these. Integers and booleans become
+    Quantities, columns of tables, texts such as "1 TeV" and lists of these have a unit. Integers and booleans become
     floating-point numbers, JAX arrays of them too. ``masked`` is the number in place of masked entries; by default they
     are refused. InputError, which begins with ``what``, for these, for what is no number, and for other units.
     """
@@ -204,6 +204,8 @@ def _converted(value: Any, unit: str | u.UnitBase, what: str, masked: float | No
     kind = type(value)
     if kind is float or (kind is np.ndarray and value.dtype.kind in NUMBERS):
         return frozen_array(value)
+    if isinstance(value, jax.Array) and value.dtype in (np.float64, np.float32):
+        return value
     numbers, own, mask = _parts(value, unit, what)
     try:
         numbers = _real(numbers)

@@ -126,6 +126,12 @@ def test_formulas_of_somebodys_own_classes():
     with pytest.raises(gj.InputError, match="norm: found unit 's'"):
         Flat(norm=1 * u.s)
 
+    class Everywhere(gj.SpatialModel):
+        def evaluate(self, vectors):
+            return vectors[..., 0]
+
+    close(Everywhere().evaluate([[1, 0, 0]]), 1)
+
 
 def test_relative_widths():
     # of the bin from 2 to 4 TeV at its logarithmic centre, into itself

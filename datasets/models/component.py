@@ -72,12 +72,13 @@ class ModelComponent(eqx.Module):
 def _of_bare_numbers(formula: Callable[..., Any], units: tuple[str, ...]) -> Callable[..., Any]:
     """A formula whose arguments are numbers in these units, so that it may be given anything that has a unit."""
     arguments = tuple(inspect.signature(formula).parameters)[1 : len(units) + 1]
-    by_name = dict(zip(arguments, units, strict=True))
+    # fewer where a class leaves an energy out that it takes no notice of
+    by_name = dict(zip(arguments, units, strict=False))
 
     @wraps(formula)
     def of_anything(self: Any, *args: Any, **keywords: Any) -> Any:
         what = f"{type(self).__name__}.{formula.__name__}"
-        given = [kernel_numbers(v, n[1], f"{what}: {n[0]}") for v, n in zip(args, by_name.items(), strict=False)]
+        given = [kernel_numbers(v, by_name[k], f"{what}: {k}") for v, k in zip(args, by_name, strict=False)]
         named = {k: kernel_numbers(v, by_name[k], f"{what}: {k}") for k, v in keywords.items() if k in by_name}
         return formula(self, *given, *args[len(given) :], **{**keywords, **named})
 
