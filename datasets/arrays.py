@@ -47,12 +47,16 @@ def ratio(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 
 def frozen_array(value: Any, dtype: Any = float) -> Any:
-    """A read-only numpy copy; JAX arrays and tracers pass unchanged, and so do arrays that are read-only already.
+    """A read-only numpy copy; JAX arrays and tracers stay such, and arrays that are read-only already pass unchanged.
 
-    Keeping those lets runs that share a response share its memory, which joint fits recognise.
+    Keeping those lets runs that share a response share its memory, which joint fits recognise. Where floating-point
+    numbers are asked for, JAX arrays of integers are converted: unsigned ones would wrap around below 0.
     """
-    if value is None or isinstance(value, jax.Array):
+    if value is None:
         return value
+    if isinstance(value, jax.Array):
+        as_it_is = dtype is not float or value.dtype in (np.float64, np.float32)
+        return value if as_it_is else value.astype(jnp.result_type(float))
     if isinstance(value, np.ndarray) and not value.flags.writeable and value.base is None and value.dtype == dtype:
         return value
     array = np.array(value, dtype=dtype)

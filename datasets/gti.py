@@ -8,9 +8,9 @@ from astropy import units as u
 from astropy.time import Time
 from jaxtyping import Float
 
-from .arrays import Array, NumbersLike, module_with
+from .arrays import Array, module_with
 from .errors import InputError
-from .units import to_unit
+from .units import Given, to_unit
 
 REFERENCE = "2000-01-01T00:00:00"
 
@@ -21,18 +21,23 @@ FIELDS = ("start", "stop", "reference")
 
 
 class GTI(eqx.Module):
-    """Good time intervals: ``start`` and ``stop``, shape (n_intervals,), in seconds after ``reference`` (MJD, TT)."""
+    """Good time intervals: ``start`` and ``stop``, shape (n_intervals,), in seconds after ``reference`` (MJD, TT).
+
+    All three may be an astropy Time instead.
+    """
 
     start: Float[Array, " n_intervals"]
     stop: Float[Array, " n_intervals"]
     reference: Float[Array, ""]
 
-    def __init__(self, start: NumbersLike, stop: NumbersLike, reference: Time | NumbersLike | None = None) -> None:
+    def __init__(self, start: Time | Given, stop: Time | Given, reference: Time | Given | None = None) -> None:
         if reference is None:
             reference = Time(REFERENCE, scale="tt")
         mjd = reference.tt.mjd if isinstance(reference, Time) else reference
         self.reference = to_unit(mjd, "d", "GTI: reference")
-        self.start, self.stop = to_unit(start, "s", "GTI: start"), to_unit(stop, "s", "GTI: stop")
+        for name, given in (("start", start), ("stop", stop)):
+            seconds = _seconds_after(self.reference, given) if isinstance(given, Time) else given
+            setattr(self, name, to_unit(seconds, "s", f"GTI: {name}"))
 
     def __check_init__(self) -> None:
         start, stop = np.asarray(self.start), np.asarray(self.stop)
@@ -94,3 +99,8 @@ class GTI(eqx.Module):
 
     def _times(self, seconds: Array) -> Time:
         return Time(float(self.reference), format="mjd", scale="tt") + np.asarray(seconds) * u.s
+
+
+def _seconds_after(reference: Array, time: Time) -> np.ndarray:
+    # large numbers first: the rest keeps its digits
+    return np.asarray((time.tt.jd1 - 2400000.5 - float(reference)) + time.tt.jd2) * 86400

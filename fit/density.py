@@ -8,6 +8,7 @@ from jaxtyping import Float, PyTree
 
 from ..datasets.arrays import Array, frozen_array
 from ..datasets.counts.npred import SomeModels
+from ..datasets.units import to_unit
 from .joint.objective import ProblemSpec, compiled_stat
 from .joint.problem import SomeDatasets, as_models, make_problem
 
@@ -37,7 +38,7 @@ class LogDensity(eqx.Module):
     high: Float[Array, " n"]
 
     def __call__(self, vector: Float[Array, " n"]) -> jax.Array:
-        vector = jnp.asarray(vector)
+        vector = jnp.asarray(to_unit(vector, "", "LogDensity: vector"))
         inside = jnp.all((vector >= self.low) & (vector <= self.high))
         safe = jnp.where(inside, vector, self.initial)
         return jnp.where(inside, -compiled_stat(self.spec, self.arrays, safe) / 2, -jnp.inf)

@@ -18,6 +18,7 @@ from ..datasets.errors import InputError
 from ..datasets.models.collection import Models
 from ..datasets.models.sky_model import SkyModel
 from ..datasets.models.spatial.extent import fits_in
+from ..datasets.units import number_in
 from .covariance import Curvature, curvature
 from .joint.devices import check_mesh, n_processes
 from .joint.objective import compiled_exact_normal, from_free
@@ -95,6 +96,7 @@ def fit(
         raise InputError(f"fit: method must be 'scoring', 'minuit' or an optax optimiser, found {method!r}.")
     if method != "scoring" and n_processes(check_mesh(mesh)) > 1:
         raise InputError("fit: on a mesh of several processes the method must be 'scoring'.")
+    tolerance = number_in(tolerance, "", "fit: tolerance")
     if precision == "float32":
         tolerance = max(tolerance, 1e-4)
 

@@ -24,7 +24,7 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, number_in, to_unit
+from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, kernel_numbers, number_in, split_mask, to_mask, to_unit
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
@@ -54,7 +54,8 @@ class CountsBase(Dataset):
     """What datasets of counts have, of one region or of an image of the sky, with known or measured background.
 
     Energies are edges in TeV; ``exposure`` is in cm2 s per true-energy bin; counts and masks have one entry per
-    reconstructed bin (and pixel). ``edisp=None`` means a perfect detector.
+    reconstructed bin (and pixel). ``edisp=None`` means a perfect detector. Bins that are masked in what is given (a
+    masked array or column of counts or of a background) are 0 and not in ``mask_safe``.
     """
 
     energy_edges: Float[Array, " n_reco+1"]
@@ -87,9 +88,12 @@ class CountsBase(Dataset):
             self.energy_true_edges = self.energy_edges
         else:
             self.energy_true_edges = edges_tev(self.energy_true_edges, "energy_true_edges")
-        self.counts = as_bins(self.counts)
-        self.exposure = None if self.exposure is None else to_unit(self.exposure, "cm2 s", "exposure")
-        self.mask_safe, self.mask_fit = self.as_mask(self.mask_safe), self.as_mask(self.mask_fit)
+        for name in ("mask_safe", "mask_fit"):
+            mask = to_mask(getattr(self, name), name)
+            # through the class: a method looked up on a module is a module of its own
+            setattr(self, name, None if mask is None else type(self).as_mask(self, mask))
+        take_bins(self, "counts")
+        self.exposure = to_unit(self.exposure, "cm2 s", "exposure")
         self.livetime = to_unit(np.nan if self.livetime is None else self.livetime, "s", "livetime")
         self.meta = Meta() if self.meta is None else self.meta
         self.nodes = quadrature_nodes(self.nodes, self.energy_true_edges)
@@ -130,8 +134,8 @@ class CountsBase(Dataset):
         return np.broadcast_to(inside.reshape(-1, *(1 for _ in self.pixels)), self.data_shape)
 
     def as_mask(self, mask: Mask | None) -> Mask | None:
-        """A mask of the whole dataset from one that is given."""
-        return as_mask(mask)
+        """A mask of the whole dataset from booleans that are given."""
+        return mask
 
     def per_energy(self, values: Array) -> Array:
         """Values (n_reco,) in a shape that broadcasts to the counts."""
@@ -204,13 +208,14 @@ class CountsBase(Dataset):
 
     def stat_bins(self, prediction: Array) -> Bins:
         """The fit statistic per bin, masks not applied."""
+        prediction = kernel_numbers(prediction, "", "prediction")
         stat = self.statistic.stat_bins(self.statistic_data, prediction)
         require_shape(f"{type(self.statistic).__name__}.stat_bins", stat, jnp.shape(prediction))
         return stat
 
     def deviance_bins(self, prediction: Array) -> Bins:
         """`stat_bins` less a constant of the data, chosen so that the value is 0 for a perfect model."""
-        return self.statistic.deviance_bins(self.statistic_data, prediction)
+        return self.statistic.deviance_bins(self.statistic_data, kernel_numbers(prediction, "", "prediction"))
 
     def offset_bins(self) -> Bins:
         """`stat_bins` minus `deviance_bins`."""
@@ -218,7 +223,7 @@ class CountsBase(Dataset):
 
     def scoring_bins(self, prediction: Array) -> tuple[Bins, Bins, Bins]:
         """`deviance_bins`, its slope in the prediction and its expected curvature, per bin."""
-        return self.statistic.scoring_bins(self.statistic_data, prediction)
+        return self.statistic.scoring_bins(self.statistic_data, kernel_numbers(prediction, "", "prediction"))
 
     @abstractmethod
     def missing_data(self) -> str | None:
@@ -237,11 +242,11 @@ class CountsBase(Dataset):
         """Raise an `InputError` where the background, or a model of it, cannot be fitted."""
 
     @abstractmethod
-    def expected(self, models: Models, npred_background: Array | None, what: str) -> Expected:
+    def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         """Expectations of all counts."""
 
     @abstractmethod
-    def expected_background(self, models: Models, given: Array | None, what: str) -> Bins | None:
+    def expected_background(self, models: Models, given: Given | None, what: str) -> Bins | None:
         """Background expected in the bins of the counts; None where there is none. ``given``: for measured ones."""
 
     @abstractmethod
@@ -374,17 +379,32 @@ def fitted_of(dataset: CountsBase) -> Mask:
     return safe & fit
 
 
-def as_mask(value: Mask | Sequence[bool] | None) -> Mask | None:
-    """A read-only mask; JAX arrays pass unchanged."""
-    return value if value is None or isinstance(value, jax.Array) else frozen_array(value, bool)
+def take_bins(dataset: CountsBase, *fields: str) -> None:
+    """Set fields, of one number a bin, to arrays of what was given for them; ``mask_safe`` loses what is masked there.
+
+    For constructors: the masks of the dataset have to be set.
+    """
+    for field in fields:
+        given, hidden = split_mask(getattr(dataset, field), field)
+        numbers = as_bins(given, field)
+        if hidden is not None:
+            if hidden.shape != dataset.data_shape:
+                raise InputError(
+                    f"{field}: found {int(hidden.sum())} masked numbers in an array of shape {hidden.shape}, expected "
+                    f"the shape {dataset.data_shape} of the bins. Give one number a bin."
+                )
+            safe = dataset.mask_safe
+            dataset.mask_safe = frozen_array(~hidden, bool) if safe is None else safe & ~hidden
+        setattr(dataset, field, numbers)
 
 
-def per_bin(value: Given, shape: tuple[int, ...]) -> Counts:
-    """`as_bins`, one number standing for all bins."""
-    numbers = as_bins(value)
-    if isinstance(numbers, np.ndarray) and numbers.ndim == 0:
-        return frozen_array(np.full(shape, float(numbers)))
-    return numbers
+def per_bin(value: Array | float, shape: tuple[int, ...]) -> Counts:
+    """One number a bin; a single one stands for all."""
+    if isinstance(value, jax.Array):
+        return jnp.broadcast_to(value, shape) if value.ndim == 0 else value
+    if isinstance(value, float) or value.ndim == 0:
+        return frozen_array(np.full(shape, float(value)))
+    return value
 
 
 def quadrature_nodes(given: int | None, energy_true_edges: Array) -> int:

@@ -15,8 +15,8 @@ from ..errors import InputError
 from ..irf.stack import Part
 from ..models.sky_model import FoVBackgroundModel
 from ..statistics.base import Bins
-from ..units import as_bins
-from .base import Counts, CountsSums, Expected, Sum
+from ..units import Given
+from .base import Counts, CountsSums, Expected, Sum, take_bins
 from .dataset import CountsDataset
 from .significance import CashCountsStatistic
 from .summary import significance
@@ -35,7 +35,7 @@ class KnownBackground(CountsDataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.background = as_bins(self.background)
+        take_bins(self, "background")
 
     @property
     def excess(self) -> Array | None:
@@ -73,12 +73,12 @@ class KnownBackground(CountsDataset):
         if backgrounds and self.background is None:
             raise InputError(f"{what}: the model {backgrounds[0].name!r} scales a background that is missing.")
 
-    def expected(self, models: Models, npred_background: Array | None, what: str) -> Expected:
+    def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         if npred_background is not None:
             raise InputError(f"{what}: npred_background is for on/off data; give background models for others.")
         return Expected(self.npred(models))
 
-    def expected_background(self, models: Models, given: Array | None, what: str) -> Bins | None:
+    def expected_background(self, models: Models, given: Given | None, what: str) -> Bins | None:
         if given is not None:
             raise InputError(f"{what}: npred_background is for on/off data; give background models for others.")
         return self.npred_background(models) if self.has_background else None

@@ -15,8 +15,8 @@ from ..irf.stack import Part
 from ..models.sky_model import FoVBackgroundModel
 from ..statistics.base import Bins
 from ..statistics.wstat import alpha_of, profiled_background
-from ..units import as_bins
-from .base import Counts, CountsSums, Expected, Sum, per_bin
+from ..units import Given, as_bins
+from .base import Counts, CountsSums, Expected, Sum, per_bin, take_bins
 from .dataset import CountsDataset
 from .significance import WStatCountsStatistic
 from .summary import quotient, significance, sum_of, whole
@@ -38,7 +38,8 @@ class MeasuredBackground(CountsDataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.counts_off, shape = as_bins(self.counts_off), self.data_shape
+        take_bins(self, *self.background_fields)
+        shape = self.data_shape
         self.acceptance, self.acceptance_off = per_bin(self.acceptance, shape), per_bin(self.acceptance_off, shape)
 
     @property
@@ -103,15 +104,15 @@ class MeasuredBackground(CountsDataset):
                 "mask_safe."
             )
 
-    def expected(self, models: Models, npred_background: Array | None, what: str) -> Expected:
+    def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         signal = self.signal(models)
         background = self.expected_background(models, npred_background, what)
         alpha = jnp.asarray(self.alpha)
         off = jnp.where(alpha > 0, background / jnp.where(alpha > 0, alpha, 1.0), 0.0)
         return Expected(signal + background, off)
 
-    def expected_background(self, models: Models, given: Array | None, what: str) -> Bins:
-        background = self.background if given is None else given
+    def expected_background(self, models: Models, given: Given | None, what: str) -> Bins:
+        background = self.background if given is None else as_bins(given, f"{what}: npred_background")
         if background is None:
             raise InputError(
                 f"{what}: an on/off dataset without off counts needs npred_background, the expected background."

@@ -140,9 +140,9 @@ class CashCountsStatistic(CountsStatistic):
         """The excess plus `compute_errp`; without counts ``n_sigma``^2 / 2, whatever the background (as gammapy)."""
         return _call("cash_upper_limit", self.n_on, self.mu_bkg, _not_negative(n_sigma))
 
-    def n_sig_matching_significance(self, significance: Number) -> Bins:
+    def n_sig_matching_significance(self, significance: Given) -> Bins:
         """Excess over this background that has a given `sqrt_ts`; NaN where none has."""
-        return _call("cash_matching_excess", self.mu_bkg, significance)
+        return _call("cash_matching_excess", self.mu_bkg, to_unit(significance, "", "significance"))
 
     def sum(self, axis: int | tuple[int, ...] | None = None) -> "CashCountsStatistic":
         """Statistic of the summed counts and backgrounds."""
@@ -217,9 +217,9 @@ class WStatCountsStatistic(CountsStatistic):
         """The excess plus `compute_errp`."""
         return self.n_sig + self.compute_errp(n_sigma)
 
-    def n_sig_matching_significance(self, significance: Number) -> Bins:
+    def n_sig_matching_significance(self, significance: Given) -> Bins:
         """Excess over this background that has a given `sqrt_ts` for ``mu_sig`` = 0; NaN where none has."""
-        return _call("wstat_matching_excess", self.n_off, self.alpha, significance)
+        return _call("wstat_matching_excess", self.n_off, self.alpha, to_unit(significance, "", "significance"))
 
     def sum(self, axis: int | tuple[int, ...] | None = None) -> "WStatCountsStatistic":
         """Statistic of the summed counts, with alpha = sum alpha n_off / sum n_off and the signals added up.
@@ -236,14 +236,14 @@ class WStatCountsStatistic(CountsStatistic):
         return WStatCountsStatistic(self.n_on[key], self.n_off[key], self.alpha[key], self.mu_sig[key])
 
 
-def sigma_to_ts(n_sigma: Number, df: Number = 1) -> Bins:
+def sigma_to_ts(n_sigma: Given, df: Given = 1) -> Bins:
     """Test statistic (``df`` degrees of freedom) as rare as ``n_sigma`` standard deviations; see the kernel."""
-    return _call("sigma_to_ts", *_degrees("sigma_to_ts", n_sigma, df))
+    return _call("sigma_to_ts", *_degrees("sigma_to_ts", "n_sigma", n_sigma, df))
 
 
-def ts_to_sigma(ts: Number, df: Number = 1) -> Bins:
+def ts_to_sigma(ts: Given, df: Given = 1) -> Bins:
     """Standard deviations as rare as a test statistic of ``df`` degrees of freedom; see the kernel."""
-    return _call("ts_to_sigma", *_degrees("ts_to_sigma", ts, df))
+    return _call("ts_to_sigma", *_degrees("ts_to_sigma", "ts", ts, df))
 
 
 def _call(formula: str, *arrays: Number) -> Bins:
@@ -251,7 +251,8 @@ def _call(formula: str, *arrays: Number) -> Bins:
     return _jitted[formula](*(jnp.asarray(a, dtype) for a in arrays))
 
 
-def _degrees(what: str, value: Number, df: Number) -> tuple[Number, Number]:
+def _degrees(what: str, name: str, value: Given, df: Given) -> tuple[Number, Number]:
+    value, df = to_unit(value, "", f"{what}: {name}"), to_unit(df, "", f"{what}: df")
     if is_concrete(df) and not np.all(np.asarray(df) > 0):
         raise InputError(f"{what}: the degrees of freedom must be positive, found {df}.")
     if is_concrete(value) and is_concrete(df):

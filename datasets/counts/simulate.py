@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..arrays import Array, is_concrete
+from ..arrays import is_concrete
 from ..errors import InputError
 from ..statistics.base import Bins
+from ..units import Given
 from .base import Expected
 from .dataset import CountsDataset, require_counts
 from .npred import SomeModels, acting
@@ -22,7 +23,7 @@ def fake(
     models: SomeModels = (),
     name: str | None = None,
     *,
-    npred_background: Array | None = None,
+    npred_background: Given | None = None,
 ) -> AnyDataset:
     """The dataset with Poisson counts drawn around the prediction of ``models``.
 
@@ -35,7 +36,7 @@ def fake(
 
 
 def asimov(
-    dataset: AnyDataset, models: SomeModels = (), name: str | None = None, *, npred_background: Array | None = None
+    dataset: AnyDataset, models: SomeModels = (), name: str | None = None, *, npred_background: Given | None = None
 ) -> AnyDataset:
     """The dataset with counts equal to their expectation, as `fake` without the noise."""
     expected = _expected(dataset, models, name, npred_background, "asimov")
@@ -43,7 +44,7 @@ def asimov(
 
 
 def _expected(
-    dataset: CountsDataset, models: SomeModels, name: str | None, npred_background: Array | None, what: str
+    dataset: CountsDataset, models: SomeModels, name: str | None, npred_background: Given | None, what: str
 ) -> Expected:
     require_counts(dataset, what)
     expected = dataset.expected(acting(models, name), npred_background, what)

@@ -14,7 +14,7 @@ from ..gti import GTI
 from ..io.fits import naming
 from ..io.paths import Filename
 from ..meta import Meta
-from ..units import to_unit
+from ..units import to_unit, whole_numbers
 from .files import event_fields, events_table, write_events
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class EventList(eqx.Module):
 
     def __post_init__(self) -> None:
         for name, unit in UNITS.items():
-            setattr(self, name, to_unit(getattr(self, name), unit, f"EventList: {name}"))
-        try:
-            self.mc_id = frozen_array(self.mc_id, int)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"EventList: mc_id must be whole numbers, found {str(self.mc_id)[:60]!r}.") from error
+            # of the background nothing is known before the response
+            masked = np.nan if name.endswith("_true") else None
+            setattr(self, name, to_unit(getattr(self, name), unit, f"EventList: {name}", masked))
+        if self.mc_id is not None:
+            self.mc_id = frozen_array(whole_numbers(self.mc_id, "EventList: mc_id"), int)
 
     def __check_init__(self) -> None:
         n = np.shape(self.energy)

@@ -12,7 +12,7 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Float
 
-from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
+from ..arrays import Array, Mask, fields_of, is_concrete
 from ..counts.npred import SomeModels
 from ..counts.summary import Info
 from ..dataset import Arrays, Dataset, Frozen
@@ -26,10 +26,11 @@ from ..models.collection import Models
 from ..models.sky_model import SkyModel, dnde
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, number_in
+from ..units import EDGE_TOLERANCE, Given, number_in, to_mask, to_unit
 from .files import dataset_contents, read_dataset_fields
 from .points import FluxPoints, PerPoint, PointsMask
 from .prepared import PointsSpec
+from .reference import UNITS
 from .statistic import Read, available_statistics, data_arrays, require_errors
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class FluxPointsDataset(Dataset):
                 raise InputError(f"FluxPointsDataset: data must be FluxPoints, found {type(data).__name__}.")
             data = FluxPoints.from_table(data)
         self.data, self.meta = data, meta or Meta()
-        self.mask_safe, self.mask_fit = _as_mask(mask_safe), _as_mask(mask_fit)
+        self.mask_safe, self.mask_fit = to_mask(mask_safe, "mask_safe"), to_mask(mask_fit, "mask_fit")
         self.stat_type = stat_type
 
     def __check_init__(self) -> None:
@@ -202,12 +203,12 @@ class FluxPointsDataset(Dataset):
 
     def stat_bins(self, prediction: Array) -> Bins:
         """The fit statistic per point for a flux in TeV-1 s-1 cm-2, masks not applied."""
-        norm = jnp.asarray(prediction) / jnp.asarray(self.data.dnde_ref)
+        norm = jnp.asarray(to_unit(prediction, UNITS["dnde"], "prediction")) / jnp.asarray(self.data.dnde_ref)
         return STATISTICS[self.stat_type].stat_bins(self._data_arrays()[0], norm)
 
     def scoring_bins(self, prediction: Array) -> tuple[Bins, Bins, Bins]:
         reference = jnp.asarray(self.data.dnde_ref)
-        norm = jnp.asarray(prediction) / reference
+        norm = jnp.asarray(to_unit(prediction, UNITS["dnde"], "prediction")) / reference
         stat, slope, curvature = STATISTICS[self.stat_type].scoring_bins(self._data_arrays()[0], norm)
         return stat, slope / reference, curvature / reference**2
 
@@ -286,7 +287,3 @@ def _padded(values: Array, extra: int) -> Array:
     last = xp.asarray(values)[-1:]
     filling = xp.repeat(last & False if last.dtype == bool else last, extra, axis=0)
     return xp.concatenate([xp.asarray(values), filling])
-
-
-def _as_mask(mask: Mask | Sequence[bool] | None) -> PointsMask | None:
-    return mask if mask is None or isinstance(mask, jax.Array) else frozen_array(mask, bool)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
-from ..units import Given, to_unit
+from ..units import Given, to_mask, to_unit
 from .files import point_contents, read_point_fields
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux
 from .table import Columns, point_fields, table_of
@@ -45,7 +45,7 @@ class FluxPoints(eqx.Module):
     ----------
     energy_ref : energies at which ``dnde`` is given, Quantity or TeV
     norm, norm_err, norm_errn, norm_errp, norm_ul, norm_sensitivity : value, symmetric error, errors downwards and
-        upwards, upper limit, sensitivity. NaN where unknown
+        upwards, upper limit, sensitivity. NaN, or masked, where unknown
     dnde_ref, flux_ref, eflux_ref : reference fluxes, Quantity or TeV-1 s-1 cm-2, s-1 cm-2, TeV s-1 cm-2
     energy_min, energy_max : bins, Quantity or TeV; without them there are no integral fluxes
     is_ul : whether a point is an upper limit; default: where sqrt_ts < 2 if it (or ts) is known and there are limits,
@@ -110,35 +110,31 @@ class FluxPoints(eqx.Module):
         meta: Meta | None = None,
     ):
         self.gti, self.meta = gti, meta or Meta()
-        self.energy_ref = to_unit(energy_ref, "TeV", "energy_ref")
-        self.energy_min = _or_none(energy_min, "TeV", "energy_min")
-        self.energy_max = _or_none(energy_max, "TeV", "energy_max")
-        self.dnde_ref = to_unit(dnde_ref, UNITS["dnde"], "dnde_ref")
-        self.flux_ref = _or_none(flux_ref, UNITS["flux"], "flux_ref")
-        self.eflux_ref = _or_none(eflux_ref, UNITS["eflux"], "eflux_ref")
-        self.success = success if isinstance(success, jax.Array | None) else frozen_array(success, bool)
-        norm, norm_err = (_or_none(v, "", n) for v, n in ((norm, "norm"), (norm_err, "norm_err")))
-        if isinstance(self.success, np.ndarray):
-            norm, norm_err = (
-                v
-                if not isinstance(v, np.ndarray) or v.shape != self.success.shape
-                else np.where(self.success, v, np.nan)
-                for v in (norm, norm_err)
-            )
+        self.energy_ref = _numbers(energy_ref, "TeV", "energy_ref")
+        self.energy_min, self.energy_max = (
+            _numbers(v, "TeV", name) for v, name in ((energy_min, "energy_min"), (energy_max, "energy_max"))
+        )
+        self.dnde_ref = _numbers(dnde_ref, UNITS["dnde"], "dnde_ref")
+        self.flux_ref = _numbers(flux_ref, UNITS["flux"], "flux_ref")
+        self.eflux_ref = _numbers(eflux_ref, UNITS["eflux"], "eflux_ref")
+        self.success = to_mask(success, "success", masked=None)
+        norm, norm_err = _numbers(norm, "", "norm"), _numbers(norm_err, "", "norm_err")
+        if self.success is not None:
+            norm, norm_err = (_where(self.success, v) for v in (norm, norm_err))
         self.norm, self.norm_err = frozen_array(norm), frozen_array(norm_err)
-        self.norm_errn, self.norm_errp = _or_none(norm_errn, "", "norm_errn"), _or_none(norm_errp, "", "norm_errp")
-        self.norm_ul = _or_none(norm_ul, "", "norm_ul")
-        self.norm_sensitivity = _or_none(norm_sensitivity, "", "norm_sensitivity")
-        self.ts, self.sqrt_ts = frozen_array(ts), frozen_array(sqrt_ts)
-        self.stat, self.stat_null = frozen_array(stat), frozen_array(stat_null)
-        self.stat_scan, norm_scan = frozen_array(stat_scan), frozen_array(norm_scan)
+        self.norm_errn, self.norm_errp = _numbers(norm_errn, "", "norm_errn"), _numbers(norm_errp, "", "norm_errp")
+        self.norm_ul = _numbers(norm_ul, "", "norm_ul")
+        self.norm_sensitivity = _numbers(norm_sensitivity, "", "norm_sensitivity")
+        self.ts, self.sqrt_ts = _numbers(ts, "", "ts"), _numbers(sqrt_ts, "", "sqrt_ts")
+        self.stat, self.stat_null = _numbers(stat, "", "stat"), _numbers(stat_null, "", "stat_null")
+        self.stat_scan, norm_scan = _numbers(stat_scan, "", "stat_scan"), _numbers(norm_scan, "", "norm_scan")
         if isinstance(norm_scan, np.ndarray) and norm_scan.ndim < 2 and np.ndim(self.stat_scan) == 2:
             norm_scan = np.broadcast_to(norm_scan, np.shape(self.stat_scan)) if norm_scan.ndim else norm_scan
         self.norm_scan = frozen_array(norm_scan)
         if is_ul is None and np.shape(self.norm) == np.shape(self.energy_ref):
             is_ul = self._limits()
         # None only where the shapes do not fit, which is an error
-        self.is_ul = is_ul if isinstance(is_ul, jax.Array | None) else frozen_array(is_ul, bool)  # type: ignore[assignment]
+        self.is_ul = to_mask(is_ul, "is_ul", masked=None)  # type: ignore[assignment]
         self.reference_model = reference_model.spectral if isinstance(reference_model, SkyModel) else reference_model
 
     def __check_init__(self) -> None:
@@ -263,5 +259,22 @@ class FluxPoints(eqx.Module):
         write_files(point_contents(self, as_path(filename), sed_type), overwrite)
 
 
-def _or_none(value: Given | None, unit: str, what: str) -> Array | None:
-    return None if value is None else to_unit(value, unit, what)
+def _where(success: PointsMask, values: Array | None) -> Array | None:
+    """Numbers of the points of which the fit succeeded, NaN for the others; shapes that differ are an error later."""
+    if values is None or np.shape(values) != np.shape(success):
+        return values
+    xp: ModuleType = np if isinstance(values, np.ndarray) and isinstance(success, np.ndarray) else jax.numpy
+    return xp.where(success, values, np.nan)
+
+
+@overload
+def _numbers(value: None, unit: str, what: str) -> None: ...
+
+
+@overload
+def _numbers(value: Given, unit: str, what: str) -> Array: ...
+
+
+def _numbers(value: Given | None, unit: str, what: str) -> Array | None:
+    """`to_unit`, where what is masked is unknown."""
+    return to_unit(value, unit, what, masked=np.nan)

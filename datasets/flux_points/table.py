@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from astropy import units as u
+from astropy.utils.masked import Masked
 
 from ..arrays import Array
 from ..errors import InputError
@@ -13,11 +14,11 @@ from ..io.fits import Fields
 from ..meta import Meta
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
-from ..units import parse_unit
+from ..units import parse_unit, split_mask, with_unit
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux, references
 
 if TYPE_CHECKING:
-    from astropy.table import Column, Table
+    from astropy.table import Table
 
 
 Columns: TypeAlias = "Table | Mapping[str, np.ndarray | u.Quantity]"
@@ -63,6 +64,8 @@ def point_fields(
         )
     names = list(table.keys() if isinstance(table, Mapping) else table.colnames)
     where = "Flux points"
+    if isinstance(table, Mapping):
+        table = {name: _array(column, f"{where}: the column {name}") for name, column in table.items()}
     for column, what in (("time_min", "a light curve"), ("x_min", "a flux profile along a line")):
         if column in names:
             raise InputError(f"{where}: the column {column} says {what}. Take one spectrum out of the table.")
@@ -195,18 +198,28 @@ def _guess(names: list[str]) -> str | None:
     return next((kind for kind, required in REQUIRED.items() if energies and set(required) <= set(names)), None)
 
 
-def _filled(column: "Column | np.ndarray | u.Quantity") -> np.ndarray:
+def _array(column: Any, what: str) -> Any:
+    """A column as an array, Quantity or masked one of these, from one, or from a list of numbers or Quantities."""
+    if not isinstance(column, list | tuple):
+        return column
+    given, hidden = split_mask(column, what)
+    numbers = with_unit(given, what)
+    numbers = numbers if isinstance(numbers, np.ndarray) else np.asarray(numbers)
+    return numbers if hidden is None else Masked(numbers, mask=hidden)
+
+
+def _filled(column: Any) -> np.ndarray:
     """A column as an array, NaN where it is masked."""
     if isinstance(column, u.Quantity):
         mask = getattr(column, "mask", None)
         bare = np.asarray(column.value if mask is None else column.unmasked.value)
         return bare if mask is None else np.where(mask, np.nan, bare)
-    values = getattr(column, "data", column)
-    if isinstance(values, np.ma.MaskedArray):
-        if values.dtype.kind in "iub" and not np.any(values.mask):
-            return values.data
-        return np.ma.filled(values.astype(float), np.nan)
-    return np.asarray(values)
+    if isinstance(column, np.ma.MaskedArray):
+        if column.dtype.kind in "iub" and not np.any(column.mask):
+            return np.asarray(column.data)
+        return np.asarray(np.ma.filled(column.astype(float), np.nan))
+    mask = getattr(column, "mask", None)
+    return np.asarray(column) if mask is None else np.where(mask, np.nan, np.asarray(column.unmasked))
 
 
 def _values(table: Columns, name: str, unit: str | None, where: str) -> np.ndarray:

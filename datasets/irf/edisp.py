@@ -5,15 +5,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from ...kernels import edisp as kernels
 from ...kernels.edisp import diagonal_response, gauss_shares, matrix_from_migration
 from ...kernels.psf import nearest_valid
-from ..arrays import Array, for_kernels, frozen_array, is_concrete
+from ..arrays import Array, for_kernels, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, edges_tev, to_unit
+from ..units import Given, edges_tev, kernel_numbers, to_unit
 
 Matrix = Float[jax.Array, "n_true n_reco"]
 """Probability of each reconstructed energy bin, given a true one."""
@@ -28,8 +27,8 @@ class EDispKernel(eqx.Module):
 
     matrix: Float[Array, "n_true n_reco"]
 
-    def __init__(self, matrix: ArrayLike) -> None:
-        self.matrix = frozen_array(matrix)
+    def __init__(self, matrix: Given) -> None:
+        self.matrix = to_unit(matrix, "", "EDispKernel: matrix")
 
     def __check_init__(self) -> None:
         if isinstance(self.matrix, np.ndarray):
@@ -51,12 +50,13 @@ class EDispKernel(eqx.Module):
 
     @classmethod
     def from_gauss(
-        cls, energy_true_edges: Given, energy_edges: Given, sigma: ArrayLike, bias: ArrayLike = 0.0
+        cls, energy_true_edges: Given, energy_edges: Given, sigma: Given, bias: Given = 0.0
     ) -> "EDispKernel":
-        """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
+        """Gaussian E_reco / E_true around 1 + bias with relative width sigma: numbers or percent, one or one a bin."""
         true, reco = edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges")
+        width, shift = to_unit(sigma, "", "sigma"), to_unit(bias, "", "bias")
         return cls(
-            np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(sigma), np.asarray(bias)))
+            np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(width), np.asarray(shift)))
         )
 
 
@@ -74,7 +74,7 @@ class EDispKernelMap(eqx.Module):
 
     def __init__(self, geom: SkyGeom | None, values: Given, exposure: Given | None = None) -> None:
         self.geom, self.values = geom, to_unit(values, "", "EDispKernelMap values")
-        self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "EDispKernelMap exposure")
+        self.exposure = to_unit(exposure, "cm2 s", "EDispKernelMap exposure")
 
     def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_reco, y, x)")
@@ -91,7 +91,7 @@ class EDispKernelMap(eqx.Module):
 
     @classmethod
     def from_gauss(
-        cls, energy_true_edges: Given, energy_edges: Given, sigma: ArrayLike, bias: ArrayLike = 0.0
+        cls, energy_true_edges: Given, energy_edges: Given, sigma: Given, bias: Given = 0.0
     ) -> "EDispKernelMap":
         """Gaussian E_reco / E_true, see `EDispKernel.from_gauss`."""
         return cls.from_kernel(EDispKernel.from_gauss(energy_true_edges, energy_edges, sigma, bias))
@@ -125,15 +125,11 @@ class EDispMap(eqx.Module):
         self.geom, self.values = geom, to_unit(values, "", "EDispMap values")
         self.energy_true_edges = edges_tev(energy_true_edges, "energy_true_edges")
         self.migra_edges = to_unit(migra_edges, "", "migra_edges")
-        self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "EDispMap exposure")
+        self.exposure = to_unit(exposure, "cm2 s", "EDispMap exposure")
 
     def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_migra, y, x)")
-        migra = self.migra_edges
-        if is_concrete(migra) and not (
-            np.all(np.isfinite(migra)) and np.min(migra) >= 0 and np.all(np.diff(migra) > 0)
-        ):
-            raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {migra}.")
+        _check_migration(self.migra_edges)
         expected = (np.size(self.energy_true_edges) - 1, np.size(self.migra_edges) - 1)
         if np.shape(self.values)[:2] != expected:
             raise InputError(
@@ -142,26 +138,26 @@ class EDispMap(eqx.Module):
             )
 
     @classmethod
-    def from_gauss(
-        cls, energy_true_edges: Given, migra_edges: Given, sigma: ArrayLike, bias: ArrayLike = 0.0
-    ) -> "EDispMap":
-        """Gaussian E_reco / E_true around 1 + bias with relative width sigma (numbers or one per true bin)."""
+    def from_gauss(cls, energy_true_edges: Given, migra_edges: Given, sigma: Given, bias: Given = 0.0) -> "EDispMap":
+        """Gaussian E_reco / E_true around 1 + bias with relative width sigma: numbers or percent, one or one a bin."""
         true = edges_tev(energy_true_edges, "energy_true_edges")
         migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
-        if not np.all(np.asarray(sigma) > 0):
+        width, shift = to_unit(sigma, "", "sigma"), to_unit(bias, "", "bias")
+        if not np.all(np.asarray(width) > 0):
             raise InputError(
-                f"EDispMap: sigma must be positive, found {np.min(sigma)}. Use edisp=None for a perfect one."
+                f"EDispMap: sigma must be positive, found {np.min(width)}. Use edisp=None for a perfect one."
             )
-        width, shift = (np.broadcast_to(x, true.size - 1) for x in (sigma, bias))
+        _check_migration(migra)
+        width, shift = (np.broadcast_to(x, true.size - 1) for x in (width, shift))
         shares = gauss_shares(for_kernels(migra), for_kernels(width), for_kernels(shift))
         return cls(None, true, migra, (np.asarray(shares) / np.diff(migra))[..., None, None])
 
     def matrix_at(self, vector: Direction, energy_true_edges: TrueEdges, energy_edges: RecoEdges) -> Matrix:
         """Matrix (n_true, n_reco) at an ICRS unit vector, for reconstructed bins of these edges (TeV)."""
         density = _nearest(self, vector)
-        return matrix_from_migration(
-            density, jnp.asarray(self.migra_edges), jnp.asarray(energy_true_edges), jnp.asarray(energy_edges)
-        )
+        true = kernel_numbers(energy_true_edges, "TeV", "energy_true_edges")
+        reco = kernel_numbers(energy_edges, "TeV", "energy_edges")
+        return matrix_from_migration(density, jnp.asarray(self.migra_edges), jnp.asarray(true), jnp.asarray(reco))
 
     def to_kernel_map(self, energy_edges: Given) -> EDispKernelMap:
         """Matrices for reconstructed bins of these edges, at all positions."""
@@ -190,11 +186,17 @@ def matrix_at(edisp: EDisp | None, vector: Direction, energy_true_edges: TrueEdg
 
 def _nearest(edisp: EDispKernelMap | EDispMap, vector: Direction) -> Float[jax.Array, "n_true n_values"]:
     values = jnp.asarray(edisp.values)
+    vector = kernel_numbers(vector, "", "vector")
     if edisp.geom is None:
         return values[..., 0, 0]
     x, y = edisp.geom.vector_to_pixel(vector)
     ix, iy, _ = nearest_valid(jnp.any(values > 0, axis=(0, 1)), x, y)
     return values[..., iy, ix]
+
+
+def _check_migration(edges: Array) -> None:
+    if is_concrete(edges) and not (np.all(np.isfinite(edges)) and np.min(edges) >= 0 and np.all(np.diff(edges) > 0)):
+        raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {edges}.")
 
 
 def _check_values(edisp: EDispKernelMap | EDispMap, axes: str) -> None:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from ...kernels import psf as kernels
 from ...kernels.buckets import round_down, round_up
@@ -18,7 +17,7 @@ from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, to_unit
+from ..units import Given, edges_tev, kernel_numbers, number_in, to_unit
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -67,7 +66,7 @@ class PSFMap(eqx.Module):
         self.energy, self.rad = to_unit(energy, "TeV", "PSFMap energy"), to_unit(rad, "deg", "PSFMap rad")
         self.rad_edges = _edges_around(self.rad) if rad_edges is None else to_unit(rad_edges, "deg", "PSFMap rad_edges")
         self.values = to_unit(values, "sr-1", "PSFMap values")
-        self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "PSFMap exposure")
+        self.exposure = to_unit(exposure, "cm2 s", "PSFMap exposure")
         self._check()
         if not is_concrete(self.values) or not is_concrete(self.rad_edges):
             raise InputError(
@@ -135,6 +134,7 @@ class PSFMap(eqx.Module):
 
         Where the pixel of the position has no profile (no exposure), those of the nearest pixel that has one.
         """
+        vector, energy = kernel_numbers(vector, "", "vector"), kernel_numbers(energy, "TeV", "energy")
         values = jnp.asarray(self.values)
         if self.geom is None:
             table = values[..., 0, 0]
@@ -149,9 +149,10 @@ class PSFMap(eqx.Module):
         radii = jnp.atleast_1d(jnp.asarray(to_unit(rad, "deg", "rad")))
         return np.asarray(_containment(self, self._vector(position), _energies(energy), radii))
 
-    def containment_radius(self, share: float, energy: Given, position: "SkyCoord | None" = None) -> u.Quantity:
+    def containment_radius(self, share: Given, energy: Given, position: "SkyCoord | None" = None) -> u.Quantity:
         """Radius that holds ``share`` of the events at energies (n,) and a SkyCoord, to 1/20 of a bin; (n,) deg."""
-        return u.Quantity(np.asarray(_radius(self, self._vector(position), _energies(energy), share)), "deg")
+        part = number_in(share, "", "share")
+        return u.Quantity(np.asarray(_radius(self, self._vector(position), _energies(energy), part)), "deg")
 
     def _vector(self, position: "SkyCoord | None") -> Float[jax.Array, " 3"]:
         if position is None:
@@ -176,8 +177,8 @@ class PSFKernel(eqx.Module):
 
     values: Float[Array, "n_true n n"]
 
-    def __init__(self, values: ArrayLike, normalize: bool = True) -> None:
-        planes: Array = frozen_array(values)
+    def __init__(self, values: Given, normalize: bool = True) -> None:
+        planes = to_unit(values, "", "PSFKernel: values")
         shape = np.shape(planes)
         if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2 == 0:
             raise InputError(f"PSFKernel: values have shape {shape}, expected (n_true, n, n) with n odd.")
@@ -196,16 +197,14 @@ class PSFKernel(eqx.Module):
 
         ``sigma``: one width, or one per true bin (Quantity or deg).
         """
-        n_true = np.size(energy_true_edges) - 1
+        n_true = np.size(edges_tev(energy_true_edges, "energy_true_edges")) - 1
         width = np.broadcast_to(np.asarray(to_unit(sigma, "deg", "sigma")), (n_true,)) / geom.pixel_size
         if not np.all(width > 0):
             raise InputError(
                 f"PSFKernel: sigma must be positive, found {np.min(width) * geom.pixel_size} deg. Use psf=None for a "
                 "perfect one."
             )
-        radius = (
-            5 * width.max() if max_radius is None else float(to_unit(max_radius, "deg", "max_radius")) / geom.pixel_size
-        )
+        radius = 5 * width.max() if max_radius is None else number_in(max_radius, "deg", "max_radius") / geom.pixel_size
         n = int(kernels.odd_width(2 * radius))
         edges = np.arange(n + 1) - n / 2
         line = np.diff(np.vectorize(math.erf)(edges / (np.sqrt(2) * width[:, None])), axis=1) / 2

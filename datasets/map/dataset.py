@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ...kernels.quadrature import log_centers
-from ..arrays import Array, Mask, is_concrete
-from ..counts.base import CountsBase, as_mask
+from ..arrays import Array, Mask, frozen_array, is_concrete
+from ..counts.base import CountsBase
 from ..counts.create import empty_map
 from ..counts.dataset import CountsDataset
 from ..counts.known import KnownBackground
@@ -32,7 +33,7 @@ from ..sky.cutout import PadWidth
 from ..sky.geom import SkyGeom
 from ..spectrum.dataset import SpectrumDataset, SpectrumDatasetOnOff
 from ..statistics.base import Bins
-from ..units import Given
+from ..units import Given, to_mask
 from .files import map_fields_of
 from .npred import map_counts
 from .prepared import MapSpec, prepare_map
@@ -88,15 +89,14 @@ class MapBase(CountsDataset, OnPixels):
         """A mask of the whole dataset; an image, or one value per energy, stands for all energies or pixels."""
         if mask is None or not is_concrete(mask):
             return mask
-        mask = np.asarray(mask)
         shapes = {
             self.data_shape: mask.shape,
             self.pixels: (1, *mask.shape),
             (self.n_reco,): (*mask.shape, 1, 1),
         }
         if mask.shape != self.data_shape and mask.shape in shapes:
-            mask = np.broadcast_to(mask.reshape(shapes[mask.shape]), self.data_shape)
-        return as_mask(mask)
+            mask = frozen_array(np.broadcast_to(np.asarray(mask).reshape(shapes[mask.shape]), self.data_shape), bool)
+        return mask
 
     def with_mask_fit(
         self,
@@ -116,7 +116,8 @@ class MapBase(CountsDataset, OnPixels):
         if energy_min is not None or energy_max is not None or region is not None:
             mask = self.energy_mask(energy_min, energy_max)
             if region is not None:
-                inside = region if isinstance(region, np.ndarray) else self.geom.region_mask(region)
+                given = isinstance(region, np.ndarray | jax.Array | list | tuple)
+                inside = to_mask(region, "region") if given else self.geom.region_mask(region)
                 if np.shape(inside) != self.pixels:
                     raise InputError(f"with_mask_fit: region has shape {np.shape(inside)}, expected {self.pixels}.")
                 mask = mask & inside

@@ -8,10 +8,11 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..arrays import NumbersLike, fields_of, is_concrete, module_with
+from ..arrays import fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
 from ..io.fits import naming
 from ..io.paths import Filename, write_files
+from ..units import Given, to_unit
 from .component import Section
 from .flatten import ValueAndError, flatten, free_by_default, with_numbers
 from .parameter import Parameter, is_parameter, placed
@@ -21,6 +22,9 @@ from .yaml.models import components_contents, components_from_dict, components_t
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+NUMBERS = ("value", "error", "min", "max")
+"""Fields of parameters that are numbers in their unit."""
 
 Changes = dict[str, dict[str, Any]]
 """New fields of parameters by full name."""
@@ -217,9 +221,7 @@ class Models(eqx.Module):
             return _mapped(self, {full: changes})
         return _changed(self, {full: changes}, parameters)
 
-    def with_values(
-        self, values: Mapping[str, NumbersLike], errors: Mapping[str, NumbersLike] | None = None
-    ) -> "Models":
+    def with_values(self, values: Mapping[str, Given], errors: Mapping[str, Given] | None = None) -> "Models":
         """A copy with new values (numbers in each parameter's unit, or Quantities) and, where given, errors, by name.
 
         The value of a linked parameter is taken over wherever it is linked.
@@ -329,6 +331,8 @@ def _changed(models: Models, changes: Changes, parameters: Parameters) -> Models
             continue
         known = shared.setdefault(label, {})
         for field, content in fields.items():
+            if field in NUMBERS:
+                content = to_unit(content, parameters[name].unit, f"{name}: {field}")
             if field in known and _differ(content, known[field]):
                 raise InputError(
                     f"{name}: it is linked (as {label!r}) with a parameter that is given another {field}, "

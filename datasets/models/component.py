@@ -1,18 +1,23 @@
 """What parts of a model have in common: parameters by name, and copies with changed ones."""
 
 import dataclasses
-from collections.abc import Hashable
-from functools import lru_cache
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache, wraps
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
 
 from ..errors import InputError
-from .parameter import Parameter, is_parameter, placed
+from ..units import kernel_numbers
+from .parameter import Declaration, Parameter, is_parameter, placed
 
 Section = dict[str, Any]
 """Content of a section of a YAML file."""
+
+Formulas = Mapping[str, tuple[str, ...]]
+"""Units of the arguments of methods, by the names of these."""
 
 
 class ModelComponent(eqx.Module):
@@ -23,6 +28,21 @@ class ModelComponent(eqx.Module):
     """
 
     tag: ClassVar[tuple[str, ...]] = ()
+    formulas: ClassVar[Formulas] = {}
+    """Methods that are formulas of bare numbers, and the units of their arguments, to which what has one is converted.
+
+    They are wrapped where a class is made, those of somebody's own classes too.
+    """
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for name, content in tuple(vars(cls).items()):
+            if isinstance(content, dataclasses.Field):
+                declaration = content.metadata.get("converter")
+                if isinstance(declaration, Declaration):
+                    declaration.name = name
+            elif name in cls.formulas and inspect.isfunction(content):
+                setattr(cls, name, _of_bare_numbers(content, cls.formulas[name]))
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -37,7 +57,7 @@ class ModelComponent(eqx.Module):
             if name not in known:
                 has = f"it has {', '.join(known)}" if known else "it has none"
                 raise InputError(f"{type(self).__name__} has no parameter {name!r}; {has}.")
-        new = {name: placed(given, known[name]) for name, given in changes.items()}
+        new = {name: placed(given, known[name], name) for name, given in changes.items()}
         own = {name: new.pop(name) for name in tuple(new) if name in fields_by_name(type(self))}
         base = dataclasses.replace(self, **own) if own else self
         if not new:
@@ -47,6 +67,22 @@ class ModelComponent(eqx.Module):
         return jax.tree_util.tree_unflatten(
             treedef, [new.get(n, leaf) if is_parameter(leaf) else leaf for n, leaf in zip(names, leaves, strict=True)]
         )
+
+
+def _of_bare_numbers(formula: Callable[..., Any], units: tuple[str, ...]) -> Callable[..., Any]:
+    """A formula whose arguments are numbers in these units, so that it may be given anything that has a unit."""
+    arguments = tuple(inspect.signature(formula).parameters)[1 : len(units) + 1]
+    # fewer where a class leaves an energy out that it takes no notice of
+    by_name = dict(zip(arguments, units, strict=False))
+
+    @wraps(formula)
+    def of_anything(self: Any, *args: Any, **keywords: Any) -> Any:
+        what = f"{type(self).__name__}.{formula.__name__}"
+        given = [kernel_numbers(v, by_name[k], f"{what}: {k}") for v, k in zip(args, by_name, strict=False)]
+        named = {k: kernel_numbers(v, by_name[k], f"{what}: {k}") for k, v in keywords.items() if k in by_name}
+        return formula(self, *given, *args[len(given) :], **{**keywords, **named})
+
+    return of_anything
 
 
 def fields_by_name(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:

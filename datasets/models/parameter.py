@@ -7,10 +7,11 @@ import equinox as eqx
 import jax
 import numpy as np
 from astropy import units as u
+from astropy.time import Time
 
-from ..arrays import Array, NumbersLike, fields_of, for_kernels, frozen_array, module_with
+from ..arrays import Array, fields_of, for_kernels, module_with
 from ..errors import InputError
-from ..units import _unit_text, parse_unit
+from ..units import Given, _unit_text, parse_unit, to_unit, with_unit
 from .prior import Prior
 
 Role = Literal[
@@ -32,7 +33,7 @@ SCALING: tuple[Role, ...] = ("amplitude", "norm")
 
 
 class Parameter(eqx.Module):
-    """A model parameter.
+    """A model parameter, from a number (in ``unit``), or from a Quantity or a text such as "2e-11 cm-2 s-1 TeV-1".
 
     ``value`` (the number, in ``unit``) and ``error`` are leaves of the pytree; everything else is static.
     ``min``/``max`` are in ``unit`` too, infinite where there is no bound. Parameters with the same ``link`` label are
@@ -53,18 +54,19 @@ class Parameter(eqx.Module):
 
     def __init__(
         self,
-        value: NumbersLike,
+        value: Given,
         unit: str | u.UnitBase | None = None,
         *,
-        error: NumbersLike = 0.0,
+        error: Given = 0.0,
         frozen: bool = False,
-        min: float | None = None,
-        max: float | None = None,
+        min: Given | None = None,
+        max: Given | None = None,
         prior: Prior | None = None,
         link: str | None = None,
         scale: float = 1.0,
         role: Role = "",
     ) -> None:
+        value = with_unit(value, "Parameter: value")
         if isinstance(value, u.Quantity):
             quantity: u.Quantity = value
             if unit is not None and parse_unit(unit, "Parameter") != quantity.unit:
@@ -104,7 +106,7 @@ class Parameter(eqx.Module):
     def replace(self, **changes: Any) -> "Parameter":
         """A copy with changed fields (``value``, ``error``, ``frozen``, ``min``, ``max``, ``prior``, ``link``).
 
-        ``value``, ``error``, ``min`` and ``max`` may be Quantities; they are converted to the parameter's unit.
+        ``value``, ``error``, ``min`` and ``max`` may have a unit; they are converted to the parameter's.
         """
         unknown = set(changes) - set(_FIELDS)
         if unknown:
@@ -121,7 +123,7 @@ class Parameter(eqx.Module):
         return f"Parameter({text}{' ' + self.unit if self.unit else ''}{', frozen' if self.frozen else ''})"
 
 
-GivenParameter = Parameter | NumbersLike
+GivenParameter = Parameter | Given
 """A parameter as constructors take it."""
 
 
@@ -141,17 +143,18 @@ def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
     for name in ("value", "error", "min", "max"):
         if name not in given:
             continue
-        content = given[name]
-        if isinstance(content, u.Quantity):
-            content = _converted(content, unit, f"Parameter {name}" if name != "value" else "Parameter")
+        number = to_unit(given[name], unit, f"Parameter: {name}")
+        if name in ("value", "error"):
+            if number is None:
+                raise InputError(f"Parameter: {name} must be a number, found None.")
+            clean[name] = number
+            continue
+        none = -math.inf if name == "min" else math.inf
         try:
-            if name in ("value", "error"):
-                clean[name] = frozen_array(content)
-            else:
-                none = content is None or math.isnan(content)
-                clean[name] = (-math.inf if name == "min" else math.inf) if none else float(content)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"Parameter: {name} must be a number, found {content!r}.") from error
+            bound = none if number is None else float(number)
+        except TypeError as error:
+            raise InputError(f"Parameter: {name} must be one number, found {given[name]!r}.") from error
+        clean[name] = none if math.isnan(bound) else bound
     if "frozen" in given:
         clean["frozen"] = bool(given["frozen"])
     if not isinstance(given.get("prior"), Prior | None):
@@ -163,26 +166,25 @@ def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
     return clean
 
 
-def _converted(quantity: u.Quantity, unit: str, what: str) -> np.ndarray:
-    try:
-        return quantity.to_value(parse_unit(unit, what))
-    except u.UnitConversionError as error:
-        raise InputError(
-            f"{what}: found unit {quantity.unit.to_string()!r}, expected one convertible to {unit!r}."
-        ) from error
-
-
-def placed(given: GivenParameter, like: Parameter) -> Parameter:
+def placed(given: GivenParameter, like: Parameter, name: str = "parameter") -> Parameter:
     """What is given in place of a parameter: a number or Quantity is its new value, a `Parameter` replaces it whole.
 
     Scale and role stay those of the place, whatever the unit and wherever the parameter comes from.
     """
     if not is_parameter(given):
-        return like.replace(value=given)
-    own, unit = (parse_unit(p.unit, "parameter") for p in (given, like))
+        try:
+            return like.replace(value=given)
+        except InputError as error:
+            raise _of_field(name, error) from error
+    own, unit = (parse_unit(p.unit, name) for p in (given, like))
     if not own.is_equivalent(unit):
-        raise InputError(f"parameter: found unit {given.unit!r}, expected one convertible to {like.unit!r}.")
+        raise InputError(f"{name}: found unit {given.unit!r}, expected one convertible to {like.unit!r}.")
     return declared(given, like.scale if own == unit else like.scale * float(own.to(unit)), like.role)
+
+
+def _of_field(name: str, error: InputError) -> InputError:
+    """What is wrong with the value of a parameter, for the field of a model that it stands in."""
+    return InputError(f"{name}: {str(error).removeprefix('Parameter: ').removeprefix('value: ')}")
 
 
 def declared(given: Parameter, scale: float, role: Role) -> Parameter:
@@ -210,36 +212,60 @@ def parameter(
     """Declare a parameter as a field of a model class.
 
     ``unit`` is the unit in which kernels compute, ``role`` what the parameter is in the model. The field accepts a
-    number (in ``unit``), a Quantity, or a `Parameter`; the last two may be in any equivalent unit, which they keep.
+    number (in ``unit``), a Quantity or text, or a `Parameter`; these may be in any equivalent unit, which they keep.
     """
-    target = parse_unit(unit, "parameter declaration")
-    target_text = _unit_text(target)
+    declaration = Declaration(unit, frozen, min, max, role)
+    return eqx.field(default=declaration(default), converter=declaration, metadata={"unit": unit})
 
-    def convert(given: GivenParameter) -> Parameter:
-        if isinstance(given, u.Quantity):
-            given = Parameter(given, frozen=frozen, min=_bound(min, given.unit), max=_bound(max, given.unit))
-        elif not isinstance(given, Parameter):
-            return Parameter(given, target, frozen=frozen, min=min, max=max, role=role)
+
+class Declaration:
+    """What a model class says of a parameter: makes one of what its constructor is given.
+
+    ``name`` is that of the field, for messages; `ModelComponent` sets it.
+    """
+
+    def __init__(self, unit: str, frozen: bool, min: float | None, max: float | None, role: Role) -> None:
+        self.name = "parameter"
+        self.unit = parse_unit(unit, "parameter declaration")
+        self.text = _unit_text(self.unit)
+        self.frozen, self.min, self.max, self.role = frozen, min, max, role
+
+    def __call__(self, given: GivenParameter | Time) -> Any:
+        if isinstance(given, Time) and self.role == "time":
+            # what number it is depends on the scale of the model, which converts it
+            return given
+        if not is_parameter(given):
+            given = with_unit(given, self.name)
+            if not isinstance(given, u.Quantity):
+                return self._made(given, self.unit, self.min, self.max)
+            own = given.unit
+            if not own.is_equivalent(self.unit):
+                raise self._other_unit(own)
+            low, high = (self._bound(b, own) for b in (self.min, self.max))
+            return declared(self._made(given, None, low, high), *self._of(own))
         text = fields_of(given)["unit"]
-        if text == target_text:
-            return declared(given, 1.0, role)
-        own = parse_unit(text, "parameter")
-        if own == target:
-            return declared(given, 1.0, role)
-        if not own.is_equivalent(target):
-            raise InputError(f"parameter: found unit {given.unit!r}, expected one convertible to {unit!r}.")
-        return declared(given, float(own.to(target)), role)
+        if text == self.text:
+            return declared(given, 1.0, self.role)
+        own = parse_unit(text, self.name)
+        if not own.is_equivalent(self.unit):
+            raise self._other_unit(own)
+        return declared(given, *self._of(own))
 
-    def _bound(bound: float | None, own: u.UnitBase) -> float | None:
-        if bound is None or not own.is_equivalent(target):
-            return None
-        return float(target.to(own, bound))
+    def _made(self, given: Given, unit: u.UnitBase | None, min: float | None, max: float | None) -> Parameter:
+        try:
+            return Parameter(given, unit, frozen=self.frozen, min=min, max=max, role=self.role)
+        except InputError as error:
+            raise _of_field(self.name, error) from error
 
-    return eqx.field(
-        default=Parameter(default, target, frozen=frozen, min=min, max=max, role=role),
-        converter=convert,
-        metadata={"unit": unit},
-    )
+    def _of(self, own: u.UnitBase) -> tuple[float, Role]:
+        """Factor from another unit to that of kernels, and the role."""
+        return 1.0 if own == self.unit else float(own.to(self.unit)), self.role
+
+    def _bound(self, bound: float | None, own: u.UnitBase) -> float | None:
+        return None if bound is None else float(self.unit.to(own, bound))
+
+    def _other_unit(self, own: u.UnitBase) -> InputError:
+        return InputError(f"{self.name}: found unit {own.to_string()!r}, expected one convertible to {self.text!r}.")
 
 
 # What a field made by `parameter` is to a type checker: a Parameter, given as a number, a Quantity or a Parameter.

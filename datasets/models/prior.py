@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln
 
-from ..arrays import Array, set_fields
+from ..arrays import Array, is_concrete, set_fields
 from ..errors import InputError
+from ..units import kernel_numbers, to_unit
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,10 @@ class Prior:
         numbers = {}
         for name in (*self.names, "weight"):
             given = getattr(self, name, 1.0)
-            try:
-                number = float(given)
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{type(self).__name__}: {name} must be a number, found {given!r}.") from error
+            found = to_unit(given, "", f"{type(self).__name__}: {name}")
+            if found is None or np.ndim(found) or not is_concrete(found):
+                raise InputError(f"{type(self).__name__}: {name} must be one number, found {given!r}.")
+            number = float(found)
             if not math.isfinite(number):
                 raise InputError(f"{type(self).__name__}: {name} must be finite, found {number}.")
             numbers[name] = number
@@ -72,6 +74,7 @@ class GaussianPrior(Prior):
         _positive(self, "sigma")
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         return self.weight * (((value - self.mu) / self.sigma) ** 2 + math.log(2 * math.pi * self.sigma**2))
 
 
@@ -95,6 +98,7 @@ class UniformPrior(Prior):
         return (self.min, self.max)
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         inside = (value >= self.min) & (value <= self.max)
         return self.weight * jnp.where(inside, 2 * math.log(self.max - self.min), jnp.inf)
 
@@ -120,6 +124,7 @@ class LogUniformPrior(Prior):
         return (self.min, self.max)
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         inside = (value >= self.min) & (value <= self.max)
         safe = jnp.where(inside, value, self.min)
         return self.weight * jnp.where(inside, 2 * jnp.log(safe * math.log(self.max / self.min)), jnp.inf)
@@ -142,6 +147,7 @@ class GeneralizedGaussianPrior(Prior):
         _positive(self, "eta")
 
     def __call__(self, value: Array | float) -> Array | float:
+        value = kernel_numbers(value, "", "value")
         beta, scale = 1.0 / self.eta, self.sigma * math.sqrt(2.0)
         z = jnp.abs(value - self.mu) / scale
         safe = jnp.where(z > 0, z, 1.0)

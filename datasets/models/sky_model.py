@@ -13,12 +13,13 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ...kernels.quadrature import integrate_bins, log_centers
-from ..arrays import Array, NumbersLike, fields_of, frozen_array, is_concrete, module_with
+from ..arrays import Array, fields_of, is_concrete, module_with
 from ..errors import InputError
 from ..gti import GTI
+from ..units import Given, as_bins, kernel_numbers
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
-from .spectral.base import DNDE, Edges, Energies, SpectralModel
+from .spectral.base import DNDE, Edges, Energies, SpectralModel, energy_in_tev
 from .spectral.norms import PowerLawNormSpectralModel
 from .temporal.base import TemporalModel
 
@@ -181,10 +182,11 @@ class SkyModel(ModelBase):
         """Flux in each bin of ``edges`` (TeV), in s-1 cm-2, shape (n_bins,)."""
         if isinstance(self.spectral, SpectralModel):
             return self.spectral.integrate_bins(edges, order)
-        return integrate_bins(self.spectral, edges, order)
+        return integrate_bins(self.spectral, kernel_numbers(edges, "TeV", "integrate_bins: edges"), order)
 
     def mean_flux(self, edges: Edges, order: int, gti: GTI | None) -> jax.Array:
         """`integrate_bins`, times the mean of the light curve (at the bin centres) over good time intervals (`GTI`)."""
+        edges = kernel_numbers(edges, "TeV", "mean_flux: edges")
         flux = self.integrate_bins(edges, order)
         if self.temporal is None:
             return flux
@@ -270,10 +272,9 @@ class FoVBackgroundModel(ModelBase):
             )
         self.spectral, self.spatial, self.name, self.datasets_names = spectral, spatial, str(name), names
 
-    def evaluate(self, energy: Energies) -> jax.Array:
-        """Norm at ``energy`` (TeV)."""
-        model = self.spectral
-        return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
+    def evaluate(self, energy: Given) -> jax.Array:
+        """Norm at ``energy`` (Quantity or TeV)."""
+        return _norm_at(self.spectral, energy)
 
 
 class TemplateNPredModel(ModelBase):
@@ -294,7 +295,7 @@ class TemplateNPredModel(ModelBase):
 
     def __init__(
         self,
-        counts: NumbersLike,
+        counts: Given,
         spectral: Any = None,
         name: str = "template",
         datasets_names: Names = None,
@@ -310,27 +311,31 @@ class TemplateNPredModel(ModelBase):
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.filename = None if filename is None else str(filename)
 
-    def evaluate(self, energy: Energies) -> jax.Array:
-        """Norm at ``energy`` (TeV)."""
-        model = self.spectral
-        return jnp.asarray(model.evaluate(energy) if isinstance(model, SpectralModel) else model(energy))
+    def evaluate(self, energy: Given) -> jax.Array:
+        """Norm at ``energy`` (Quantity or TeV)."""
+        return _norm_at(self.spectral, energy)
 
 
-def as_counts(counts: NumbersLike, what: str) -> Array:
+def _norm_at(spectral: Any, energy: Given) -> jax.Array:
+    at: Energies = kernel_numbers(energy, "TeV", "evaluate: energy")
+    return jnp.asarray(spectral.evaluate(at) if isinstance(spectral, SpectralModel) else spectral(at))
+
+
+def as_counts(counts: Given, what: str) -> Array:
     """Finite numbers, one per bin."""
-    bins: Array = frozen_array(counts)
+    bins = as_bins(counts, f"{what}: counts")
     if isinstance(bins, np.ndarray) and not np.all(np.isfinite(bins)):
         raise InputError(f"{what}: counts must be finite, found {int(np.sum(~np.isfinite(bins)))} NaN or infinite.")
     return bins
 
 
-def dnde(models: SkyModel | Iterable[eqx.Module], energy: NumbersLike, gti: GTI | None = None) -> jax.Array:
-    """Differential flux of sky models at ``energy`` (TeV, any shape), summed, in TeV-1 s-1 cm-2.
+def dnde(models: SkyModel | Iterable[eqx.Module], energy: Given, gti: GTI | None = None) -> jax.Array:
+    """Differential flux of sky models at ``energy`` (Quantity or TeV, any shape), summed, in TeV-1 s-1 cm-2.
 
     Shapes on the sky do not matter. With good time intervals ``gti`` light curves are averaged over them, for energies
     of shape (n,); without, fluxes are those of the spectra, which are averages over time already.
     """
-    energy = jnp.asarray(energy)
+    energy = energy_in_tev(energy)
     total = jnp.zeros(energy.shape, jnp.result_type(energy.dtype, float))
     for model in [models] if isinstance(models, SkyModel) else models:
         if not isinstance(model, SkyModel):

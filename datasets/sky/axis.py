@@ -5,11 +5,10 @@ from typing import TypeAlias
 
 import numpy as np
 from astropy import units as u
-from numpy.typing import ArrayLike
 
-from ..arrays import frozen_array, set_fields
+from ..arrays import frozen_array, is_concrete, set_fields
 from ..errors import InputError
-from ..units import Given, parse_unit
+from ..units import Given, number_in, parse_unit, to_unit, with_unit
 
 Scale = Callable[[np.ndarray | float], np.ndarray]
 
@@ -61,15 +60,14 @@ class MapAxis:
         if node_type not in NODE_TYPES:
             raise InputError(f"{what}: node_type is {node_type!r}, expected one of {', '.join(NODE_TYPES)}.")
         given = parse_unit(unit, f"{what}: unit")
-        if isinstance(nodes, u.Quantity):
-            given = nodes.unit if unit is None else given
-            if not nodes.unit.is_equivalent(given):
-                raise InputError(f"{what}: the nodes are in {nodes.unit}, which cannot be converted to {given}.")
-            nodes = nodes.to_value(given)
-        try:
-            array: np.ndarray = frozen_array(np.asarray(nodes, dtype=float))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{what}: nodes must be numbers, found {nodes!r}.") from error
+        nodes = with_unit(nodes, f"{what}: nodes")
+        if isinstance(nodes, u.Quantity) and unit is None:
+            given = nodes.unit
+        numbers = to_unit(nodes, given, f"{what}: nodes")
+        if numbers is None or not is_concrete(numbers):
+            raise InputError(f"{what}: nodes must be numbers, found {nodes!r}.")
+        # on the host, also those of JAX
+        array: np.ndarray = frozen_array(np.asarray(numbers))
         least = 2 if node_type == "edges" else 1
         if array.ndim != 1 or array.size < least:
             raise InputError(
@@ -111,8 +109,11 @@ class MapAxis:
             raise InputError(f"MapAxis: interp is {interp!r}, expected one of {', '.join(SCALES)}.")
         if not isinstance(nbin, int | np.integer) or nbin < 1:
             raise InputError(f"MapAxis: the number of bins must be a positive integer, found {nbin!r}.")
-        target = _quantity(high).unit if unit is None else parse_unit(unit, f"MapAxis {name!r}: unit")
-        first, last = (_number(bound, target) for bound in (low, high))
+        what = f"MapAxis {name!r}"
+        low, high = with_unit(low, f"{what}: low"), with_unit(high, f"{what}: high")
+        own = high.unit if isinstance(high, u.Quantity) else None
+        target = parse_unit(own if unit is None else unit, f"{what}: unit")
+        first, last = number_in(low, target, f"{what}: low"), number_in(high, target, f"{what}: high")
         lowest = {"lin": -np.inf, "log": np.nextafter(0, 1), "sqrt": 0.0}[interp]
         if not lowest <= first < last < np.inf:
             raise InputError(
@@ -130,10 +131,12 @@ class MapAxis:
         cls, energy_min: Given, energy_max: Given, nbin: int, per_decade: bool = False, name: str = "energy"
     ) -> "MapAxis":
         """Logarithmic energy axis in the unit of ``energy_max``; ``nbin`` is per decade (rounded up) if so asked."""
-        low, high = _quantity(energy_min), _quantity(energy_max)
-        for energy in (low, high):
-            if not energy.isscalar or not energy.unit.is_equivalent("TeV"):
-                raise InputError(f"MapAxis {name!r}: bounds must be energies such as '0.5 TeV', found {energy}.")
+        what = f"MapAxis {name!r}"
+        given = (with_unit(energy_min, f"{what}: energy_min"), with_unit(energy_max, f"{what}: energy_max"))
+        for energy in given:
+            if not isinstance(energy, u.Quantity) or not energy.isscalar or not energy.unit.is_equivalent("TeV"):
+                raise InputError(f"{what}: bounds must be energies such as '0.5 TeV', found {energy}.")
+        low, high = given
         if per_decade and 0 < low < high:
             nbin = int(np.ceil(np.log10((high / low).to_value("")) * nbin))
         return cls.from_bounds(low, high, nbin, "log", name)
@@ -162,14 +165,14 @@ class MapAxis:
         """Differences of the edges, (nbin,)."""
         return np.diff(self.edges)
 
-    def pix_to_coord(self, pix: ArrayLike) -> u.Quantity:
+    def pix_to_coord(self, pix: Given) -> u.Quantity:
         """Coordinate at a pixel number: bin ``i`` has its centre at ``i`` and its edges at ``i - 0.5``, ``i + 0.5``."""
         offset = 0.5 if self.node_type == "edges" else 0.0
-        return u.Quantity(self._continued(np.asarray(pix, dtype=float) + offset), self.unit)
+        return u.Quantity(self._continued(np.asarray(to_unit(pix, "", "pix")) + offset), self.unit)
 
-    def coord_to_pix(self, coord: u.Quantity | ArrayLike) -> np.ndarray:
+    def coord_to_pix(self, coord: Given) -> np.ndarray:
         """Pixel number of a coordinate (Quantity or number in the axis' unit), continued evenly outside the axis."""
-        coord = coord.to_value(self.unit) if isinstance(coord, u.Quantity) else np.asarray(coord, dtype=float)
+        coord = np.asarray(to_unit(coord, self.unit, f"MapAxis {self.name!r}: coord"))
         offset = 0.5 if self.node_type == "edges" else 0.0
         self._check_wide()
         scaled = SCALES[self.interp][0](self.nodes)
@@ -219,18 +222,3 @@ def _line(x: np.ndarray, xp: np.ndarray, fp: np.ndarray) -> np.ndarray:
     slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
     # exact at the nodes, from whichever side
     return np.where(np.asarray(x) == xp[i + 1], fp[i + 1], fp[i] + slope * (x - xp[i]))
-
-
-def _quantity(bound: Given) -> u.Quantity:
-    try:
-        return u.Quantity(bound)
-    except TypeError as error:
-        raise InputError(f"MapAxis: a bound is {bound!r}, expected a number or Quantity such as '0.5 TeV'.") from error
-
-
-def _number(bound: Given, unit: u.UnitBase) -> float:
-    """A bound in ``unit``; plain numbers are in it already."""
-    bound = u.Quantity(bound, unit) if isinstance(bound, int | float) else _quantity(bound)
-    if not bound.isscalar or not bound.unit.is_equivalent(unit):
-        raise InputError(f"MapAxis: a bound is {bound}, expected one number that can be converted to '{unit}'.")
-    return float(bound.to_value(unit))

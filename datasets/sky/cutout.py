@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import jax
 import numpy as np
-from astropy import units as u
 from jaxtyping import Float
 
 from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array
 from ..errors import InputError
-from ..units import Given
+from ..units import Given, to_unit, whole_numbers
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -115,8 +114,8 @@ def _refuse_distortion(wcs: "WCS") -> None:
 
 def pad_slices(geom: Image, width: PadWidth) -> tuple[slice, slice]:
     """Slices (y, x) of an image with ``width`` more pixels on each side, one number or (x, y)."""
-    pair = np.asarray(width)
-    if pair.shape not in ((), (2,)) or pair.dtype.kind not in "iu" or np.any(pair < 0):
+    pair = whole_numbers(width, "pad: width")
+    if pair.shape not in ((), (2,)) or np.any(pair < 0):
         raise InputError(f"pad: the width must be one or two (x, y) whole numbers of pixels, found {width!r}.")
     px, py = (int(n) for n in np.broadcast_to(pair, 2))
     ny, nx = geom.shape
@@ -182,10 +181,10 @@ def _scales(geom: Image) -> np.ndarray:
 
 
 def _width(width: Given) -> np.ndarray:
-    try:
-        pair = np.broadcast_to(u.Quantity(width, u.deg).value, 2)
-    except (TypeError, ValueError, u.UnitsError) as error:
-        raise InputError(f"cutout: width must be one or two (x, y) angles (deg), found {width!r}.") from error
+    numbers = np.asarray(to_unit(width, "deg", "cutout: width"))
+    if numbers.dtype == object or numbers.shape not in ((), (1,), (2,)):
+        raise InputError(f"cutout: width must be one or two (x, y) angles (deg), found {width!r}.")
+    pair = np.broadcast_to(numbers, 2)
     if not (np.all(np.isfinite(pair)) and np.all(pair > 0)):
         raise InputError(f"cutout: width must be positive and finite, found {width!r}.")
     return pair

@@ -15,7 +15,7 @@ from ...kernels.sphere import namespace, vector_to_lonlat
 from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..meta import Meta
-from ..units import Given
+from ..units import Given, kernel_numbers, whole_numbers
 from .bend import bend
 from .cutout import PadWidth, SameArray, cropped, cutout_slices, downsampled, padded, upsampled
 from .wcs import Cards, angle_pair, check_cards, directions, frame_of, rotation_between, sampled_directions
@@ -137,7 +137,9 @@ class SkyGeom(eqx.Module):
         if not np.all(step > 0):
             raise InputError(f"SkyGeom: binsz must be positive, found {binsz}.")
         if npix is not None:
-            size = np.asarray(npix)
+            size = whole_numbers(npix, "SkyGeom: npix")
+            if size.shape not in ((), (1,), (2,)):
+                raise InputError(f"SkyGeom: npix must be one or two (x, y) numbers of pixels, found {npix!r}.")
         elif width is not None:
             size = np.rint(angle_pair(width, "width") / step)
         else:
@@ -196,6 +198,7 @@ class SkyGeom(eqx.Module):
         self, x: Float[SameArray, "*shape"], y: Float[SameArray, "*shape"]
     ) -> Float[SameArray, "*shape 3"]:
         """ICRS unit vectors (..., 3) at pixel coordinates (0-based, centres at integers); NaN off the sky."""
+        x, y = kernel_numbers(x, "", "x"), kernel_numbers(y, "", "y")
         if self.projection == "poly":
             return self._poly_to_vector(x, y)
         native = plane_to_native(self.projection, *_to_plane(x, y, self.crpix, self.cd))
@@ -214,7 +217,7 @@ class SkyGeom(eqx.Module):
         self, vectors: Float[SameArray, "*shape 3"]
     ) -> tuple[Float[SameArray, "*shape"], Float[SameArray, "*shape"]]:
         """Pixel coordinates (x, y) of ICRS unit vectors (..., 3); NaN where the projection does not show them."""
-        native = vectors @ self.rotation
+        native = kernel_numbers(vectors, "", "vectors") @ self.rotation
         if self.projection == "poly":
             return self._poly_to_pixel(native)
         px, py = native_to_plane(self.projection, native)
@@ -260,7 +263,7 @@ class SkyGeom(eqx.Module):
 
         The area of the flat quadrangle between the four unit vectors: for cells of 1 deg up to 8e-5 below the sphere's.
         """
-        half = size / 2
+        x, y, half = kernel_numbers(x, "", "x"), kernel_numbers(y, "", "y"), kernel_numbers(size, "", "size") / 2
         xp = namespace(x, y, self.crpix)
         corners = [self.pixel_to_vector(x + i * half, y + j * half) for i, j in ((-1, -1), (1, 1), (1, -1), (-1, 1))]
         return xp.linalg.norm(xp.cross(corners[1] - corners[0], corners[3] - corners[2]), axis=-1) / 2

@@ -5,13 +5,12 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from numpy.typing import ArrayLike
 
 from ...kernels.sphere import lonlat_to_vector
 from ..errors import InputError
-from ..units import Given
+from ..units import Given, to_unit
 
 if TYPE_CHECKING:
     from astropy.coordinates import BaseCoordinateFrame
@@ -39,10 +38,10 @@ def check_cards(header: fits.Header | Cards, where: str) -> None:
 
 def angle_pair(value: Given, what: str) -> np.ndarray:
     """Two finite numbers in deg, from one or two, with or without units."""
-    try:
-        pair = np.broadcast_to(u.Quantity(value, u.deg).value, 2)
-    except (TypeError, ValueError, u.UnitsError) as error:
-        raise InputError(f"SkyGeom: {what} must be one or two angles (deg), found {value!r}.") from error
+    numbers = np.asarray(to_unit(value, "deg", f"SkyGeom: {what}"))
+    if numbers.dtype == object or numbers.shape not in ((), (1,), (2,)):
+        raise InputError(f"SkyGeom: {what} must be one or two angles (deg), found {value!r}.")
+    pair = np.broadcast_to(numbers, 2)
     if not np.all(np.isfinite(pair)):
         raise InputError(f"SkyGeom: {what} must be finite, found {value!r}.")
     return pair

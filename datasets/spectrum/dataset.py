@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...kernels.edisp import fold
-from ..arrays import Array, is_concrete
+from ..arrays import is_concrete
 from ..counts.create import empty_spectrum
 from ..counts.dataset import CountsDataset
 from ..counts.known import KnownBackground
@@ -24,6 +24,7 @@ from ..irf.stack import Part, stack_matrix
 from ..models.sky_model import SkyModel
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins
+from ..units import Given, as_bins
 from .files import fits_ogip, measured_contents, spectrum_fields
 from .npred import SpectrumResponse, spectrum_counts
 from .prepared import SpectrumSpec, prepare_spectrum
@@ -48,10 +49,10 @@ class SpectrumBase(CountsDataset):
         """A spectrum has no point spread function: containment is part of its exposure."""
         return None
 
-    def apply_response(self, npred_true: Array, edisp: bool = True) -> Bins:
+    def apply_response(self, npred_true: Given, edisp: bool = True) -> Bins:
         """Counts per reconstructed bin from counts per true bin; the perfect response if there is no matrix."""
         matrix = self.diagonal_matrix() if self.edisp is None or not edisp else self.edisp.matrix
-        return fold(jnp.asarray(matrix), jnp.asarray(npred_true))
+        return fold(jnp.asarray(matrix), jnp.asarray(as_bins(npred_true, "npred_true")))
 
     def source_counts(self, sources: Sequence[SkyModel]) -> Bins:
         for model in sources:

@@ -7,10 +7,11 @@ import numpy as np
 from astropy import units as u
 
 from ...datasets.errors import InputError
+from ...datasets.units import Given
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from .conditional import ConditionalFit, crossing
-from .profile import OPEN, REACHED
+from .profile import OPEN, REACHED, positive
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -46,7 +47,7 @@ class Contour:
         return Table(columns, names=("x", "y", "at_bound", "converged"), meta=meta)
 
 
-def contour(datasets: SomeDatasets, result: FitResult, x: str, y: str, sigma: float = 1.0, n: int = 20) -> Contour:
+def contour(datasets: SomeDatasets, result: FitResult, x: str, y: str, sigma: Given = 1.0, n: int = 20) -> Contour:
     """Where the profile of the parameters ``x`` and ``y`` is ``sigma``^2 above its minimum: ``n`` points and the first.
 
     All other free parameters are at their best. The points lie on rays from the best, evenly spaced for an elliptical
@@ -54,8 +55,7 @@ def contour(datasets: SomeDatasets, result: FitResult, x: str, y: str, sigma: fl
     either parameter, and ``sigma=1`` encloses both with 39 % confidence. Names, a lower minimum and input that
     cannot be used are treated as by `confidence_interval`; a contour that does not close raises `InputError`.
     """
-    if not (np.isfinite(sigma) and sigma > 0):
-        raise InputError(f"contour: sigma must be a positive number of standard deviations, found {sigma!r}.")
+    sigma = positive(sigma, "contour")
     if n < 3:
         raise InputError(f"contour: at least 3 points are needed, found n={n!r}.")
     fit = ConditionalFit(datasets, result, [x, y], "contour")
@@ -74,7 +74,7 @@ def contour(datasets: SomeDatasets, result: FitResult, x: str, y: str, sigma: fl
         y_name=fit.names[1],
         x_unit=fit.units[0],
         y_unit=fit.units[1],
-        sigma=float(sigma),
+        sigma=sigma,
         best=(float(fit.best.held[0]), float(fit.best.held[1])),
         x=points[:, 0],
         y=points[:, 1],

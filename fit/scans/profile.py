@@ -14,7 +14,7 @@ from astropy import units as u
 
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
-from ...datasets.units import Given, to_unit
+from ...datasets.units import Given, number_in, to_unit
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from .conditional import ConditionalFit, crossing
@@ -147,7 +147,7 @@ def profile(
     values: Given | None = None,
     *,
     n: int = 11,
-    sigma: float = 2,
+    sigma: Given = 2,
     reoptimize: bool = True,
 ) -> Profile:
     """Fit statistic along the parameter ``name``, all other free parameters at their best for each value.
@@ -165,7 +165,7 @@ def profile(
     fit = ConditionalFit(datasets, result, [name], "profile")
     best, low, high, unit = fit.best.held[0], fit.low[0], fit.high[0], fit.units[0]
     if values is None:
-        _require_positive(sigma, "profile")
+        sigma = positive(sigma, "profile")
         if np.isinf(result.parameters[fit.names[0]].error):
             raise InputError(
                 f"profile: the data do not constrain {fit.names[0]}: its error is infinite, so that no range suggests "
@@ -196,19 +196,19 @@ def profile(
     )
 
 
-def confidence_interval(datasets: SomeDatasets, result: FitResult, name: str, sigma: float = 1.0) -> Interval:
+def confidence_interval(datasets: SomeDatasets, result: FitResult, name: str, sigma: Given = 1.0) -> Interval:
     """Where the profile of the parameter ``name`` is ``sigma``^2 above its minimum, on both sides.
 
     Full name or unambiguous ending; all other free parameters are at their best on the way. See `Interval` for ends
     that are not reached. A minimum below that of the result raises `InputError`, with the place to fit again from.
     """
-    _require_positive(sigma, "confidence_interval")
+    sigma = positive(sigma, "confidence_interval")
     fit = ConditionalFit(datasets, result, [name], "confidence_interval")
     down, up = (crossing(fit, np.array([sign]), sigma**2) for sign in (-1.0, 1.0))
     return Interval(
         name=fit.names[0],
         unit=fit.units[0],
-        sigma=float(sigma),
+        sigma=sigma,
         value=float(fit.best.held[0]),
         lower=-math.inf if down.end == OPEN else float(down.held[0]),
         upper=math.inf if up.end == OPEN else float(up.held[0]),
@@ -219,12 +219,13 @@ def confidence_interval(datasets: SomeDatasets, result: FitResult, name: str, si
     )
 
 
-def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence: float = 0.95) -> UpperLimit:
+def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence: Given = 0.95) -> UpperLimit:
     """One-sided upper limit of the parameter ``name`` at the given confidence, from its profile likelihood.
 
     The value above the best at which the profile has risen by z^2, where a normal variable stays below z with
     probability ``confidence``: 2.71 for 0.95. Otherwise as `confidence_interval`.
     """
+    confidence = number_in(confidence, "", "upper_limit: confidence")
     if not 0.5 < confidence < 1:
         raise InputError(
             f"upper_limit: confidence must lie between 0.5 and 1, found {confidence!r}. Write 0.95 for 95 %."
@@ -234,7 +235,7 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
     return UpperLimit(
         name=fit.names[0],
         unit=fit.units[0],
-        confidence=float(confidence),
+        confidence=confidence,
         value=float(fit.best.held[0]),
         limit=math.inf if up.end == OPEN else float(up.held[0]),
         end=up.end,
@@ -243,6 +244,9 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
     )
 
 
-def _require_positive(sigma: float, what: str) -> None:
-    if not (np.isfinite(sigma) and sigma > 0):
+def positive(sigma: Given, what: str) -> float:
+    """A number of standard deviations."""
+    number = number_in(sigma, "", f"{what}: sigma")
+    if not (np.isfinite(number) and number > 0):
         raise InputError(f"{what}: sigma must be a positive number of standard deviations, found {sigma!r}.")
+    return number

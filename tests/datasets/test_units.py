@@ -28,7 +28,9 @@ def test_columns_of_tables():
         np.testing.assert_allclose(to_unit(column, "TeV", "x"), [1, 2], rtol=1e-15)
         np.testing.assert_array_equal(to_unit(kind([1.0, 2.0]), "TeV", "x"), [1, 2])
     masked = MaskedColumn([1.0, 2.0], mask=[False, True], unit="TeV")
-    np.testing.assert_array_equal(to_unit(masked, "TeV", "x"), [1, np.nan])
+    np.testing.assert_array_equal(to_unit(masked, "TeV", "x", masked=np.nan), [1, np.nan])
+    with pytest.raises(InputError, match=r"^x: found 1 masked of 2 numbers"):
+        to_unit(masked, "TeV", "x")
     with pytest.raises(InputError, match=r"x: found unit 's', expected one convertible to 'TeV'"):
         to_unit(Column([1.0], unit="s"), "TeV", "x")
     with pytest.raises(InputError, match="x: found"):

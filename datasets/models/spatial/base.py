@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import equinox as eqx
@@ -12,9 +13,10 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, to_icrs
-from ...arrays import Array, NumbersLike, for_kernels, is_concrete
+from ...arrays import Array, for_kernels, is_concrete
 from ...errors import InputError
-from ..component import ModelComponent
+from ...units import Given, number_in, to_unit, with_unit
+from ..component import Formulas, ModelComponent
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter
 from ..spectral.base import Energies, Values, energy_in_tev
 
@@ -45,6 +47,11 @@ class SpatialModel(ModelComponent):
 
     frame: str = eqx.field(static=True, default="icrs", kw_only=True)
     scheme: ClassVar[str] = "direct"
+    formulas: ClassVar[Formulas] = {
+        "evaluate": ("", "TeV"),
+        "profile": ("deg", "deg"),
+        "blurred_profile": ("deg", "deg", "deg"),
+    }
     per_pixel: ClassVar[bool] = False
     """The image is 1 in every pixel, whatever its size: the value is not a surface brightness."""
 
@@ -85,23 +92,17 @@ class SpatialModel(ModelComponent):
         """Radius (deg) that holds the source, or None for one without limits."""
         return None
 
-    def __call__(self, lon: NumbersLike, lat: NumbersLike, energy: NumbersLike | None = None) -> Array:
+    def __call__(self, lon: Given, lat: Given, energy: Given | None = None) -> Array:
         """Value at longitude and latitude in ``frame`` (Quantities, or numbers in deg) and energy (or TeV).
 
-        A Quantity for Quantities, else numbers in ``unit``.
+        A Quantity for a longitude that has a unit, else numbers in ``unit``.
         """
-        degrees = [_degrees(coordinate) for coordinate in (lon, lat)]
-        vectors = to_icrs(lonlat_to_vector(*np.broadcast_arrays(*degrees)), self.frame)
-        value = self.evaluate(vectors, None if energy is None else for_kernels(energy_in_tev(energy)))
+        lon = with_unit(lon, "lon")
+        degrees = to_unit(lon, "deg", "lon"), to_unit(lat, "deg", "lat")
+        xp: ModuleType = np if all(is_concrete(angle) for angle in degrees) else jnp
+        vectors = to_icrs(lonlat_to_vector(*xp.broadcast_arrays(*degrees)), self.frame)
+        value = self.evaluate(vectors, None if energy is None else energy_in_tev(energy))
         return u.Quantity(np.asarray(value), self.unit) if isinstance(lon, u.Quantity) else value
-
-
-def _degrees(angle: NumbersLike) -> np.ndarray:
-    if not isinstance(angle, u.Quantity):
-        return np.asarray(angle, float)
-    if not angle.unit.is_equivalent("deg"):
-        raise InputError(f"Longitude and latitude must be angles, found unit {angle.unit.to_string()!r}.")
-    return angle.to_value("deg")
 
 
 class PositionedModel(SpatialModel):
@@ -153,7 +154,7 @@ class ExtendedModel(PositionedModel):
         """
 
     @abstractmethod
-    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
+    def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         """Counts (n_radial, n_angular) with which neighbouring nodes are no farther apart than ``spacing`` (deg).
 
         At least 8 radii and 16 angles. Needs concrete parameters.
@@ -170,7 +171,8 @@ def concrete(model: SpatialModel, *parameters: Parameter) -> list[float]:
     return [float(p.internal) for p in parameters]
 
 
-def check_spacing(spacing: float) -> float:
-    if not (math.isfinite(spacing) and spacing > 0):
+def check_spacing(spacing: Given) -> float:
+    number = number_in(spacing, "deg", "node_counts: spacing")
+    if not (math.isfinite(number) and number > 0):
         raise InputError(f"node_counts: spacing must be a positive number of deg, found {spacing}.")
-    return float(spacing)
+    return number

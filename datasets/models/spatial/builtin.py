@@ -9,6 +9,7 @@ from ....kernels import spatial as k
 from ....kernels import spatial_nodes as rules
 from ...arrays import Array
 from ...errors import InputError
+from ...units import Given
 from ..parameter import ParameterField, internal, parameter
 from ..spectral.base import Energies, Values
 from .base import ExtendedModel, Nodes, Offsets, PositionedModel, SpatialModel, Vectors, check_spacing, concrete
@@ -96,7 +97,7 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
     def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.generalized_gaussian_nodes(n_radial, n_angular, *internal(self.r_0, self.eta, self.e, self.phi))
 
-    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
+    def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         """As for every extended model; twice ``spacing`` where the brightness is below 1 % of the centre's."""
         return rules.generalized_gaussian_counts(check_spacing(spacing), *concrete(self, self.r_0, self.eta))
 
@@ -123,7 +124,7 @@ class DiskSpatialModel(ExtendedModel):
     def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.disk_nodes(n_radial, n_angular, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
-    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
+    def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         return rules.disk_counts(check_spacing(spacing), *concrete(self, self.r_0, self.edge_width))
 
 
@@ -147,7 +148,7 @@ class ShellSpatialModel(ExtendedModel):
     def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.shell_nodes(n_radial, n_angular, *internal(self.radius, self.width))
 
-    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
+    def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         return rules.shell_counts(check_spacing(spacing), *concrete(self, self.radius, self.width))
 
 
@@ -172,7 +173,7 @@ class Shell2SpatialModel(ExtendedModel):
     def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
         return rules.shell_nodes(n_radial, n_angular, *self._radius_and_width())
 
-    def node_counts(self, spacing: float) -> tuple[tuple[int, ...], int]:
+    def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         r_0, eta = concrete(self, self.r_0, self.eta)
         return rules.shell_counts(check_spacing(spacing), (1 - eta) * r_0, eta * r_0)
 

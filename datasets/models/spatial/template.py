@@ -14,13 +14,14 @@ from jaxtyping import Float
 from ....kernels import sky_table
 from ....kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
 from ....kernels.tables import interpolate, scaled
-from ...arrays import Array, NumbersLike, for_kernels, frozen_array
+from ...arrays import Array, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.paths import Filename, beside
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
+from ...units import Given, split_mask, to_unit, with_unit
 from ..component import Section
-from ..parameter import GivenParameter, Parameter, ParameterField, parameter
+from ..parameter import GivenParameter, Parameter, ParameterField, parameter, placed
 from ..spectral.base import Energies, Values
 from .base import SpatialModel, Vectors
 from .template_files import read_template, write_template
@@ -35,7 +36,7 @@ class TemplateSpatialModel(SpatialModel):
 
     Parameters
     ----------
-    values : (ny, nx) or (n_energy, ny, nx), Quantity or numbers in sr-1. NaN and negative entries count as 0.
+    values : (ny, nx) or (n_energy, ny, nx), Quantity or numbers in sr-1. NaN, masked and negative entries count as 0.
     geom : `SkyGeom`
     energy : `MapAxis` of true energies for a cube, by edges or centres
     normalize : divide each image by its sum and by the solid angle of the pixels: it then shares a flux of 1 out as the
@@ -66,7 +67,7 @@ class TemplateSpatialModel(SpatialModel):
 
     def __init__(
         self,
-        values: NumbersLike,
+        values: Given,
         geom: SkyGeom,
         energy: MapAxis | None = None,
         normalize: bool = True,
@@ -215,10 +216,15 @@ def pixel_areas(geom: SkyGeom) -> np.ndarray:
     return np.where(shown, np.nan_to_num(geom.solid_angle), 0.0)
 
 
-def _processed(values: NumbersLike, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[np.ndarray, str]:
+def _processed(values: Given, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[np.ndarray, str]:
     """Surface brightness, and its unit."""
-    unit = values.unit if isinstance(values, u.Quantity) else u.Unit(SURFACE)
-    numbers = np.array(getattr(values, "value", values), float)
+    what = "TemplateSpatialModel: values"
+    given, hidden = split_mask(values, what)
+    given = with_unit(given, what)
+    unit = given.unit if isinstance(given, u.Quantity) else u.Unit(SURFACE)
+    numbers = np.array(to_unit(given, unit, what))
+    if hidden is not None:
+        numbers[hidden] = np.nan
     wanted = geom.shape if energy is None else (energy.nbin, *geom.shape)
     if numbers.shape != wanted:
         raise InputError(
@@ -243,4 +249,4 @@ def _processed(values: NumbersLike, geom: SkyGeom, energy: MapAxis | None, norma
 def _angle(given: GivenParameter | None, default: float, field: str) -> Parameter:
     """Position parameter, frozen at the middle of the map unless given."""
     declared: Any = next(f.default for f in dataclasses.fields(TemplateSpatialModel) if f.name == field)
-    return given if isinstance(given, Parameter) else declared.replace(value=default if given is None else given)
+    return given if isinstance(given, Parameter) else placed(default if given is None else given, declared, field)

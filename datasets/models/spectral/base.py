@@ -12,9 +12,9 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
-from ...arrays import Array, NumbersLike, for_kernels
-from ...errors import InputError
-from ..component import ModelComponent, fields_by_name
+from ...arrays import Array
+from ...units import Given, to_unit, with_unit
+from ..component import Formulas, ModelComponent, fields_by_name
 from ..parameter import Parameter, is_parameter
 
 DNDE = "TeV-1 s-1 cm-2"
@@ -24,16 +24,9 @@ Edges = Float[jax.Array, " n_edges"]
 Values = Float[jax.Array, "..."]
 
 
-def energy_in_tev(energy: NumbersLike, what: str = "energy") -> Array:
-    """Numbers in TeV from a Quantity (or numbers already in TeV)."""
-    if isinstance(energy, u.Quantity):
-        try:
-            return energy.to_value(u.TeV)
-        except u.UnitConversionError as error:
-            raise InputError(
-                f"{what}: found unit {energy.unit.to_string()!r}, expected an energy such as TeV."
-            ) from error
-    return jnp.asarray(energy)
+def energy_in_tev(energy: Given, what: str = "energy") -> jax.Array:
+    """Numbers in TeV for kernels, see `to_unit`."""
+    return jnp.asarray(to_unit(energy, "TeV", what))
 
 
 class SpectralModel(ModelComponent):
@@ -46,6 +39,9 @@ class SpectralModel(ModelComponent):
     """
 
     steep: ClassVar[bool] = False
+    formulas: ClassVar[Formulas] = dict.fromkeys(
+        ("evaluate", "integrate_bins", "times_energy", "integrate_energy_bins"), ("TeV",)
+    )
     # numpy numbers and Quantities on the left of an operator leave the operation to the model
     __array_ufunc__ = None
 
@@ -73,22 +69,25 @@ class SpectralModel(ModelComponent):
             return integrate_pieces(self.times_energy, edges, kinks, order)
         return integrate_bins(self.times_energy, edges, order)
 
-    def __call__(self, energy: NumbersLike) -> Array:
-        """Value at ``energy``: a Quantity for a Quantity, an array (in ``unit``) for numbers in TeV."""
-        value = self.evaluate(for_kernels(energy_in_tev(energy)))
+    def __call__(self, energy: Given) -> Array:
+        """Value at ``energy``: a Quantity for what has a unit, an array (in ``unit``) for numbers in TeV."""
+        energy = with_unit(energy, "energy")
+        value = self.evaluate(energy_in_tev(energy))
         return u.Quantity(np.asarray(value), self.unit) if isinstance(energy, u.Quantity) else value
 
-    def integral(self, energy_min: NumbersLike, energy_max: NumbersLike) -> Array:
+    def integral(self, energy_min: Given, energy_max: Given) -> Array:
         """Integral from ``energy_min`` to ``energy_max``: Quantities or numbers in TeV, of shapes that broadcast."""
         return self._between("integrate_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV)
 
-    def energy_flux(self, energy_min: NumbersLike, energy_max: NumbersLike) -> Array:
+    def energy_flux(self, energy_min: Given, energy_max: Given) -> Array:
         """Integral of E times the value, in TeV s-1 cm-2 for a flux; energies as in `integral`."""
         return self._between("integrate_energy_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
 
-    def _between(self, method: str, energy_min: NumbersLike, energy_max: NumbersLike, unit: u.UnitBase) -> Array:
+    def _between(self, method: str, energy_min: Given, energy_max: Given, unit: u.UnitBase) -> Array:
         """All pairs of energies as bins of their own, in one program; the widest sets the number of nodes."""
-        low, high = np.broadcast_arrays(energy_in_tev(energy_min), energy_in_tev(energy_max))
+        energy_min = with_unit(energy_min, "energy_min")
+        ends = energy_in_tev(energy_min, "energy_min"), energy_in_tev(energy_max, "energy_max")
+        low, high = np.broadcast_arrays(*ends)
         order = order_for_width(float(np.max(np.log(high / low), initial=0.0)))
         pairs = jnp.asarray(np.stack([low.ravel(), high.ravel()], axis=-1), float)
         result = _integrate_pairs(self, pairs, method, order).reshape(low.shape)

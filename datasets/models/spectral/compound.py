@@ -15,6 +15,7 @@ from ....kernels import spectral_integrals as integrals
 from ....kernels.quadrature import integrate_pieces
 from ...errors import InputError
 from ...io.paths import Filename
+from ...units import to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, is_parameter, parameter
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values, kinks_of
@@ -161,17 +162,9 @@ def _as_model(other: object, unit: str) -> SpectralModel | None:
     """A model for a number: a frozen norm if ``unit`` is '', else a frozen constant flux; None if it is no number."""
     if isinstance(other, SpectralModel):
         return other
-    if isinstance(other, u.Quantity):
-        quantity: u.Quantity = other
-        try:
-            other = quantity.to_value(unit)
-        except u.UnitConversionError as error:
-            raise InputError(
-                f"spectral model: found a quantity of unit {quantity.unit.to_string()!r}, expected {unit!r}."
-            ) from error
-    if not isinstance(other, (int, float, np.number, np.ndarray, jax.Array)) or np.ndim(other):
+    if not isinstance(other, int | float | np.number | np.ndarray | jax.Array) or np.ndim(other):
         return None
-    number = np.asarray(other) if isinstance(other, np.number) else other
+    number = to_unit(other, unit, "spectral model: a number in a formula of models")
     if unit == "":
         return frozen_model(PowerLawNormSpectralModel(norm=Parameter(number)))
     return frozen_model(ConstantSpectralModel(const=Parameter(number, unit)))

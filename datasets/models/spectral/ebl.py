@@ -10,10 +10,11 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels import tables
-from ...arrays import Array, NumbersLike, for_kernels, frozen_array
+from ...arrays import Array, for_kernels
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
+from ...units import Given, to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter
 from .base import Energies, SpectralModel, Values
@@ -41,16 +42,16 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
 
     def __init__(
         self,
-        energy: NumbersLike,
-        param: NumbersLike,
-        data: NumbersLike,
+        energy: Given,
+        param: Given,
+        data: Given,
         redshift: GivenParameter = 0.1,
         alpha_norm: GivenParameter = 1.0,
         filename: Filename | None = None,
     ) -> None:
         self.energy = table_energy(energy, "EBLAbsorptionNormSpectralModel")
-        self.param = frozen_array(getattr(param, "value", param))
-        self.data = frozen_array(getattr(data, "value", data))
+        self.param = to_unit(param, "", "EBLAbsorptionNormSpectralModel: param")
+        self.data = to_unit(data, "", "EBLAbsorptionNormSpectralModel: data")
         # parameter() declares defaults that keep their frozen state when a plain number is given
         self.redshift, self.alpha_norm = redshift, alpha_norm
         self.filename = None if filename is None else str(filename)

@@ -14,12 +14,13 @@ from jaxtyping import Float
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
-from ...arrays import Array, NumbersLike, for_kernels, frozen_array
+from ...arrays import Array, for_kernels
 from ...errors import InputError
 from ...io.paths import Filename
+from ...units import Given, to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, declared, internal, parameter
-from .base import Edges, Energies, NestedSpectralModel, SpectralModel, Values, energy_in_tev
+from .base import Edges, Energies, NestedSpectralModel, SpectralModel, Values
 
 
 class PowerLawNormSpectralModel(SpectralModel):
@@ -69,7 +70,7 @@ def from_log10(beta: GivenParameter) -> GivenParameter:
     """Curvature for the natural logarithm from one for the decimal logarithm (a number or a `Parameter`)."""
     if isinstance(beta, Parameter):
         return beta.replace(value=beta.value / np.log(10), error=beta.error / np.log(10))
-    return beta / np.log(10)
+    return to_unit(beta, "", "beta") / np.log(10)
 
 
 class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
@@ -93,9 +94,9 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         )
 
 
-def table_energy(energy: NumbersLike, what: str) -> Float[Array, " n_energy"]:
+def table_energy(energy: Given, what: str) -> Float[Array, " n_energy"]:
     """Energy nodes in TeV, checked to be at least two, positive and increasing."""
-    nodes = frozen_array(energy_in_tev(energy, what) if isinstance(energy, u.Quantity) else energy)
+    nodes = to_unit(energy, "TeV", f"{what}: energy")
     if isinstance(nodes, np.ndarray):
         if nodes.ndim != 1 or nodes.size < 2:
             raise InputError(
@@ -120,8 +121,8 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
 
     def __init__(
         self,
-        energy: NumbersLike,
-        norms: Mapping[str, GivenParameter] | Sequence[GivenParameter] | np.ndarray | None = None,
+        energy: Given,
+        norms: Mapping[str, GivenParameter] | Sequence[GivenParameter] | Given | None = None,
         interp: str = "log",
     ) -> None:
         if interp not in ("log", "lin"):
@@ -133,10 +134,7 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         given = list(norms.values()) if isinstance(norms, Mapping) else _as_list(norms)
         if len(given) != count:
             raise InputError(f"PiecewiseNormSpectralModel: {count} energies need as many norms, found {len(given)}.")
-        self.norms = OrderedDict(
-            (f"norm_{i}", declared(norm if isinstance(norm, Parameter) else Parameter(norm), 1.0, "norm"))
-            for i, norm in enumerate(given)
-        )
+        self.norms = OrderedDict((f"norm_{i}", _norm(norm, f"norms: norm_{i}")) for i, norm in enumerate(given))
         self.interp = interp
 
     @property
@@ -178,8 +176,16 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
         return cls(energy, [parameters[name] for name in names], data.get("interp", "log"))
 
 
-def _as_list(norms: Sequence[GivenParameter] | np.ndarray) -> list[GivenParameter]:
-    return list(norms.to_value("") if isinstance(norms, u.Quantity) else norms)
+def _norm(given: GivenParameter, what: str) -> Parameter:
+    made = given if isinstance(given, Parameter) else Parameter(to_unit(given, "", what))
+    return declared(made, 1.0, "norm")
+
+
+def _as_list(norms: Sequence[GivenParameter] | Given) -> list[GivenParameter]:
+    if isinstance(norms, list | tuple):
+        return list(norms)
+    numbers = to_unit(norms, "", "norms")
+    return list(numbers if numbers.ndim else numbers.reshape(1))
 
 
 def quantity_from(data: Section, key: str, what: str) -> u.Quantity:

@@ -14,28 +14,29 @@ from astropy.io import fits
 from jaxtyping import Float
 
 from ....kernels import tables
-from ...arrays import Array, NumbersLike, for_kernels, frozen_array
+from ...arrays import Array, for_kernels
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
+from ...units import Given, to_unit, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
 from .norms import quantity_from, table_energy
 
 
-def _values_in(values: NumbersLike, value_unit: str | None, what: str) -> tuple[Array, str]:
+def _values_in(values: Given, value_unit: str | None, what: str) -> tuple[Array, str]:
     """Numbers and the internal unit ('' or that of a differential flux) of table values."""
+    values = with_unit(values, f"{what}: values")
     if isinstance(values, u.Quantity):
-        if values.unit.is_equivalent(DNDE):
-            return frozen_array(values.to_value(DNDE)), DNDE
-        if values.unit.is_equivalent(""):
-            return frozen_array(values.to_value("")), ""
+        for unit in (DNDE, ""):
+            if values.unit.is_equivalent(unit):
+                return to_unit(values, unit, f"{what}: values"), unit
         found: str = values.unit.to_string()
     else:
         found = DNDE if value_unit is None else value_unit
         if found in ("", DNDE):
-            return frozen_array(values), found
+            return to_unit(values, found, f"{what}: values"), found
     raise InputError(f"{what}: the values have unit {found!r}, expected a differential flux such as {DNDE!r}, or ''.")
 
 
@@ -51,7 +52,7 @@ class TemplateSpectralModel(SpectralModel):
     value_unit: str = eqx.field(static=True)
     tag = ("TemplateSpectralModel", "template")
 
-    def __init__(self, energy: NumbersLike, values: NumbersLike, value_unit: str | None = None) -> None:
+    def __init__(self, energy: Given, values: Given, value_unit: str | None = None) -> None:
         self.energy = table_energy(energy, "TemplateSpectralModel")
         self.values, self.value_unit = _values_in(values, value_unit, "TemplateSpectralModel")
 
@@ -116,18 +117,19 @@ class TemplateNDSpectralModel(NestedSpectralModel):
 
     def __init__(
         self,
-        energy: NumbersLike,
-        axes: Mapping[str, Array] | None = None,
-        values: NumbersLike = (),
+        energy: Given,
+        axes: Mapping[str, Given] | None = None,
+        values: Given = (),
         interp: Mapping[str, str] | None = None,
         value_unit: str | None = None,
         filename: Filename | None = None,
-        nodes: Mapping[str, Array] | None = None,
+        nodes: Mapping[str, Given] | None = None,
         coordinates: Mapping[str, Parameter] | None = None,
         scales: tuple[str, ...] | None = None,
         **parameters: GivenParameter,
     ) -> None:
-        axes = dict(axes if axes is not None else nodes or {})
+        given = axes if axes is not None else nodes or {}
+        axes = {name: with_unit(row, f"axes: {name}") for name, row in given.items()}
         unknown = sorted(set(parameters) - set(axes))
         if unknown:
             raise InputError(f"TemplateNDSpectralModel: there is no axis {unknown[0]!r}; axes are {', '.join(axes)}.")
@@ -136,9 +138,16 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         self.scales = scales or (interp["energy_true"], *(interp.get(name, "lin") for name in axes))
         self.values, self.value_unit = _values_in(values, value_unit, "TemplateNDSpectralModel")
         self.filename = None if filename is None else str(filename)
-        given = dict(coordinates or {}) | parameters
-        self.nodes = OrderedDict((n, frozen_array(getattr(row, "value", row))) for n, row in axes.items())
-        self.coordinates = OrderedDict((n, _coordinate(n, row, given.get(n))) for n, row in axes.items())
+        units = {n: row.unit for n, row in axes.items() if isinstance(row, u.Quantity)}
+        self.nodes = OrderedDict((n, to_unit(row, units.get(n, ""), f"axes: {n}")) for n, row in axes.items())
+        for name, row in self.nodes.items():
+            if np.ndim(row) != 1:
+                raise InputError(
+                    f"TemplateNDSpectralModel: axes: {name} must be one list of nodes, found shape {np.shape(row)}."
+                )
+        made = {n: _coordinate(n, row, units.get(n), parameters.get(n)) for n, row in self.nodes.items()}
+        # those of a copy by dataclasses.replace are finished
+        self.coordinates = OrderedDict((n, (coordinates or {}).get(n, p)) for n, p in made.items())
 
     def __check_init__(self) -> None:
         wanted = (self.energy.shape[0], *(row.shape[0] for row in self.nodes.values()))
@@ -207,28 +216,17 @@ class TemplateNDSpectralModel(NestedSpectralModel):
             return cls(**_grid(table, bands, path), filename=path, **parameters)
 
 
-def _coordinate(name: str, row: Array, given: GivenParameter | None) -> Parameter:
-    unit = row.unit if isinstance(row, u.Quantity) else u.dimensionless_unscaled
+def _coordinate(name: str, row: Array, unit: u.UnitBase | None, given: GivenParameter | None) -> Parameter:
+    """The parameter along an axis with these nodes; ``unit`` is that of the axis, None where it says none."""
     if given is None:
-        middle = (row[0] + row[-1]) / 2
-        low, high = row[0], row[-1]
-        return Parameter(_number(middle), unit, min=_number(low), max=_number(high))
-    if isinstance(given, u.Quantity):
-        try:
-            return Parameter(given.to(unit))
-        except u.UnitConversionError as error:
-            raise _bad_unit(name, given.unit, unit) from error
+        return Parameter((row[0] + row[-1]) / 2, unit, min=row[0], max=row[-1])
     if not isinstance(given, Parameter):
-        return Parameter(given, unit)
-    if not isinstance(row, u.Quantity):
+        return Parameter(to_unit(given, unit or "", name), unit)
+    if unit is None:
         return declared(given, 1.0, "")
     if not u.Unit(given.unit).is_equivalent(unit):
         raise _bad_unit(name, given.unit, unit)
     return declared(given, float(u.Unit(given.unit).to(unit)), "")
-
-
-def _number(node: Array) -> float:
-    return float(getattr(node, "value", node))
 
 
 def _bad_unit(name: str, found: str | u.UnitBase, expected: u.UnitBase) -> InputError:

@@ -1,7 +1,8 @@
 """What every temporal model is: parameters, a light curve, and its mean over good time intervals."""
 
+import dataclasses
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import erfa
@@ -12,10 +13,11 @@ from astropy.time import Time
 from jaxtyping import Float
 
 from ....kernels.time_scales import SCALES, SECONDS_PER_DAY, offset_from_tt
-from ...arrays import Array, NumbersLike, for_kernels, frozen_array
+from ...arrays import Array, for_kernels, frozen_array, set_fields
 from ...errors import InputError
 from ...gti import GTI
-from ..component import ModelComponent
+from ...units import Given, to_unit
+from ..component import Formulas, ModelComponent
 from ..parameter import parameter
 from ..spectral.base import Energies, Values, energy_in_tev
 
@@ -39,6 +41,17 @@ def _leap_days() -> tuple[np.ndarray, np.ndarray]:
 LEAP_KNOTS, LEAP_OFFSETS = (frozen_array(array) for array in _leap_days())
 
 
+def _require_instant(time: Time, what: str) -> None:
+    if time.scale == "local":
+        raise InputError(f"{what}: a time in the scale 'local' is at no known instant.")
+
+
+def mjd_in(time: Time, scale: str, what: str) -> Any:
+    """MJD of a time, in another scale."""
+    _require_instant(time, what)
+    return getattr(time, scale).mjd
+
+
 def t_ref(default: float = REFERENCE_MJD, *, frozen: bool = True) -> Any:
     """Declare a reference time (MJD in the model's scale) as a field of a model class."""
     return parameter(default, "d", frozen=frozen, role="time")
@@ -54,10 +67,27 @@ class TemporalModel(ModelComponent):
     """
 
     scale: str = eqx.field(static=True, default="utc", kw_only=True)
+    formulas: ClassVar[Formulas] = {
+        "value": ("d", "TeV"),
+        "value_mean": ("d", "d", "TeV"),
+        "days_after": ("s", "d"),
+    }
 
     def __check_init__(self) -> None:
         if self.scale not in SCALES:
             raise InputError(f"{type(self).__name__}: scale must be one of {', '.join(SCALES)}, found {self.scale!r}.")
+        for field in dataclasses.fields(self):
+            given = getattr(self, field.name)
+            if isinstance(given, Time):
+                # only now is the scale known
+                mjd = mjd_in(given, self.scale, field.name)
+                set_fields(self, {field.name: field.metadata["converter"](mjd)})
+
+    def replace(self, **changes: Any) -> Self:
+        """As that of all components; reference times may be an astropy Time."""
+        times = {n for n, p in self.parameters.items() if p.role == "time"}
+        known = {n: mjd_in(v, self.scale, n) if isinstance(v, Time) and n in times else v for n, v in changes.items()}
+        return super().replace(**known)
 
     @abstractmethod
     def value(self, days: Days, energy: Energies | None = None) -> Values:
@@ -81,19 +111,18 @@ class TemporalModel(ModelComponent):
     def reference_time(self) -> Time:
         return Time(float(self.reference_mjd), format="mjd", scale=self.scale)
 
-    def evaluate(self, time: Time | NumbersLike, energy: NumbersLike | None = None) -> Values:
+    def evaluate(self, time: Time | Given, energy: Given | None = None) -> Values:
         """Value at ``time``: an astropy Time, or MJD in the scale of the model; ``energy`` in TeV, or a Quantity.
 
         Numbers of the shape of ``time``; an energy-dependent model adds an axis of energies, (..., n_energy).
         """
         if isinstance(time, Time):
-            if time.scale == "local":
-                raise InputError(f"{type(self).__name__}: a time in the scale 'local' is at no known instant.")
+            _require_instant(time, type(self).__name__)
             own = getattr(time, self.scale)
             days = (own.jd1 - 2400000.5 - self.reference_mjd) + own.jd2
         else:
-            days = jnp.asarray(time) - self.reference_mjd
-        return self.value(days, None if energy is None else for_kernels(energy_in_tev(energy)))
+            days = jnp.asarray(to_unit(time, "d", "time")) - self.reference_mjd
+        return self.value(days, None if energy is None else energy_in_tev(energy))
 
     __call__ = evaluate
 
@@ -104,7 +133,7 @@ class TemporalModel(ModelComponent):
         # large numbers first: the rest keeps its digits
         return for_kernels((reference - self.reference_mjd) + days + offset / SECONDS_PER_DAY)
 
-    def mean(self, gti: GTI, energy: NumbersLike | None = None) -> Values:
+    def mean(self, gti: GTI, energy: Given | None = None) -> Values:
         """Mean over good time intervals, sum_i int_i f dt / sum_i dt: a number, or (n_energy,) if energy-dependent.
 
         Differentiable in the parameters and the intervals. Intervals of no length count nothing. Raises InputError for
@@ -117,6 +146,6 @@ class TemporalModel(ModelComponent):
                 "a GTI, or leave the temporal model out."
             )
         low, high = self.days_after(start, gti.reference), self.days_after(stop, gti.reference)
-        values = self.value_mean(low, high, None if energy is None else for_kernels(energy_in_tev(energy)))
+        values = self.value_mean(low, high, None if energy is None else energy_in_tev(energy))
         duration = stop - start
         return jnp.tensordot(duration, values, axes=1) / jnp.sum(duration)

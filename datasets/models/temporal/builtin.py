@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from ....kernels import temporal as k
-from ...arrays import NumbersLike
 from ...gti import GTI
+from ...units import Given
 from ..parameter import ParameterField, internal, parameter
 from ..spectral.base import Energies, Values
 from .base import Days, TemporalModel, t_ref
@@ -21,7 +21,7 @@ class ConstantTemporalModel(TemporalModel):
     def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         return jnp.ones_like(low)
 
-    def mean(self, gti: GTI, energy: NumbersLike | None = None) -> Values:
+    def mean(self, gti: GTI, energy: Given | None = None) -> Values:
         """1, also over an empty list of intervals."""
         return jnp.ones(())
 

@@ -16,17 +16,17 @@ from jaxtyping import Float
 
 from ....kernels import tables
 from ....kernels import temporal as k
-from ...arrays import Array, NumbersLike, for_kernels, frozen_array
+from ...arrays import Array, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
 from ...sky.axis import MapAxis
-from ...units import parse_unit
+from ...units import Given, parse_unit, to_unit
 from ..component import Section
-from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter
-from ..spectral.base import Energies, Values, energy_in_tev
-from .base import Days, TemporalModel, t_ref
+from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter, placed
+from ..spectral.base import Energies, Values
+from .base import Days, TemporalModel, mjd_in, t_ref
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -54,18 +54,16 @@ class LightCurveTemplateTemporalModel(TemporalModel):
 
     def __init__(
         self,
-        time: NumbersLike,
-        norm: NumbersLike,
+        time: Given,
+        norm: Given,
         t_ref: GivenTime = None,
-        energy: NumbersLike | None = None,
+        energy: Given | None = None,
         filename: Filename | None = None,
         scale: str = "utc",
     ) -> None:
-        if isinstance(time, u.Quantity):
-            time = _days(time.value, time.unit, type(self).__name__)
-        self.time, self.norm = frozen_array(time), frozen_array(getattr(norm, "value", norm))
-        energy = energy_in_tev(energy) if isinstance(energy, u.Quantity) else energy
-        self.energy = frozen_array(energy)
+        name = type(self).__name__
+        self.time, self.norm = to_unit(time, "d", f"{name}: time"), to_unit(norm, "", f"{name}: norm")
+        self.energy = to_unit(energy, "TeV", f"{name}: energy")
         self.t_ref = _reference(type(self), t_ref, scale)
         self.filename, self.scale = None if filename is None else str(filename), scale
 
@@ -130,9 +128,10 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         times, unit = table["TIME"], table["TIME"].unit or table.meta.get("TIMEUNIT")
         if unit is None:
             raise InputError(f"{cls.__name__}: {path} gives no unit for TIME. Add it to the column, or TIMEUNIT.")
-        days = _days(times, parse_unit(unit, f"{cls.__name__}: {path}"), cls.__name__)
+        own = parse_unit(unit, f"{cls.__name__}: {path}")
+        days = _days(to_unit(times, own, f"{cls.__name__}: TIME", masked=np.nan), own, cls.__name__)
         start = t_ref if t_ref is not None else _reference_in(cls, path, table.meta)
-        norm = np.asarray(table["NORM"], float)
+        norm = np.asarray(to_unit(table["NORM"], "", f"{cls.__name__}: NORM", masked=np.nan))
         if norm.size == len(table):
             # gammapy writes each norm as an image of one pixel
             norm = norm.ravel()
@@ -198,8 +197,8 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
 
     def __init__(
         self,
-        phase: NumbersLike,
-        norm: NumbersLike,
+        phase: Given,
+        norm: Given,
         *,
         t_ref: GivenTime = None,
         normalize: bool = True,
@@ -210,10 +209,11 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
         unknown = set(timing) - {"phi_ref", "f0", "f1", "f2"}
         if unknown:
             raise InputError(f"{type(self).__name__} has no parameter {sorted(unknown)[0]!r}.")
-        self.phase, self.norm = _whole_phase(frozen_array(phase), frozen_array(getattr(norm, "value", norm)))
+        name = type(self).__name__
+        self.phase, self.norm = _whole_phase(to_unit(phase, "", f"{name}: phase"), to_unit(norm, "", f"{name}: norm"))
         self.t_ref = _reference(type(self), t_ref, scale)
-        for name in ("phi_ref", "f0", "f1", "f2"):
-            setattr(self, name, timing.get(name, getattr(type(self), name)))
+        for key in ("phi_ref", "f0", "f1", "f2"):
+            setattr(self, key, timing.get(key, getattr(type(self), key)))
         self.normalize, self.scale = normalize, scale
         self.filename = None if filename is None else str(filename)
 
@@ -249,7 +249,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
     def read(cls, filename: Filename, normalize: bool = True, scale: str = "utc", **parameters: Any) -> Self:
         """From a table (FITS or ECSV) with columns PHASE and NORM; the timing solution is given by keywords."""
         table = _table(cls, _found(cls, filename), ("PHASE", "NORM"))
-        phase, norm = (np.asarray(table[name], float) for name in ("PHASE", "NORM"))
+        phase, norm = (to_unit(table[name], "", f"{cls.__name__}: {name}", masked=np.nan) for name in ("PHASE", "NORM"))
         return cls(phase, norm, normalize=normalize, filename=str(filename), scale=scale, **parameters)
 
     def to_table(self) -> "Table":
@@ -273,11 +273,11 @@ def _reference(cls: type[TemporalModel], given: GivenTime, scale: str) -> Parame
     if given is None:
         return default
     if isinstance(given, Time):
-        given = getattr(given, scale).mjd
-    return given if isinstance(given, Parameter) else default.replace(value=given)
+        given = mjd_in(given, scale, "t_ref")
+    return given if isinstance(given, Parameter) else placed(given, default, "t_ref")
 
 
-def _days(times: NumbersLike, unit: u.UnitBase, name: str) -> np.ndarray:
+def _days(times: np.ndarray, unit: u.UnitBase, name: str) -> np.ndarray:
     if not unit.is_equivalent("d"):
         raise InputError(f"{name}: the times have unit {unit.to_string()!r}, expected one such as 'd' or 's'.")
     return np.asarray(times, float) * unit.to("d")

@@ -15,7 +15,7 @@ from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.flatten import ModelDef
 from gammajax.datasets.models.sky_model import ModelBase, SkyModel
 from gammajax.datasets.models.spectral.base import DNDE, SpectralModel
-from gammajax.datasets.units import Given, to_unit
+from gammajax.datasets.units import Given, to_unit, with_unit
 from gammajax.fit.joint.parameters import ParameterSpace, parameter_space
 from gammajax.fit.result import FitResult
 
@@ -31,6 +31,7 @@ def flux_band(
     Numbers in TeV give numbers in TeV-1 s-1 cm-2; Quantities give Quantities.
     """
     name = source_name(result, model_name)
+    energy = with_unit(energy, "flux_band: energy")
     given = np.atleast_1d(np.asarray(to_unit(energy, "TeV", "flux_band: energy")))
     space, index, dnde, slopes = derivatives(result.models, result.datasets_names, name, given)
     rows, covariance = _covariance_of(result, [space.names[i] for i in index], space.free[index])

@@ -134,13 +134,13 @@ def test_cutouts_that_cannot_be():
     with pytest.raises(InputError, match="mode is 'all', expected one of trim, strict, partial"):
         cutout_slices(geom, inside, 1, "all")
     for bad in (0, -1, np.nan, 3 * u.s, (1, 2, 3), "wide"):
-        with pytest.raises(InputError, match="cutout: width must be"):
+        with pytest.raises(InputError, match="cutout: width"):
             cutout_slices(geom, inside, bad)
     for position in ((83.6, 22.0), SkyCoord([1, 2], [3, 4], unit="deg")):
         with pytest.raises(InputError, match="position must be one SkyCoord"):
             cutout_slices(geom, position, 1)
     for bad in (-1, 1.5, (1, 2, 3), "2"):
-        with pytest.raises(InputError, match="whole numbers of pixels"):
+        with pytest.raises(InputError, match="whole numbers"):
             padded(geom, bad)
 
 
