@@ -98,9 +98,8 @@ def test_only_bins_wholly_inside_are_fitted_whatever_the_rounding():
 
 
 def test_alpha_background_and_excess():
-    dataset = SpectrumDatasetOnOff(
-        EDGES, counts=[5, 5, 5], counts_off=[10, 20, 30], acceptance=1, acceptance_off=[10, 5, 0]
-    )
+    fields = {"counts": [5, 5, 5], "counts_off": [10, 20, 30], "acceptance": 1, "acceptance_off": [10, 5, 0]}
+    dataset = SpectrumDatasetOnOff(EDGES, **fields, mask_safe=[True, True, False])
     np.testing.assert_allclose(dataset.alpha, [0.1, 0.2, 0])
     np.testing.assert_allclose(dataset.background, [1, 4, 0])
     np.testing.assert_allclose(dataset.excess, [4, 1, 5])
