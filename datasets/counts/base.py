@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...kernels.edisp import diagonal_response
-from ...kernels.quadrature import log_centers, nodes_for
+from ...kernels.quadrature import bin_centers, nodes_for
 from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
 from ..dataset import Dataset, Models, require_shape
 from ..errors import InputError
@@ -21,6 +21,7 @@ from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part
 from ..meta import Meta
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..sky.axis import SCALES
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
@@ -54,7 +55,9 @@ class CountsBase(Dataset):
     """What datasets of counts have, of one region or of an image of the sky, with known or measured background.
 
     Energies are edges in TeV; ``exposure`` is in cm2 s per true-energy bin; counts and masks have one entry per
-    reconstructed bin (and pixel). ``edisp=None`` means a perfect detector.
+    reconstructed bin (and pixel). ``edisp=None`` means a perfect detector. ``energy_interp`` is the scale of the
+    reconstructed energies ("log", "lin" or "sqrt"), in which the centres of bins are halfway: norms of backgrounds and
+    of templates are taken there. Centres of true bins are always logarithmic.
     """
 
     energy_edges: Float[Array, " n_reco+1"]
@@ -68,6 +71,7 @@ class CountsBase(Dataset):
     gti: GTI | None = eqx.field(default=None, kw_only=True)
     meta: Meta = eqx.field(default=None, kw_only=True)  # set in __post_init__
     nodes: int = eqx.field(default=None, static=True, kw_only=True)  # set in __post_init__
+    energy_interp: str = eqx.field(default="log", static=True, kw_only=True)
 
     has_counts = True
 
@@ -118,8 +122,8 @@ class CountsBase(Dataset):
 
     @property
     def energy_centers(self) -> np.ndarray:
-        """Logarithmic centres of the reconstructed bins, in TeV."""
-        return np.sqrt(np.asarray(self.energy_edges)[:-1] * np.asarray(self.energy_edges)[1:])
+        """Centres of the reconstructed bins in their scale, in TeV."""
+        return np.asarray(bin_centers(self.energy_edges, self.energy_interp))
 
     def energy_mask(self, energy_min: Given | None = None, energy_max: Given | None = None) -> np.ndarray:
         """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts."""
@@ -286,7 +290,7 @@ class CountsBase(Dataset):
         total = self.source_counts([m for m in models if isinstance(m, SkyModel)])
         for model in models:
             if isinstance(model, TemplateNPredModel):
-                total = total + template_counts(model, self.energy_edges, self.data_shape)
+                total = total + template_counts(model, self.energy_edges, self.data_shape, self.energy_interp)
         return total
 
     def npred(self, models: Models) -> Bins:
@@ -303,6 +307,9 @@ class CountsBase(Dataset):
             value = getattr(self, field, None)
             if value is not None and not isinstance(value, kind):
                 raise InputError(f"{name}: {field} must be a {kind.__name__}, found {type(value).__name__}.")
+        if self.energy_interp not in SCALES:
+            found = f"found {self.energy_interp!r}, expected one of {', '.join(SCALES)}"
+            raise InputError(f"{name}: energy_interp is the scale of the energy axis, {found}.")
         # one that does not read the off counts would leave the background out
         needed, offered = set(self.statistic_needs), {"counts", *self.background_fields}
         fitting = [k for k, s in STATISTICS.items() if needed <= set(s.names) <= offered]
@@ -352,14 +359,19 @@ class CountsBase(Dataset):
             )
 
 
-def template_counts(model: TemplateNPredModel, energy_edges: Float[Array, " n_reco+1"], shape: tuple[int, ...]) -> Bins:
-    """Counts of a template times its norm at the centres of the energy bins; ``shape`` is that of the dataset."""
+def template_counts(
+    model: TemplateNPredModel, energy_edges: Float[Array, " n_reco+1"], shape: tuple[int, ...], interp: str
+) -> Bins:
+    """Counts of a template times its norm at the centres of the energy bins, in their scale ``interp``.
+
+    ``shape`` is that of the dataset.
+    """
     if jnp.shape(model.counts) != shape:
         raise InputError(
             f"Model {model.name!r}: its counts have shape {jnp.shape(model.counts)}, expected {shape} as "
             "the dataset has. Make the template on the same axes and pixels."
         )
-    norm = model.evaluate(log_centers(energy_edges))
+    norm = model.evaluate(bin_centers(energy_edges, interp))
     return jnp.asarray(model.counts) * norm.reshape(-1, *(1 for _ in shape[1:]))
 
 

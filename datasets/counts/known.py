@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...kernels.quadrature import log_centers
+from ...kernels.quadrature import bin_centers
 from ...kernels.significance import cash_ts
 from ..arrays import Array, Mask, is_concrete
 from ..dataset import Models
@@ -64,7 +64,7 @@ class KnownBackground(CountsDataset):
         kept = None
         if fitted_only and self.mask is not None:
             kept = fitted_energies(self.mask)
-        norm = self.per_energy(background_norm(model, self.energy_edges, kept))
+        norm = self.per_energy(background_norm(model, self.energy_edges, self.energy_interp, kept))
         if model.spatial is not None:
             norm = norm * self.norm_on_sky(model)
         return jnp.zeros(self.data_shape) if self.background is None else jnp.asarray(self.background) * norm
@@ -133,10 +133,11 @@ def fitted_energies(mask: Mask) -> Bins:
     return inside.reshape(inside.shape[0], -1).any(axis=1)
 
 
-def background_norm(model: FoVBackgroundModel, energy_edges: Array, kept: Bins | None = None) -> Bins:
-    """Norm at the centres of the energy bins, (n_reco,); at those not ``kept`` that of the first one which is.
+def background_norm(model: FoVBackgroundModel, energy_edges: Array, interp: str, kept: Bins | None = None) -> Bins:
+    """Norm at the centres of the energy bins in their scale ``interp``, (n_reco,); at those not ``kept`` that of the
+    first one which is.
 
     So a norm that overflows outside the mask only (a tilt fitted to one bin, say) does no harm.
     """
-    energy = log_centers(energy_edges)
+    energy = bin_centers(energy_edges, interp)
     return model.evaluate(energy if kept is None else jnp.where(kept, energy, energy[jnp.argmax(kept)]))

@@ -84,7 +84,7 @@ def sample_events(
         if isinstance(model, SkyModel):
             parts.append((number, *_from_source(rng, dataset, model, gti)))
         else:
-            counts = np.asarray(template_counts(model, dataset.energy_edges, dataset.data_shape))
+            counts = np.asarray(template_counts(model, dataset.energy_edges, dataset.data_shape, dataset.energy_interp))
             parts.append((number, None, _from_bins(rng, dataset, counts, gti, f"model {model.name!r}")))
     return _joined(dataset, gti, parts, names)
 

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ...kernels.quadrature import log_centers
+from ...kernels.quadrature import bin_centers
 from ..arrays import Array, Mask, is_concrete
 from ..counts.base import CountsBase, as_mask
 from ..counts.create import empty_map
@@ -185,7 +185,7 @@ class MapBase(CountsDataset, OnPixels):
         assert model.spatial is not None
         x, y = self.geom.pixel_grid
         vectors = self.geom.shown_vectors(jnp.asarray(x), jnp.asarray(y))[0]
-        return model.spatial.evaluate(vectors, log_centers(self.energy_edges))
+        return model.spatial.evaluate(vectors, bin_centers(self.energy_edges, self.energy_interp))
 
     def moved(self, before: Models, after: Models) -> bool:
         return has_moved(before, after, self.geom.pixel_size)

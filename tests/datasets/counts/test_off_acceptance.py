@@ -31,7 +31,12 @@ USES = {
 
 def run_of(acceptance_off, **fields):
     return gj.SpectrumDatasetOnOff(
-        EDGES, counts=[60, 20, 12], counts_off=[50, 20, 10], acceptance_off=acceptance_off, exposure=[2e12] * 3, **fields
+        EDGES,
+        counts=[60, 20, 12],
+        counts_off=[50, 20, 10],
+        acceptance_off=acceptance_off,
+        exposure=[2e12] * 3,
+        **fields,
     )
 
 
@@ -51,7 +56,9 @@ def test_maps_too():
     geom = gj.SkyGeom.create((83.0, 22.0), 0.1, npix=(3, 2))
     off = np.full((1, 2, 3), 5.0)
     off[0, 1, 2] = 0
-    run = gj.MapDatasetOnOff(geom=geom, energy_edges=[1, 8], counts=np.ones_like(off), counts_off=off, acceptance_off=off)
+    run = gj.MapDatasetOnOff(
+        geom=geom, energy_edges=[1, 8], counts=np.ones_like(off), counts_off=off, acceptance_off=off
+    )
     for use in (lambda r: r.excess, lambda r: r.to_image(), lambda r: gj.stack([r, r]), gj.counts_statistic):
         with pytest.raises(gj.InputError, match=r"1 bins.*bin 0, 1, 2"):
             use(run)
