@@ -103,6 +103,27 @@ def edges_tev(value: Given | None, what: str) -> Float[Array, " n_bins+1"]:
     return edges
 
 
+def require_not_negative(values: Array, what: str) -> None:
+    """Raise an `InputError` for numbers that are negative, NaN or infinite."""
+    if not isinstance(values, np.ndarray):
+        return
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        raise InputError(
+            f"{what}: values must be finite and not negative, found {values[bad][0]} ({int(bad.sum())} bad of "
+            f"{values.size})."
+        )
+
+
+def require_positive_somewhere(values: Array, what: str) -> None:
+    """Raise an `InputError` for a table without any number above zero, such as one of the wrong sign."""
+    if isinstance(values, np.ndarray) and values.size and not np.any(values > 0):
+        raise InputError(
+            f"{what}: no value is above zero, the largest is {np.max(values):.4g}, so that nothing would be predicted. "
+            "Check the sign, and that the right table was read."
+        )
+
+
 def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:
     """An astropy unit from a string or unit, or an `InputError` that names ``what``."""
     if unit is None:

@@ -202,9 +202,9 @@ def scaled_table_mean(low: Times, high: Times, nodes: Array, values: Array, scal
     (n,) or (n, n_energy). By quadrature in the scaled time, piece by piece.
     """
     first = nodes[0]
-    ends = tuple(scaled(jnp.maximum(end, first), scale) for end in (low, high))
+    began, ended = (scaled(jnp.maximum(end, first), scale) for end in (low, high))
     at_nodes = scaled(nodes, scale)
-    width, start, stop = _pieces_in(*ends, at_nodes, values)
+    width, start, stop = _pieces_in(began, ended, at_nodes, values)
     if not logs:
         # the part of a line from p > 0 to q < 0 that is above 0
         down = jnp.where(stop < 0, jnp.maximum(start, 0.0) / jnp.where(stop < start, start - stop, 1.0), 1.0)
@@ -214,7 +214,7 @@ def scaled_table_mean(low: Times, high: Times, nodes: Array, values: Array, scal
         begin, share = jnp.zeros_like(width), jnp.ones_like(width)
     nodes_of_rule, weights = legendre(SCALED_ORDER)
     inner = at_nodes[1:-1]
-    low_end = jnp.clip(jnp.concatenate([jnp.full(1, -jnp.inf), inner]), ends[0][:, None], ends[1][:, None])
+    low_end = jnp.clip(jnp.concatenate([jnp.full(1, -jnp.inf), inner]), began[:, None], ended[:, None])
     fraction = begin[..., None] + share[..., None] * (1 + nodes_of_rule) / 2
     at = low_end[..., None] + width[..., None] * fraction
     # dt of a step in the scaled time

@@ -307,6 +307,12 @@ class CountsBase(Dataset):
             value = getattr(self, field, None)
             if value is not None and not isinstance(value, kind):
                 raise InputError(f"{name}: {field} must be a {kind.__name__}, found {type(value).__name__}.")
+        if is_concrete(self.livetime):
+            time = np.asarray(self.livetime)
+            # NaN: not known
+            if time.ndim or time < 0 or np.isinf(time):
+                found = f"found {time if time.ndim == 0 else f'an array of shape {time.shape}'}"
+                raise InputError(f"{name}: livetime must be one time that is not negative, {found}.")
         if self.energy_interp not in SCALES:
             found = f"found {self.energy_interp!r}, expected one of {', '.join(SCALES)}"
             raise InputError(f"{name}: energy_interp is the scale of the energy axis, {found}.")

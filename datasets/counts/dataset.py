@@ -158,12 +158,28 @@ class CountsDataset(CountsBase):
             if of_model["spatial"] is not None:
                 model.check_place(what)
             type(self).check_source(self, model, what)
+        type(self)._require_response(self, sources, what)
         if fields["exposure"] is None and any(fields_of(m)["flags"].exposure for m in sources):
             raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")
         type(self).check_background(self, backgrounds, mask, what)
 
+    def _require_response(self, sources: Sequence[SkyModel], what: str) -> None:
+        """Raise an `InputError` for an energy dispersion or a point spread function that is 0 everywhere."""
+        fields = fields_of(self)
+        for name, leaf in (("edisp", "matrix"), ("edisp", "values"), ("psf", "values")):
+            response = fields.get(name)
+            table = None if response is None else fields_of(response).get(leaf)
+            if not isinstance(table, np.ndarray) or not any(getattr(m.flags, name) for m in sources):
+                continue
+            if not table.any():
+                raise InputError(
+                    f"{what}: the response {name} is 0 everywhere, so that its models predict nothing. Read or make "
+                    f"the right one, or leave it out: dataset.replace({name}=None)."
+                )
+
     def require_exposure(self, model: SkyModel) -> None:
-        """Raise an `InputError` if a source predicts nothing because there is no exposure."""
+        """Raise an `InputError` if a source predicts nothing because there is no exposure, or no other response."""
+        self._require_response([model], type(self).__name__)
         if model.flags.exposure and self.exposure is None:
             raise InputError(
                 f"{type(self).__name__}: the exposure is missing, so model {model.name!r} predicts nothing. "

@@ -168,6 +168,14 @@ class FluxPoints(eqx.Module):
             if isinstance(value, np.ndarray) and not np.all(np.isfinite(value) & (value > 0)):
                 i = int(np.argmin(np.isfinite(value) & (value > 0)))
                 raise InputError(f"FluxPoints: {name} must be positive and finite, found {value[i]} for point {i}.")
+        for name in ("norm_err", "norm_errn", "norm_errp"):
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and np.any(value < 0):
+                i = int(np.argmax(value < 0))
+                raise InputError(
+                    f"FluxPoints: {name} must not be negative, found {value[i]} (in units of the reference flux) for "
+                    f"point {i}. Errors are distances to both sides: give their absolute values."
+                )
         low, high = self.energy_min, self.energy_max
         if (low is None) != (high is None):
             raise InputError("FluxPoints: energy_min and energy_max must be given both, or neither.")

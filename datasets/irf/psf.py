@@ -18,10 +18,13 @@ from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, to_unit
+from ..units import Given, require_not_negative, to_unit
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+
+ROUNDING = 1e-6
+"""Share of the largest value of a table down to which negative ones are rounding, and count as 0."""
 
 Energies = Float[Array, " n"]
 """Energies in TeV."""
@@ -105,6 +108,15 @@ class PSFMap(eqx.Module):
                     f"{name}: values must be finite, found {int(bad.sum())} NaN or infinite, the first at "
                     f"(energy, rad, y, x) = {first}. Set them to 0 where there is no exposure."
                 )
+            low = np.min(self.values, initial=0.0)
+            if low < -ROUNDING * np.max(self.values, initial=0.0):
+                first = tuple(int(i) for i in np.argwhere(np.asarray(self.values) == low)[0])
+                raise InputError(
+                    f"{name}: values must not be negative, found {low} at (energy, rad, y, x) = {first}. Check the "
+                    "sign, and that the right table was read."
+                )
+        if self.exposure is not None and is_concrete(self.exposure):
+            require_not_negative(self.exposure, f"{name}: exposure")
 
     @classmethod
     def from_gauss(cls, energy: Given, sigma: Given, rad: Given | None = None, geom: SkyGeom | None = None) -> "PSFMap":

@@ -20,6 +20,7 @@ from ...io.fits import open_hdus
 from ...io.gadf_quantity import unstated_scale
 from ...io.paths import Filename, as_path, beside
 from ...sky.axis import MapAxis
+from ...units import require_positive_somewhere
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -65,6 +66,7 @@ class TemplateSpectralModel(SpectralModel):
             )
         if isinstance(self.values, np.ndarray) and not np.all(np.isfinite(self.values)):
             raise InputError("TemplateSpectralModel: the values must be finite.")
+        require_positive_somewhere(self.values, "TemplateSpectralModel")
 
     @property
     def unit(self) -> str:
@@ -149,6 +151,9 @@ class TemplateNDSpectralModel(NestedSpectralModel):
                 f"TemplateNDSpectralModel: the values have shape {tuple(self.values.shape)}, "
                 f"expected (energy, {', '.join(self.nodes)}) = {wanted}."
             )
+        if isinstance(self.values, np.ndarray) and not np.all(np.isfinite(self.values)):
+            raise InputError("TemplateNDSpectralModel: the values must be finite.")
+        require_positive_somewhere(self.values, "TemplateNDSpectralModel")
         if min(wanted) < 2:
             raise InputError("TemplateNDSpectralModel: every axis needs at least two nodes.")
         bad = [scale for scale in self.scales if scale not in ("lin", "log", "sqrt")]

@@ -22,7 +22,7 @@ from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
 from ...sky.axis import SCALES, MapAxis
-from ...units import parse_unit
+from ...units import parse_unit, require_positive_somewhere
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter
 from ..spectral.base import Energies, Values, energy_in_tev
@@ -337,6 +337,7 @@ def _check_nodes(nodes: Array, what: str, positive: bool = False) -> None:
 def _check_values(values: Array, name: str) -> None:
     if isinstance(values, np.ndarray) and not np.all(np.isfinite(values)):
         raise InputError(f"{name}: the norms must be finite. Leave the rows out where they are missing.")
+    require_positive_somewhere(values, name)
 
 
 def _found(cls: type, filename: Filename) -> Path:
