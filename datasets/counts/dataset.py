@@ -134,6 +134,7 @@ class CountsDataset(CountsBase):
             raise InputError(f"{what}: there are no counts. Read or simulate them first.")
         mask = fitted_of(self)
         type(self)._check_models(self, models, mask, what)
+        type(self).warn_of_unreached(self, models, mask, what)
         if is_concrete(mask) and not mask.any():
             kept = {k: "all" if fields[k] is None else int(np.sum(fields[k])) for k in ("mask_safe", "mask_fit")}
             raise InputError(
@@ -176,6 +177,9 @@ class CountsDataset(CountsBase):
                     f"{what}: the response {name} is 0 everywhere, so that its models predict nothing. Read or make "
                     f"the right one, or leave it out: dataset.replace({name}=None)."
                 )
+
+    def warn_of_unreached(self, models: Models, mask: Mask, what: str) -> None:
+        """A warning for fitted bins with counts in which no model can predict any, whatever its parameters are."""
 
     def require_exposure(self, model: SkyModel) -> None:
         """Raise an `InputError` if a source predicts nothing because there is no exposure, or no other response."""

@@ -1,5 +1,7 @@
 """Datasets of counts with a known background: the prediction is signal plus background."""
 
+import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import equinox as eqx
@@ -7,13 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...kernels.cash import TRUNCATION
 from ...kernels.quadrature import bin_centers
 from ...kernels.significance import cash_ts
-from ..arrays import Array, Mask, is_concrete
+from ..arrays import Array, Mask, fields_of, is_concrete
 from ..dataset import Models
-from ..errors import InputError
+from ..errors import InputError, listed
+from ..irf.edisp import EDispMap
 from ..irf.stack import Part
-from ..models.sky_model import FoVBackgroundModel
+from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins
 from ..units import as_bins
 from .base import Counts, CountsSums, Expected, Sum
@@ -72,6 +76,46 @@ class KnownBackground(CountsDataset):
     def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
         if backgrounds and self.background is None:
             raise InputError(f"{what}: the model {backgrounds[0].name!r} scales a background that is missing.")
+
+    def warn_of_unreached(self, models: Models, mask: Mask, what: str) -> None:
+        fields = fields_of(self)
+        counts, background, exposure = fields["counts"], fields["background"], fields["exposure"]
+        if not all(is_concrete(x) for x in (mask, counts, background, exposure)):
+            return
+        alone = np.asarray(mask) & (np.asarray(counts) > 0)
+        if background is not None:
+            alone &= np.asarray(background) <= 0
+        if not alone.any():
+            return
+        for model in models:
+            if isinstance(model, TemplateNPredModel) and np.shape(model.counts) == alone.shape:
+                alone &= np.asarray(model.counts) <= 0
+            elif isinstance(model, SkyModel):
+                if not model.flags.exposure:
+                    return
+                alone &= ~self.reached()
+        if alone.any():
+            bins = [tuple(int(i) for i in place) for place in np.argwhere(alone)]
+            text = listed([str(b[0]) if len(b) == 1 else str(b) for b in bins], limit=5)
+            warnings.warn(
+                f"{what}: {int(np.asarray(counts)[alone].sum())} counts are in bins in which no model predicts any, as "
+                f"background and exposure or response are 0 there: {len(bins)} bins, {text}. Each of these counts adds "
+                f"{-2 * math.log(TRUNCATION):.1f} to the statistic. Exclude the bins with mask_safe, or give a "
+                "background.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def reached(self) -> np.ndarray:
+        """Bins of the counts that a source with some flux at all energies can reach, if its image does."""
+        exposure = np.asarray(self.exposure) > 0
+        edisp = self.edisp
+        table = self.diagonal_matrix() if edisp is None else getattr(edisp, "matrix", getattr(edisp, "values", None))
+        if table is None or isinstance(edisp, EDispMap):
+            return np.ones(self.data_shape, bool)
+        matrix = np.asarray(table) > 0
+        matrix = matrix.reshape(*matrix.shape[:2], -1).any(axis=2)
+        return np.tensordot(matrix.T.astype(float), exposure.astype(float), axes=1) > 0
 
     def expected(self, models: Models, npred_background: Array | None, what: str) -> Expected:
         if npred_background is not None:

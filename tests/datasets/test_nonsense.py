@@ -25,7 +25,10 @@ def spectrum(**fields):
 
 REFUSED = {
     "PSF": (lambda s: psf(s * np.asarray(PSF.values)), "PSFMap: values must not be negative"),
-    "exposure of a PSF": (lambda s: psf(PSF.values, s * np.ones((2, 1, 1))), "PSFMap: exposure: values must be finite and not negative"),
+    "exposure of a PSF": (
+        lambda s: psf(PSF.values, s * np.ones((2, 1, 1))),
+        "PSFMap: exposure: values must be finite and not negative",
+    ),
     "exposure of an energy dispersion": (
         lambda s: gj.EDispKernelMap(None, np.eye(3)[..., None, None], s * np.ones((3, 1, 1))),
         "EDispKernelMap: exposure: values must be finite and not negative",
