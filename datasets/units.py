@@ -1,5 +1,6 @@
 """From what users hand in (Quantities, lists, arrays) to read-only arrays in the package's units."""
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias, overload
@@ -122,6 +123,32 @@ def require_positive_somewhere(values: Array, what: str) -> None:
             f"{what}: no value is above zero, the largest is {np.max(values):.4g}, so that nothing would be predicted. "
             "Check the sign, and that the right table was read."
         )
+
+
+def nearest_edge(energy: float, edges: np.ndarray, scale: str) -> float:
+    """The edge nearest to an energy in a scale ("log", "lin" or "sqrt"); outside of the edges the energy itself."""
+    if not edges[0] < energy < edges[-1]:
+        return energy
+    scaled = {"log": np.log, "lin": np.asarray, "sqrt": np.sqrt}[scale]
+    return float(edges[np.argmin(np.abs(scaled(edges) - scaled(energy)))])
+
+
+def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given | None]) -> None:
+    """A warning for each of the ``energies`` (None: no limit) that cuts a bin; ``low``, ``high``: edges (n,) in TeV."""
+    for given in energies:
+        energy = None if given is None else number_in(given, "TeV", "energy")
+        if energy is None:
+            continue
+        cut = (low * (1 + EDGE_TOLERANCE) < energy) & (energy < high * (1 - EDGE_TOLERANCE))
+        if cut.any():
+            i = int(np.argmax(cut))
+            warnings.warn(
+                f"with_mask_fit: {energy:.6g} TeV is inside the bin from {low[i]:.6g} to {high[i]:.6g} TeV, which is "
+                "not fitted: ranges that meet there both leave it out. round_to_edge=True moves energies to the "
+                "nearest edge, round_to_edge=False says that this is meant.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:

@@ -25,7 +25,7 @@ from ..sky.axis import SCALES
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, number_in, to_unit
+from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, nearest_edge, number_in, to_unit
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
@@ -125,11 +125,18 @@ class CountsBase(Dataset):
         """Centres of the reconstructed bins in their scale, in TeV."""
         return np.asarray(bin_centers(self.energy_edges, self.energy_interp))
 
-    def energy_mask(self, energy_min: Given | None = None, energy_max: Given | None = None) -> np.ndarray:
-        """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts."""
+    def energy_mask(
+        self, energy_min: Given | None = None, energy_max: Given | None = None, round_to_edge: bool = False
+    ) -> np.ndarray:
+        """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts.
+
+        ``round_to_edge`` moves the two to the nearest edges of bins first, in the scale of the axis.
+        """
         low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
         high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
         edges = np.asarray(self.energy_edges)
+        if round_to_edge:
+            low, high = (nearest_edge(energy, edges, self.energy_interp) for energy in (low, high))
         inside = (edges[:-1] >= low * (1 - EDGE_TOLERANCE)) & (edges[1:] <= high * (1 + EDGE_TOLERANCE))
         return np.broadcast_to(inside.reshape(-1, *(1 for _ in self.pixels)), self.data_shape)
 

@@ -12,7 +12,7 @@ from ..dataset import Models, Spectrum
 from ..errors import InputError
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.axis import MapAxis
-from ..units import Given
+from ..units import Given, warn_of_cut_bins
 from .base import CountsBase, fitted_of
 from .reshape_energy import axes_to_slice, downsample_energy, image, resample, slice_energy, slice_energy_range
 from .reshape_mask import masked
@@ -26,17 +26,26 @@ class CountsDataset(CountsBase):
     """A dataset of counts. Nothing is set in place: methods return new datasets."""
 
     def with_mask_fit(
-        self, mask: Mask | None = None, *, energy_min: Given | None = None, energy_max: Given | None = None
+        self,
+        mask: Mask | None = None,
+        *,
+        energy_min: Given | None = None,
+        energy_max: Given | None = None,
+        round_to_edge: bool | None = None,
     ) -> Self:
         """A copy that fits the bins wholly inside [energy_min, energy_max], or the bins where ``mask`` is True.
 
-        Energies are Quantities or numbers in TeV. ``mask_safe`` goes on applying on top. Called without arguments it
-        removes the fit mask.
+        Energies are Quantities or numbers in TeV. With ``round_to_edge`` they are moved to the nearest edges of bins;
+        without it a bin that an energy cuts is not fitted, which a warning says unless it is False. ``mask_safe`` goes
+        on applying on top. Called without arguments it removes the fit mask.
         """
         if mask is not None and (energy_min is not None or energy_max is not None):
             raise InputError("with_mask_fit: give either a mask or an energy range, not both.")
         if mask is None and (energy_min is not None or energy_max is not None):
-            mask = self.energy_mask(energy_min, energy_max)
+            mask = self.energy_mask(energy_min, energy_max, bool(round_to_edge))
+            if round_to_edge is None:
+                edges = np.asarray(self.energy_edges)
+                warn_of_cut_bins(edges[:-1], edges[1:], (energy_min, energy_max))
         return self.replace(mask_fit=mask)
 
     def with_mask_safe(self, mask: Mask | None) -> Self:

@@ -105,16 +105,19 @@ class MapBase(CountsDataset, OnPixels):
         energy_min: Given | None = None,
         energy_max: Given | None = None,
         region: "Region | np.ndarray | None" = None,
+        round_to_edge: bool | None = None,
     ) -> Self:
         """A copy that fits the bins wholly inside [energy_min, energy_max] and the pixels inside ``region``.
 
         ``region`` is a sky region of the ``regions`` package, or an image (ny, nx) that is True inside; or give the
-        whole ``mask`` (n_reco, ny, nx). ``mask_safe`` goes on applying on top. Without arguments the fit mask goes.
+        whole ``mask`` (n_reco, ny, nx). ``mask_safe`` goes on applying on top. Without arguments the fit mask goes. For
+        ``round_to_edge`` see `SpectrumDataset.with_mask_fit`.
         """
         if mask is not None and (energy_min is not None or energy_max is not None or region is not None):
             raise InputError("with_mask_fit: give either a mask, or an energy range and a region, not both.")
         if energy_min is not None or energy_max is not None or region is not None:
-            mask = self.energy_mask(energy_min, energy_max)
+            whole = super().with_mask_fit(energy_min=energy_min, energy_max=energy_max, round_to_edge=round_to_edge)
+            mask = np.ones(self.data_shape, bool) if whole.mask_fit is None else np.asarray(whole.mask_fit)
             if region is not None:
                 inside = region if isinstance(region, np.ndarray) else self.geom.region_mask(region)
                 if np.shape(inside) != self.pixels:
