@@ -129,8 +129,9 @@ def nearest_edge(energy: float, edges: np.ndarray, scale: str) -> float:
     """The edge nearest to an energy in a scale ("log", "lin" or "sqrt"); outside of the edges the energy itself."""
     if not edges[0] < energy < edges[-1]:
         return energy
-    scaled = {"log": np.log, "lin": np.asarray, "sqrt": np.sqrt}[scale]
-    return float(edges[np.argmin(np.abs(scaled(edges) - scaled(energy)))])
+    at = np.append(edges, energy)
+    scaled = np.log(at) if scale == "log" else np.sqrt(at) if scale == "sqrt" else at
+    return float(edges[np.argmin(np.abs(scaled[:-1] - scaled[-1]))])
 
 
 def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given | None]) -> None:

@@ -82,18 +82,18 @@ class KnownBackground(CountsDataset):
         counts, background, exposure = fields["counts"], fields["background"], fields["exposure"]
         if not all(is_concrete(x) for x in (mask, counts, background, exposure)):
             return
-        alone = np.asarray(mask) & (np.asarray(counts) > 0)
+        alone = np.array(mask) & (np.asarray(counts) > 0)
         if background is not None:
-            alone &= np.asarray(background) <= 0
+            alone = alone & (np.asarray(background) <= 0)
         if not alone.any():
             return
         for model in models:
             if isinstance(model, TemplateNPredModel) and np.shape(model.counts) == alone.shape:
-                alone &= np.asarray(model.counts) <= 0
+                alone = alone & (np.asarray(model.counts) <= 0)
             elif isinstance(model, SkyModel):
                 if not model.flags.exposure:
                     return
-                alone &= ~self.reached()
+                alone = alone & ~self.reached()
         if alone.any():
             bins = [tuple(int(i) for i in place) for place in np.argwhere(alone)]
             text = listed([str(b[0]) if len(b) == 1 else str(b) for b in bins], limit=5)
