@@ -82,7 +82,7 @@ class KnownBackground(CountsDataset):
         counts, background, exposure = fields["counts"], fields["background"], fields["exposure"]
         if not all(is_concrete(x) for x in (mask, counts, background, exposure)):
             return
-        alone = np.array(mask) & (np.asarray(counts) > 0)
+        alone = np.logical_and(mask, np.asarray(counts) > 0)
         if background is not None:
             alone = alone & (np.asarray(background) <= 0)
         if not alone.any():
