@@ -105,7 +105,7 @@ def real_data() -> list[Data]:
     by_instrument: dict[str, dict[str, gj.SpectrumDatasetOnOff]] = {}
     for name, path in joint_crab_files().items():
         low, high = fit_range(name)
-        dataset = gj.SpectrumDatasetOnOff.read(path).with_mask_fit(energy_min=low, energy_max=high)
+        dataset = gj.SpectrumDatasetOnOff.read(path).with_mask_fit(energy_min=low, energy_max=high, round_to_edge=False)
         for key in (name.split("_")[0], "all"):
             by_instrument.setdefault(key, {})[name] = dataset
     found = []

@@ -5,6 +5,7 @@ Every constructor and method that takes physical numbers takes them through `to_
 is decided here and nowhere else. JAX arrays of floating-point numbers, traced or not, pass as they are.
 """
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, overload
@@ -172,6 +173,54 @@ def whole_numbers(value: Any, what: str) -> np.ndarray:
     if numbers.dtype == object or not np.all(np.isfinite(numbers) & (numbers == np.rint(numbers))):
         raise InputError(f"{what}: found {_shown(value)}, expected whole numbers.")
     return numbers.astype(int)
+
+
+def require_not_negative(values: Array, what: str) -> None:
+    """Raise an `InputError` for numbers that are negative, NaN or infinite."""
+    if not isinstance(values, np.ndarray):
+        return
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        raise InputError(
+            f"{what}: values must be finite and not negative, found {values[bad][0]} ({int(bad.sum())} bad of "
+            f"{values.size})."
+        )
+
+
+def require_positive_somewhere(values: Array, what: str) -> None:
+    """Raise an `InputError` for a table without any number above zero, such as one of the wrong sign."""
+    if isinstance(values, np.ndarray) and values.size and not np.any(values > 0):
+        raise InputError(
+            f"{what}: no value is above zero, the largest is {np.max(values):.4g}, so that nothing would be predicted. "
+            "Check the sign, and that the right table was read."
+        )
+
+
+def nearest_edge(energy: float, edges: np.ndarray, scale: str) -> float:
+    """The edge nearest to an energy in a scale ("log", "lin" or "sqrt"); outside of the edges the energy itself."""
+    if not edges[0] < energy < edges[-1]:
+        return energy
+    at = np.append(edges, energy)
+    scaled = np.log(at) if scale == "log" else np.sqrt(at) if scale == "sqrt" else at
+    return float(edges[np.argmin(np.abs(scaled[:-1] - scaled[-1]))])
+
+
+def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given | None]) -> None:
+    """A warning for each of the ``energies`` (None: no limit) that cuts a bin; ``low``, ``high``: edges (n,) in TeV."""
+    for given in energies:
+        energy = None if given is None else number_in(given, "TeV", "energy")
+        if energy is None:
+            continue
+        cut = (low * (1 + EDGE_TOLERANCE) < energy) & (energy < high * (1 - EDGE_TOLERANCE))
+        if cut.any():
+            i = int(np.argmax(cut))
+            warnings.warn(
+                f"with_mask_fit: {energy:.6g} TeV is inside the bin from {low[i]:.6g} to {high[i]:.6g} TeV, which is "
+                "not fitted: ranges that meet there both leave it out. round_to_edge=True moves energies to the "
+                "nearest edge, round_to_edge=False says that this is meant.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:

@@ -60,6 +60,7 @@ from .projection import native_to_plane as native_to_plane
 from .projection import plane_to_native as plane_to_native
 from .projection import polynomial_terms as polynomial_terms
 from .psf import at_position as at_position
+from .psf import contained as contained
 from .psf import containment as containment
 from .psf import containment_radius as containment_radius
 from .psf import interpolate_axis as interpolate_axis
@@ -69,6 +70,7 @@ from .psf import normalised as normalised
 from .psf import odd_width as odd_width
 from .psf import pixel_kernel as pixel_kernel
 from .psf import radial_values as radial_values
+from .psf import smooth_values as smooth_values
 from .psf import transforms as transforms
 from .quadrature import STEEP_ORDER as STEEP_ORDER
 from .quadrature import integrate_bins as integrate_bins

@@ -18,6 +18,9 @@ CONTAINMENT = 0.999
 FREQUENCIES = 512
 """Nodes in frequency between which the transforms of profiles are interpolated."""
 
+RING_NODES = 6
+"""Quadrature nodes in radius between the radii of a profile, for its containment."""
+
 FINE = 20
 """Divisions of a bin in radius on which a containment radius is searched."""
 
@@ -76,7 +79,10 @@ def nearest_valid(valid: Array, x: Real, y: Real) -> tuple[Array, Array, Array]:
 
 
 def containment(profile: Float[Array, "*e r"], rad: Array, rad_edges: Array) -> Float[Array, "*e r_edges"]:
-    """Share of events within each edge: C(edge_k) = sum_(j<k) 2 pi r_j dr_j P_j (midpoint rule)."""
+    """Share of events within each edge: C(edge_k) = sum_(j<k) 2 pi r_j dr_j P_j (midpoint rule).
+
+    As gammapy's, which sets the sizes of kernels; a few thousandths off where bins are wide: see `contained`.
+    """
     weights = 2 * np.pi * jnp.deg2rad(rad) * jnp.deg2rad(jnp.diff(rad_edges))
     total = jnp.cumsum(profile * weights, axis=-1)
     return jnp.concatenate([jnp.zeros_like(total[..., :1]), total], axis=-1)
@@ -89,6 +95,59 @@ def containment_radius(profile: Float[Array, "e r"], rad: Array, rad_edges: Arra
     inside = containment(profile, rad, rad_edges)
     at_fine = interpolate_axis(inside, rad_edges, fine, axis=-1)
     return fine[jnp.argmin(jnp.abs(at_fine - share), axis=-1)]
+
+
+def smooth_values(profile: Float[Array, "e r"], rad: Array, radius: Float[Array, "*shape"]) -> Float[Array, "e *shape"]:
+    """Profiles at radii, smooth between the nodes: ln P is a cubic in r that has the slopes of parabolas through three
+    nodes, limited so that it does not overshoot (Fritsch & Carlson 1980, SIAM J. Numer. Anal. 17, 238).
+
+    Tables of formulas are samples of them: a Gaussian comes out exactly, whose straight lines lose a hundredth where
+    bins are a third of its width. Before the first node ln P goes on as a parabola around 0, beyond the last straight
+    on; next to a node without events P is linear.
+    """
+    tiny = float(jnp.finfo(profile.dtype).tiny)
+    logs = jnp.log(jnp.maximum(profile, tiny))
+    step = jnp.diff(rad)
+    secant = jnp.diff(logs, axis=-1) / step
+    before, after = secant[:, :-1], secant[:, 1:]
+    inner = (before * step[1:] + after * step[:-1]) / (step[1:] + step[:-1])
+    first, last = 2 * secant[:, :1] - inner[:, :1], 2 * secant[:, -1:] - inner[:, -1:]
+    slope = jnp.concatenate([first, inner, last], axis=-1)
+    near = jnp.concatenate([secant[:, :1], before, secant[:, -1:]], axis=-1)
+    far = jnp.concatenate([secant[:, :1], after, secant[:, -1:]], axis=-1)
+    most = 3 * jnp.minimum(jnp.abs(near), jnp.abs(far))
+    slope = jnp.where(near * far > 0, jnp.clip(slope, -most, most), 0.0)
+    i, t = linear_weights(rad, radius, extrapolate=True)
+    h, inside = step[i], jnp.clip(t, 0.0, 1.0)
+    a, b, p, q = logs[:, i], logs[:, i + 1], slope[:, i] * h, slope[:, i + 1] * h
+    cubic = a + inside * (p + inside * (3 * (b - a) - 2 * p - q + inside * (p + q - 2 * (b - a))))
+    low = rad[0] > 0
+    bowl = slope[:, :1] * (radius**2 - rad[0] ** 2).reshape(-1) / (2 * jnp.where(low, rad[0], 1.0))
+    cubic = cubic + jnp.where(radius < rad[0], bowl.reshape(-1, *radius.shape), 0.0)
+    cubic = cubic + jnp.where(radius > rad[-1], jnp.minimum(q, 0.0) * (t - 1), 0.0)
+    whole = (profile[:, i] > 0) & (profile[:, i + 1] > 0)
+    straight = jnp.maximum(profile[:, i] * (1 - t) + profile[:, i + 1] * t, 0.0)
+    return jnp.where(whole, jnp.exp(cubic), straight)
+
+
+def contained(profile: Float[Array, "e r"], rad: Array, last: Array, radius: Float[Array, " m"]) -> Float[Array, "e m"]:
+    """Share within ``radius`` of the events within ``last``, of `smooth_values`; 0 where there are none."""
+    edges = jnp.concatenate([jnp.zeros(1, rad.dtype), rad, jnp.reshape(last, 1)])
+    inside = jnp.clip(radius, 0.0, last)
+    piece = jnp.clip(jnp.searchsorted(edges, inside, side="right") - 1, 0, edges.shape[0] - 2)
+    nodes, weights = np.polynomial.legendre.leggauss(RING_NODES)
+
+    def rings(start, stop):
+        half = (stop - start) / 2
+        at = (stop + start)[:, None] / 2 + half[:, None] * nodes
+        return half * ((smooth_values(profile, rad, at) * at) @ weights)
+
+    total = jnp.cumsum(rings(edges[:-1], edges[1:]), axis=-1)
+    total = jnp.concatenate([jnp.zeros_like(total[:, :1]), total], axis=-1)
+    whole = total[:, -1:]
+    # the two sums may differ by the quadrature where a profile ends within a piece
+    part = jnp.minimum(total[:, piece] + rings(edges[piece], inside), whole)
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1.0), 0.0)
 
 
 def odd_width(extent: Real) -> Array:

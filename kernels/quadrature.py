@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .arrays import AnyArray
-from .tables import split_bins, sum_per_bin
+from .tables import scaled, split_bins, sum_per_bin
 
 # Order against bin width. A bin a tenth of a decade wide (12 nodes) is integrated to 1e-8 relative for every smooth
 # built-in model; coarser bins get more nodes.
@@ -26,6 +26,15 @@ def log_centers(edges: AnyArray) -> Array:
     """Centres of bins in the logarithm of energy, from their edges."""
     edges = jnp.asarray(edges)
     return jnp.sqrt(edges[:-1] * edges[1:])
+
+
+def bin_centers(edges: AnyArray, scale: str) -> Array:
+    """Centres of bins, halfway between their edges in the coordinate of their axis: "log", "lin" or "sqrt"."""
+    if scale == "log":
+        return log_centers(edges)
+    middle = scaled(jnp.asarray(edges), scale)
+    middle = (middle[:-1] + middle[1:]) / 2
+    return middle**2 if scale == "sqrt" else middle
 
 
 def nodes_for(edges: np.ndarray) -> int:

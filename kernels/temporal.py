@@ -15,11 +15,15 @@ from jaxtyping import Array, Float
 from .elementary import capped_exp, expm1_ratio
 from .quadrature import legendre
 from .spatial import sine_ratio
+from .tables import scaled
 from .time_scales import SECONDS_PER_DAY
 
 Times = Float[Array, " n"]
 
 Number = Float[Array, ""]
+
+SCALED_ORDER = 20
+"""Quadrature nodes of a piece of a table that is linear in the logarithm or the root of time: 1e-10 over a decade."""
 
 
 def per_length(integral: Array, length: Array) -> Array:
@@ -189,6 +193,40 @@ def log_table_mean(low: Times, high: Times, nodes: Array, log_values: Array) -> 
     length, first, last = _pieces_in(low, high, nodes, log_values)
     parts = length[..., None] * capped_exp(jnp.maximum(first, last)) * expm1_ratio(-jnp.abs(last - first))
     return per_length(jnp.sum(parts, axis=1), (high - low)[:, None])
+
+
+def scaled_table_mean(low: Times, high: Times, nodes: Array, values: Array, scale: str, logs: bool) -> Array:
+    """Mean of a table that is linear in ``scale`` ("log" or "sqrt") of time, and constant before its first node.
+
+    ``values`` (n_nodes,), counted as 0 where they are negative, or ln values (n_nodes, n_energy) if ``logs``; shape
+    (n,) or (n, n_energy). By quadrature in the scaled time, piece by piece.
+    """
+    first = nodes[0]
+    began, ended = (scaled(jnp.maximum(end, first), scale) for end in (low, high))
+    at_nodes = scaled(nodes, scale)
+    width, start, stop = _pieces_in(began, ended, at_nodes, values)
+    if not logs:
+        # the part of a line from p > 0 to q < 0 that is above 0
+        down = jnp.where(stop < 0, jnp.maximum(start, 0.0) / jnp.where(stop < start, start - stop, 1.0), 1.0)
+        up = jnp.where(start < 0, jnp.maximum(stop, 0.0) / jnp.where(stop > start, stop - start, 1.0), 1.0)
+        begin, share = 1 - up, jnp.maximum(up + down - 1, 0.0)
+    else:
+        begin, share = jnp.zeros_like(width), jnp.ones_like(width)
+    nodes_of_rule, weights = legendre(SCALED_ORDER)
+    inner = at_nodes[1:-1]
+    low_end = jnp.clip(jnp.concatenate([jnp.full(1, -jnp.inf), inner]), began[:, None], ended[:, None])
+    fraction = begin[..., None] + share[..., None] * (1 + nodes_of_rule) / 2
+    at = low_end[..., None] + width[..., None] * fraction
+    # dt of a step in the scaled time
+    jacobian = jnp.exp(at) if scale == "log" else 2 * at
+    step = (width * share)[..., None] / 2 * weights * jacobian
+    fraction = fraction[..., None] if logs else fraction
+    line = start[:, :, None] + fraction * (stop - start)[:, :, None]
+    parts = step[..., None] * capped_exp(line) if logs else step * line
+    before = jnp.maximum(jnp.minimum(high, first) - low, 0.0)
+    held = before[:, None] * capped_exp(values[0]) if logs else before * jnp.maximum(values[0], 0.0)
+    total = jnp.sum(parts, axis=(1, 2)) + held
+    return per_length(total, (high - low)[:, None] if logs else high - low)
 
 
 def phase_at(time: Times, phi_ref: Number, f0: Number, f1: Number, f2: Number) -> tuple[Times, Times]:

@@ -60,7 +60,7 @@ def joint_crab(data_path):
         instrument, rest = entry["name"].split("_", 1)
         low, high = reference["settings"]["ranges_TeV"][instrument]
         dataset = gj.SpectrumDatasetOnOff.read(folder / "spectra" / instrument / f"pha_{rest}.fits")
-        datasets[entry["name"]] = dataset.with_mask_fit(energy_min=low, energy_max=high)
+        datasets[entry["name"]] = dataset.with_mask_fit(energy_min=low, energy_max=high, round_to_edge=False)
     return gj.Datasets(datasets), reference, np.load(folder / "reference.npz")
 
 

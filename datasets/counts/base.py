@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...kernels.edisp import diagonal_response
-from ...kernels.quadrature import log_centers, nodes_for
+from ...kernels.quadrature import bin_centers, nodes_for
 from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
 from ..dataset import Dataset, Models, require_shape
 from ..errors import InputError
@@ -21,10 +21,11 @@ from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part
 from ..meta import Meta
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..sky.axis import SCALES
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, kernel_numbers, number_in, split_mask, to_mask, to_unit
+from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, kernel_numbers, nearest_edge, number_in, split_mask, to_mask, to_unit
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
@@ -54,7 +55,9 @@ class CountsBase(Dataset):
     """What datasets of counts have, of one region or of an image of the sky, with known or measured background.
 
     Energies are edges in TeV; ``exposure`` is in cm2 s per true-energy bin; counts and masks have one entry per
-    reconstructed bin (and pixel). ``edisp=None`` means a perfect detector. Bins that are masked in what is given (a
+    reconstructed bin (and pixel). ``edisp=None`` means a perfect detector. ``energy_interp`` is the scale of the
+    reconstructed energies ("log", "lin" or "sqrt"), in which the centres of bins are halfway: norms of backgrounds and
+    of templates are taken there. Centres of true bins are always logarithmic. Bins that are masked in what is given (a
     masked array or column of counts or of a background) are 0 and not in ``mask_safe``.
     """
 
@@ -69,6 +72,7 @@ class CountsBase(Dataset):
     gti: GTI | None = eqx.field(default=None, kw_only=True)
     meta: Meta = eqx.field(default=None, kw_only=True)  # set in __post_init__
     nodes: int = eqx.field(default=None, static=True, kw_only=True)  # set in __post_init__
+    energy_interp: str = eqx.field(default="log", static=True, kw_only=True)
 
     has_counts = True
 
@@ -122,14 +126,21 @@ class CountsBase(Dataset):
 
     @property
     def energy_centers(self) -> np.ndarray:
-        """Logarithmic centres of the reconstructed bins, in TeV."""
-        return np.sqrt(np.asarray(self.energy_edges)[:-1] * np.asarray(self.energy_edges)[1:])
+        """Centres of the reconstructed bins in their scale, in TeV."""
+        return np.asarray(bin_centers(self.energy_edges, self.energy_interp))
 
-    def energy_mask(self, energy_min: Given | None = None, energy_max: Given | None = None) -> np.ndarray:
-        """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts."""
+    def energy_mask(
+        self, energy_min: Given | None = None, energy_max: Given | None = None, round_to_edge: bool = False
+    ) -> np.ndarray:
+        """Bins wholly inside [energy_min, energy_max] (Quantities or numbers in TeV), of the shape of the counts.
+
+        ``round_to_edge`` moves the two to the nearest edges of bins first, in the scale of the axis.
+        """
         low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
         high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
         edges = np.asarray(self.energy_edges)
+        if round_to_edge:
+            low, high = (nearest_edge(energy, edges, self.energy_interp) for energy in (low, high))
         inside = (edges[:-1] >= low * (1 - EDGE_TOLERANCE)) & (edges[1:] <= high * (1 + EDGE_TOLERANCE))
         return np.broadcast_to(inside.reshape(-1, *(1 for _ in self.pixels)), self.data_shape)
 
@@ -291,7 +302,7 @@ class CountsBase(Dataset):
         total = self.source_counts([m for m in models if isinstance(m, SkyModel)])
         for model in models:
             if isinstance(model, TemplateNPredModel):
-                total = total + template_counts(model, self.energy_edges, self.data_shape)
+                total = total + template_counts(model, self.energy_edges, self.data_shape, self.energy_interp)
         return total
 
     def npred(self, models: Models) -> Bins:
@@ -308,6 +319,15 @@ class CountsBase(Dataset):
             value = getattr(self, field, None)
             if value is not None and not isinstance(value, kind):
                 raise InputError(f"{name}: {field} must be a {kind.__name__}, found {type(value).__name__}.")
+        if is_concrete(self.livetime):
+            time = np.asarray(self.livetime)
+            # NaN: not known
+            if time.ndim or time < 0 or np.isinf(time):
+                found = f"found {time if time.ndim == 0 else f'an array of shape {time.shape}'}"
+                raise InputError(f"{name}: livetime must be one time that is not negative, {found}.")
+        if self.energy_interp not in SCALES:
+            found = f"found {self.energy_interp!r}, expected one of {', '.join(SCALES)}"
+            raise InputError(f"{name}: energy_interp is the scale of the energy axis, {found}.")
         # one that does not read the off counts would leave the background out
         needed, offered = set(self.statistic_needs), {"counts", *self.background_fields}
         fitting = [k for k, s in STATISTICS.items() if needed <= set(s.names) <= offered]
@@ -357,14 +377,19 @@ class CountsBase(Dataset):
             )
 
 
-def template_counts(model: TemplateNPredModel, energy_edges: Float[Array, " n_reco+1"], shape: tuple[int, ...]) -> Bins:
-    """Counts of a template times its norm at the centres of the energy bins; ``shape`` is that of the dataset."""
+def template_counts(
+    model: TemplateNPredModel, energy_edges: Float[Array, " n_reco+1"], shape: tuple[int, ...], interp: str
+) -> Bins:
+    """Counts of a template times its norm at the centres of the energy bins, in their scale ``interp``.
+
+    ``shape`` is that of the dataset.
+    """
     if jnp.shape(model.counts) != shape:
         raise InputError(
             f"Model {model.name!r}: its counts have shape {jnp.shape(model.counts)}, expected {shape} as "
             "the dataset has. Make the template on the same axes and pixels."
         )
-    norm = model.evaluate(log_centers(energy_edges))
+    norm = model.evaluate(bin_centers(energy_edges, interp))
     return jnp.asarray(model.counts) * norm.reshape(-1, *(1 for _ in shape[1:]))
 
 

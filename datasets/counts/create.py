@@ -63,6 +63,7 @@ def empty_map(
         "edisp": _perfect(geom_edisp, true, reco, migra_edges),
     }
     make: Callable[..., AnyCounts] = cls
+    given["energy_interp"] = _scale(energy_edges)
     return make(geom, reco, true, **_empty(cls, (n_reco, *geom.shape)) | given | fields)
 
 
@@ -78,6 +79,7 @@ def empty_spectrum(
     given: dict[str, object] = {
         "exposure": np.zeros(true.size - 1),
         "edisp": EDispKernel.from_diagonal_response(true, reco),
+        "energy_interp": _scale(energy_edges),
     }
     make: Callable[..., AnyCounts] = cls
     return make(reco, true, **_empty(cls, (reco.size - 1,)) | given | fields)
@@ -136,6 +138,10 @@ def _energies(
 
 def _edges(axis: Given | MapAxis) -> Given:
     return axis.edges if isinstance(axis, MapAxis) else axis
+
+
+def _scale(axis: Given | MapAxis) -> str:
+    return axis.interp if isinstance(axis, MapAxis) else "log"
 
 
 def _check_fields(cls: type[CountsBase], fields: Mapping[str, object], own: tuple[str, ...] = ()) -> None:

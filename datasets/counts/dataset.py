@@ -12,7 +12,7 @@ from ..dataset import Models, Spectrum
 from ..errors import InputError
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.axis import MapAxis
-from ..units import Given
+from ..units import Given, warn_of_cut_bins
 from .base import CountsBase, fitted_of
 from .reshape_energy import axes_to_slice, downsample_energy, image, resample, slice_energy, slice_energy_range
 from .reshape_mask import masked
@@ -26,17 +26,26 @@ class CountsDataset(CountsBase):
     """A dataset of counts. Nothing is set in place: methods return new datasets."""
 
     def with_mask_fit(
-        self, mask: Mask | None = None, *, energy_min: Given | None = None, energy_max: Given | None = None
+        self,
+        mask: Mask | None = None,
+        *,
+        energy_min: Given | None = None,
+        energy_max: Given | None = None,
+        round_to_edge: bool | None = None,
     ) -> Self:
         """A copy that fits the bins wholly inside [energy_min, energy_max], or the bins where ``mask`` is True.
 
-        Energies are Quantities or numbers in TeV. ``mask_safe`` goes on applying on top. Called without arguments it
-        removes the fit mask.
+        Energies are Quantities or numbers in TeV. With ``round_to_edge`` they are moved to the nearest edges of bins;
+        without it a bin that an energy cuts is not fitted, which a warning says unless it is False. ``mask_safe`` goes
+        on applying on top. Called without arguments it removes the fit mask.
         """
         if mask is not None and (energy_min is not None or energy_max is not None):
             raise InputError("with_mask_fit: give either a mask or an energy range, not both.")
         if mask is None and (energy_min is not None or energy_max is not None):
-            mask = self.energy_mask(energy_min, energy_max)
+            mask = self.energy_mask(energy_min, energy_max, bool(round_to_edge))
+            if round_to_edge is None:
+                edges = np.asarray(self.energy_edges)
+                warn_of_cut_bins(edges[:-1], edges[1:], (energy_min, energy_max))
         return self.replace(mask_fit=mask)
 
     def with_mask_safe(self, mask: Mask | None) -> Self:
@@ -134,6 +143,7 @@ class CountsDataset(CountsBase):
             raise InputError(f"{what}: there are no counts. Read or simulate them first.")
         mask = fitted_of(self)
         type(self)._check_models(self, models, mask, what)
+        type(self).warn_of_unreached(self, models, mask, what)
         if is_concrete(mask) and not mask.any():
             kept = {k: "all" if fields[k] is None else int(np.sum(fields[k])) for k in ("mask_safe", "mask_fit")}
             raise InputError(
@@ -158,12 +168,31 @@ class CountsDataset(CountsBase):
             if of_model["spatial"] is not None:
                 model.check_place(what)
             type(self).check_source(self, model, what)
+        type(self)._require_response(self, sources, what)
         if fields["exposure"] is None and any(fields_of(m)["flags"].exposure for m in sources):
             raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")
         type(self).check_background(self, backgrounds, mask, what)
 
+    def _require_response(self, sources: Sequence[SkyModel], what: str) -> None:
+        """Raise an `InputError` for an energy dispersion or a point spread function that is 0 everywhere."""
+        fields = fields_of(self)
+        for name, leaf in (("edisp", "matrix"), ("edisp", "values"), ("psf", "values")):
+            response = fields.get(name)
+            table = None if response is None else fields_of(response).get(leaf)
+            if not isinstance(table, np.ndarray) or not any(getattr(m.flags, name) for m in sources):
+                continue
+            if not table.any():
+                raise InputError(
+                    f"{what}: the response {name} is 0 everywhere, so that its models predict nothing. Read or make "
+                    f"the right one, or leave it out: dataset.replace({name}=None)."
+                )
+
+    def warn_of_unreached(self, models: Models, mask: Mask, what: str) -> None:
+        """A warning for fitted bins with counts in which no model can predict any, whatever its parameters are."""
+
     def require_exposure(self, model: SkyModel) -> None:
-        """Raise an `InputError` if a source predicts nothing because there is no exposure."""
+        """Raise an `InputError` if a source predicts nothing because there is no exposure, or no other response."""
+        self._require_response([model], type(self).__name__)
         if model.flags.exposure and self.exposure is None:
             raise InputError(
                 f"{type(self).__name__}: the exposure is missing, so model {model.name!r} predicts nothing. "

@@ -1,5 +1,7 @@
 """Datasets of counts with a known background: the prediction is signal plus background."""
 
+import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import equinox as eqx
@@ -7,13 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...kernels.quadrature import log_centers
+from ...kernels.cash import TRUNCATION
+from ...kernels.quadrature import bin_centers
 from ...kernels.significance import cash_ts
-from ..arrays import Array, Mask, is_concrete
+from ..arrays import Array, Mask, fields_of, is_concrete
 from ..dataset import Models
-from ..errors import InputError
+from ..errors import InputError, listed
+from ..irf.edisp import EDispMap
 from ..irf.stack import Part
-from ..models.sky_model import FoVBackgroundModel
+from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins
 from ..units import Given
 from .base import Counts, CountsSums, Expected, Sum, take_bins
@@ -64,7 +68,7 @@ class KnownBackground(CountsDataset):
         kept = None
         if fitted_only and self.mask is not None:
             kept = fitted_energies(self.mask)
-        norm = self.per_energy(background_norm(model, self.energy_edges, kept))
+        norm = self.per_energy(background_norm(model, self.energy_edges, self.energy_interp, kept))
         if model.spatial is not None:
             norm = norm * self.norm_on_sky(model)
         return jnp.zeros(self.data_shape) if self.background is None else jnp.asarray(self.background) * norm
@@ -72,6 +76,46 @@ class KnownBackground(CountsDataset):
     def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
         if backgrounds and self.background is None:
             raise InputError(f"{what}: the model {backgrounds[0].name!r} scales a background that is missing.")
+
+    def warn_of_unreached(self, models: Models, mask: Mask, what: str) -> None:
+        fields = fields_of(self)
+        counts, background, exposure = fields["counts"], fields["background"], fields["exposure"]
+        if not all(is_concrete(x) for x in (mask, counts, background, exposure)):
+            return
+        alone = np.logical_and(mask, np.asarray(counts) > 0)
+        if background is not None:
+            alone = alone & (np.asarray(background) <= 0)
+        if not alone.any():
+            return
+        for model in models:
+            if isinstance(model, TemplateNPredModel) and np.shape(model.counts) == alone.shape:
+                alone = alone & (np.asarray(model.counts) <= 0)
+            elif isinstance(model, SkyModel):
+                if not model.flags.exposure:
+                    return
+                alone = alone & ~self.reached()
+        if alone.any():
+            bins = [tuple(int(i) for i in place) for place in np.argwhere(alone)]
+            text = listed([str(b[0]) if len(b) == 1 else str(b) for b in bins], limit=5)
+            warnings.warn(
+                f"{what}: {int(np.asarray(counts)[alone].sum())} counts are in bins in which no model predicts any, as "
+                f"background and exposure or response are 0 there: {len(bins)} bins, {text}. Each of these counts adds "
+                f"{-2 * math.log(TRUNCATION):.1f} to the statistic. Exclude the bins with mask_safe, or give a "
+                "background.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def reached(self) -> np.ndarray:
+        """Bins of the counts that a source with some flux at all energies can reach, if its image does."""
+        exposure = np.asarray(self.exposure) > 0
+        edisp = self.edisp
+        table = self.diagonal_matrix() if edisp is None else getattr(edisp, "matrix", getattr(edisp, "values", None))
+        if table is None or isinstance(edisp, EDispMap):
+            return np.ones(self.data_shape, bool)
+        matrix = np.asarray(table) > 0
+        matrix = matrix.reshape(*matrix.shape[:2], -1).any(axis=2)
+        return np.tensordot(matrix.T.astype(float), exposure.astype(float), axes=1) > 0
 
     def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         if npred_background is not None:
@@ -133,10 +177,11 @@ def fitted_energies(mask: Mask) -> Bins:
     return inside.reshape(inside.shape[0], -1).any(axis=1)
 
 
-def background_norm(model: FoVBackgroundModel, energy_edges: Array, kept: Bins | None = None) -> Bins:
-    """Norm at the centres of the energy bins, (n_reco,); at those not ``kept`` that of the first one which is.
+def background_norm(model: FoVBackgroundModel, energy_edges: Array, interp: str, kept: Bins | None = None) -> Bins:
+    """Norm at the centres of the energy bins in their scale ``interp``, (n_reco,); at those not ``kept`` that of the
+    first one which is.
 
     So a norm that overflows outside the mask only (a tilt fitted to one bin, say) does no harm.
     """
-    energy = log_centers(energy_edges)
+    energy = bin_centers(energy_edges, interp)
     return model.evaluate(energy if kept is None else jnp.where(kept, energy, energy[jnp.argmax(kept)]))

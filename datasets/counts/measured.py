@@ -1,6 +1,7 @@
 """Datasets of on and off counts: the background is measured, and the prediction is the signal."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Self, cast
 
 import equinox as eqx
 import jax
@@ -49,8 +50,14 @@ class MeasuredBackground(CountsDataset):
 
     @property
     def background(self) -> Array | None:
-        """Background in the on region estimated from the off counts, alpha n_off; None without off counts."""
-        return None if self.counts_off is None else self.alpha * self.counts_off
+        """Background in the on region estimated from the off counts, alpha n_off; None without off counts.
+
+        InputError where alpha is not known in a safe bin, see `require_alpha`.
+        """
+        if self.counts_off is None:
+            return None
+        self.require_alpha(self.mask_safe, "background")
+        return self.alpha * self.counts_off
 
     @property
     def excess(self) -> Array:
@@ -69,6 +76,10 @@ class MeasuredBackground(CountsDataset):
         """The signal."""
         return self.signal(models)
 
+    def stat_bins(self, prediction: Array) -> Bins:
+        self.require_alpha(self.mask, f"statistic {self.stat_type!r}")
+        return super().stat_bins(prediction)
+
     def npred_background(self, models: Models = ()) -> Bins:
         """alpha times the off expectation, profiled for the signal of the models, per bin."""
         if self.missing_data() is not None:
@@ -81,6 +92,7 @@ class MeasuredBackground(CountsDataset):
     def background_of(self, signal: Bins, models: Models) -> Bins:
         if self.missing_data() is not None:
             return jnp.zeros_like(signal)
+        self.require_alpha(self.mask, "npred_background")
         return profiled_background({name: getattr(self, name) for name in ("counts", *self.background_fields)}, signal)
 
     def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
@@ -92,20 +104,29 @@ class MeasuredBackground(CountsDataset):
         fields = fields_of(self)
         if fields["counts_off"] is None:
             raise InputError(f"{what}: there are no off counts. Read the background file, or fit a SpectrumDataset.")
-        if not all(is_concrete(x) for x in (mask, fields["acceptance"], fields["acceptance_off"])):
+        self.require_alpha(mask, what, positive=True)
+
+    def require_alpha(self, mask: Mask | None, what: str, *, positive: bool = False) -> None:
+        """Raise an `InputError` for bins inside ``mask`` without an off acceptance: their background has not been
+        measured, and is not 0. ``positive``: for bins without an on acceptance too, whose background is 0."""
+        fields = fields_of(self)
+        known = [x for x in (mask, fields["acceptance"], fields["acceptance_off"]) if x is not None]
+        if not all(map(is_concrete, known)):
             return
         on, off = np.asarray(fields["acceptance"]), np.asarray(fields["acceptance_off"])
-        bad = np.asarray(mask) & ~((on > 0) & (off > 0))
+        bad = ~((off > 0) & (on > 0)) if positive else ~(off > 0)
+        bad = bad if mask is None else bad & np.asarray(mask)
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(
-                f"{what}: alpha must be positive in fitted bins, found acceptance {on[first]} and acceptance_off "
-                f"{off[first]} in bin {', '.join(map(str, first))} ({int(bad.sum())} such bins). Exclude them with "
-                "mask_safe."
+                f"{what}: no background was measured in {int(bad.sum())} bins, found acceptance {on[first]} and "
+                f"acceptance_off {off[first]} in bin {', '.join(map(str, first))}, expected positive ones. Exclude the "
+                "bins: dataset.with_mask_safe(dataset.safe_bins() & (dataset.alpha > 0))."
             )
 
     def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         signal = self.signal(models)
+        self.require_alpha(self.mask, what)
         background = self.expected_background(models, npred_background, what)
         alpha = jnp.asarray(self.alpha)
         off = jnp.where(alpha > 0, background / jnp.where(alpha > 0, alpha, 1.0), 0.0)
@@ -130,13 +151,16 @@ class MeasuredBackground(CountsDataset):
 
     def counts_statistic(self, models: Models) -> WStatCountsStatistic:
         """The significance of each bin over its off counts."""
+        self.require_alpha(self.mask, "counts_statistic")
         return WStatCountsStatistic(self.counts, self.counts_off, self.alpha)
 
     def rise(self, counts: Bins, expected: Bins, signal: Bins) -> Bins:
         return wstat_ts(counts, jnp.asarray(self.counts_off), jnp.asarray(self.alpha), signal)
 
     def background_error(self) -> tuple[Array | None, Array]:
-        return self.background, np.asarray(self.alpha) ** 2 * np.asarray(self.counts_off)
+        self.require_alpha(self.mask, "background_error")
+        alpha, n_off = np.asarray(self.alpha), np.asarray(self.counts_off)
+        return alpha * n_off, alpha**2 * n_off
 
     @property
     def has_background(self) -> bool:
@@ -157,6 +181,7 @@ class MeasuredBackground(CountsDataset):
     def background_sums(
         self, fields: Mapping[str, np.ndarray], safe: np.ndarray, total: Sum, average: Sum | None
     ) -> dict[str, np.ndarray]:
+        self.require_alpha(np.broadcast_to(safe, self.data_shape), "sums over bins")
         on, off = total(fields["acceptance"] * safe), total(fields["acceptance_off"] * safe)
         sums, n_off, background = {}, np.zeros(np.shape(on)), np.zeros(np.shape(on))
         if "counts_off" in fields:
@@ -165,13 +190,15 @@ class MeasuredBackground(CountsDataset):
         acceptance = on if average is None else average(fields["acceptance"])
         return sums | {
             "acceptance": acceptance,
-            "acceptance_off": ratio(acceptance, alpha_of_sum(n_off, background, on, off)),
+            "acceptance_off": off_acceptance(acceptance, alpha_of_sum(n_off, background, on, off), off),
         }
 
     def stacked_background(
         self, parts: Sequence[Part], total: Callable[[str], np.ndarray | None], shape: tuple[int, ...]
     ) -> dict[str, np.ndarray | None]:
         """Off counts and acceptances whose alpha times off counts is the sum of the datasets' backgrounds."""
+        for part in parts:
+            cast(Self, part.dataset).require_alpha(part.safe, f"stack: dataset {part.name!r}")
         acceptance, acceptance_off = total("acceptance"), total("acceptance_off")
         assert acceptance is not None and acceptance_off is not None
         off, background = total("counts_off"), np.zeros(shape)
@@ -183,7 +210,8 @@ class MeasuredBackground(CountsDataset):
         alpha = alpha_of_sum(n_off, background, acceptance, acceptance_off)
         if n_off.any() and sum(part.safe.any() for part in parts) > 1:
             alpha = np.where(n_off > 0, alpha, background.sum() / n_off.sum())
-        return {"counts_off": off, "acceptance": acceptance, "acceptance_off": ratio(acceptance, alpha)}
+        acceptance_off = off_acceptance(acceptance, alpha, acceptance_off)
+        return {"counts_off": off, "acceptance": acceptance, "acceptance_off": acceptance_off}
 
 
 def alpha_of_sum(n_off: np.ndarray, background: np.ndarray, on: np.ndarray, off: np.ndarray) -> np.ndarray:
@@ -197,3 +225,8 @@ def alpha_of_sum(n_off: np.ndarray, background: np.ndarray, on: np.ndarray, off:
     gives bins without off counts the mean alpha of all off counts, if there are any.)
     """
     return np.where(n_off > 0, ratio(background, n_off), ratio(on, off))
+
+
+def off_acceptance(on: np.ndarray, alpha: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """Acceptance of the off region that has this alpha; for an alpha of 0 the sum ``off``: it was measured."""
+    return np.where(alpha > 0, ratio(on, alpha), off)

@@ -53,7 +53,8 @@ def masked_edisp(dataset: CountsBase, bins: slice = slice(None), safe: np.ndarra
     edisp = dataset.edisp
     if safe is None and dataset.mask_safe is not None:
         safe = np.asarray(dataset.mask_safe)
-    if safe is None or safe[bins].all():
+    # where nothing is safe any response will do, and one of zeros is refused
+    if safe is None or safe[bins].all() or not safe[bins].any():
         return edisp
     if edisp is None:
         edisp = EDispKernel(np.asarray(dataset.diagonal_matrix()))

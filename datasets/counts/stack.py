@@ -83,6 +83,11 @@ def _check(named: Sequence[tuple[str, Dataset]]) -> Named:
         first.require_stackable(first_name, name, dataset)
         for field in ("energy_edges", "energy_true_edges"):
             require_same(f"{field} (TeV)", first_name, getattr(first, field), name, getattr(dataset, field))
+        if dataset.energy_interp != first.energy_interp:
+            raise InputError(
+                f"stack: energy_interp is {dataset.energy_interp!r} in dataset {name!r} and {first.energy_interp!r} in "
+                f"{first_name!r}, expected one. Set it: dataset.replace(energy_interp={first.energy_interp!r})."
+            )
         if dataset.stat_type != first.stat_type:
             raise InputError(
                 f"stack: stat_type is {dataset.stat_type!r} in dataset {name!r} and {first.stat_type!r} in "

@@ -1,5 +1,6 @@
 """Lists of events: simulated from models through the response of a dataset, and binned into counts."""
 
+import warnings
 from typing import NamedTuple
 
 import jax
@@ -84,7 +85,7 @@ def sample_events(
         if isinstance(model, SkyModel):
             parts.append((number, *_from_source(rng, dataset, model, gti)))
         else:
-            counts = np.asarray(template_counts(model, dataset.energy_edges, dataset.data_shape))
+            counts = np.asarray(template_counts(model, dataset.energy_edges, dataset.data_shape, dataset.energy_interp))
             parts.append((number, None, _from_bins(rng, dataset, counts, gti, f"model {model.name!r}")))
     return _joined(dataset, gti, parts, names)
 
@@ -92,7 +93,8 @@ def sample_events(
 def bin_events(events: EventList, dataset: AnyDataset) -> AnyDataset:
     """The dataset with counts (n_reco, ny, nx), or (n_reco,) for a spectrum, of the events in its bins.
 
-    Bins hold their lower edges. Events outside the map and its energies are not counted; masks are not applied.
+    Bins hold their lower edges. Events outside the map and its energies are not counted; masks are not applied. A
+    warning says how many events are left out because their energy or direction is not a number.
     """
     if not isinstance(dataset, CountsDataset) or not isinstance(events, EventList):
         raise InputError(
@@ -100,6 +102,18 @@ def bin_events(events: EventList, dataset: AnyDataset) -> AnyDataset:
             "dataset of counts."
         )
     shape, n_reco = dataset.data_shape, dataset.n_reco
+    columns = {name: getattr(events, name) for name in ("energy", "lon", "lat")}
+    lost = {name: ~np.isfinite(np.asarray(c)) for name, c in columns.items() if c is not None}
+    odd = np.any(list(lost.values()), axis=0)
+    if odd.any():
+        named = ", ".join(name for name, bad in lost.items() if bad.any())
+        warnings.warn(
+            f"bin_events: {int(odd.sum())} of {odd.size} events are left out, the first is number "
+            f"{int(np.argmax(odd))}: their {named} is NaN or infinite.",
+            UserWarning,
+            stacklevel=2,
+        )
+        events = events[~odd]
     energy = np.searchsorted(np.asarray(dataset.energy_edges), np.asarray(events.energy), side="right") - 1
     directions = None if events.lon is None else lonlat_to_vector(np.asarray(events.lon), np.asarray(events.lat))
     vectors = None if directions is None else np.asarray(directions)

@@ -28,6 +28,9 @@ HDUS = ("FLUXPOINTS", "TABLE")
 
 TEXT_ENDINGS = (".ecsv", ".ecsv.gz")
 
+GTI_KEY, GTI_FIELDS = "GTI", ("start", "stop", "reference")
+"""Entry of good time intervals in the meta of an ECSV table, which has no place for a second table."""
+
 STAT_TYPE = "STATTYPE"
 """Keyword of the fit statistic in a table's meta, short as FITS wants it."""
 
@@ -78,8 +81,10 @@ def dataset_contents(dataset: Any, path: Path, sed_type: str | None = None) -> d
 
 
 def table_bytes(table: "Table", gti: GTI | None, path: Path) -> bytes:
-    """A table as the content of a file whose name says its form. ECSV has no place for good time intervals."""
+    """A table as the content of a file whose name says its form; ECSV has the good time intervals in its meta."""
     if path.name.endswith(TEXT_ENDINGS):
+        if gti is not None:
+            table.meta[GTI_KEY] = {field: np.asarray(getattr(gti, field), float).tolist() for field in GTI_FIELDS}
         stream = io.StringIO()
         table.write(stream, format="ascii.ecsv")
         return stream.getvalue().encode()
@@ -96,7 +101,22 @@ def _read(filename: Filename) -> tuple["Table", GTI | None, Path]:
     data = read_bytes(path)
     if data.startswith(b"SIMPLE  ="):
         return *_from_fits(path), path
-    return _from_text(data, path), None, path
+    table = _from_text(data, path)
+    return table, _gti_in(table.meta.pop(GTI_KEY, None), path), path
+
+
+def _gti_in(stored: object, path: Path) -> GTI | None:
+    """Good time intervals from the meta of a table: seconds after a reference (MJD, TT)."""
+    if stored is None:
+        return None
+    try:
+        fields = dict(stored)  # type: ignore[call-overload]
+        return GTI(*(np.array(fields[field], dtype=float) for field in GTI_FIELDS))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: the entry {GTI_KEY} of the meta is {str(stored)[:60]!r}, expected lists start and stop (s) and a "
+            "number reference (MJD, TT). Correct or remove it."
+        ) from error
 
 
 def _from_fits(path: Path) -> tuple["Table", GTI | None]:

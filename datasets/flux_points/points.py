@@ -1,6 +1,7 @@
 """Flux points: fluxes of a source in energy bins, with errors and limits."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -164,6 +165,14 @@ class FluxPoints(eqx.Module):
             if isinstance(value, np.ndarray) and not np.all(np.isfinite(value) & (value > 0)):
                 i = int(np.argmin(np.isfinite(value) & (value > 0)))
                 raise InputError(f"FluxPoints: {name} must be positive and finite, found {value[i]} for point {i}.")
+        for name in ("norm_err", "norm_errn", "norm_errp"):
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and np.any(value < 0):
+                i = int(np.argmax(value < 0))
+                raise InputError(
+                    f"FluxPoints: {name} must not be negative, found {value[i]} (in units of the reference flux) for "
+                    f"point {i}. Errors are distances to both sides: give their absolute values."
+                )
         low, high = self.energy_min, self.energy_max
         if (low is None) != (high is None):
             raise InputError("FluxPoints: energy_min and energy_max must be given both, or neither.")
@@ -178,11 +187,29 @@ class FluxPoints(eqx.Module):
         if self.norm_ul is None:
             return xp.isnan(self.norm)
         if self.sqrt_ts is None and self.ts is None:
+            self._warn_of_both()
             return xp.isfinite(self.norm_ul)
         root = self.sqrt_ts
         if root is None:
             root = xp.sqrt(xp.clip(self.ts, 0, None)) * xp.where(self.norm > 0, 1.0, -1.0)
         return root < float(self.meta.get("sqrt_ts_threshold_ul", 2))
+
+    def _warn_of_both(self) -> None:
+        """A warning for points that have a value, an error and a limit, with nothing to say which of them is meant."""
+        errors = [e for e in (self.norm_err, self.norm_errn, self.norm_errp) if e is not None]
+        if not all(is_concrete(v) for v in (self.norm, self.norm_ul, *errors)):
+            return
+        both = np.isfinite(np.asarray(self.norm)) & np.isfinite(np.asarray(self.norm_ul))
+        shaped = [np.isfinite(np.asarray(e)) for e in errors if np.shape(e) == both.shape]
+        both = both & np.any(shaped, axis=0) if shaped else np.zeros_like(both)
+        if both.any():
+            warnings.warn(
+                f"FluxPoints: {int(both.sum())} points have a value, an error and an upper limit, and neither is_ul "
+                "nor sqrt_ts says which is meant. They count as limits (as in gammapy), which chi2 leaves out: give "
+                "is_ul, False for those that were measured.",
+                UserWarning,
+                stacklevel=5,
+            )
 
     @property
     def n_points(self) -> int:

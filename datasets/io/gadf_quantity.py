@@ -198,14 +198,20 @@ def _axes(file: FitsFile, name: str, header: Mapping[str, Card], where: str) -> 
         columns = table.text(f"AXCOLS{i}") or str(header.get(f"AXCOLS{i}", ""))
         if not columns.strip():
             break
-        interp = table.text(f"INTERP{i}") or str(header.get(f"INTERP{i}", "lin"))
+        names = [c.strip().upper() for c in columns.split(",")]
+        interp = table.text(f"INTERP{i}") or str(header.get(f"INTERP{i}", unstated_scale(names[0])))
         with naming(table.where):
-            axes.append(_axis(table, i, [c.strip().upper() for c in columns.split(",")], interp.strip().lower()))
+            axes.append(_axis(table, i, names, interp.strip().lower()))
     if not axes:
         raise InputError(
             f"{table.where}: no AXCOLS1 in the header, expected the columns of an axis, such as 'E_MIN,E_MAX'. Add it."
         )
     return tuple(axes)
+
+
+def unstated_scale(column: str) -> str:
+    """Scale of an axis that says none, from its first column: energies are logarithmic."""
+    return "log" if column.upper().startswith(("E_MIN", "ENERGY")) else "lin"
 
 
 def _axis(table: FitsTable, i: int, columns: list[str], interp: str) -> MapAxis:

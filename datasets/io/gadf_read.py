@@ -64,7 +64,7 @@ def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) 
             true_edges = edisp.energy_true_edges
         require_same_edges(true_edges, edisp.energy_true_edges, "true energies of EXPOSURE and EDISP", AGAIN)
     livetime, description = exposure[2:] if exposure is not None else (None, {})
-    fields: Fields = {"geom": geom, "energy_edges": edges}
+    fields: Fields = {"geom": geom, "energy_edges": edges, "energy_interp": first.axes[0].interp}
     fields |= {name.lower(): None for name in names}
     for name, stored in maps.items():
         fields[name.lower()] = _mask(stored) if name.startswith("MASK") else _numbers(stored, name)

@@ -13,6 +13,7 @@ from ..arrays import Array
 from ..errors import InputError
 from ..irf.edisp import EDispKernel, EDispMap
 from ..meta import Meta
+from ..sky.axis import MapAxis
 from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same_edges, table_hdu, to_bytes
 from .gti_table import gti_hdu, read_gti
 from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
@@ -61,11 +62,12 @@ def counts_fields(file: FitsFile) -> Fields:
 
 
 def _common(file: FitsFile) -> tuple[Fields, np.ndarray]:
-    edges = next((_axis(file, name, "energy") for name in ON_ENERGY if name in file), None)
-    if edges is None:
+    first = next((name for name in ON_ENERGY if name in file), None)
+    if first is None:
         raise InputError(
             f"none of the HDUs {', '.join(ON_ENERGY)} is there, only {file.names()}. Check that this is the right file."
         )
+    edges = _axis(file, first, "energy")
     exposure, true_edges, livetime = None, None, None
     if "EXPOSURE" in file:
         table, true_edges = file.table("EXPOSURE"), _axis(file, "EXPOSURE", "energy_true")
@@ -80,6 +82,7 @@ def _common(file: FitsFile) -> tuple[Fields, np.ndarray]:
         )
     fields = {
         "energy_edges": edges,
+        "energy_interp": file.table(f"{first}_BANDS").text("INTERP1", "log").lower(),
         "energy_true_edges": true_edges,
         "counts": _values(file, "COUNTS", edges),
         "exposure": exposure,
@@ -178,12 +181,13 @@ def _edisp(file: FitsFile, edges: np.ndarray) -> tuple[EDispKernel, np.ndarray]:
 def gadf_contents(dataset: Any, name: str) -> bytes:
     """Content of the file of a `SpectrumDataset` or `SpectrumDatasetOnOff`; gammapy calls the dataset ``name``."""
     edges, true_edges = np.asarray(dataset.energy_edges), np.asarray(dataset.energy_true_edges)
-    reco, true = ("energy", edges), ("energy_true", true_edges)
+    reco = MapAxis(edges, dataset.energy_interp, "energy", "TeV")
+    true = MapAxis(true_edges, "log", "energy_true", "TeV")
     primary = fits.PrimaryHDU()
     primary.header["NAME"] = name
     hdus: list[Hdu] = [primary]
 
-    def add(key: str, values: Array | None, unit: str, *axes: tuple[str, np.ndarray], region: str = "region") -> None:
+    def add(key: str, values: Array | None, unit: str, *axes: MapAxis, region: str = "region") -> None:
         if values is not None:
             hdus.extend(_map_hdus(key, np.asarray(values), unit, axes))
             if region in dataset.meta:
@@ -202,7 +206,13 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
         matrix = diagonal_response(true_edges, edges)
     add("EDISP", matrix, "", reco, true)
     if matrix is not None and dataset.exposure is not None:
-        add("EDISP_EXPOSURE", np.asarray(dataset.exposure)[:, None], "cm2 s", ("energy", edges[[0, -1]]), true)
+        add(
+            "EDISP_EXPOSURE",
+            np.asarray(dataset.exposure)[:, None],
+            "cm2 s",
+            MapAxis(edges[[0, -1]], "log", "energy", "TeV"),
+            true,
+        )
     add("MASK_SAFE", dataset.mask_safe, "", reco)
     add("MASK_FIT", dataset.mask_fit, "", reco)
     if dataset.gti is not None:
@@ -215,25 +225,20 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
     return to_bytes(hdus)
 
 
-def _map_hdus(
-    key: str, values: np.ndarray, unit: str, axes: tuple[tuple[str, np.ndarray], ...]
-) -> list[fits.BinTableHDU]:
+def _map_hdus(key: str, values: np.ndarray, unit: str, axes: tuple[MapAxis, ...]) -> list[fits.BinTableHDU]:
     """Data and BANDS tables; the last axis runs over the rows of the data."""
     n = len(values)
     letter = "L" if values.dtype == bool else "D"
     inner = values.shape[1] if values.ndim > 1 else 1
     cards: dict[str, str] = {}
     bands: list[Column] = []
-    mesh = np.meshgrid(*(np.arange(e.size - 1) for _, e in axes))
+    mesh = np.meshgrid(*(np.arange(axis.nbin) for axis in axes))
     bands.append(("CHANNEL", "K", np.arange(mesh[0].size), None))
-    for i, ((label, edges), index) in enumerate(zip(axes, mesh, strict=True), start=1):
-        stem = "E" if label == "energy" else label.upper()
-        cards |= {f"AXCOLS{i}": f"{stem}_MIN,{stem}_MAX", f"INTERP{i}": "log"}
-        low, high = edges[:-1][index.ravel()], edges[1:][index.ravel()]
-        bands += [
-            (label.upper(), "D", np.sqrt(low * high), "TeV"),
-            (f"{stem}_MIN", "D", low, "TeV"),
-            (f"{stem}_MAX", "D", high, "TeV"),
-        ]
+    for i, (axis, index) in enumerate(zip(axes, mesh, strict=True), start=1):
+        stem = "E" if axis.name == "energy" else axis.name.upper()
+        cards |= {f"AXCOLS{i}": f"{stem}_MIN,{stem}_MAX", f"INTERP{i}": axis.interp}
+        numbers = (axis.center.value, axis.nodes[:-1], axis.nodes[1:])
+        names = (axis.name.upper(), f"{stem}_MIN", f"{stem}_MAX")
+        bands += [(name, "D", of_bins[index.ravel()], "TeV") for name, of_bins in zip(names, numbers, strict=True)]
     data: list[Column] = [("CHANNEL", "J", np.arange(n), None), ("DATA", f"{inner}{letter}", values, unit)]
     return [table_hdu(key, data, cards), table_hdu(f"{key}_BANDS", bands, cards)]

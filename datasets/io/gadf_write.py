@@ -34,7 +34,7 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
         primary.header[keyword] = value
     primary.header["NAME"] = name
     hdus: list[Hdu] = [primary]
-    reco = MapAxis(np.asarray(dataset.energy_edges), "log", "energy", "TeV")
+    reco = MapAxis(np.asarray(dataset.energy_edges), dataset.energy_interp, "energy", "TeV")
     true = MapAxis(np.asarray(dataset.energy_true_edges), "log", "energy_true", "TeV")
     geom, region = dataset.sky_geom, None
     if hasattr(dataset, "region"):

@@ -99,7 +99,8 @@ def read_fields(file: FitsFile, background: bool) -> Fields:
     if off_path is not None:
         off = read_pha(FitsFile(off_path))
         off_fields, region = _off_fields(pha, off, edges)
-        fields |= off_fields
+        # a background that is flagged bad is none
+        fields |= off_fields | {"mask_safe": pha.good & off.good}
         if region is not None:
             meta["region_off"] = region
     return fields | {"meta": Meta(meta)}
@@ -284,8 +285,8 @@ def _off_fields(pha: Pha, off: Pha, edges: np.ndarray) -> tuple[dict[str, np.nda
             "Use the background file of this spectrum.",
         )
     for one in (pha, off):
-        _require_positive(one, "BACKSCAL", one.backscal, pha.good)
-        _require_positive(one, "AREASCAL", one.areascal, pha.good)
+        _require_positive(one, "BACKSCAL", one.backscal, pha.good & off.good)
+        _require_positive(one, "AREASCAL", one.areascal, pha.good & off.good)
     # a background file without EXPOSURE was taken together with the spectrum
     assert pha.exposure is not None  # `read_fields` asks for it first
     ratio = 1.0 if off.exposure is None else off.exposure / pha.exposure

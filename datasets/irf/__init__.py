@@ -13,7 +13,6 @@ from .grid import response_mask as response_mask
 from .psf import PSFKernel as PSFKernel
 from .psf import PSFMap as PSFMap
 from .psf import RecoPSFMap as RecoPSFMap
-from .psf import contained_share as contained_share
 from .psf import psf_at as psf_at
 from .stack import Part as Part
 from .stack import require_one_kind as require_one_kind

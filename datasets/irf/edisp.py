@@ -12,7 +12,7 @@ from ...kernels.psf import nearest_valid
 from ..arrays import Array, for_kernels, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, edges_tev, kernel_numbers, to_unit
+from ..units import Given, edges_tev, kernel_numbers, require_not_negative, to_unit
 
 Matrix = Float[jax.Array, "n_true n_reco"]
 """Probability of each reconstructed energy bin, given a true one."""
@@ -210,6 +210,8 @@ def _check_values(edisp: EDispKernelMap | EDispMap, axes: str) -> None:
         raise InputError(
             f"{name}: the exposure has shape {np.shape(edisp.exposure)}, expected {wanted}: (n_true, y, x)."
         )
+    if edisp.exposure is not None:
+        require_not_negative(edisp.exposure, f"{name}: exposure")
     if is_concrete(edisp.values):
         bad = ~np.isfinite(edisp.values) | (np.asarray(edisp.values) < 0)
         if bad.any():

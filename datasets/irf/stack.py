@@ -22,10 +22,11 @@ from functools import cached_property
 from types import EllipsisType
 from typing import Any, TypeVar
 
+import equinox as eqx
 import numpy as np
 
 from ...kernels.edisp import diagonal_response
-from ..arrays import Array, ratio
+from ..arrays import Array, frozen_array, ratio
 from ..errors import InputError
 from ..sky.axis import MATCH
 from ..sky.cutout import image_around
@@ -40,6 +41,8 @@ Tables = PSFMap | EDispKernelMap | EDispMap
 """Responses that may have positions: ``values`` (n_true, m, y, x) on the pixels of ``geom``."""
 
 AnyTables = TypeVar("AnyTables", bound=Tables)
+
+AnyResponse = TypeVar("AnyResponse")
 
 Place = tuple[EllipsisType | slice, ...]
 """Index of pixels in an array (..., y, x)."""
@@ -99,7 +102,7 @@ def stack_psf(parts: Sequence[Part], geom: SkyGeom) -> PSFMap | PSFKernel | None
         return first
     equal = same_responses(psfs)
     if equal and (isinstance(first, PSFKernel | RecoPSFMap) or first.geom is None):
-        return first
+        return of_equal(psfs)
     if type(first) is not PSFMap:
         why = "kernel of fixed pixels" if isinstance(first, PSFKernel) else "PSF in reconstructed energy"
         raise InputError(
@@ -141,7 +144,7 @@ def stack_edisp(parts: Sequence[Part], geom: SkyGeom, union: np.ndarray) -> EDis
     uniform = same_range(parts, union)
     equal = uniform and same_responses(edisps)
     if equal and (first is None or isinstance(first, EDispKernel) or first.geom is None):
-        return first
+        return of_equal(edisps)
     dataset = parts[0].dataset
 
     def at(part: Part, _: Tables) -> np.ndarray:
@@ -164,7 +167,7 @@ def stack_matrix(parts: Sequence[Part], union: np.ndarray) -> EDisp | None:
     """Average energy dispersion of spectra, of which the bins ``union`` are safe; None if all are perfect."""
     edisps: list[EDisp | None] = [p.dataset.edisp for p in parts]
     if same_range(parts, union) and same_responses(edisps):
-        return edisps[0]
+        return of_equal(edisps)
     dataset = parts[0].dataset
     weighted, total = np.zeros((dataset.n_true, dataset.n_reco)), np.zeros(dataset.n_true)
     for part in parts:
@@ -214,6 +217,17 @@ def same_responses(irfs: Sequence[object]) -> bool:
     """Whether all responses hold the same numbers on the same pixels, whatever their exposures."""
     first = irfs[0]
     return all(other is first or _equal(first, other) for other in irfs[1:])
+
+
+def of_equal(irfs: Sequence[AnyResponse]) -> AnyResponse:
+    """The response of a sum whose responses are equal: the first, with the exposures added up if all have one."""
+    first = irfs[0]
+    exposures = [getattr(irf, "exposure", None) for irf in irfs]
+    if len(irfs) == 1 or all(e is None for e in exposures):
+        return first
+    known = [np.asarray(e) for e in exposures if e is not None]
+    total = frozen_array(np.sum(known, axis=0)) if len(known) == len(irfs) else None
+    return eqx.tree_at(lambda irf: irf.exposure, first, total, is_leaf=lambda leaf: leaf is None)
 
 
 def _equal(a: object, b: object) -> bool:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...kernels.quadrature import log_centers
+from ...kernels.quadrature import bin_centers
 from ..arrays import Array, Mask, frozen_array, is_concrete
 from ..counts.base import CountsBase
 from ..counts.create import empty_map
@@ -105,16 +105,19 @@ class MapBase(CountsDataset, OnPixels):
         energy_min: Given | None = None,
         energy_max: Given | None = None,
         region: "Region | np.ndarray | None" = None,
+        round_to_edge: bool | None = None,
     ) -> Self:
         """A copy that fits the bins wholly inside [energy_min, energy_max] and the pixels inside ``region``.
 
         ``region`` is a sky region of the ``regions`` package, or an image (ny, nx) that is True inside; or give the
-        whole ``mask`` (n_reco, ny, nx). ``mask_safe`` goes on applying on top. Without arguments the fit mask goes.
+        whole ``mask`` (n_reco, ny, nx). ``mask_safe`` goes on applying on top. Without arguments the fit mask goes. For
+        ``round_to_edge`` see `SpectrumDataset.with_mask_fit`.
         """
         if mask is not None and (energy_min is not None or energy_max is not None or region is not None):
             raise InputError("with_mask_fit: give either a mask, or an energy range and a region, not both.")
         if energy_min is not None or energy_max is not None or region is not None:
-            mask = self.energy_mask(energy_min, energy_max)
+            whole = super().with_mask_fit(energy_min=energy_min, energy_max=energy_max, round_to_edge=round_to_edge)
+            mask = np.ones(self.data_shape, bool) if whole.mask_fit is None else np.asarray(whole.mask_fit)
             if region is not None:
                 given = isinstance(region, np.ndarray | jax.Array | list | tuple)
                 inside = to_mask(region, "region") if given else self.geom.region_mask(region)
@@ -186,7 +189,7 @@ class MapBase(CountsDataset, OnPixels):
         assert model.spatial is not None
         x, y = self.geom.pixel_grid
         vectors = self.geom.shown_vectors(jnp.asarray(x), jnp.asarray(y))[0]
-        return model.spatial.evaluate(vectors, log_centers(self.energy_edges))
+        return model.spatial.evaluate(vectors, bin_centers(self.energy_edges, self.energy_interp))
 
     def moved(self, before: Models, after: Models) -> bool:
         return has_moved(before, after, self.geom.pixel_size)

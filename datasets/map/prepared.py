@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...kernels.quadrature import log_centers
+from ...kernels.quadrature import bin_centers, log_centers
 from ..arrays import Array, is_concrete, stack_rows
 from ..compile import Program, ahead_threads, is_tracing_ahead
 from ..counts.base import CountsBase
@@ -65,6 +65,7 @@ class MapSpec(Spec):
 
     ``measured``: whether the background is, by off counts. ``box``: pixels (y, x) of its box. ``rest``: whether one bin
     for the rest of the map follows at each energy. ``origin``: first pixel (y, x) of the box, where templates need it.
+    ``energy_interp``: scale of the reconstructed energies.
     """
 
     statistic: Statistic
@@ -75,6 +76,7 @@ class MapSpec(Spec):
     rest: bool
     parts: tuple[SourcePart, ...]
     origin: Place | None
+    energy_interp: str
 
     def __call__(self, **arrays: Array) -> "PreparedMap":
         return (MeasuredMap if self.measured else KnownMap)(self, arrays)
@@ -102,6 +104,11 @@ class PreparedMap(PreparedCounts):
         self.mask, self.extra = arrays["mask_safe"], arrays["extra"]
         self.energy_edges, self.energy_true_edges = arrays["energy_edges"], arrays["energy_true_edges"]
         self.gti = GTI.from_arrays(arrays)
+
+    @property
+    def energy_centers(self) -> Float[jax.Array, " n_reco"]:
+        """Centres of the reconstructed bins, TeV."""
+        return bin_centers(self.energy_edges, self.spec.energy_interp)
 
     def _flux(self, model: SkyModel) -> Float[Array, " n_true"]:
         return source_flux(model, self.energy_true_edges, self.spec.nodes, self.gti)
@@ -168,9 +175,7 @@ class PreparedMap(PreparedCounts):
     def _template(self, model: eqx.Module) -> tuple[Float[jax.Array, " n_reco"], Float[jax.Array, "n_reco ny nx"]]:
         """Norm per energy and counts in the box, (n_reco,) and (n_reco, ny, nx), of a `TemplateNPredModel`."""
         assert self.spec.origin is not None and isinstance(model, TemplateNPredModel)
-        return model.evaluate(log_centers(self.energy_edges)), cut_box(
-            jnp.asarray(model.counts), self.spec.box, self.spec.origin
-        )
+        return model.evaluate(self.energy_centers), cut_box(jnp.asarray(model.counts), self.spec.box, self.spec.origin)
 
     def _over_sources(
         self,
@@ -218,9 +223,9 @@ class KnownMap(PreparedMap):
         if model is None:
             return counts.reshape(-1)
         kept = fitted_energies(jnp.asarray(self.mask).reshape(self.spec.n_reco, -1))
-        norm = background_norm(model, self.energy_edges, kept)[:, None]
+        norm = background_norm(model, self.energy_edges, self.spec.energy_interp, kept)[:, None]
         if model.spatial is not None:
-            sky = model.spatial.evaluate(self.arrays["vectors"], log_centers(self.energy_edges))
+            sky = model.spatial.evaluate(self.arrays["vectors"], self.energy_centers)
             norm = norm * sky.reshape(-1, counts.shape[1])
         return (counts * norm).reshape(-1)
 
@@ -302,6 +307,7 @@ def prepare_map(
         rest,
         tuple(parts),
         origin if found.templates else None,
+        dataset.energy_interp,
     )
     return spec, arrays
 

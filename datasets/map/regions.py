@@ -11,7 +11,7 @@ from ..counts.base import CountsBase
 from ..counts.sums import bin_sums, on_host
 from ..errors import InputError
 from ..irf.edisp import EDispKernel, edisp_at, matrix_at
-from ..irf.psf import PSFKernel, PSFMap, RecoPSFMap, contained_share, psf_at
+from ..irf.psf import PSFKernel, PSFMap, RecoPSFMap, psf_at
 from ..sky.cutout import padded
 from ..sky.geom import SkyGeom
 from ..spectrum.regions import CARRIED, WHAT, with_region
@@ -99,7 +99,7 @@ def _contained(dataset: CountsBase, region: "Region", vector: np.ndarray) -> Flo
         found = "no point spread function" if dataset.psf is None else f"a {type(dataset.psf).__name__}"
         raise InputError(f"{WHAT}: containment_correction needs a PSFMap in true energy, the dataset has {found}.")
     edges = np.asarray(dataset.energy_true_edges)
-    return contained_share(dataset.psf, vector, np.sqrt(edges[:-1] * edges[1:]), region.radius.to_value("deg"))
+    return dataset.psf.containment_at(vector, region.radius, np.sqrt(edges[:-1] * edges[1:]))[:, 0]
 
 
 def _inside(geom: SkyGeom, region: "Region", what: str) -> np.ndarray:

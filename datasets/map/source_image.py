@@ -67,18 +67,25 @@ class SourceImage(eqx.Module):
     def image(self, spatial: SpatialModel, energy: Vector) -> Image:
         """Share of the flux in each pixel of the window after the PSF, (n_true or 1, ny, nx).
 
-        ``energy``: centres of the true bins, TeV.
+        ``energy``: centres of the true bins, TeV. What rings below zero around a source that is nowhere negative, by
+        some 1e-5 of the peak, is 0, and so are its slopes (`weighted` leaves the same pixels out).
         """
         plan = self.plan
         if plan.by_transform:
-            assert self.kernel is not None
-            x, y = self._pixel_of(spatial)
-            spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
-            return point_kernels.point_image(self.kernel, x, y, plan.shape, plan.period, spread, plan.margin)
+            return _not_negative(self._by_transform(spatial))
         if plan.scheme == "point" and plan.psf != "reco":
             assert self.kernel is not None
             return point_kernels.bilinear_point_image(self.kernel, *self._pixel_of(spatial), plan.shape)
-        return self._convolved(self.lattice(spatial, energy))
+        lattice = self.lattice(spatial, energy)
+        # a shape of somebody's own may be negative
+        return _not_negative(self._convolved(lattice), jnp.all(lattice >= 0))
+
+    def _by_transform(self, spatial: SpatialModel) -> Image:
+        plan = self.plan
+        assert self.kernel is not None
+        x, y = self._pixel_of(spatial)
+        spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
+        return point_kernels.point_image(self.kernel, x, y, plan.shape, plan.period, spread, plan.margin)
 
     def _convolved(self, image: Float[jax.Array, "*n_energy ly lx"]) -> Image:
         if self.kernel is None:
@@ -140,7 +147,7 @@ class SourceImage(eqx.Module):
         true = for_kernels(flux)[:, None, None] * (lattice if lattice.ndim == 3 else lattice[None])
         if self.exposure is not None:
             true = true * kernels.upsampled(self.exposure, s)
-        return self._convolved(fold(self.matrix, true))
+        return _not_negative(self._convolved(fold(self.matrix, true)), jnp.all(true >= 0))
 
     def weighted(
         self, spatial: SpatialModel, flux: Vector, energy: Vector, weights: Float[jax.Array, "n_reco ny nx"]
@@ -152,7 +159,9 @@ class SourceImage(eqx.Module):
             return jnp.sum(weights * self.counts(spatial, flux, energy))
         assert self.kernel is not None
         spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
-        back = self.exposed(unfold(self.matrix, weights))
+        # as in `image`; which pixels these are is not differentiated
+        seen = self._by_transform(jax.lax.stop_gradient(spatial)) > 0
+        back = self.exposed(unfold(self.matrix, weights)) * seen
         of_bins = point_kernels.point_overlap(
             self.kernel, back, *self._pixel_of(spatial), plan.period, spread, plan.margin
         )
@@ -174,6 +183,11 @@ class SourceImage(eqx.Module):
     ) -> Float[jax.Array, ""]:
         """Sum of ``weights`` (n_reco, ny, nx) times `counts_of`."""
         return jnp.sum(flux * jnp.sum(unfold(self.matrix, weights) * exposed, axis=(1, 2)))
+
+
+def _not_negative(image: Image, where: jax.Array | bool = True) -> Image:
+    """The image, 0 in place of what is below zero; as it is unless ``where``."""
+    return jnp.where((image > 0) | ~jnp.asarray(where), image, 0.0)
 
 
 Place = tuple[Numbers, Numbers] | tuple[int, int]

@@ -35,6 +35,11 @@ class Prior:
             if not math.isfinite(number):
                 raise InputError(f"{type(self).__name__}: {name} must be finite, found {number}.")
             numbers[name] = number
+        if numbers["weight"] < 0:
+            raise InputError(
+                f"{type(self).__name__}: weight must not be negative, found {numbers['weight']}: the prior would push "
+                "away from what it says."
+            )
         # plain floats: priors are compared and hashed as part of a program, and written to files
         set_fields(self, numbers)
 

@@ -51,6 +51,7 @@ class RegionSpec(Spec):
     nodes: int
     parts: tuple[RegionPart, ...]
     templates: tuple[int, ...]
+    energy_interp: str
 
     def __call__(self, **arrays: Array) -> "PreparedRegion":
         return PreparedRegion(self, arrays)
@@ -82,14 +83,18 @@ class PreparedRegion(PreparedCounts):
         known, model = jnp.asarray(self.arrays["background"]), background_model(models)
         if model is None:
             return known
-        return known * background_norm(model, self.energy_edges, fitted_energies(self.mask))
+        return known * background_norm(model, self.energy_edges, self.spec.energy_interp, fitted_energies(self.mask))
+
+    def _template(self, model: eqx.Module, shape: tuple[int, ...]) -> Bins:
+        known = cast(TemplateNPredModel, model)
+        return template_counts(known, self.energy_edges, shape, self.spec.energy_interp)
 
     def signal(self, models: Models) -> Bins:
         """Counts of the sources, (n_reco,)."""
         energy = log_centers(self.energy_true_edges)
         total = jnp.asarray(self.arrays["constant"])
         for place in self.spec.templates:
-            total = total + template_counts(cast(TemplateNPredModel, models[place]), self.energy_edges, total.shape)
+            total = total + self._template(models[place], total.shape)
         for number, part in enumerate(self.spec.parts):
 
             def counts(source: tuple[SkyModel, list[jax.Array]], part: RegionPart = part) -> Bins:
@@ -154,7 +159,8 @@ def prepare_region(
     if any(isinstance(m, SkyModel) and m.temporal is not None for m in models):
         assert dataset.gti is not None
         arrays |= dataset.gti.to_arrays()
-    return RegionSpec(dataset.statistic, dataset.n_reco, dataset.nodes, tuple(parts), tuple(templates)), arrays
+    of_all = dataset.statistic, dataset.n_reco, dataset.nodes
+    return RegionSpec(*of_all, tuple(parts), tuple(templates), dataset.energy_interp), arrays
 
 
 @quick_program

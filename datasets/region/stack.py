@@ -9,7 +9,7 @@ from ..arrays import ratio
 from ..errors import InputError
 from ..irf.edisp import EDisp, edisp_at
 from ..irf.psf import PSFMap, RecoPSFMap, psf_at
-from ..irf.stack import Part, require_one_kind, require_same, same_responses, stack_matrix
+from ..irf.stack import Part, of_equal, require_one_kind, require_same, same_responses, stack_matrix
 from .geom import RegionGeom
 
 SAME_REGION = 1e-4
@@ -43,11 +43,7 @@ def stack_region_responses(parts: Sequence[Part], union: np.ndarray) -> dict[str
     at_middle = [
         replace(p, dataset=p.dataset.replace(edisp=edisp_at(p.dataset.edisp, vector))) for p in parts
     ]  # positions do not matter to their average
-    psf = (
-        psfs[0]
-        if psfs[0] is None or same_responses(psfs)
-        else _average(parts, [p for p in psfs if p is not None], vector)
-    )
+    psf = of_equal(psfs) if same_responses(psfs) else _average(parts, [p for p in psfs if p is not None], vector)
     return {"psf": psf, "edisp": first.edisp if len(parts) == 1 else stack_matrix(at_middle, union)}
 
 

@@ -42,13 +42,15 @@ class SpectrumSpec(Spec):
     """Static side of a spectrum inside a fit.
 
     ``measured``: whether the background is, by off counts. ``exact``: templates have as many bins as their dataset, not
-    more. ``lengths``: of the axes, and ``nodes``, the quadrature nodes of a true-energy bin.
+    more. ``lengths``: of the axes, and ``nodes``, the quadrature nodes of a true-energy bin. ``energy_interp``: scale
+    of the reconstructed energies.
     """
 
     statistic: Statistic
     measured: bool
     exact: bool
     lengths: Size
+    energy_interp: str
 
     @property
     def axes(self) -> Mapping[str, tuple[str, ...]]:
@@ -67,7 +69,7 @@ class SpectrumSpec(Spec):
         return lengths["energy"] * lengths["energy_true"]
 
     def with_size(self, size: Size) -> "SpectrumSpec":
-        return _spec(self.statistic, self.measured, self.exact, size)
+        return _spec(self.statistic, self.measured, self.exact, size, self.energy_interp)
 
     def __call__(self, **arrays: Array) -> "PreparedSpectrum":
         return (MeasuredSpectrum if self.measured else PreparedSpectrum)(self, arrays)
@@ -75,8 +77,8 @@ class SpectrumSpec(Spec):
 
 # thousands of spectra have one
 @lru_cache(maxsize=1024)
-def _spec(statistic: Statistic, measured: bool, exact: bool, size: Size) -> SpectrumSpec:
-    return SpectrumSpec(statistic, measured, exact, size)
+def _spec(statistic: Statistic, measured: bool, exact: bool, size: Size, energy_interp: str) -> SpectrumSpec:
+    return SpectrumSpec(statistic, measured, exact, size, energy_interp)
 
 
 class PreparedSpectrum(PreparedCounts):
@@ -84,7 +86,7 @@ class PreparedSpectrum(PreparedCounts):
 
     def __init__(self, spec: SpectrumSpec, arrays: Arrays):
         self.statistic, self.data = spec.statistic, arrays
-        self.mask = arrays["mask_safe"]
+        self.mask, self.interp = arrays["mask_safe"], spec.energy_interp
         self.response = SpectrumResponse(
             arrays["energy_edges"],
             arrays["energy_true_edges"],
@@ -99,7 +101,7 @@ class PreparedSpectrum(PreparedCounts):
         total = spectrum_counts(self.response, [m for m in models if isinstance(m, SkyModel)])
         for model in models:
             if isinstance(model, TemplateNPredModel):
-                total = total + template_counts(model, self.response.energy_edges, total.shape)
+                total = total + template_counts(model, self.response.energy_edges, total.shape, self.interp)
         return total
 
     def background(self, models: Models, signal: Bins) -> Bins:
@@ -107,7 +109,7 @@ class PreparedSpectrum(PreparedCounts):
         known, model = jnp.asarray(self.data["background"]), background_model(models)
         if model is None:
             return known
-        return known * background_norm(model, self.response.energy_edges, fitted_energies(self.mask))
+        return known * background_norm(model, self.response.energy_edges, self.interp, fitted_energies(self.mask))
 
     def predict(self, models: Models) -> Bins:
         signal = self.signal(models)
@@ -147,4 +149,4 @@ def prepare_spectrum(dataset: CountsBase, models: Models, *, measured: bool) -> 
         arrays |= gti.to_arrays()
         size = (*size[:2], ("intervals", np.size(gti.start)), size[3])
     exact = any(type(m) is TemplateNPredModel for m in models)
-    return _spec(STATISTICS[fields["stat_type"]], measured, exact, size), arrays
+    return _spec(STATISTICS[fields["stat_type"]], measured, exact, size, fields["energy_interp"]), arrays

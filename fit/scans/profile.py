@@ -5,6 +5,7 @@ many degrees of freedom as parameters are held.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -20,6 +21,11 @@ from ..result import FitResult
 from .conditional import ConditionalFit, crossing
 
 REACHED, BOUND, OPEN = "reached", "bound", "open"
+
+BELOW_ZERO = (
+    "The limit is negative, as the best fit is: the model predicts fewer than no counts. For the limit of a flux that "
+    "is not negative fit with a bound: models.with_parameter(name, min=0)."
+)
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -97,17 +103,24 @@ class Interval:
 class UpperLimit:
     """One-sided upper limit of a parameter: ``limit`` in ``unit``, ``end`` as the ends of `Interval`.
 
-    ``float()`` of it is the limit. ``value`` is the best fit.
+    ``float()`` of it is the limit, `quantity` too, with its unit. ``best`` is the best fit. ``below_zero`` is True for
+    a negative limit of an amplitude or a norm.
     """
 
     name: str
     unit: str
     confidence: float
-    value: float
+    best: float
     limit: float
     end: str
     converged: bool
     evaluations: int
+    below_zero: bool = False
+
+    @property
+    def value(self) -> float:
+        """There is none: it was the best fit, and was taken for the limit."""
+        raise AttributeError("an UpperLimit has no value: write .limit or .quantity for the limit, .best for the fit.")
 
     def __float__(self) -> float:
         return self.limit
@@ -121,7 +134,8 @@ class UpperLimit:
     def message(self) -> str:
         """What a reader of the number has to know besides; empty if nothing."""
         told = _told("The limit", self.end)
-        return " ".join([told] * bool(told) + _unconverged(self.converged))
+        below = [BELOW_ZERO] * self.below_zero
+        return " ".join([told] * bool(told) + below + _unconverged(self.converged))
 
     def __repr__(self) -> str:
         text = f"{self.name} < {self.limit:.6g} {self.unit}".rstrip()
@@ -223,7 +237,8 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
     """One-sided upper limit of the parameter ``name`` at the given confidence, from its profile likelihood.
 
     The value above the best at which the profile has risen by z^2, where a normal variable stays below z with
-    probability ``confidence``: 2.71 for 0.95. Otherwise as `confidence_interval`.
+    probability ``confidence``: 2.71 for 0.95. Otherwise as `confidence_interval`. A limit below zero of an amplitude
+    or a norm comes with a warning.
     """
     confidence = number_in(confidence, "", "upper_limit: confidence")
     if not 0.5 < confidence < 1:
@@ -232,15 +247,20 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
         )
     fit = ConditionalFit(datasets, result, [name], "upper_limit")
     up = crossing(fit, np.array([1.0]), NormalDist().inv_cdf(confidence) ** 2)
+    limit = math.inf if up.end == OPEN else float(up.held[0])
+    below_zero = limit < 0 and result.parameters[fit.names[0]].role in ("amplitude", "norm")
+    if below_zero:
+        warnings.warn(f"upper_limit of {fit.names[0]}: {limit:.4g}. {BELOW_ZERO}", UserWarning, stacklevel=2)
     return UpperLimit(
         name=fit.names[0],
         unit=fit.units[0],
         confidence=confidence,
-        value=float(fit.best.held[0]),
-        limit=math.inf if up.end == OPEN else float(up.held[0]),
+        best=float(fit.best.held[0]),
+        limit=limit,
         end=up.end,
         converged=up.converged,
         evaluations=fit.evaluations,
+        below_zero=below_zero,
     )
 
 

@@ -172,3 +172,41 @@ def test_phase_curve():
 def test_linear():
     np.testing.assert_allclose(k.linear(jnp.array([0.0, 2.0]), 1.0, 0.5), [1, 2])
     np.testing.assert_allclose(k.per_length(jnp.array([3.0, 5.0]), jnp.array([2.0, 0.0])), [1.5, 0])
+
+
+NODES, VALUES = np.array([0.1, 0.7, 2.0, 9.0]), np.array([1.0, 3.0, -0.5, 2.0])
+"""Days, and norms of which one is negative."""
+
+
+@pytest.mark.parametrize("scale", ["log", "sqrt"])
+@pytest.mark.parametrize("logs", [False, True])
+def test_tables_in_a_scale_of_time(scale, logs):
+    """Piecewise linear in ln t or the root of t, against mpmath: across nodes and zeros, before the first node too."""
+    f = mp.log if scale == "log" else mp.sqrt
+    values = np.array([0.1, -0.4, 1.2, 0.3])[:, None] + [0.0, 1.0] if logs else VALUES
+
+    def table(t, column):
+        x = [f(mp.mpf(n)) for n in NODES]
+        y = [mp.mpf(v) for v in (values[:, column] if logs else values)]
+        if t <= NODES[0]:
+            found = y[0]
+        else:
+            i = min(max(int(np.searchsorted(NODES, float(t), side="right")) - 1, 0), len(x) - 2)
+            found = y[i] + (f(t) - x[i]) / (x[i + 1] - x[i]) * (y[i + 1] - y[i])
+        return mp.exp(found) if logs else max(found, mp.mpf(0))
+
+    low, high = np.array([0.2, 0.05, -1.0, 1.0, 3.0, 0.3]), np.array([0.21, 20.0, -0.5, 1.1, 3.0, 12.0])
+    found = np.asarray(k.scaled_table_mean(low, high, jnp.asarray(NODES), jnp.asarray(values), scale, logs))
+    for i, (a, b) in enumerate(zip(low, high, strict=True)):
+        for column in range(2 if logs else 1):
+            got = found[i, column] if logs else found[i]
+            if a == b:
+                assert got == 0
+                continue
+            # zeros of the line are ends of pieces
+            y, x = VALUES, [float(f(n)) for n in NODES]
+            zeros = [] if logs else [x[j] - y[j] / (y[j + 1] - y[j]) * (x[j + 1] - x[j]) for j in (1, 2)]
+            zeros = [np.exp(z) if scale == "log" else z * z for z in zeros]
+            points = [a, *sorted(p for p in (*NODES, *zeros) if a < p < b), b]
+            wanted = mp.quad(lambda t, c=column: table(t, c), points) / (mp.mpf(b) - mp.mpf(a))
+            np.testing.assert_allclose(got, float(wanted), rtol=1e-9)

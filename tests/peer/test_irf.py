@@ -125,15 +125,26 @@ POSITIONS = [(2.0, 1.5), (0.3, 2.7), (3.9, 0.2), (-0.4, 3.4)]
 
 @pytest.mark.parametrize(("x", "y"), POSITIONS)
 def test_containment(x, y):
-    """Between pixels, up to half a pixel beyond the outermost centres, at and between energies; the radius in deg."""
+    """Between pixels, up to half a pixel beyond the outermost centres, at and between energies; the radius in deg.
+
+    gammapy's are sums over bins, by which sizes of kernels go here too; `PSFMap.containment` is an integral.
+    """
     where = position(x, y)
     rad = np.array([0.0, 0.004, 0.05, 0.1234, 0.3, 0.655])
     energy = np.array([0.5, 1.0, 3.3, 20.0])
     wanted = PEER_PSF.containment(rad[None, :] * u.deg, energy[:, None] * u.TeV, where)
-    np.testing.assert_allclose(PSF.containment(rad, energy, where), wanted, rtol=2e-6, atol=1e-7)
+    profile = PSF.profile_at(jnp.asarray(vector(where)), jnp.asarray(energy))
+    edges, centres = (jnp.asarray(axis) for axis in (PSF.rad_edges, PSF.rad))
+    sums = kernels.interpolate_axis(kernels.containment(profile, centres, edges), edges, jnp.asarray(rad), axis=-1)
+    np.testing.assert_allclose(sums, wanted, rtol=2e-6, atol=1e-7)
+    found = PSF.containment(rad, energy, where)
+    assert np.all((found >= 0) & (found <= 1))
+    # beyond the outermost centres profiles that go on straight cross zero
+    if min(x, y) >= 0 and max(x, y) < 3:
+        np.testing.assert_allclose(found, wanted, atol=4.5e-3)
     for share in (0.68, 0.95):
         wanted = PEER_PSF.containment_radius(share, energy * u.TeV, where)
-        found = PSF.containment_radius(share, energy, where)
+        found = u.Quantity(np.asarray(kernels.containment_radius(profile, centres, edges, share)), "deg")
         # a twentieth of a bin apart where two of the radii are as good
         np.testing.assert_allclose(found.to_value("deg"), wanted.to_value("deg"), atol=5.1e-4)
         assert np.sum(np.abs(found - wanted) > 1e-9 * u.deg) <= 1
@@ -146,7 +157,7 @@ def test_containment_of_empty_pixels_and_gaussians():
     where = position(0.0, 1.0)
     assert psf.containment(0.2 * u.deg, 1 * u.TeV, where) == 0
     wanted = psf.containment(0.2 * u.deg, 1 * u.TeV, position(2.0, 1.0))
-    np.testing.assert_allclose(our_psf(psf).containment(0.2, 1.0, where)[0], wanted, rtol=1e-6)
+    np.testing.assert_allclose(our_psf(psf).containment(0.2, 1.0, where)[0], wanted, rtol=4e-3)
     sigma = np.linspace(0.05, 0.1, 6) * u.deg
     gauss = peer.PSFMap.from_gauss(TRUE, RAD, sigma)
     made = PSFMap.from_gauss(TRUE.center, sigma, rad=RAD.edges)
@@ -163,7 +174,8 @@ def test_kernels(x, y, proj, binsz):
     wanted = PEER_PSF.get_psf_kernel(image, position=where).data
     profile = PSF.profile_at(jnp.asarray(vector(where)), TRUE.center.value)
     radius, half = (
-        np.asarray(PSF.containment_radius(share, TRUE.center, where).to_value("deg")) for share in (0.999, 0.68)
+        np.asarray(kernels.containment_radius(profile, jnp.asarray(PSF.rad), jnp.asarray(PSF.rad_edges), share))
+        for share in (0.999, 0.68)
     )
     widths = np.asarray(kernels.odd_width(2 * radius / binsz))
     size = int(widths.max())

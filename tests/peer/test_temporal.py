@@ -14,6 +14,7 @@ with warnings.catch_warnings():
     peer_maps = pytest.importorskip("gammapy.maps")
     from gammapy.data import GTI as PeerGTI
 
+from gammajax import from_gammapy, to_gammapy
 from gammajax.datasets import GTI
 from gammajax.datasets.models.temporal import (
     CLASSES,
@@ -99,19 +100,25 @@ def test_light_curve_table(tmp_path):
     np.testing.assert_allclose(again(times).value, other(times).value, rtol=1e-7, atol=1e-9)
 
 
-def test_light_curve_map(tmp_path):
-    time = peer_maps.MapAxis.from_nodes([0.0, 0.7, 1.4, 3.5], name="time", unit="d")
-    energy = peer_maps.MapAxis.from_energy_bounds("0.1 TeV", "10 TeV", nbin=3)
+@pytest.mark.parametrize("scales", [("lin", "log"), ("log", "log"), ("sqrt", "lin")])
+def test_light_curve_map(tmp_path, scales):
+    """Axes are interpolated as they say: linearly, in the logarithm, in the root."""
+    first = 0.0 if scales[0] == "lin" else 0.2
+    time = peer_maps.MapAxis.from_nodes([first, 0.7, 1.4, 3.5], name="time", unit="d", interp=scales[0])
+    edges = (np.linspace if scales[1] == "lin" else np.geomspace)(0.1, 10, 4) * u.TeV
+    energy = peer_maps.MapAxis.from_edges(edges, name="energy", interp=scales[1])
     values = peer_maps.RegionNDMap.create(region=None, axes=[energy, time])
     values.data = np.random.default_rng(2).uniform(0.5, 3, values.data.shape)
     other = peer.LightCurveTemplateTemporalModel(values, t_ref=Time(58970.25, format="mjd"))
     other.write(tmp_path / "curve.fits", format="map")
     model = LightCurveTemplateTemporalModel.read(tmp_path / "curve.fits")
     assert model.is_energy_dependent
-    times = START + np.linspace(0, 6, 30) * u.d
+    times = START + np.linspace(0 if scales[0] == "lin" else 0.5, 6, 30) * u.d
     grid = np.array([0.15, 0.7, 8.0])
     wanted = np.asarray(other.evaluate(times, energy=grid * u.TeV)).squeeze()
     np.testing.assert_allclose(model(times, grid).T, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(from_gammapy(other)(times, grid), model(times, grid))
+    np.testing.assert_allclose(np.asarray(to_gammapy(model).evaluate(times, energy=grid * u.TeV)).squeeze(), wanted)
 
 
 def test_phase_curve(tmp_path):

@@ -19,7 +19,7 @@ from ...errors import InputError
 from ...io.paths import Filename, beside
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
-from ...units import Given, split_mask, to_unit, with_unit
+from ...units import Given, require_positive_somewhere, split_mask, to_unit, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter, placed
 from ..spectral.base import Energies, Values
@@ -231,7 +231,9 @@ def _processed(values: Given, geom: SkyGeom, energy: MapAxis | None, normalize: 
             f"TemplateSpatialModel: the values have shape {numbers.shape}, expected {wanted}: "
             f"{'' if energy is None else 'energy, '}y, x."
         )
-    numbers[~np.isfinite(numbers)] = 0.0
+    # before anything is summed: a negative image would be one of positive shares else
+    numbers[~(numbers > 0) | np.isinf(numbers)] = 0.0
+    require_positive_somewhere(numbers, "TemplateSpatialModel")
     if normalize:
         sums = numbers.sum(axis=(-2, -1), keepdims=True)
         shares = np.divide(numbers, sums, out=np.zeros_like(numbers), where=sums != 0)

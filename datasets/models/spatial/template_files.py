@@ -16,6 +16,12 @@ from ...units import parse_unit
 
 ENERGY_NAMES = ("energy_true", "energy")
 
+FERMI_TABLES = ("EBOUNDS", "ENERGIES")
+"""Tables of energies by the names that the Fermi-LAT tools give them: the one that is preferred first."""
+
+FERMI_UNIT = "cm-2 s-1 MeV-1 sr-1"
+"""Unit of the diffuse models that the Fermi-LAT tools read and write, which say nothing of it."""
+
 
 class StoredTemplate(NamedTuple):
     """``values``: (ny, nx), or (n_energy, ny, nx) with an axis ``energy``."""
@@ -29,8 +35,10 @@ class StoredTemplate(NamedTuple):
 def read_template(filename: Filename) -> StoredTemplate:
     """The first image of a FITS file.
 
-    A cube has its energies in the BANDS table that gammapy writes, or in a table ENERGIES with a column Energy (MeV
-    unless it says otherwise), as in the Fermi-LAT diffuse models. Raises InputError for other files.
+    A cube has its energies in the BANDS table that gammapy writes, or as the Fermi-LAT tools do in a table ENERGIES
+    with a column Energy (MeV unless it says otherwise), or EBOUNDS with E_MIN and E_MAX (keV). Those are interpolated
+    in ln E whatever else the table says, and without BUNIT the cube is in cm-2 s-1 MeV-1 sr-1. Raises InputError for
+    other files.
     """
     file = FitsFile(filename)
     hdu = next((h for h in file.hdus if not isinstance(h, fits.BinTableHDU) and np.ndim(h.data) >= 2), None)
@@ -38,22 +46,26 @@ def read_template(filename: Filename) -> StoredTemplate:
         raise InputError(f"{file}: there is no image, only {file.names()}. HEALPix maps are not read: reproject them.")
     where = f"{file}[{hdu.name or 'PRIMARY'}]"
     bands = str(hdu.header.get("BANDSHDU", "") or f"{hdu.name}_BANDS").strip().upper()
-    if bands in file and "AXCOLS1" in file.table(bands).header:
+    if bands not in FERMI_TABLES and bands in file and "AXCOLS1" in file.table(bands).header:
         return _from_bands(file, hdu.name)
+    fermi = bands if bands in FERMI_TABLES else next((name for name in FERMI_TABLES if name in file), None)
     with naming(where):
         values = np.array(hdu.data, float)
-        while values.ndim > 2 and values.shape[0] == 1 and "ENERGIES" not in file:
+        while values.ndim > 2 and values.shape[0] == 1 and fermi is None:
             values = values[0]
         axis = None
-        if values.ndim == 3 and "ENERGIES" in file:
-            axis = _energies(file.table("ENERGIES"))
+        if values.ndim == 3 and fermi is not None:
+            axis = (_bounds if fermi == "EBOUNDS" else _energies)(file.table(fermi))
         if values.ndim != (2 if axis is None else 3) or (axis is not None and axis.nbin != len(values)):
             raise InputError(
                 f"the image has shape {values.shape}, expected two sky axes, or a third one that a table of energies "
-                f"(ENERGIES, or BANDS) describes{'' if axis is None else f' (it has {axis.nbin})'}."
+                f"(ENERGIES, EBOUNDS or BANDS) describes{'' if axis is None else f' (it has {axis.nbin})'}."
             )
         return StoredTemplate(
-            values, _unit(hdu.header), SkyGeom.from_header(hdu.header, values.shape[-2:], where), axis
+            values,
+            _unit(hdu.header, "" if axis is None else FERMI_UNIT),
+            SkyGeom.from_header(hdu.header, values.shape[-2:], where),
+            axis,
         )
 
 
@@ -76,8 +88,13 @@ def _energies(table: FitsTable) -> MapAxis:
     return MapAxis(np.asarray(table.column(name), float) * unit.to("TeV"), "log", "energy_true", "TeV", "center")
 
 
-def _unit(header: fits.Header) -> u.UnitBase:
-    first, *rest = str(header.get("BUNIT", "") or "").strip().split("/")
+def _bounds(table: FitsTable) -> MapAxis:
+    low, high = (np.asarray(table.column(name, "keV"), float) for name in ("E_MIN", "E_MAX"))
+    return MapAxis(np.append(low, high[-1]) * u.keV.to("TeV"), "log", "energy_true", "TeV", "edges")
+
+
+def _unit(header: fits.Header, missing: str) -> u.UnitBase:
+    first, *rest = (str(header.get("BUNIT", "") or "").strip() or missing).split("/")
     # one by one: several slashes, as in photon/cm2/s/MeV/sr, are not standard
     unit = parse_unit(first.strip() or None, "BUNIT")
     for text in rest:

@@ -24,6 +24,9 @@ from .norms import quantity_from, table_energy
 # that the interpolation in ln T does not depend on the precision in which a table is held.
 FLOOR = float(np.finfo(np.float32).tiny)
 
+ABOVE_ONE = 1e-3
+"""By how much transmissions may exceed 1, which then counts as 1: tables are rounded, and interpolated."""
+
 
 class EBLAbsorptionNormSpectralModel(SpectralModel):
     """Transmission T(redshift, E)^alpha_norm, with T between 0 and 1 from a table.
@@ -63,6 +66,14 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
                 f"EBLAbsorptionNormSpectralModel: the table has shape {tuple(self.data.shape)}, expected "
                 f"(redshift, energy) = {wanted} with at least two nodes each."
             )
+        if isinstance(self.data, np.ndarray):
+            bad = ~((self.data >= 0) & (self.data <= 1 + ABOVE_ONE))
+            if bad.any():
+                first = tuple(int(i) for i in np.argwhere(bad)[0])
+                raise InputError(
+                    f"EBLAbsorptionNormSpectralModel: transmissions are from 0 to 1, found {self.data[first]} at "
+                    f"(redshift, energy) = {first} ({int(bad.sum())} such entries). Give exp(-tau), not tau."
+                )
         if isinstance(self.param, np.ndarray) and not np.all(np.diff(self.param) > 0):
             raise InputError("EBLAbsorptionNormSpectralModel: the redshifts of the table must increase.")
 

@@ -17,8 +17,10 @@ from ....kernels import tables
 from ...arrays import Array, for_kernels
 from ...errors import InputError
 from ...io.fits import open_hdus
+from ...io.gadf_quantity import unstated_scale
 from ...io.paths import Filename, as_path, beside
-from ...units import Given, to_unit, with_unit
+from ...sky.axis import MapAxis
+from ...units import Given, require_positive_somewhere, to_unit, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -64,6 +66,7 @@ class TemplateSpectralModel(SpectralModel):
             )
         if isinstance(self.values, np.ndarray) and not np.all(np.isfinite(self.values)):
             raise InputError("TemplateSpectralModel: the values must be finite.")
+        require_positive_somewhere(self.values, "TemplateSpectralModel")
 
     @property
     def unit(self) -> str:
@@ -156,6 +159,9 @@ class TemplateNDSpectralModel(NestedSpectralModel):
                 f"TemplateNDSpectralModel: the values have shape {tuple(self.values.shape)}, "
                 f"expected (energy, {', '.join(self.nodes)}) = {wanted}."
             )
+        if isinstance(self.values, np.ndarray) and not np.all(np.isfinite(self.values)):
+            raise InputError("TemplateNDSpectralModel: the values must be finite.")
+        require_positive_somewhere(self.values, "TemplateNDSpectralModel")
         if min(wanted) < 2:
             raise InputError("TemplateNDSpectralModel: every axis needs at least two nodes.")
         bad = [scale for scale in self.scales if scale not in ("lin", "log", "sqrt")]
@@ -247,14 +253,13 @@ def _grid(table: fits.BinTableHDU | fits.ImageHDU, bands: fits.BinTableHDU, path
     for i, name in enumerate(names):
         column = name if name in bands.columns.names else f"{name}_MIN"
         low, high = (f"{name}_{end}" for end in ("MIN", "MAX"))
-        scale = header.get(f"INTERP{i + 1}", "lin")
+        scale = str(header.get(f"INTERP{i + 1}", unstated_scale(name))).strip().lower()
         if name in bands.columns.names:
-            centre = bands.data[name]
-        elif scale == "log":
-            centre = np.sqrt(bands.data[low] * bands.data[high])
+            centre = np.unique(bands.data[name])
         else:
-            centre = (bands.data[low] + bands.data[high]) / 2
-        rows.append(u.Quantity(np.unique(centre), bands.columns[column].unit or ""))
+            edges = np.append(np.unique(bands.data[low]), np.max(bands.data[high]))
+            centre = MapAxis(np.asarray(edges, float), scale, name).center.value
+        rows.append(u.Quantity(centre, bands.columns[column].unit or ""))
         scales.append(scale)
     energy = next((i for i, name in enumerate(names) if name.upper() in ("ENERGY_TRUE", "ENERGY")), None)
     if energy is None:

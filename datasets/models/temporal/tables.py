@@ -21,8 +21,8 @@ from ...errors import InputError
 from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
-from ...sky.axis import MapAxis
-from ...units import Given, parse_unit, to_unit
+from ...sky.axis import SCALES, MapAxis
+from ...units import Given, parse_unit, require_positive_somewhere, to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter, placed
 from ..spectral.base import Energies, Values
@@ -42,7 +42,9 @@ class LightCurveTemplateTemporalModel(TemporalModel):
 
     ``time``: days after ``t_ref`` (numbers or Quantity), (n_time,); ``norm``: (n_time,). With ``energy`` (TeV or
     Quantity, (n_energy,)) the model depends on energy: ``norm`` is (n_time, n_energy), and its logarithm is linear in
-    time and in ln E. ``filename`` is what YAML files refer to.
+    time and in ln E. ``time_interp`` and ``energy_interp`` are the scales ("lin", "log" or "sqrt") of the two axes, in
+    which the table is linear in place of time and ln E; in another scale than "lin" the norm is constant before the
+    first time. ``filename`` is what YAML files refer to.
     """
 
     time: Float[Array, " n_time"]
@@ -50,6 +52,8 @@ class LightCurveTemplateTemporalModel(TemporalModel):
     t_ref: ParameterField = t_ref()
     energy: Float[Array, " n_energy"] | None = None
     filename: str | None = eqx.field(static=True, default=None)
+    time_interp: str = eqx.field(static=True, default="lin")
+    energy_interp: str = eqx.field(static=True, default="log")
     tag = ("LightCurveTemplateTemporalModel", "template")
 
     def __init__(
@@ -60,12 +64,15 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         energy: Given | None = None,
         filename: Filename | None = None,
         scale: str = "utc",
+        time_interp: str = "lin",
+        energy_interp: str = "log",
     ) -> None:
         name = type(self).__name__
         self.time, self.norm = to_unit(time, "d", f"{name}: time"), to_unit(norm, "", f"{name}: norm")
         self.energy = to_unit(energy, "TeV", f"{name}: energy")
         self.t_ref = _reference(type(self), t_ref, scale)
         self.filename, self.scale = None if filename is None else str(filename), scale
+        self.time_interp, self.energy_interp = time_interp, energy_interp
 
     def __check_init__(self) -> None:
         name = type(self).__name__
@@ -78,7 +85,10 @@ class LightCurveTemplateTemporalModel(TemporalModel):
             )
         if self.energy is not None:
             _check_nodes(self.energy, f"{name}: energies", positive=True)
-        _check_nodes(self.time, f"{name}: times")
+        for field in ("time_interp", "energy_interp"):
+            if (interp := getattr(self, field)) not in SCALES:
+                raise InputError(f"{name}: {field} is {interp!r}, expected one of {', '.join(SCALES)}.")
+        _check_nodes(self.time, f"{name}: times", positive=self.time_interp != "lin")
         _check_values(self.norm, name)
 
     @property
@@ -92,13 +102,16 @@ class LightCurveTemplateTemporalModel(TemporalModel):
             return logs
         if np.shape(self.energy)[0] == 1:
             return jnp.broadcast_to(logs, (logs.shape[0], np.shape(energy)[0]))
-        nodes, at = jnp.log(self.energy), jnp.log(energy)
+        nodes, at = (tables.scaled(jnp.asarray(x), self.energy_interp) for x in (self.energy, energy))
         i = tables.piece_of(at, nodes)
         share = (at - nodes[i]) / (nodes[i + 1] - nodes[i])
         return logs[:, i] + share * (logs[:, i + 1] - logs[:, i])
 
     def value(self, days: Days, energy: Energies | None = None) -> Values:
         nodes, days = jnp.asarray(self.time), jnp.asarray(days)
+        if self.time_interp != "lin":
+            days = tables.scaled(jnp.maximum(days, nodes[0]), self.time_interp)
+            nodes = tables.scaled(nodes, self.time_interp)
         if self.energy is None:
             return jnp.maximum(tables.interpolate(days, nodes, jnp.asarray(self.norm)), 0.0)
         logs = self._log_norm(energy)
@@ -108,6 +121,10 @@ class LightCurveTemplateTemporalModel(TemporalModel):
 
     def value_mean(self, low: Days, high: Days, energy: Energies | None = None) -> Values:
         nodes = jnp.asarray(self.time)
+        if self.time_interp != "lin":
+            logs = self.energy is not None
+            values = self._log_norm(energy) if logs else jnp.asarray(self.norm)
+            return k.scaled_table_mean(low, high, nodes, values, self.time_interp, logs)
         if self.energy is None:
             return k.table_mean(low, high, nodes, jnp.asarray(self.norm))
         return k.log_table_mean(low, high, nodes, self._log_norm(energy))
@@ -151,7 +168,8 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         values = stored.require_axes("time", "energy").to_value("")[..., 0, 0].T
         days = _days(axes["time"].center.value, axes["time"].unit, cls.__name__)
         start = t_ref if t_ref is not None else _reference_in(cls, path, dict(file.table(bands).header))
-        return cls(days, values, start, axes["energy"].center.to_value("TeV"), path, scale)
+        scales = axes["time"].interp, axes["energy"].interp
+        return cls(days, values, start, axes["energy"].center.to_value("TeV"), path, scale, *scales)
 
     def to_table(self) -> "Table":
         """Table with columns TIME and NORM, as `read` takes it; for models that do not depend on energy."""
@@ -159,6 +177,11 @@ class LightCurveTemplateTemporalModel(TemporalModel):
 
         if self.energy is not None:
             raise InputError(f"{type(self).__name__}: an energy-dependent light curve is no table of two columns.")
+        if self.time_interp != "lin":
+            raise InputError(
+                f"{type(self).__name__}: a table of two columns is linear in time, and time_interp is "
+                f"{self.time_interp!r}. Make a finer table with time_interp='lin'."
+            )
         return Table(
             {"TIME": np.asarray(self.time) * u.d, "NORM": np.asarray(self.norm)},
             meta=_reference_cards(float(self.t_ref.internal), self.scale),
@@ -314,6 +337,7 @@ def _check_nodes(nodes: Array, what: str, positive: bool = False) -> None:
 def _check_values(values: Array, name: str) -> None:
     if isinstance(values, np.ndarray) and not np.all(np.isfinite(values)):
         raise InputError(f"{name}: the norms must be finite. Leave the rows out where they are missing.")
+    require_positive_somewhere(values, name)
 
 
 def _found(cls: type, filename: Filename) -> Path:

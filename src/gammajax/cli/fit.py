@@ -170,7 +170,7 @@ def with_range(datasets: "Datasets", energy_min: str | None, energy_max: str | N
     for name, dataset in datasets.items():
         # flux points have both methods, too
         binned = cast("CountsDataset", dataset)
-        mask = binned.energy_mask(low, high)
+        mask = np.asarray(binned.with_mask_fit(energy_min=low, energy_max=high).mask_fit)
         narrowed[name] = binned.with_mask_fit(mask if binned.mask_fit is None else mask & np.asarray(binned.mask_fit))
     return type(datasets)(narrowed)
 

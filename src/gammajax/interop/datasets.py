@@ -163,6 +163,7 @@ def _spectrum_from(
             raise InputError(f"{where}: its exposure and its energy dispersion have different true energies.")
     fields: Fields = {
         "energy_edges": edges,
+        "energy_interp": energy.interp,
         "energy_true_edges": true_edges,
         "counts": _values(peer.counts),
         "exposure": exposure,
@@ -225,7 +226,7 @@ def _spectrum_to(
 ) -> "gammapy.datasets.SpectrumDataset":
     from astropy.table import Table
 
-    axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
+    axis = _energy_axis(dataset, peer)
     axis_true = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_true_edges) * u.TeV, name="energy_true")
     region = _region_to(dataset.meta, "region", peer)
 
@@ -277,6 +278,11 @@ def _spectrum_to(
     return peer.datasets.SpectrumDatasetOnOff(**fields)
 
 
+def _energy_axis(dataset: CountsBase, peer: Api) -> "gammapy.maps.MapAxis":
+    edges = np.asarray(dataset.energy_edges) * u.TeV
+    return peer.maps.MapAxis.from_edges(edges, interp=dataset.energy_interp, name="energy")
+
+
 def _region_to(meta: Meta, key: str, peer: Api) -> dict[str, object]:
     if key not in meta:
         return {"region": None}
@@ -305,7 +311,7 @@ def _counts_geom(dataset: CountsBase, peer: Api) -> "gammapy.maps.WcsGeom | gamm
     """Geometry of the counts of a dataset, in gammapy."""
     if not isinstance(dataset, CountsBase):
         raise InputError(f"to_gammapy: dataset must be one dataset, found {type(dataset).__name__}.")
-    axis = peer.maps.MapAxis.from_energy_edges(np.asarray(dataset.energy_edges) * u.TeV)
+    axis = _energy_axis(dataset, peer)
     if isinstance(dataset, MapDataset | MapDatasetOnOff):
         return peer.maps.WcsGeom(dataset.geom.wcs, npix=dataset.geom.shape[::-1], axes=[axis])
     meta = dataset.meta

@@ -149,7 +149,14 @@ def _light_curve_from(
         # the first axis is the last dimension
         values = values.T
     return LightCurveTemplateTemporalModel(
-        axes["time"].center, values, energy=energy, filename=peer.filename, scale=peer.scale, **parameters
+        axes["time"].center,
+        values,
+        energy=energy,
+        filename=peer.filename,
+        scale=peer.scale,
+        time_interp=axes["time"].interp,
+        energy_interp="log" if energy is None else axes["energy"].interp,
+        **parameters,
     )
 
 
@@ -266,9 +273,10 @@ def _sky_template_to(model: TemplateSpatialModel, api: Api) -> "peers.TemplateSp
 
 
 def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Api) -> "peers.LightCurveTemplateTemporalModel":
-    axes = [api.maps.MapAxis.from_nodes(np.asarray(model.time) * u.d, name="time")]
+    axes = [api.maps.MapAxis.from_nodes(np.asarray(model.time) * u.d, interp=model.time_interp, name="time")]
     if model.energy is not None:
-        axes.append(api.maps.MapAxis.from_nodes(np.asarray(model.energy) * u.TeV, interp="log", name="energy"))
+        energy = np.asarray(model.energy) * u.TeV
+        axes.append(api.maps.MapAxis.from_nodes(energy, interp=model.energy_interp, name="energy"))
     made = api.maps.RegionNDMap.create(region=None, axes=axes, dtype=float)
     made.data = np.array(model.norm, float).T.reshape(made.data.shape)
     peer = api.models.LightCurveTemplateTemporalModel(made, filename=model.filename)

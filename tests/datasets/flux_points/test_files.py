@@ -48,13 +48,25 @@ def test_datasets_round_trip(tmp_path, ending, stat_type):
     assert back.mask_safe is None and back.mask_fit is None
 
 
-def test_good_time_intervals(tmp_path):
-    gti = gj.GTI([0.0, 100.0], [50.0, 170.0])
-    cases.dataset(gti=gti).write(tmp_path / "points.fits")
-    back = gj.FluxPointsDataset.read(tmp_path / "points.fits").gti
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_good_time_intervals(tmp_path, ending):
+    gti, path = gj.GTI([0.0, 100.0], [50.0, 170.0], 55555.25), tmp_path / f"points{ending}"
+    cases.dataset(gti=gti).write(path)
+    back = gj.FluxPointsDataset.read(path).gti
     np.testing.assert_array_equal(back.start, gti.start)
     np.testing.assert_array_equal(back.stop, gti.stop)
-    assert gj.FluxPoints.read(tmp_path / "points.fits").gti is not None
+    assert back.reference == gti.reference
+    assert gj.FluxPoints.read(path).gti is not None
+    cases.dataset().write(path, overwrite=True)
+    assert gj.FluxPoints.read(path).gti is None
+
+
+def test_damaged_good_time_intervals(tmp_path):
+    path = tmp_path / "points.ecsv"
+    cases.points(gti=gj.GTI([0.0], [50.0])).write(path)
+    path.write_text(path.read_text().replace("reference: 51544.0", "reverence: 51544.0"))
+    with pytest.raises(gj.InputError, match=r"the entry GTI of the meta is .*expected lists start and stop"):
+        gj.FluxPoints.read(path)
 
 
 def test_real_files(data_path):

@@ -52,7 +52,12 @@ def test_upper_limits_where_no_flag_says_so():
     lost = np.arange(N) == 3
     np.testing.assert_array_equal(cases.points(**plain, norm_ul=None).is_ul, lost)
     limit = np.where(np.arange(N) < 5, np.nan, 1.0)
-    np.testing.assert_array_equal(cases.points(**plain, norm_ul=limit).is_ul, np.arange(N) >= 5)
+    with pytest.warns(UserWarning, match=r"points have a value, an error and an upper limit.*is_ul"):
+        points = cases.points(**plain, norm_ul=limit)
+    np.testing.assert_array_equal(points.is_ul, np.arange(N) >= 5)
+    # where it is one or the other there is nothing to say
+    alone = {"norm_err": None, "norm_errn": None, "norm_errp": None}
+    np.testing.assert_array_equal(cases.points(**plain, **alone, norm_ul=limit).is_ul, np.arange(N) >= 5)
     # a point without norm has a negative root
     np.testing.assert_array_equal(cases.points(is_ul=None).is_ul, (np.arange(N) >= N - 2) | lost)
     root = np.where(np.arange(N) % 2, 3.0, 1.0)

@@ -190,6 +190,25 @@ def test_perfect_responses_stay_where_thresholds_agree():
     np.testing.assert_allclose(lossy.values[..., 0, 0], np.diag([0.75, 1, 1]), rtol=1e-15)
 
 
+@pytest.mark.parametrize("make", [psf, matrices, migrations])
+def test_exposures_of_equal_responses_add_up(make):
+    """Two runs of one response without positions: it stays, and weighs in further sums what both have seen."""
+    one = make(1, geom=None) if make is not migrations else gj.EDispMap.from_gauss(EDGES, np.linspace(0.2, 3, 60), 0.2)
+    field = "psf" if make is psf else "edisp"
+    names = ("geom", "energy", "rad", "rad_edges", "energy_true_edges", "migra_edges", "values")
+    fields = [getattr(one, name) for name in names if hasattr(one, name)]
+
+    def response(exposure):
+        return type(one)(*fields, None if exposure is None else np.full((3, 1, 1), exposure))
+
+    runs = [run(**{field: response(e)}) for e in (1e10, 2e10)]
+    np.testing.assert_allclose(getattr(gj.stack(runs), field).exposure, 3e10, rtol=1e-15)
+    np.testing.assert_array_equal(getattr(gj.stack(runs), field).values, one.values)
+    # what one of them does not know is not known of the sum
+    assert getattr(gj.stack([runs[0], run(**{field: response(None)})]), field).exposure is None
+    assert getattr(gj.stack(runs[:1]), field).exposure.max() == 1e10
+
+
 def test_migration_tables():
     """Averaged as such where thresholds agree; else as matrices, which can lose bins."""
     a, b = migrations(0), migrations(1, sigma=0.4)
@@ -215,7 +234,9 @@ def test_kernels_and_reconstructed_energies():
     with pytest.raises(InputError, match="kind PSFKernel, and a kernel of fixed pixels has no average"):
         run(psf=kernel).stack(run(psf=gj.PSFKernel.from_gauss(GEOM, EDGES, 0.11)))
     reco = psf(0, kind=gj.RecoPSFMap)
-    assert run(psf=reco).stack(run(psf=psf(0, kind=gj.RecoPSFMap))).psf is reco
+    both = run(psf=reco).stack(run(psf=psf(0, kind=gj.RecoPSFMap))).psf
+    assert both.values is reco.values
+    np.testing.assert_array_equal(both.exposure, 2 * reco.exposure)
     with pytest.raises(InputError, match="kind RecoPSFMap, and a PSF in reconstructed energy has no average"):
         run(psf=reco).stack(run(psf=psf(1, kind=gj.RecoPSFMap)))
 

@@ -7,11 +7,9 @@ import regions
 from astropy.coordinates import SkyCoord
 from cases import maps as map_cases
 from cases import reshape as reshape_cases
-from scipy.integrate import quad
 
 import gammajax as gj
 from gammajax.datasets import InputError, Meta
-from gammajax.datasets.irf import contained_share
 
 pytestmark = pytest.mark.slow
 
@@ -58,45 +56,23 @@ def test_energy_dispersion_of_other_kinds():
     assert dataset(edisp=None, mask_fit=None).to_spectrum_dataset(CIRCLE).edisp is None
 
 
-@pytest.mark.parametrize("radius", [0.004, 0.1, 0.253, 0.5])
-def test_contained_share(radius):
-    """Of the profile linear between its radii, by quadrature; and of the Gaussian that it samples."""
-    energy, sigma = np.array([1.0, 10.0]), np.array([0.1, 0.05])
-    psf = gj.PSFMap.from_gauss(energy, sigma, rad=np.arange(0, 0.6, 0.01))
-    rad, values = np.asarray(psf.rad), np.asarray(psf.values)[..., 0, 0]
-    found = contained_share(psf, unit_vector(0, 0), energy, radius)
-    for share, line in zip(found, values, strict=True):
-        first = np.polyfit(rad[:2], line[:2], 1)
-
-        def ring(r, line=line, first=first):
-            return r * (np.polyval(first, r) if r < rad[0] else np.interp(r, rad, line))
-
-        whole, part = (
-            quad(ring, 0, end, points=rad[rad < end][:48], limit=400, epsabs=1e-12 * line[0])[0]
-            for end in (rad[-1], radius)
-        )
-        assert share == pytest.approx(part / whole, rel=1e-6)
-    # a radius of a tenth of the width samples the Gaussian to a thousandth
-    if radius > 0.01:
-        np.testing.assert_allclose(found, 1 - np.exp(-0.5 * (radius / sigma) ** 2), rtol=2.5e-3)
-
-
 def test_nothing_is_contained_more_than_wholly():
     energy = np.array([1.0])
     psf = gj.PSFMap.from_gauss(energy, 0.1, rad=np.arange(0, 0.66, 0.01))
-    assert psf.containment([0.65], energy) > 1.0004
-    assert contained_share(psf, unit_vector(0, 0), energy, 0.65) == 1
-    assert contained_share(psf, unit_vector(0, 0), energy, 5.0) == 1
+    for radius in (0.65, 5.0):
+        np.testing.assert_allclose(psf.containment(radius, energy), 1, rtol=1e-14)
+        assert psf.containment(radius, energy) <= 1
     empty = gj.PSFMap(None, energy, psf.rad, psf.rad_edges, np.zeros((1, 65, 1, 1)))
-    assert contained_share(empty, unit_vector(0, 0), energy, 0.1) == 0
+    assert empty.containment(0.1, energy) == 0
 
 
 def test_containment_correction():
     before = dataset(mask_fit=None)
     plain, corrected = (before.to_spectrum_dataset(CIRCLE, correct) for correct in (False, True))
     share = corrected.exposure / plain.exposure
-    # the table is linear over a fifth of the width of the Gaussian
-    np.testing.assert_allclose(share, 1 - np.exp(-0.5 * 1.6**2), rtol=4e-3)
+    np.testing.assert_allclose(share, 1 - np.exp(-0.5 * 1.6**2), rtol=1e-4)
+    centres = np.sqrt(TRUE[1:] * TRUE[:-1])
+    np.testing.assert_allclose(share, before.psf.containment(0.16, centres, CENTER)[:, 0], rtol=1e-12)
     square = regions.RectangleSkyRegion(CENTER, 0.3 * u.deg, 0.3 * u.deg)
     with pytest.raises(InputError, match="containment_correction is for a CircleSkyRegion, found RectangleSkyRegion"):
         before.to_spectrum_dataset(square, containment_correction=True)

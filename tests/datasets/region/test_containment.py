@@ -84,8 +84,10 @@ def test_perfect_psf(circle):
     np.testing.assert_allclose(share(sharp, gauss), in_circle(0.1, 0.05), rtol=2e-4)
     switched = share(circle, gauss, apply_irf={"psf": False})
     np.testing.assert_allclose(switched, in_circle(0.1, 0.05), rtol=4e-3)
-    shares = [share(sharp, gj.PointSpatialModel(**beside(r)))[0] for r in (0.0, 0.11, 0.13)]
-    np.testing.assert_allclose(shares, [1, 1, 0], rtol=0, atol=2.5e-3)
+    for other, switch in ((sharp, {}), (circle, {"apply_irf": {"psf": False}})):
+        found = [share(other, gj.PointSpatialModel(**beside(r)), **switch)[0] for r in (0.0, 0.05, 0.08, 0.17)]
+        np.testing.assert_allclose(found, [1, 1, 1, 0], rtol=0, atol=6e-4)
+        assert max(found) <= 1 and min(found) >= 0
 
 
 def test_psf_in_reconstructed_energy(circle):

@@ -98,9 +98,8 @@ def test_only_bins_wholly_inside_are_fitted_whatever_the_rounding():
 
 
 def test_alpha_background_and_excess():
-    dataset = SpectrumDatasetOnOff(
-        EDGES, counts=[5, 5, 5], counts_off=[10, 20, 30], acceptance=1, acceptance_off=[10, 5, 0]
-    )
+    fields = {"counts": [5, 5, 5], "counts_off": [10, 20, 30], "acceptance": 1, "acceptance_off": [10, 5, 0]}
+    dataset = SpectrumDatasetOnOff(EDGES, **fields, mask_safe=[True, True, False])
     np.testing.assert_allclose(dataset.alpha, [0.1, 0.2, 0])
     np.testing.assert_allclose(dataset.background, [1, 4, 0])
     np.testing.assert_allclose(dataset.excess, [4, 1, 5])
@@ -127,3 +126,25 @@ def test_edges_counts_and_background_come_first():
     np.testing.assert_array_equal(SpectrumDatasetOnOff(edges, None, numbers, 3 * numbers).counts_off, 3 * numbers)
     with pytest.raises(TypeError, match="positional"):
         SpectrumDataset(edges, None, numbers, numbers, np.ones((2, 2)))
+
+
+def test_fit_ranges_that_meet():
+    """Bins that an energy cuts are in neither range, which is said, unless energies are moved to edges."""
+    dataset = SpectrumDataset([1.0, 1.4, 2.0, 2.8], counts=[1, 2, 3])
+    with pytest.warns(UserWarning, match=r"1.5 TeV is inside the bin from 1.4 to 2 TeV.*round_to_edge=True"):
+        low = dataset.with_mask_fit(energy_min=1, energy_max=1.5)
+    with pytest.warns(UserWarning) as found:
+        high = dataset.with_mask_fit(energy_min=1.5, energy_max=2.2)
+    assert [str(w.message).split(" TeV")[0] for w in found] == ["with_mask_fit: 1.5", "with_mask_fit: 2.2"]
+    assert low.mask.tolist() == [True, False, False] and not high.mask.any()
+    # nearest in ln E: 1.5 to 1.4, 2.2 to 2
+    low = dataset.with_mask_fit(energy_min=1, energy_max=1.5, round_to_edge=True)
+    high = dataset.with_mask_fit(energy_min=1.5, energy_max=2.2, round_to_edge=True)
+    assert (low.mask.astype(int) + high.mask).tolist() == [1, 1, 0]
+    # 1.69 is nearer to 1.4 on a linear axis, and to 2 on a logarithmic one
+    for interp, wanted in (("lin", [False, True, True]), ("log", [False, False, True])):
+        assert dataset.replace(energy_interp=interp).energy_mask(1.69, None, True).tolist() == wanted
+    # outside of the axis nothing is cut, and False says that it is meant
+    for energies in ((0.5, 10), (1, 2.8), (1.4 * (1 + 1e-7), 2.8)):
+        dataset.with_mask_fit(energy_min=energies[0], energy_max=energies[1])
+    assert dataset.with_mask_fit(energy_min=1.5, round_to_edge=False).mask.tolist() == [False, False, True]

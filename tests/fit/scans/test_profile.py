@@ -1,6 +1,7 @@
 """Profile likelihood intervals, limits and contours against analytic results, Minuit and refits."""
 
 import math
+from statistics import NormalDist
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 from astropy import units as u
+from scipy.optimize import brentq
 
 import gammajax as gj
 from gammajax.fit.scans import ConditionalFit
@@ -67,9 +69,33 @@ def test_upper_limit_is_analytic(counting):
         limit = gj.upper_limit(dataset, result, AMPLITUDE, confidence)
         z = mpmath.sqrt(2) * mpmath.erfinv(2 * confidence - 1)
         expected = counting_roots(float(np.sum(dataset.counts)), z**2)[1]
-        assert float(limit) == pytest.approx(limit.value * expected, rel=1e-6, abs=0)
+        assert float(limit) == pytest.approx(limit.best * expected, rel=1e-6, abs=0)
         assert limit.quantity.unit == u.Unit("TeV-1 s-1 cm-2") and limit.end == "reached"
     assert "0.999 confidence" in repr(limit) and AMPLITUDE in repr(limit)
+
+
+def test_a_limit_cannot_be_taken_for_the_best_fit(counting):
+    limit = gj.upper_limit(*counting, AMPLITUDE)
+    with pytest.raises(AttributeError, match=r"write \.limit or .* for the limit, \.best"):
+        _ = limit.value
+    assert limit.best == counting[1].parameters[AMPLITUDE].value and not limit.below_zero
+
+
+def test_a_negative_limit_says_so():
+    """Forty counts over a known background of a hundred: the limit of the signal is mu - 100 at the root of the rise
+    of 2 (mu - n ln mu), which is below zero."""
+    run = gj.SpectrumDataset([1.0, 10.0], counts=[40], background=[100.0], exposure=[1e13])
+    models = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(amplitude=1e-12, index=2.0), name="source")])
+    models = models.freeze("source.spectral.index")
+    result = gj.fit(run, models)
+    z2 = NormalDist().inv_cdf(0.95) ** 2
+    root = brentq(lambda mu: 2 * (mu - 40 - 40 * np.log(mu / 40)) - z2, 40, 90)
+    with pytest.warns(UserWarning, match=r"upper_limit of source.spectral.amplitude: -5.*The limit is negative.*min=0"):
+        limit = gj.upper_limit(run, result, AMPLITUDE)
+    assert limit.limit == pytest.approx((root - 100) / 1e13 / 0.9, rel=1e-6) and limit.limit < 0
+    assert limit.below_zero and "The limit is negative" in repr(limit)
+    bounded = gj.fit(run, models.with_parameter(AMPLITUDE, min=0.0, value=1e-13))
+    assert gj.upper_limit(run, bounded, AMPLITUDE).limit > 0
 
 
 def test_profile_of_the_counting_experiment(counting):

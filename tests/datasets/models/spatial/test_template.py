@@ -193,3 +193,52 @@ def test_bad_input(tmp_path):
     (tmp_path / "cut.fits").write_bytes(data[:3000])
     with pytest.raises(InputError, match="cut"):
         TemplateSpatialModel.read(tmp_path / "cut.fits")
+
+
+def _fermi_cube(path, table, cards=(), bunit=None):
+    """A cube (3, 2, 4) as Fermi-LAT tools write it: energies of 100, 1000, 10000 MeV or bins around them."""
+    geom = SkyGeom.create((83.6, 22.0), 0.5, npix=(4, 2))
+    cube = np.arange(24.0).reshape(3, 2, 4) + 1
+    image = fits.PrimaryHDU(cube)
+    image.header.update(geom.header)
+    if bunit is not None:
+        image.header["BUNIT"] = bunit
+    if table == "ENERGIES":
+        columns = [fits.Column("Energy", "D", "MeV", array=[1e2, 1e3, 1e4])]
+    else:
+        edges = 1e3 * np.array([50.0, 200.0, 5000.0, 20000.0])
+        columns = [fits.Column("CHANNEL", "J", array=[1, 2, 3])]
+        columns += [fits.Column(n, "D", "keV", array=a) for n, a in (("E_MIN", edges[:-1]), ("E_MAX", edges[1:]))]
+    energies = fits.BinTableHDU.from_columns(columns, name=table)
+    energies.header.update(dict(cards))
+    fits.HDUList([image, energies]).writeto(path)
+    return cube, geom
+
+
+AXCOLS = {"AXCOLS1": "ENERGY", "INTERP1": "lin"}
+
+
+@pytest.mark.parametrize("cards", [{}, {"AXCOLS1": "ENERGY"}, AXCOLS], ids=["plain", "axcols", "lin"])
+def test_fermi_cubes_are_logarithmic_in_energy(tmp_path, cards):
+    """Between two planes the cube is a power law, whatever else the table of energies says."""
+    cube, geom = _fermi_cube(tmp_path / "cube.fits", "ENERGIES", cards)
+    model = TemplateSpatialModel.read(tmp_path / "cube.fits", normalize=False)
+    # in cm-2 s-1 MeV-1 sr-1, as no unit is given
+    at = np.asarray(geom.pixel_to_vector(1.0, 1.0))
+    energy = 1e-6 * 300.0
+    share = np.log(300 / 100) / np.log(10)
+    wanted = 1e6 * cube[0, 1, 1] ** (1 - share) * cube[1, 1, 1] ** share
+    assert model.unit == DNDE_SURFACE
+    np.testing.assert_allclose(model.evaluate(at[None], np.array([energy])), [[wanted]], rtol=1e-10)
+    _fermi_cube(tmp_path / "unit.fits", "ENERGIES", cards, "ph/cm2/s/GeV/sr")
+    model = TemplateSpatialModel.read(tmp_path / "unit.fits", normalize=False)
+    np.testing.assert_allclose(model.evaluate(at[None], np.array([energy])), [[wanted * 1e-3]], rtol=1e-10)
+
+
+def test_fermi_cubes_with_bounds(tmp_path):
+    """EBOUNDS: planes hold at the logarithmic centres of their bins."""
+    cube, geom = _fermi_cube(tmp_path / "cube.fits", "EBOUNDS")
+    model = TemplateSpatialModel.read(tmp_path / "cube.fits", normalize=False)
+    at = np.asarray(geom.pixel_to_vector(2.0, 0.0))
+    np.testing.assert_allclose(model.energy_center, [1e-4, 1e-3, 1e-2], rtol=1e-12)
+    np.testing.assert_allclose(model.evaluate(at[None], np.array([1e-3])), [[1e6 * cube[1, 0, 2]]], rtol=1e-10)
