@@ -14,7 +14,6 @@ one per energy; fit masks of maps that differ from pixel to pixel are in the fil
 
 import hashlib
 import re
-import warnings
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from astropy import units as u
 
 from ..counts.base import CountsBase
 from ..dataset import Dataset
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..io.fits import naming
 from ..io.ogip_write import sibling_paths
 from ..io.paths import Filename, as_path, existing, write_files
@@ -70,10 +69,9 @@ def _verify(data: dict[str, Any], path: Path) -> None:
     """Take the checksum out of ``data`` and compare it, if there is one."""
     stored = data.pop("checksum", None)
     if stored is not None and stored != _checksum(dump_index(data)):
-        warnings.warn(
+        warn(
             f"{path}: the checksum does not match, so the file was changed after it was written. "
-            "If this was on purpose, remove the line 'checksum'.",
-            stacklevel=3,
+            "If this was on purpose, remove the line 'checksum'."
         )
 
 

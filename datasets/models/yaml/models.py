@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, closest
+from ...errors import InputError, closest, warn
 from ...io.fits import FitsFile, naming
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
@@ -28,6 +28,13 @@ _KEYS: dict[type[ModelBase], tuple[str, ...]] = {
     SkyModel: (*_COMMON, "apply_irf", "spatial", "temporal"),
     FoVBackgroundModel: (*_COMMON, "spatial"),
     TemplateNPredModel: (*_COMMON, "filename"),
+}
+
+# norms that gammapy before 0.19 wrote there; it reads over them since
+_LEGACY_KEYS: dict[type[ModelBase], tuple[str, ...]] = {
+    SkyModel: (),
+    FoVBackgroundModel: ("parameters",),
+    TemplateNPredModel: ("parameters",),
 }
 
 _ALL_KEYS = tuple(dict.fromkeys(key for keys in _KEYS.values() for key in keys))
@@ -120,9 +127,15 @@ def _component(entry: object, index: int, where: str, links: Links, base: Path) 
 
 
 def _check_keys(entry: Section, kind: type[ModelBase], where: str) -> None:
-    mapping_of(entry, _ALL_KEYS, where)
+    mapping_of(entry, (*_ALL_KEYS, *_LEGACY_KEYS[kind]), where)
     for key in entry:
         if key in _KEYS[kind]:
+            continue
+        if key in _LEGACY_KEYS[kind]:
+            warn(
+                f"{where}: the key {key!r} of a {kind.__name__} is ignored, as by gammapy. Write a norm into the "
+                "section 'spectral'."
+            )
             continue
         cure = "Remove the key."
         if kind is TemplateNPredModel and key == "spatial":

@@ -1,0 +1,81 @@
+"""YAML files of gammapy's past and of catalogues, read as gammapy 2.1 reads them."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+
+from gammajax.datasets.io import parse_yaml
+from gammajax.datasets.models import Models
+
+gammapy = pytest.importorskip("gammapy")
+gm = pytest.importorskip("gammapy.modeling.models")
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+# the configurations that gammapy brings along, from before version 1.0
+SHIPPED = sorted(p for p in Path(gammapy.__file__).parent.rglob("model*.yaml") if "components" in p.read_text())
+
+SPECTRUM = "{type: PowerLawSpectralModel, parameters: [{name: index, value: 2.0%s}, {name: amplitude, value: 1.0e-12}]}"
+
+
+def both(text):
+    return Models.from_dict(parse_yaml(text, "text")), gm.Models.from_yaml(text)
+
+
+def test_shipped_files():
+    assert len(SHIPPED) >= 4
+    for path in SHIPPED:
+        ours, theirs = Models.read(path), gm.Models.read(path)
+        assert list(ours.names) == theirs.names
+        for p, q in zip(ours.parameters.values(), theirs.parameters, strict=True):
+            assert float(p.value) == q.value and p.frozen == q.frozen and u.Unit(p.unit) == q.unit
+            assert (p.min if math.isfinite(p.min) else math.nan) == pytest.approx(q.min, nan_ok=True)
+
+
+@pytest.mark.parametrize("more", [", scale: 1.0", ", scale: 1.0e-2", ", error: -.inf, scan_n_values: 5"])
+def test_keys_of_parameters(more):
+    ours, theirs = both(f"components:\n- {{name: s, type: SkyModel, spectral: {SPECTRUM % more}}}\n")
+    energy = np.array([0.3, 1, 20])
+    expected = theirs[0].spectral_model(energy * u.TeV).to_value("TeV-1 s-1 cm-2")
+    np.testing.assert_allclose(ours["s"].spectral.evaluate(energy), expected, rtol=1e-14)
+
+
+def test_norms_that_gammapy_reads_over():
+    table = (
+        "{type: template, energy: {data: [1, 2], unit: TeV}, values: {data: [1.0e-12, 2.0e-13], unit: TeV-1 s-1 cm-2}"
+    )
+    text = (
+        "components:\n"
+        f"- {{name: s, type: SkyModel, spectral: {table}, parameters: [{{name: norm, value: 2.1}}]}}}}\n"
+        "- {type: FoVBackgroundModel, datasets_names: [a], parameters: [{name: norm, value: 1.3}]}\n"
+    )
+    ours, theirs = both(text)
+    energy = np.array([1.0, 1.3])
+    expected = theirs[0].spectral_model(energy * u.TeV).to_value("TeV-1 s-1 cm-2")
+    np.testing.assert_allclose(ours["s"].spectral.evaluate(energy), expected, rtol=1e-12)
+    assert float(ours["a-bkg"].spectral.norm.value) == theirs[1].spectral_model.norm.value == 1.0
+
+
+@pytest.mark.parametrize("frame", ["fk5", "fk4", "supergalactic"])
+@pytest.mark.parametrize("kind", ["GaussianSpatialModel", "DiskSpatialModel", "GeneralizedGaussianSpatialModel"])
+def test_shapes_in_other_frames(tmp_path, frame, kind):
+    """A file of gammapy with an ellipse of any frame: the same surface brightness at the same places on the sky."""
+    shape = getattr(gm, kind)(lon_0="120 deg", lat_0="-35 deg", e=0.7, phi="40 deg", frame=frame)
+    size = {"GaussianSpatialModel": "sigma"}.get(kind, "r_0")
+    getattr(shape, size).value = 0.6
+    gm.Models([gm.SkyModel(gm.PowerLawSpectralModel(), shape, name="s")]).write(tmp_path / "m.yaml")
+    ours = Models.read(tmp_path / "m.yaml")["s"].spatial
+    angles = np.arange(12) * 30 * u.deg
+    points = SkyCoord(120, -35, unit="deg", frame=frame).directional_offset_by(
+        angles, np.linspace(0.05, 0.55, 12) * u.deg
+    )
+    expected = shape(points.data.lon, points.data.lat).to_value("sr-1")
+    found = np.asarray(ours(points.icrs.ra.deg, points.icrs.dec.deg))
+    # a plane Gaussian of gammapy, which is not normalised on the sphere
+    scale = found[0] / expected[0]
+    assert scale == pytest.approx(1, rel=2e-4)
+    np.testing.assert_allclose(found / scale, expected, rtol=1e-3, atol=1e-6 * expected.max())
