@@ -55,7 +55,7 @@ class Datasets(eqx.Module):
             names, entries = datasets.names, datasets.entries
         else:
             entries = tuple(datasets)
-            names = tuple(f"dataset-{i}" for i in range(len(entries))) if names is None else tuple(names)
+            names = tuple(f"dataset-{i}" for i in range(len(entries))) if names is None else tuple(map(str, names))
         if len(names) != len(entries):
             raise InputError(f"Datasets: found {len(names)} names for {len(entries)} datasets.")
         if len(set(names)) != len(names):
@@ -88,7 +88,7 @@ class Datasets(eqx.Module):
         return map(_loaded, self.entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self.names or (isinstance(name, int) and str(name) in self.names)
 
     # of one dataset the type is known to those who ask for it
     @overload
@@ -108,7 +108,7 @@ class Datasets(eqx.Module):
 
     def select(self, names: Iterable[str]) -> "Datasets":
         """The named datasets, in the given order."""
-        names = list(names)
+        names = [str(name) for name in names]
         for name in names:
             if name not in self.names:
                 raise InputError(f"Datasets: there is no dataset {name!r}; names are {_listed(self.names)}.")

@@ -14,6 +14,7 @@ one per energy; fit masks of maps that differ from pixel to pixel are in the fil
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,9 @@ from ..io.yaml import dump_index, load_yaml
 from ..units import Given
 from .lazy import LazyDataset
 from .registry import DATASET_TYPES, DatasetType, dataset_type
+
+LONGEST = 100
+"""Letters of a name that become part of a file name."""
 
 
 @runtime_checkable
@@ -173,8 +177,9 @@ def write_index(named: Iterable[tuple[str, Dataset]], filename: Filename, overwr
 
 
 def _target(folder: Path, name: str, form: DatasetType, taken: set[Path]) -> Path:
-    """A file name that no other file of this index has; letters that file systems dislike become underscores."""
-    stem = form.stem + re.sub(r"[^\w.+-]", "_", name)
+    """A file name that no other file of this index has, in letters that every program and file system knows."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    stem = form.stem + (re.sub(r"[^\w.+-]", "_", plain)[:LONGEST] or "dataset")
     for suffix in ("", *(f"-{i}" for i in range(2, len(taken) + 3))):
         path = folder / f"{stem}{suffix}{form.suffix}"
         if not taken & {path, *sibling_paths(path).values()}:

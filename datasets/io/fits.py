@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from ..units import parse_unit
 from .paths import Filename, as_path, existing, read_bytes
+from .text import from_ascii, texts_from_ascii, texts_to_ascii, to_ascii
 
 Hdu: TypeAlias = fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU
 """One part of a FITS file: an image, or a table."""
@@ -76,7 +77,9 @@ class FitsTable:
             raise InputError(
                 f"{self.where}: the column {column} cannot be read ({error}). The file is damaged."
             ) from error
-        return array if array.dtype.hasobject else array.astype(array.dtype.newbyteorder("="))
+        if array.dtype.hasobject:
+            return array
+        return texts_from_ascii(array) if array.dtype.kind == "U" else array.astype(array.dtype.newbyteorder("="))
 
     def unit(self, column: str) -> u.UnitBase:
         text = self.hdu.columns[self.names[column]].unit
@@ -104,11 +107,11 @@ class FitsTable:
         return array if factor == 1 else array * factor
 
     def text(self, key: str, default: str = "") -> str:
-        return str(self._card(key, default)).strip()
+        return str(self.card(key, default)).strip()
 
     def number(self, key: str, default: float | None = None) -> float:
         """A header keyword as a number; strings that spell one are accepted, as some writers quote numbers."""
-        value = self._card(key, default)
+        value = self.card(key, default)
         if value is None:
             raise InputError(f"{self.where}: the keyword {key} is missing, expected a number. Add it to the header.")
         try:
@@ -119,14 +122,17 @@ class FitsTable:
             raise InputError(f"{self.where}: the keyword {key} is {value!r}, expected a number. Correct the header.")
         return number
 
-    def _card(self, key: str, default: Default) -> Card | Default:
+    def card(self, key: str, default: Default) -> Card | Default:
+        """The value of a header keyword, or the default where it is missing or empty."""
         try:
             value: Card | None = self.header.get(key, default)
         except Exception as error:  # astropy parses cards when they are asked for
             raise InputError(
                 f"{self.where}: the keyword {key} cannot be read ({error}). Correct the header."
             ) from error
-        return default if value is None or isinstance(value, fits.card.Undefined) else value
+        if value is None or isinstance(value, fits.card.Undefined):
+            return default
+        return from_ascii(value) if isinstance(value, str) else value
 
 
 class FitsFile:
@@ -245,13 +251,32 @@ def require_same_edges(first: np.ndarray, second: np.ndarray, what: str, cure: s
 
 
 def table_hdu(name: str, columns: Sequence[Column], header: Mapping[str, Card | tuple[Card, str]]) -> fits.BinTableHDU:
-    """A table HDU from its columns and header cards, by keyword: a value, or a value and its comment."""
-    hdu = fits.BinTableHDU.from_columns(
-        [fits.Column(n, f, unit, array=array) for n, f, array, unit in columns], name=name
-    )
-    for key, value in header.items():
-        hdu.header[key] = value
+    """A table HDU from its columns and header cards, by keyword: a value, or a value and its comment.
+
+    Text may be of any language, see `text`; columns of text are as wide as it takes, whatever their format says.
+    """
+    hdu = fits.BinTableHDU.from_columns([fits_column(n, f, unit, array) for n, f, array, unit in columns], name=name)
+    set_cards(hdu.header, header)
     return hdu
+
+
+def set_cards(header: fits.Header, cards: Mapping[str, Card | tuple[Card, str]]) -> None:
+    """Set header cards by keyword: a value, or a value and its comment."""
+    for key, card in cards.items():
+        value, *comment = card if isinstance(card, tuple) else (card,)
+        header[key] = (to_ascii(value) if isinstance(value, str) else value, *comment)
+
+
+def fits_column(name: str, form: str, unit: str | None, array: ArrayLike, dim: str | None = None) -> fits.Column:
+    """A column; ``form`` and ``dim`` are its TFORM and TDIM."""
+    values = np.asarray(array) if form.endswith("A") else None
+    if values is not None and values.dtype.kind == "U" and values.size:
+        values = texts_to_ascii(values)
+        width = max(values.dtype.itemsize // 4, 1)
+        form = f"{width * int(np.prod(values.shape[1:]))}A"
+        dim = None if values.ndim == 1 else f"({','.join(map(str, (width, *reversed(values.shape[1:]))))})"
+        return fits.Column(name, form, unit, dim=dim, array=values)
+    return fits.Column(name, form, unit, dim=dim, array=array)
 
 
 def integer_format(array: np.ndarray) -> str:

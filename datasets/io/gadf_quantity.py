@@ -16,8 +16,9 @@ from ..errors import InputError
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
 from ..units import parse_unit
-from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, table_hdu
+from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, set_cards, table_hdu
 from .region_table import PackedTable, unpack_region
+from .text import from_ascii
 
 COUNT_UNITS = ("ct", "cts", "count", "counts")
 """Unit strings that writers give to numbers of events; they are plain numbers."""
@@ -110,7 +111,7 @@ def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:
             except (fits.VerifyError, ValueError) as error:
                 raise InputError(f"{where}: a header card cannot be read ({error}). Correct the header.") from error
             if KEYWORD.match(keyword) and not isinstance(value, fits.card.Undefined):
-                cards[keyword] = value
+                cards[keyword] = from_ascii(value) if isinstance(value, str) else value
     return cards
 
 
@@ -282,12 +283,10 @@ def map_hdus(
         table = table_hdu(key, columns, cards)
         return [table, bands, *([unpack_region(region, f"{key}_REGION")] if region else [])]
     image = fits.ImageHDU(_compact(values), name=key)
-    for keyword, value in geom.header.items():
-        image.header[keyword] = value
+    set_cards(image.header, geom.header)
     shape = ",".join(str(n) for n in (geom.shape[1], geom.shape[0], *(axis.nbin for axis in axes)))
     cards |= {"WCSSHAPE": f"({shape})", "BANDSHDU": bands.name, "META": json.dumps(meta or {}), "BUNIT": unit}
-    for keyword, value in cards.items():
-        image.header[keyword] = value
+    set_cards(image.header, cards)
     return [image, bands]
 
 

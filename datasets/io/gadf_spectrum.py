@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..errors import InputError
 from ..irf.edisp import EDispKernel, EDispMap
 from ..meta import Meta
-from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same_edges, table_hdu, to_bytes
+from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same_edges, set_cards, table_hdu, to_bytes
 from .gti_table import gti_hdu, read_gti
 from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
 from .region_table import pack_region, unpack_region
@@ -180,7 +180,7 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
     edges, true_edges = np.asarray(dataset.energy_edges), np.asarray(dataset.energy_true_edges)
     reco, true = ("energy", edges), ("energy_true", true_edges)
     primary = fits.PrimaryHDU()
-    primary.header["NAME"] = name
+    set_cards(primary.header, {"NAME": name})
     hdus: list[Hdu] = [primary]
 
     def add(key: str, values: Array | None, unit: str, *axes: tuple[str, np.ndarray], region: str = "region") -> None:

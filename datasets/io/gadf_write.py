@@ -11,7 +11,7 @@ from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, PSFMap
 from ..meta import Meta
 from ..sky.axis import MapAxis
-from .fits import FitsTable, Hdu, to_bytes
+from .fits import FitsTable, Hdu, set_cards, to_bytes
 from .gadf_quantity import map_hdus
 from .gti_table import gti_hdu
 from .meta_table import meta_table_hdus
@@ -30,9 +30,7 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     if all(getattr(dataset, name) is None for name in ("counts", "background", "mask_safe", "mask_fit")):
         dataset = dataset.replace(mask_safe=np.ones(dataset.data_shape, bool))
     primary = fits.PrimaryHDU()
-    for keyword, value in dataset.meta.get("primary", {}).items():
-        primary.header[keyword] = value
-    primary.header["NAME"] = name
+    set_cards(primary.header, {**dataset.meta.get("primary", {}), "NAME": name})
     hdus: list[Hdu] = [primary]
     reco = MapAxis(np.asarray(dataset.energy_edges), "log", "energy", "TeV")
     true = MapAxis(np.asarray(dataset.energy_true_edges), "log", "energy_true", "TeV")

@@ -307,7 +307,7 @@ def _meta(pha: Pha) -> dict[str, Card | PackedTable]:
         "INSTRUME": "INSTRUME",
     }
     meta: dict[str, Card | PackedTable] = {
-        name: plain(pha.table.header[key]) for name, key in keys.items() if _known(pha.table.text(key))
+        name: plain(pha.table.card(key, "")) for name, key in keys.items() if _known(pha.table.text(key))
     }
     if pha.region is not None:
         meta["region"] = pha.region

@@ -7,7 +7,7 @@ from astropy import units as u
 from astropy.io import fits
 
 from ...errors import InputError
-from ...io.fits import FitsFile, FitsTable, naming, to_bytes
+from ...io.fits import FitsFile, FitsTable, naming, set_cards, to_bytes
 from ...io.gadf_quantity import map_hdus, read_quantity
 from ...io.paths import Filename, as_path, write_files
 from ...sky.axis import MapAxis
@@ -94,7 +94,6 @@ def write_template(
         hdus = map_hdus("SKYMAP", values, unit, (axis,), geom)
     else:
         image = fits.PrimaryHDU(values)
-        for keyword, content in (geom.header | {"BUNIT": unit}).items():
-            image.header[keyword] = content
+        set_cards(image.header, geom.header | {"BUNIT": unit})
         hdus = [image]
     write_files({as_path(filename): to_bytes(hdus)}, overwrite=overwrite)
