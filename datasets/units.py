@@ -127,3 +127,11 @@ def _unit_text(unit: u.UnitBase) -> str:
         return unit.to_string("fits")
     except ValueError:  # scaled units, which FITS cannot express
         return unit.to_string()
+
+
+def unit_of_file(text: str, what: str) -> u.UnitBase:
+    """The unit that a file names. One that astropy cannot read converts to none: it is refused where it is needed."""
+    try:
+        return parse_unit(text.strip() or None, what)
+    except InputError:
+        return u.Unit(text, parse_strict="silent")

@@ -13,8 +13,8 @@ from astropy import units as u
 from astropy.io import fits
 from numpy.typing import ArrayLike
 
-from ..errors import InputError
-from ..units import parse_unit
+from ..errors import InputError, warn
+from ..units import unit_of_file
 from .paths import Filename, as_path, existing, read_bytes
 from .text import from_ascii, texts_from_ascii, texts_to_ascii, to_ascii
 
@@ -82,11 +82,12 @@ class FitsTable:
         return texts_from_ascii(array) if array.dtype.kind == "U" else array.astype(array.dtype.newbyteorder("="))
 
     def unit(self, column: str) -> u.UnitBase:
+        """The unit of a column; one that cannot be read converts to none."""
         text = self.hdu.columns[self.names[column]].unit
         with warnings.catch_warnings():
             # astropy warns about units that it reads but would write differently
             warnings.simplefilter("ignore", u.UnitsWarning)
-            return parse_unit((text or "").strip() or None, f"{self.where}: unit of {column}")
+            return unit_of_file(text or "", f"{self.where}: unit of {column}")
 
     def column(self, column: str, unit: str | None = None) -> np.ndarray:
         """The column as float64; with ``unit`` it is converted to that unit, and must carry one unless it is ''."""
@@ -170,6 +171,10 @@ class FitsFile:
 
 def _open(data: bytes, path: Path) -> list[Hdu]:
     if not data.startswith(b"SIMPLE  ="):
+        if data.startswith(b"version https://git-lfs"):
+            raise InputError(
+                f"{path}: this is not the file, but the note of git-lfs in its place. Fetch the file: git lfs pull."
+            )
         raise InputError(
             f"{path}: not a FITS file, it starts with {data[:9]!r} and not with 'SIMPLE  ='. Check the name."
         )
@@ -187,13 +192,13 @@ def _open(data: bytes, path: Path) -> list[Hdu]:
                     _ = hdu.name, hdu.data
         except Exception as error:  # astropy raises many types on damaged files
             raise InputError(cut.format(error)) from error
-    for warning in caught:
-        text = str(warning.message)
-        if "hecksum" in text or "atasum" in text:
-            raise InputError(
-                f"{path}: {text.strip().rstrip('.')}: the content does not match the checksum stored with it. "
-                "Copy the file again, or remove CHECKSUM and DATASUM from the header if it was changed on purpose."
-            )
+    wrong = [text for w in caught if "hecksum" in (text := str(w.message)) or "atasum" in text]
+    if wrong:
+        warn(
+            f"{path}: {wrong[0].strip().rstrip('.')}: the content does not match the checksum stored with it. It was "
+            "changed after it was written, or is damaged. Copy the file again, or remove CHECKSUM and DATASUM from the "
+            "header if it was changed on purpose."
+        )
     end = spans[-1]["datLoc"] + spans[-1]["datSpan"]
     if end > len(data):
         raise InputError(cut.format(f"the data of HDU {hdus[-1].name!r} end at byte {end}, the file at {len(data)}"))

@@ -15,7 +15,7 @@ from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
-from ..units import parse_unit
+from ..units import unit_of_file
 from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, set_cards, table_hdu
 from .region_table import PackedTable, unpack_region
 from .text import from_ascii
@@ -243,7 +243,7 @@ def _in_order(column: np.ndarray) -> np.ndarray:
 
 def _unit(text: Card | None) -> u.UnitBase:
     text = str(text or "").strip()
-    return u.dimensionless_unscaled if text.lower() in COUNT_UNITS else parse_unit(text or None, "the unit of the map")
+    return u.dimensionless_unscaled if text.lower() in COUNT_UNITS else unit_of_file(text, "the unit of the map")
 
 
 def _meta(header: Mapping[str, Card]) -> dict[str, Any]:

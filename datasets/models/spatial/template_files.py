@@ -12,7 +12,7 @@ from ...io.gadf_quantity import map_hdus, read_quantity
 from ...io.paths import Filename, as_path, write_files
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
-from ...units import parse_unit
+from ...units import unit_of_file
 
 ENERGY_NAMES = ("energy_true", "energy")
 
@@ -79,9 +79,13 @@ def _energies(table: FitsTable) -> MapAxis:
 def _unit(header: fits.Header) -> u.UnitBase:
     first, *rest = str(header.get("BUNIT", "") or "").strip().split("/")
     # one by one: several slashes, as in photon/cm2/s/MeV/sr, are not standard
-    unit = parse_unit(first.strip() or None, "BUNIT")
-    for text in rest:
-        unit = unit / parse_unit(text.strip(), "BUNIT")
+    units = [unit_of_file(text, "BUNIT") for text in (first, *rest)]
+    for part in units:
+        if isinstance(part, u.UnrecognizedUnit):
+            return part
+    unit = units[0]
+    for part in units[1:]:
+        unit = unit / part
     counted = unit.decompose().bases
     return unit / u.photon if u.photon in counted else unit
 

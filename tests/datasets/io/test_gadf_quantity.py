@@ -134,7 +134,7 @@ def test_irf_exposure_without_the_axis_of_one_bin(tmp_path):
         (cards("COUNTS", CTYPE1=None, CTYPE2=None), r"\[COUNTS\]"),
         (cards("EXPOSURE", BUNIT="TeV"), r"\[EXPOSURE\]: the unit is 'TeV', expected one convertible to 'cm2 s'"),
         (cards("EXPOSURE", BUNIT=""), r"\[EXPOSURE\]: the unit is 'none'"),
-        (cards("PSF", BUNIT="bananas"), r"\[PSF\]: the unit of the map: 'bananas' is not a unit"),
+        (cards("PSF", BUNIT="bananas"), r"\[PSF\]: the unit is 'bananas', expected one convertible to 'sr-1'"),
         (cards("COUNTS", BUNIT="s"), r"\[COUNTS\]: the unit is 's', expected one convertible to ''"),
         (cards("EXPOSURE", META="{livetime"), r"\[EXPOSURE\]: META is not JSON"),
         (cards("EXPOSURE", META='{"livetime": "12 m"}'), r"\[EXPOSURE\]: livetime in META is '12 m', expected a time"),
