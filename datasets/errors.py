@@ -4,6 +4,7 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
+from types import FrameType
 
 
 class InputError(ValueError):
@@ -30,7 +31,8 @@ def closest(name: object, known: Iterable[str], what: str = "names") -> str:
 
 def warn(message: str) -> None:
     """Warn about input that is read in spite of a flaw; the warning points at the caller's line outside the package."""
-    package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
+    package, level = __name__.partition(".")[0], 1
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)

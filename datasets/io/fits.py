@@ -216,13 +216,19 @@ def open_hdus(path: Filename) -> fits.HDUList:
 
 
 def bin_edges(table: FitsTable, low: str, high: str) -> np.ndarray:
-    """Edges in TeV from columns of lower and upper energies, which must join."""
+    """Edges in TeV from columns of lower and upper energies, which must join.
+
+    A first edge of 0, as X-ray programs write it, is moved up so that the first bin is as wide as the second in ln E: a
+    flux may have any value below.
+    """
     lower, upper = table.column(low, "TeV"), table.column(high, "TeV")
     if lower.ndim != 1 or lower.size == 0:
         raise InputError(
             f"{table.where}: {low} has shape {lower.shape}, expected one energy per row and at least one row."
         )
     edges = np.append(lower, upper[-1])
+    if edges[0] == 0 and edges.size > 2 and edges[2] > 0:
+        edges[0] = edges[1] ** 2 / edges[2]
     if not (np.all(np.isfinite(edges)) and np.all(edges > 0) and np.all(np.diff(edges) > 0)):
         raise InputError(
             f"{table.where}: energies in {low} and {high} must be positive, finite and increasing, found {edges} TeV."

@@ -7,11 +7,32 @@ import numpy as np
 from ..arrays import frozen_array
 from ..errors import InputError
 from ..irf.edisp import EDispKernelMap, EDispMap
+from ..irf.grid import response_mask
 from ..irf.psf import PSFMap, RecoPSFMap
 from ..sky.geom import SkyGeom
 from .fits import FitsFile, naming
 from .gadf_quantity import StoredMap, read_quantity
 from .paths import Filename
+
+
+class Excluded:
+    """Where the safe mask (n, ny, nx) of a dataset lets nothing through; ``geom`` is None for one region."""
+
+    def __init__(self, geom: SkyGeom | None, safe: np.ndarray):
+        self.geom, self.safe = geom, safe
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The pixels of the dataset without a safe bin, (ny, nx)."""
+        return np.asarray(~self.safe.any(axis=0))
+
+    def of(self, stored: StoredMap) -> np.ndarray | None:
+        """The pixels of a response from which no safe bin takes it, (y, x); None where all values are good."""
+        if np.isfinite(stored.values).all() and stored.values.min(initial=0.0) >= 0:
+            return None
+        if self.geom is None:
+            return self.pixels
+        return np.asarray(~response_mask(stored.geom, self.geom, self.safe).any(axis=0))
 
 
 class StoredEDisp(NamedTuple):
@@ -22,7 +43,12 @@ class StoredEDisp(NamedTuple):
     energy_edges: np.ndarray | None
 
 
-def read_psf(filename: Filename | FitsFile, geoms: dict[str, SkyGeom] | None = None, name: str = "PSF") -> PSFMap:
+def read_psf(
+    filename: Filename | FitsFile,
+    geoms: dict[str, SkyGeom] | None = None,
+    name: str = "PSF",
+    excluded: Excluded | None = None,
+) -> PSFMap:
     """The point spread function of a file: a `RecoPSFMap` if its energies are reconstructed ones.
 
     The offset axis may be called RAD or THETA, in any angle unit, and be given by edges or by centres. A table of one
@@ -31,9 +57,11 @@ def read_psf(filename: Filename | FitsFile, geoms: dict[str, SkyGeom] | None = N
     file = filename if isinstance(filename, FitsFile) else FitsFile(filename)
     stored = read_quantity(file, name, geoms)
     reco = "energy" in [axis.name for axis in stored.axes]
-    stored = stored.require_axes("rad", "energy" if reco else "energy_true").require_finite(negative=True)
+    stored = stored.require_axes("rad", "energy" if reco else "energy_true")
+    unused = None if excluded is None else excluded.of(stored)
+    stored = stored.require_finite(negative=True, excluded=unused)
     rad, energy = stored.axes
-    exposure = _exposure(file, name, geoms, stored)
+    exposure = _exposure(file, name, geoms, stored, excluded)
     # an offset has no bins below zero, but centres that start at 0 have an edge there
     edges = np.maximum(axis_edges(stored, 0), 0.0)
     kind: type[PSFMap] = RecoPSFMap if reco else PSFMap
@@ -49,15 +77,19 @@ def read_psf(filename: Filename | FitsFile, geoms: dict[str, SkyGeom] | None = N
 
 
 def read_edisp(
-    filename: Filename | FitsFile, geoms: dict[str, SkyGeom] | None = None, name: str = "EDISP"
+    filename: Filename | FitsFile,
+    geoms: dict[str, SkyGeom] | None = None,
+    name: str = "EDISP",
+    excluded: Excluded | None = None,
 ) -> StoredEDisp:
     """The energy dispersion of a file, as matrices (axis ENERGY) or as migration tables (axis MIGRA)."""
     file = filename if isinstance(filename, FitsFile) else FitsFile(filename)
     stored = read_quantity(file, name, geoms)
     kernel = "migra" not in [axis.name for axis in stored.axes]
-    stored = stored.require_axes("energy" if kernel else "migra", "energy_true").require_finite(negative=True)
+    stored = stored.require_axes("energy" if kernel else "migra", "energy_true")
+    stored = stored.require_finite(excluded=None if excluded is None else excluded.of(stored))
     edges, true_edges = axis_edges(stored, 0), axis_edges(stored, 1)
-    exposure = _exposure(file, name, geoms, stored)
+    exposure = _exposure(file, name, geoms, stored, excluded)
     values = frozen_array(stored.to_value(""))
     with naming(stored.where):
         if kernel:
@@ -71,12 +103,15 @@ def axis_edges(stored: StoredMap, i: int = 0) -> np.ndarray:
         return frozen_array(stored.axes[i].edges.value)
 
 
-def _exposure(file: FitsFile, name: str, geoms: dict[str, SkyGeom] | None, irf: StoredMap) -> np.ndarray | None:
+def _exposure(
+    file: FitsFile, name: str, geoms: dict[str, SkyGeom] | None, irf: StoredMap, excluded: Excluded | None
+) -> np.ndarray | None:
     """Exposure that goes with a response map, (n_energy, y, x) cm2 s."""
     name = f"{name}_EXPOSURE"
     if name not in file:
         return None
-    stored = read_quantity(file, name, geoms).require_finite()
+    stored = read_quantity(file, name, geoms)
+    stored = stored.require_finite(excluded=None if excluded is None else excluded.of(stored))
     first, energy = (axis.name for axis in irf.axes)
     own = (len(irf.values), 1, *irf.values.shape[2:])
     if len(stored.axes) == 1:

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
 from ..units import unit_of_file
+from .bins import usable_bins
 from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, set_cards, table_hdu
 from .region_table import PackedTable, unpack_region
 from .text import from_ascii
@@ -86,17 +87,9 @@ class StoredMap(NamedTuple):
             return True
         return self.geom is not None and other.geom is not None and self.geom.is_same(other.geom)
 
-    def require_finite(self, negative: bool = False) -> "StoredMap":
-        """This map, if no value is NaN or infinite, nor below zero unless ``negative``."""
-        bad = ~np.isfinite(self.values) if negative else ~(np.isfinite(self.values) & (self.values >= 0))
-        if bad.any():
-            first = np.unravel_index(int(np.argmax(bad)), bad.shape)
-            raise InputError(
-                f"{self.where}: values must be finite{'' if negative else ' and not negative'}, found "
-                f"{self.values[first]} at {list(map(int, first))} (axes, y, x); {int(bad.sum())} bad of {bad.size}. "
-                "Repair the map: set bad values to 0 and take their pixels out of MASK_SAFE."
-            )
-        return self
+    def require_finite(self, negative: bool = False, excluded: np.ndarray | None = None) -> "StoredMap":
+        """The map with values that are finite, and not below zero unless ``negative``; see `bins.usable_bins`."""
+        return self._replace(values=usable_bins(self.values, self.where, excluded, negative))
 
 
 def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError
+from .bins import usable_bins
 from .fits import Card, FitsFile, FitsTable, bin_edges, integer_format, table_hdu
 
 MATRIX_NAMES = ("MATRIX", "SPECRESP MATRIX")
@@ -82,11 +83,7 @@ def _unpack(table: FitsTable, channels: np.ndarray) -> np.ndarray:
         for start, length in zip(starts[filled], lengths[filled], strict=True):
             matrix[row, start : start + length] = values[row][used : used + length]
             used += length
-    if not np.all(np.isfinite(matrix)) or np.any(matrix < 0):
-        raise InputError(
-            f"{table.where}: MATRIX has NaN, infinite or negative entries, expected probabilities. Repair the file."
-        )
-    return matrix
+    return usable_bins(matrix, f"{table.where}: MATRIX")
 
 
 def _rows(table: FitsTable, name: str) -> list[np.ndarray]:
