@@ -73,6 +73,8 @@ def read_psf(
             frozen_array(edges),
             frozen_array(stored.to_value("sr-1")),
             exposure,
+            # of one energy alone there are none
+            None if energy.node_type == "center" and energy.nbin == 1 else frozen_array(energy.edges.value),
         )
 
 

@@ -298,7 +298,8 @@ def _bands(key: str, axes: Sequence[MapAxis], cards: Mapping[str, Card]) -> fits
     for axis, i in zip(axes, reversed(index), strict=True):
         unit = axis.unit.to_string("fits") or None
         stem = "E" if axis.name == "energy" else axis.name.upper()
-        edges = axis.edges.value
+        # one centre alone has no edges
+        edges = axis.edges.value if axis.nodes.size > 1 else axis.nodes[[0, 0]]
         columns += [
             (axis.name.upper(), "D", axis.center.value[i], unit),
             (f"{stem}_MIN", "D", edges[:-1][i], unit),

@@ -8,9 +8,9 @@ from astropy.io import fits
 
 from ..errors import InputError
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
-from ..irf.psf import PSFKernel, PSFMap
+from ..irf.psf import PSFKernel, PSFMap, energies_around
 from ..meta import Meta
-from ..sky.axis import MapAxis
+from ..sky.axis import SCALES, MapAxis
 from .fits import FitsTable, Hdu, set_cards, to_bytes
 from .gadf_quantity import map_hdus
 from .gti_table import gti_hdu
@@ -88,9 +88,13 @@ def _psf_hdus(psf: PSFMap | PSFKernel, meta: Meta, reco: MapAxis, true: MapAxis)
             "the dataset has a PSFKernel, for which the GADF form has no place. Give it a PSFMap, or psf=None."
         )
     own = true if psf.energy_axis == "energy_true" else reco
-    energy = np.asarray(psf.energy)
+    energy, bounds = np.asarray(psf.energy), np.asarray(psf.energy_edges)
     if not _is_centre_of(own, energy):
         own = MapAxis(energy, "log", own.name, "TeV", "center")
+        # edges that follow from the energies say nothing
+        if not np.array_equal(bounds, energies_around(energy)):
+            kept = (MapAxis(bounds, scale, own.name, "TeV") for scale in SCALES)
+            own = next((axis for axis in kept if _is_centre_of(axis, energy)), own)
     rad, edges = np.asarray(psf.rad), np.asarray(psf.rad_edges)
     axis = MapAxis(edges, "lin", "rad", "deg")
     if not _is_centre_of(axis, rad):

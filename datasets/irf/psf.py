@@ -38,6 +38,8 @@ class PSFMap(eqx.Module):
     rad_edges : edges of the bins in radius, (n_rad + 1,), Quantity or deg; halfway between the radii by default
     values : (n_energy, n_rad, y, x), Quantity or sr-1; normalised to 2 pi int P(r) r dr = 1
     exposure : (n_energy, y, x), Quantity or cm2 s; for stacking, not needed else
+    energy_edges : edges of the bins in energy, (n_energy + 1,), Quantity or TeV, which files keep; halfway between the
+        energies in ln E by default
 
     Profiles are linear between radii, bilinear between positions and linear in ln E. ``reach`` and ``core`` (deg) are
     bounds of the radii that hold 99.9 % and 68 % of the events; they set the sizes of kernels.
@@ -49,6 +51,7 @@ class PSFMap(eqx.Module):
     rad_edges: Float[Array, " n_rad+1"]
     values: Float[Array, "n_energy n_rad y x"]
     exposure: Float[Array, "n_energy y x"] | None
+    energy_edges: Float[Array, " n_energy+1"]
     reach: float = eqx.field(static=True)
     core: float = eqx.field(static=True)
 
@@ -62,10 +65,14 @@ class PSFMap(eqx.Module):
         rad_edges: Given | None,
         values: Given,
         exposure: Given | None = None,
+        energy_edges: Given | None = None,
     ) -> None:
         self.geom = geom
         self.energy, self.rad = to_unit(energy, "TeV", "PSFMap energy"), to_unit(rad, "deg", "PSFMap rad")
         self.rad_edges = _edges_around(self.rad) if rad_edges is None else to_unit(rad_edges, "deg", "PSFMap rad_edges")
+        _check_axis(f"{type(self).__name__}: energy", self.energy, True)
+        given = None if energy_edges is None else to_unit(energy_edges, "TeV", "PSFMap energy_edges")
+        self.energy_edges = energies_around(self.energy) if given is None else given
         self.values = to_unit(values, "sr-1", "PSFMap values")
         self.exposure = None if exposure is None else to_unit(exposure, "cm2 s", "PSFMap exposure")
         self._check()
@@ -89,12 +96,15 @@ class PSFMap(eqx.Module):
             )
         if np.shape(self.rad_edges) != (n_rad + 1,):
             raise InputError(f"{name}: found {np.size(self.rad_edges)} rad_edges for {n_rad} radii, expected one more.")
+        if np.shape(self.energy_edges) != (n_energy + 1,):
+            raise InputError(
+                f"{name}: found {np.size(self.energy_edges)} energy_edges for {n_energy} energies, expected one more."
+            )
         if self.exposure is not None and np.shape(self.exposure) != (n_energy, *shape):
             raise InputError(
                 f"{name}: the exposure has shape {np.shape(self.exposure)}, expected {(n_energy, *shape)}: energies, "
                 "and the pixels of its geometry."
             )
-        _check_axis(f"{name}: energy", self.energy, True)
         _check_axis(f"{name}: rad", self.rad)
         _check_axis(f"{name}: rad_edges", self.rad_edges)
         if is_concrete(self.values):
@@ -247,6 +257,15 @@ def _edges_around(rad: Float[Array, " n_rad"]) -> Float[np.ndarray, " n_rad+1"]:
     return frozen_array(np.concatenate([first, inner, last]))
 
 
+def energies_around(energy: Float[Array, " n_energy"]) -> Float[Array, " n_energy+1"]:
+    """Edges halfway between energies in ln E, and as far beyond the first and last; one energy alone is both edges."""
+    xp = np if is_concrete(energy) else jnp
+    if np.size(energy) < 2:
+        return frozen_array(xp.concatenate([energy, energy]))
+    inner = xp.sqrt(energy[1:] * energy[:-1])
+    return frozen_array(xp.concatenate([energy[:1] ** 2 / inner[:1], inner, energy[-1:] ** 2 / inner[-1:]]))
+
+
 def _sizes(values: np.ndarray, rad: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
     """Bounds of the radii that hold 99.9 % (from above) and 68 % (from below), rounded to programs that are shared."""
     weights = 2 * np.pi * np.radians(rad) * np.radians(np.diff(edges))
@@ -276,9 +295,8 @@ def psf_at(psf: AnyPSFMap, vector: Direction) -> AnyPSFMap:
     values = np.asarray(psf.profile_at(vector, np.asarray(psf.energy)))[..., None, None]
     x, y = psf.geom.vector_to_pixel(vector)
     exposure = None if psf.exposure is None else np.asarray(at_position(jnp.asarray(psf.exposure), x, y))
-    return type(psf)(
-        None, psf.energy, psf.rad, psf.rad_edges, values, None if exposure is None else exposure[:, None, None]
-    )
+    exposure = None if exposure is None else exposure[:, None, None]
+    return type(psf)(None, psf.energy, psf.rad, psf.rad_edges, values, exposure, psf.energy_edges)
 
 
 def contained_share(

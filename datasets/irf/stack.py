@@ -124,7 +124,8 @@ def stack_psf(parts: Sequence[Part], geom: SkyGeom) -> PSFMap | PSFKernel | None
         return np.stack(values, axis=1).reshape(wanted.size, *part.exposure.shape[1:])
 
     values, exposure = _average(parts, maps, grid, starts, geom, at)
-    return PSFMap(grid, first.energy, first.rad, first.rad_edges, first.values if equal else values, exposure)
+    values = first.values if equal else values
+    return PSFMap(grid, first.energy, first.rad, first.rad_edges, values, exposure, first.energy_edges)
 
 
 def stack_edisp(parts: Sequence[Part], geom: SkyGeom, union: np.ndarray) -> EDisp | None:
