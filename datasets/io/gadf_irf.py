@@ -6,13 +6,18 @@ import numpy as np
 
 from ..arrays import frozen_array
 from ..errors import InputError
-from ..irf.edisp import EDispKernelMap, EDispMap
+from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
 from ..irf.grid import response_mask
-from ..irf.psf import PSFMap, RecoPSFMap
+from ..irf.psf import PSFMap, RecoPSFMap, energies_around
+from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
-from .fits import FitsFile, naming
-from .gadf_quantity import StoredMap, read_quantity
+from .fits import FitsFile, Hdu, naming
+from .gadf_quantity import StoredMap, map_hdus, read_quantity
 from .paths import Filename
+from .region_table import PackedTable
+
+SAME_CENTRE = 1e-6
+"""Relative difference up to which an energy is the centre of a bin."""
 
 
 class Excluded:
@@ -128,3 +133,55 @@ def _exposure(
             "exposure it is. Write both from one source."
         )
     return frozen_array(stored.to_value("cm2 s")[:, 0])
+
+
+def psf_hdus(psf: PSFMap, own: MapAxis | None = None, region: PackedTable | None = None) -> list[Hdu]:
+    """HDUs of a point spread function; ``own`` is the energy axis of its dataset, and ``region`` that of one without
+    positions."""
+    name, energy, bounds = psf.energy_axis, np.asarray(psf.energy), np.asarray(psf.energy_edges)
+    if own is None or not _is_centre_of(own, energy):
+        own = MapAxis(energy, "log", name, "TeV", "center")
+        # edges that follow from the energies say nothing
+        if not np.array_equal(bounds, energies_around(energy)):
+            kept = (MapAxis(bounds, scale, name, "TeV") for scale in ("log", "lin", "sqrt"))
+            own = next((axis for axis in kept if _is_centre_of(axis, energy)), own)
+    rad = np.asarray(psf.rad)
+    axis = MapAxis(np.asarray(psf.rad_edges), "lin", "rad", "deg")
+    if not _is_centre_of(axis, rad):
+        axis = MapAxis(rad, "lin", "rad", "deg", "center")
+    return _irf_hdus("PSF", psf, "sr-1", (axis, own), region)
+
+
+def edisp_hdus(
+    edisp: EDisp, true: MapAxis, reco: MapAxis | None = None, region: PackedTable | None = None
+) -> list[Hdu]:
+    """HDUs of an energy dispersion; migration tables need no reconstructed energies."""
+    if isinstance(edisp, EDispKernel):
+        edisp = EDispKernelMap.from_kernel(edisp)
+    first = reco if isinstance(edisp, EDispKernelMap) else MapAxis(np.asarray(edisp.migra_edges), "lin", "migra")
+    assert first is not None
+    return _irf_hdus("EDISP", edisp, "", (first, true), region)
+
+
+def _is_centre_of(axis: MapAxis, nodes: np.ndarray) -> bool:
+    centre = axis.center.value
+    return centre.shape == nodes.shape and bool(np.allclose(centre, nodes, rtol=SAME_CENTRE, atol=0))
+
+
+def _irf_hdus(
+    key: str,
+    irf: EDispMap | EDispKernelMap | PSFMap,
+    unit: str,
+    axes: tuple[MapAxis, MapAxis],
+    region: PackedTable | None,
+) -> list[Hdu]:
+    """A response map, and the exposure that weights it when datasets are stacked, with one bin on the first axis."""
+    region = region if irf.geom is None else None
+    hdus = map_hdus(key, irf.values, unit, axes, irf.geom, region=region)
+    if irf.exposure is None:
+        return hdus
+    first, energy = axes
+    edges = first.edges.value[[0, -1]]
+    whole = MapAxis(edges, first.interp, first.name, first.unit)
+    values = np.asarray(irf.exposure)[:, None]
+    return hdus + map_hdus(f"{key}_EXPOSURE", values, "cm2 s", (whole, energy), irf.geom, region=region)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, warn
+from ..errors import InputError
 from ..gti import GTI
 from ..irf.edisp import EDispKernel
 from ..meta import Meta
+from .arf import arf_arrays
 from .bins import usable_bins
 from .fits import Card, Fields, FitsFile, FitsTable, bin_edges, naming, require_same_edges
 from .gti_table import read_gti
@@ -60,7 +61,7 @@ def read_fields(file: FitsFile, background: bool) -> Fields:
             "effective area. "
             "Set it in the header."
         )
-    true_edges, area = _read_arf(arf_path)
+    true_edges, area = arf_arrays(FitsFile(arf_path))
     rmf = None if rmf_path is None else _read_rmf(rmf_path)
     edges = _reconstructed_edges(pha, rmf, rmf_path)
     if rmf is None:
@@ -195,20 +196,6 @@ def _linked(pha: Pha, key: str) -> Path | None:
         f"{pha.path.parent}. "
         f"Put it there, or correct {key}."
     )
-
-
-def _read_arf(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    table = FitsFile(path).table("SPECRESP")
-    edges, area = bin_edges(table, "ENERG_LO", "ENERG_HI"), table.column("SPECRESP", "cm2")
-    if area.ndim != 1:
-        raise InputError(f"{table.where}: SPECRESP has shape {area.shape}, expected one number per energy.")
-    area = usable_bins(area, f"{table.where}: SPECRESP")
-    if table.column("ENERG_LO")[0] == 0 and area[0] > 0:
-        warn(
-            f"{table.where}: the first energy bin starts at 0, and is read as from {edges[0]:.4g} TeV: fluxes below "
-            "are left out. Set ENERG_LO to a positive energy, or the effective area of the bin to 0."
-        )
-    return edges, area
 
 
 def _read_rmf(path: Path) -> Redistribution:

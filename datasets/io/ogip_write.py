@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from ..errors import InputError, warn
 from ..irf.edisp import EDispKernel
+from .arf import arf_hdu
 from .fits import Card, integer_format, table_hdu, to_bytes
 from .gti_table import gti_hdu
 from .paths import Filename, as_path, write_files
@@ -85,7 +86,7 @@ def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit
     elif np.any(np.asarray(dataset.acceptance_off) > 0):
         warn(f"{path}: acceptance_off is not written: the format keeps it with off counts, and there are none.")
     area = np.asarray(dataset.exposure) / livetime
-    contents[paths["arf"]] = to_bytes([_area_hdu(true_edges, area, energy_unit, source)])
+    contents[paths["arf"]] = to_bytes([arf_hdu(np.asarray(dataset.energy_true_edges), area, energy_unit, source)])
     if isinstance(dataset.edisp, EDispKernel):
         matrix = np.asarray(dataset.edisp.matrix)
         contents[paths["rmf"]] = to_bytes(rmf_hdus(matrix, true_edges, edges, energy_unit, source))
@@ -150,14 +151,6 @@ def _spectrum_hdu(
             "CORRFILE": "NONE",
             "CORRSCAL": 1.0,
         },
-    )
-
-
-def _area_hdu(edges: np.ndarray, area: np.ndarray, unit: str, cards: dict[str, Card]) -> fits.BinTableHDU:
-    return table_hdu(
-        "SPECRESP",
-        [("ENERG_LO", "D", edges[:-1], unit), ("ENERG_HI", "D", edges[1:], unit), ("SPECRESP", "D", area, "cm2")],
-        cards | {"HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP", "HDUVERS": "1.1.0"},
     )
 
 

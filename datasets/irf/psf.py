@@ -18,7 +18,8 @@ from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, to_unit
+from ..units import Given, edges_tev, to_unit
+from .formats import Filename, read_response, write_response
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -140,6 +141,20 @@ class PSFMap(eqx.Module):
         values = np.broadcast_to(values[..., None, None], (*values.shape, *shape))
         return cls(geom, energies, centres, edges, values)
 
+    @classmethod
+    def read(cls, filename: Filename, format: str = "gadf", hdu: str | None = None) -> "PSFMap":
+        """Read a file of gammapy's ("gadf"), from the HDU PSF or another; or of the Fermi-LAT tool gtpsf ("gtpsf").
+
+        As in gammapy the file says what it is: a `RecoPSFMap` if its energies are reconstructed ones. Raises InputError
+        for other files.
+        """
+        psf: PSFMap = read_response("PSFMap", format, filename, hdu)
+        return psf
+
+    def write(self, filename: Filename, overwrite: bool = False, format: str = "gadf") -> None:
+        """Write a file that gammapy reads; "gtpsf" is for one profile everywhere, with its exposure."""
+        write_response("PSFMap", format, self, filename, overwrite)
+
     def profile_at(self, vector: Direction, energy: Energies) -> Float[jax.Array, "n n_rad"]:
         """Profiles (n, n_rad) in sr-1 at an ICRS unit vector and energies (n,) in TeV.
 
@@ -220,6 +235,24 @@ class PSFKernel(eqx.Module):
         edges = np.arange(n + 1) - n / 2
         line = np.diff(np.vectorize(math.erf)(edges / (np.sqrt(2) * width[:, None])), axis=1) / 2
         return cls(line[:, :, None] * line[:, None, :])
+
+    @classmethod
+    def read(cls, filename: Filename, hdu: str | None = None) -> "PSFKernel":
+        """Read a file of gammapy's, from its first map or from that of an HDU."""
+        kernel: PSFKernel = read_response("PSFKernel", "gadf", filename, hdu)
+        return kernel
+
+    def write(self, filename: Filename, geom: SkyGeom, energy_true_edges: Given, overwrite: bool = False) -> None:
+        """Write a file that gammapy reads, in the middle of ``geom``, a map that has the pixels of the kernel."""
+        write_response(
+            "PSFKernel",
+            "gadf",
+            self,
+            filename,
+            overwrite,
+            geom=geom,
+            energy_true_edges=edges_tev(energy_true_edges, "energies"),
+        )
 
 
 @eqx.filter_jit

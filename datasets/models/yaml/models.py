@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, closest, warn
+from ...io.fermi import is_counts_cube, read_counts_cube
 from ...io.fits import FitsFile, naming
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
@@ -212,9 +213,12 @@ BANDS = "_BANDS"
 def read_template_counts(filename: Filename) -> np.ndarray:
     """Counts from a map that gammapy wrote: (n_reco, ny, nx), or (n_reco,) if the map is of one region.
 
-    The first map of the file counts. It needs one further axis, energy, by edges. Raises InputError for other files.
+    The first map of the file counts. It needs one further axis, energy, by edges. Counts cubes of the Fermi-LAT
+    tools are read too. Raises InputError for other files.
     """
     file = FitsFile(filename)
+    if is_counts_cube(file):
+        return read_counts_cube(file)[2]
     name = next((hdu.name.removesuffix(BANDS) for hdu in file.hdus if hdu.name.endswith(BANDS)), None)
     if name is None:
         raise InputError(
