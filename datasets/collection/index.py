@@ -15,7 +15,7 @@ one per energy; fit masks of maps that differ from pixel to pixel are in the fil
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -145,15 +145,20 @@ def _for_pixels(bins: np.ndarray, dataset: HasEnergies) -> np.ndarray:
     return np.broadcast_to(bins.reshape(-1, *(1 for _ in dataset.data_shape[1:])), dataset.data_shape)
 
 
-def write_index(named: Iterable[tuple[str, Dataset]], filename: Filename, overwrite: bool = False) -> None:
-    """Write a YAML index and the files of every dataset beside it; all of them or none.
+def write_index(
+    named: Iterable[tuple[str, Dataset]],
+    filename: Filename,
+    overwrite: bool = False,
+    further: Mapping[Path, bytes] | None = None,
+) -> None:
+    """Write a YAML index and the files of every dataset beside it, and ``further`` ones; all of them or none.
 
     On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they lack what OGIP needs (a
     livetime); spectra with known background in the GADF region form; maps in the GADF form; flux points as FITS tables.
     gammapy reads the result with `Datasets.read`. Other types are written by themselves: see `register_dataset`.
     """
     path = as_path(filename)
-    files: dict[Path, bytes] = {}
+    files: dict[Path, bytes] = dict(further or {})
     entries = []
     for name, dataset in named:
         form = dataset_type(dataset)

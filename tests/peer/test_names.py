@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gammajax.datasets.collection import Datasets
+from gammajax.datasets.counts import npred
 from gammajax.datasets.models import Models, SkyModel
 from gammajax.datasets.models.spectral import PowerLawSpectralModel
 from gammajax.datasets.spectrum import SpectrumDataset, SpectrumDatasetOnOff
@@ -36,3 +37,22 @@ def test_models_both_ways(tmp_path):
     Models([SkyModel(PowerLawSpectralModel(), name=n, datasets_names=n) for n in NAMES]).write(tmp_path / "ours.yaml")
     back = gm.Models.read(tmp_path / "ours.yaml")
     assert back.names == list(NAMES) and [m.datasets_names for m in back] == [[n] for n in NAMES]
+
+
+def test_datasets_with_their_models_both_ways(tmp_path):
+    """Indices and models of gammapy, written and read in one call on both sides."""
+    edges, common = np.array([1.0, 2, 4, 8]), {"exposure": np.full(3, 2e12), "livetime": 100.0}
+    known = SpectrumDataset(edges, counts=[60, 20, 13], background=np.ones(3), **common)
+    models = Models([SkyModel(PowerLawSpectralModel(index=2.3), name="source", datasets_names="b")])
+    names = {"filename": tmp_path / "ours.yaml", "filename_models": tmp_path / "models.yaml"}
+    Datasets({"a": known, "b": known}).write(**names, models=models)
+    theirs = gammapy_datasets.Datasets.read(**names, lazy=False)
+    assert (
+        theirs.models.names == ["source"] and theirs["a"].models.names == [] and theirs["b"].models.names == ["source"]
+    )
+    theirs.write(tmp_path / "again" / "d.yaml", tmp_path / "again" / "m.yaml")
+    datasets, back = Datasets.read(tmp_path / "again" / "d.yaml", filename_models=tmp_path / "again" / "m.yaml")
+    assert datasets.names == ("a", "b") and back.names == ("source",)
+    expected = theirs["b"].npred().data[:, 0, 0]
+    # gammapy integrates the flux by four points a decade
+    np.testing.assert_allclose(npred(datasets["b"], back, name="b"), expected, rtol=1e-3)
