@@ -70,6 +70,7 @@ def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) 
         if edisp.energy_edges is not None:
             require_same_edges(edges, edisp.energy_edges, f"energies of {_short(first)} and EDISP", AGAIN)
         if true_edges is None:
+            # there is no exposure, or one energy alone without a bin
             true_edges = edisp.energy_true_edges
         require_same_edges(true_edges, edisp.energy_true_edges, "true energies of EXPOSURE and EDISP", AGAIN)
     livetime, description = exposure[2:] if exposure is not None else (None, {})
@@ -146,8 +147,9 @@ def _sky(geom: SkyGeom | None) -> str:
 
 def _exposure(
     file: FitsFile, geoms: dict[str, SkyGeom], sky: StoredMap, excluded: "Excluded | None"
-) -> tuple[np.ndarray, np.ndarray, float | None, dict[str, object]]:
-    """Exposure in cm2 s, its edges, the livetime, and what else is stored with it."""
+) -> tuple[np.ndarray, np.ndarray | None, float | None, dict[str, object]]:
+    """Exposure in cm2 s, its edges (None for one energy alone, if the energy dispersion has them), the livetime, and
+    what else is stored with it."""
     stored = _true_energy(read_quantity(file, "EXPOSURE", geoms)).require_axes("energy_true")
     _require_same_sky(sky, stored)
     stored = stored.require_finite(excluded=None if excluded is None else excluded.pixels)
@@ -155,7 +157,9 @@ def _exposure(
     with naming(stored.where):
         livetime = _seconds(meta.pop("livetime", None))
     values = frozen_array(stored.to_value("cm2 s"))
-    return values, axis_edges(stored), livetime, {"exposure": meta} if meta else {}
+    alone = stored.axes[0].nodes.size == 1 and "EDISP" in file
+    edges = None if alone else axis_edges(stored)
+    return values, edges, livetime, {"exposure": meta} if meta else {}
 
 
 def _true_energy(stored: StoredMap) -> StoredMap:

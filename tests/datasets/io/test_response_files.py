@@ -61,6 +61,24 @@ def test_one_energy_with_its_edges(tmp_path):
         gj.PSFMap(None, [1.0], [0.1, 0.2], None, np.ones((1, 2, 1, 1)), energy_edges=[0.5, 1, 3])
 
 
+def test_an_exposure_of_one_energy(tmp_path):
+    """Given by its centre it has no bin: that of the energy dispersion, and an error without."""
+    path = tmp_path / "a.fits"
+    true, kernel = np.array([0.5, 3.0]), gj.EDispKernel.from_gauss([0.5, 3.0], EDGES, 0.3)
+    exposure = np.full((1, 5, 6), 1e10)
+    dataset = cases.known(psf=None, energy_true_edges=true, exposure=exposure, edisp=kernel)
+    dataset.write(path)
+    cases.edit(
+        path, lambda hdus: [cases.set_cards(hdus, n, AXCOLS1="ENERGY_TRUE") for n in ("EXPOSURE", "EXPOSURE_BANDS")]
+    )
+    back = gj.MapDataset.read(path)
+    np.testing.assert_array_equal(back.energy_true_edges, true)
+    np.testing.assert_array_equal(back.exposure, exposure)
+    cases.edit(path, cases.remove("EDISP"))
+    with pytest.raises(InputError, match="one centre alone has no bin width"):
+        gj.MapDataset.read(path)
+
+
 def test_the_hdu_of_another_name(tmp_path):
     path = tmp_path / "psf.fits"
     PSFS["map"].write(path)
