@@ -10,7 +10,7 @@ from ...errors import InputError, listed
 from ..parameter import Parameter, placed
 
 MOST_TURNED = 1.0
-"""Angle (deg) between the norths of two frames up to which bounds of a position are moved along with it."""
+"""Angle (deg) between the norths of two frames up to which the two coordinates keep their own errors and bounds."""
 
 STEP = 1e-3
 """Distance (deg) of the point that shows where the north of a frame is."""
@@ -39,7 +39,9 @@ def parameters_in_icrs(
     shrink, new_shrink = (math.cos(math.radians(b)) for b in (float(lat.internal), new_lat))
     east, north = float(lon.error) * lon.scale * shrink, float(lat.error) * lat.scale
     # north of the frame has the position angle ``turned``
-    errors = math.hypot(east * cos, north * sin) / new_shrink, math.hypot(east * sin, north * cos)
+    errors = east / new_shrink, north
+    if abs(turned) > MOST_TURNED:
+        errors = math.hypot(east * cos, north * sin) / new_shrink, math.hypot(north * cos, east * sin)
     for name, value, error in (("lon_0", new_lon, errors[0]), ("lat_0", new_lat, errors[1])):
         new[name] = _moved(new[name], name, value, error, frame, turned)
     for name, parameter in list(new.items()):

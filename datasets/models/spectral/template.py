@@ -18,6 +18,7 @@ from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
+from ...units import unit_of_file
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -256,7 +257,7 @@ def _grid(table: fits.BinTableHDU | fits.ImageHDU, bands: fits.BinTableHDU, path
             centre = np.sqrt(bands.data[low] * bands.data[high])
         else:
             centre = (bands.data[low] + bands.data[high]) / 2
-        rows.append(u.Quantity(np.unique(centre), bands.columns[column].unit or ""))
+        rows.append(u.Quantity(np.unique(centre), unit_of_file(bands.columns[column].unit or "", f"{path}: {column}")))
         scales.append(scale)
     energy = next((i for i, name in enumerate(names) if name.upper() in ("ENERGY_TRUE", "ENERGY")), None)
     if energy is None:
@@ -269,6 +270,6 @@ def _grid(table: fits.BinTableHDU | fits.ImageHDU, bands: fits.BinTableHDU, path
     return {
         "energy": rows[energy],
         "axes": {names[i].lower(): rows[i] for i in others},
-        "values": u.Quantity(values, unit or ""),
+        "values": u.Quantity(values, unit_of_file(unit or "", f"{path}: unit of the map")),
         "interp": {"energy_true": scales[energy]} | {names[i].lower(): scales[i] for i in others},
     }
