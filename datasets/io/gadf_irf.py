@@ -17,7 +17,10 @@ from .paths import Filename
 from .region_table import PackedTable
 
 SAME_CENTRE = 1e-6
-"""Relative difference up to which an energy is the centre of a bin."""
+"""Relative difference up to which an energy is the centre of a bin of the dataset."""
+
+EXACT = 1e-13
+"""The same for bins of the response's own, which files are to keep."""
 
 
 class Excluded:
@@ -144,7 +147,7 @@ def psf_hdus(psf: PSFMap, own: MapAxis | None = None, region: PackedTable | None
         # edges that follow from the energies say nothing
         if not np.array_equal(bounds, energies_around(energy)):
             kept = (MapAxis(bounds, scale, name, "TeV") for scale in ("log", "lin", "sqrt"))
-            own = next((axis for axis in kept if _is_centre_of(axis, energy)), own)
+            own = next((axis for axis in kept if _is_centre_of(axis, energy, EXACT)), own)
     rad = np.asarray(psf.rad)
     axis = MapAxis(np.asarray(psf.rad_edges), "lin", "rad", "deg")
     if not _is_centre_of(axis, rad):
@@ -163,9 +166,9 @@ def edisp_hdus(
     return _irf_hdus("EDISP", edisp, "", (first, true), region)
 
 
-def _is_centre_of(axis: MapAxis, nodes: np.ndarray) -> bool:
+def _is_centre_of(axis: MapAxis, nodes: np.ndarray, rtol: float = SAME_CENTRE) -> bool:
     centre = axis.center.value
-    return centre.shape == nodes.shape and bool(np.allclose(centre, nodes, rtol=SAME_CENTRE, atol=0))
+    return centre.shape == nodes.shape and bool(np.allclose(centre, nodes, rtol=rtol, atol=0))
 
 
 def _irf_hdus(

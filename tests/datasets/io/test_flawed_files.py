@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from cases import gadf_maps as cases
+from cases import regions
 
 from gammajax.datasets import InputError
 from gammajax.datasets.io import read_psf
@@ -190,3 +191,22 @@ for _x, _y in np.stack(cases.COARSE.vector_to_pixel(cases.GEOM.pixel_to_vector(*
     :, 2:
 ].reshape(-1, 2):
     GRID_USED[int(np.clip(np.rint(_y), 0, 1)), int(np.clip(np.rint(_x), 0, 2))] = True
+
+
+def test_bad_numbers_outside_the_safe_mask_of_regions(tmp_path):
+    """Regions with a point spread function take the same door."""
+    path = tmp_path / "a.fits"
+    dataset = regions.dataset(mask_safe=[True, False])
+    dataset.write(path)
+
+    def change(hdus):
+        for name in ("COUNTS", "BACKGROUND"):
+            hdus[name].data["DATA"][1] = np.nan
+
+    cases.edit(path, change)
+    back = type(dataset).read(path)
+    np.testing.assert_array_equal(back.counts, [100, 0])
+    np.testing.assert_array_equal(back.background, [30, 0])
+    cases.edit(path, lambda hdus: hdus["BACKGROUND"].data["DATA"].__setitem__(0, -1.0))
+    with pytest.raises(InputError, match=r"\[BACKGROUND\]: values must be finite and not negative, found -1\.0"):
+        type(dataset).read(path)
