@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.table import Table
 
 from gammajax.datasets.io import parse_yaml
 from gammajax.datasets.models import Models
@@ -144,3 +145,45 @@ def test_models_as_catalogues_have_them(tmp_path, frame, full_output):
                 assert float(p.value) == q.value and u.Unit(p.unit) == q.unit and p.frozen == q.frozen
             known = math.isfinite(q.error)
             assert (float(p.error) == pytest.approx(q.error, rel=1e-6)) if known else math.isnan(float(p.error))
+
+
+def test_the_examples_of_gammapys_own_tests(tmp_path, monkeypatch):
+    """A file of version 0.18 with all that it names, made here: a background, a light curve, templates, a cube."""
+    from gammapy.maps import Map, MapAxis, WcsGeom
+
+    monkeypatch.setenv("GAMMAPY_DATA", str(tmp_path))
+    example = next(p for p in Path(gammapy.__file__).parent.rglob("tests/data/examples.yaml"))
+    rng = np.random.default_rng(1)
+    reco = MapAxis.from_energy_bounds("0.1 TeV", "10 TeV", nbin=3)
+    true = MapAxis.from_nodes([0.01, 0.1, 1], unit="TeV", name="energy_true", interp="log")
+    geom = WcsGeom.create(npix=(6, 5), binsz=0.2, frame="galactic")
+    files = {
+        "tests/models/background_irf.fits": Map.from_geom(geom.to_cube([reco])),
+        "catalogs/fermi/Extended_archive_v18/Templates/RXJ1713_2016_250GeV.fits": Map.from_geom(geom, unit="sr-1"),
+        "fermi-3fhl-gc/gll_iem_v06_gc.fits.gz": Map.from_geom(geom.to_cube([true]), unit="cm-2 s-1 MeV-1 sr-1"),
+    }
+    for name, made in files.items():
+        made.data = rng.uniform(1, 2, made.data.shape)
+        (tmp_path / name).parent.mkdir(parents=True)
+        made.write(tmp_path / name)
+    curve = Table({"TIME": [0.0, 1.0, 2.0] * u.d, "NORM": [1.0, 3.0, 2.0]}, meta={"MJDREFI": 55000, "MJDREFF": 0.0})
+    (tmp_path / "tests/models/light_curve").mkdir(parents=True)
+    curve.write(tmp_path / "tests/models/light_curve/lightcrv_PKSB1222+216.fits")
+    theirs = gm.Models.read(example)
+    ours = Models.read(example)
+    assert list(ours.names) == theirs.names and len(ours) == 5
+    energy = np.array([0.03, 0.2, 1.3])
+    points = geom.get_coord().skycoord.icrs[2, 1:4]
+    for one, other in zip(ours, theirs, strict=True):
+        assert type(one).__name__ == type(other).__name__
+        expected = other.spectral_model(energy * u.TeV).to_value(u.Unit(one.spectral.unit))
+        np.testing.assert_allclose(one.spectral.evaluate(energy), expected, rtol=1e-9)
+        if one.name in ("source2", "cube_iem"):
+            known = true.center if one.name == "cube_iem" else None
+            galactic = points.galactic
+            value = other.spatial_model.evaluate(galactic.l, galactic.b, *(() if known is None else (known[1],)))
+            at = None if known is None else known[1].to_value("TeV")
+            found = one.spatial(galactic.l.deg, galactic.b.deg, *(() if at is None else (np.array([at]),)))
+            np.testing.assert_allclose(np.ravel(found), value.to_value(u.Unit(one.spatial.unit)), rtol=1e-6)
+    np.testing.assert_array_equal(ours["background_irf"].counts, files["tests/models/background_irf.fits"].data)
+    assert ours["background_irf"].datasets_names == ("CTA-gc",)

@@ -250,3 +250,22 @@ def test_counts_cubes(tmp_path):
     cases.edit(tmp_path / "ccube.fits", cases.reshape("PRIMARY", np.ones((2, 5, 6))))
     with pytest.raises(InputError, match=r"found 2 images, but EBOUNDS has 3 energy bins"):
         gj.MapDataset.read(tmp_path / "ccube.fits")
+
+
+def test_responses_of_real_files(tmp_path, data_path):
+    """H.E.S.S. and Fermi-LAT maps, and spectra of five instruments: read out, written, and read again."""
+    maps = ("hess-crab/maps/obs_23523.fits.gz", "fermi-3fhl-crab/Fermi-LAT-3FHL_data_Fermi-LAT.fits")
+    for path in (data_path / name for name in maps):
+        for kind, name in ((gj.PSFMap, "psf"), (gj.EDispKernelMap, "edisp")):
+            response = kind.read(path)
+            response.write(tmp_path / f"{name}.fits", overwrite=True)
+            assert_same(response, kind.read(tmp_path / f"{name}.fits"))
+            np.testing.assert_array_equal(response.values, getattr(gj.MapDataset.read(path), name).values)
+    found = sorted((data_path / "joint-crab" / "spectra").glob("*/rmf_*.fits"))
+    assert len(found) == 10
+    for path in found:
+        kernel, area = gj.EDispKernel.read(path), gj.read_arf(path.with_name(path.name.replace("rmf", "arf")))
+        np.testing.assert_allclose(kernel.energy_true_edges, area.energy_true_edges.to_value("TeV"), rtol=1e-5)
+        run = gj.SpectrumDatasetOnOff.read(path.with_name(path.name.replace("rmf", "pha")))
+        np.testing.assert_array_equal(kernel.matrix, run.edisp.matrix)
+        np.testing.assert_allclose(area.area.to_value("cm2") * float(run.livetime), run.exposure, rtol=1e-14)
