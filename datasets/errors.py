@@ -1,7 +1,10 @@
-"""The one exception that bad input ends in."""
+"""The one exception that bad input ends in, and warnings about input that is read in spite of a flaw."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
+from types import FrameType
 
 
 class InputError(ValueError):
@@ -24,3 +27,12 @@ def closest(name: object, known: Iterable[str], what: str = "names") -> str:
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
     return f"{hint}Known {what}: {listed(known)}."
+
+
+def warn(message: str) -> None:
+    """Warn about input that is read in spite of a flaw; the warning points at the caller's line outside the package."""
+    package, level = __name__.partition(".")[0], 1
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

@@ -355,3 +355,11 @@ def _masked(mask: np.ndarray, what: str) -> InputError:
 
 def _shown(value: object) -> str:
     return repr(str(value)[:60])
+
+
+def unit_of_file(text: str, what: str) -> u.UnitBase:
+    """The unit that a file names. One that astropy cannot read converts to none: it is refused where it is needed."""
+    try:
+        return parse_unit(text.strip() or None, what)
+    except InputError:
+        return u.Unit(text, parse_strict="silent")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..datasets.errors import InputError
-from ..datasets.io.fits import table_hdu, to_bytes
+from ..datasets.io.fits import set_cards, table_hdu, to_bytes
 from ..datasets.io.paths import as_path
 from ..datasets.io.yaml import dump_yaml
 from ..datasets.models.collection import Models, Parameters
@@ -112,7 +112,7 @@ def _fits(result: Result, path: Path) -> dict[Path, bytes]:
     summary = result.summary()
     cards = {key: (_card(summary[field]), comment) for field, (key, comment) in CARDS.items()}
     parameters = table_hdu("PARAMETERS", _parameter_columns(result.parameters), cards)
-    parameters.header["HISTORY"] = result.message
+    set_cards(parameters.header, {"HISTORY": result.message})
     if len(result.free_names) <= DENSE_LIMIT:
         names, covariance = list(result.free_names), result.covariance
     else:
@@ -139,8 +139,7 @@ def _parameter_columns(parameters: Any) -> list[tuple[str, str, Any, None]]:
 
 
 def _text_column(name: str, texts: list[str]) -> tuple[str, str, Any, None]:
-    encoded = [text.encode("ascii", "replace").decode() for text in texts]
-    return name, f"{max([1, *map(len, encoded)])}A", np.array(encoded, dtype=str), None
+    return name, f"{max([1, *map(len, texts)])}A", np.array(texts, dtype=str), None
 
 
 def _card(value: Any) -> Any:

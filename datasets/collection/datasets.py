@@ -1,6 +1,7 @@
 """The container of datasets."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import equinox as eqx
@@ -15,6 +16,7 @@ from ..errors import InputError
 from ..gti import GTI
 from ..io.fits import naming
 from ..io.paths import Filename
+from ..models.collection import Models
 from ..sky.geom import SkyGeom
 from ..units import Given
 from .index import read_index, write_index
@@ -55,7 +57,7 @@ class Datasets(eqx.Module):
             names, entries = datasets.names, datasets.entries
         else:
             entries = tuple(datasets)
-            names = tuple(f"dataset-{i}" for i in range(len(entries))) if names is None else tuple(names)
+            names = tuple(f"dataset-{i}" for i in range(len(entries))) if names is None else tuple(map(str, names))
         if len(names) != len(entries):
             raise InputError(f"Datasets: found {len(names)} names for {len(entries)} datasets.")
         if len(set(names)) != len(names):
@@ -88,7 +90,7 @@ class Datasets(eqx.Module):
         return map(_loaded, self.entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self.names or (isinstance(name, int) and str(name) in self.names)
 
     # of one dataset the type is known to those who ask for it
     @overload
@@ -108,7 +110,7 @@ class Datasets(eqx.Module):
 
     def select(self, names: Iterable[str]) -> "Datasets":
         """The named datasets, in the given order."""
-        names = list(names)
+        names = [str(name) for name in names]
         for name in names:
             if name not in self.names:
                 raise InputError(f"Datasets: there is no dataset {name!r}; names are {_listed(self.names)}.")
@@ -166,19 +168,51 @@ class Datasets(eqx.Module):
         more = [f"  ... {len(self) - 20} more"] if len(self) > 20 else []
         return "\n".join(["Datasets(", *lines, *more, ")"])
 
+    @overload
     @classmethod
-    def read(cls, filename: Filename, lazy: bool = False) -> Self:
+    def read(cls, filename: Filename, filename_models: None = None, lazy: bool = False) -> Self: ...
+
+    @overload
+    @classmethod
+    def read(cls, filename: Filename, filename_models: Filename, lazy: bool = False) -> "tuple[Self, Models]": ...
+
+    @classmethod
+    def read(
+        cls, filename: Filename, filename_models: Filename | None = None, lazy: bool = False
+    ) -> "Self | tuple[Self, Models]":
         """Read a YAML index and the files it names, now or (``lazy``) each when it is needed; see `index.read_index`.
 
-        Pass ``datasets.load()`` to JAX transformations of your own if the datasets were read lazily.
+        With ``filename_models``, a YAML file of models, the datasets and the `Models`, as datasets do not hold models
+        here: ``datasets, models = gj.Datasets.read("datasets.yaml", filename_models="models.yaml")``. Pass
+        ``datasets.load()`` to JAX transformations of your own if the datasets were read lazily.
         """
+        if isinstance(filename_models, bool):
+            raise InputError(f"Datasets.read: filename_models is {filename_models}. Write lazy={filename_models}.")
+        models = None if filename_models is None else Models.read(filename_models)
         found = read_index(filename, lazy)
         with naming(filename):
-            return cls([dataset for _, dataset in found], [name for name, _ in found])
+            datasets = cls([dataset for _, dataset in found], [name for name, _ in found])
+        return datasets if models is None else (datasets, models)
 
-    def write(self, filename: Filename, overwrite: bool = False) -> None:
-        """Write a YAML index and one set of files per dataset beside it; see `index.write_index`."""
-        write_index(self.items(), filename, overwrite)
+    def write(
+        self,
+        filename: Filename,
+        overwrite: bool = False,
+        filename_models: Filename | None = None,
+        models: Models | None = None,
+    ) -> None:
+        """Write a YAML index and one set of files per dataset beside it; see `index.write_index`.
+
+        With ``filename_models`` and ``models`` the YAML file of the models, too: all files or none.
+        """
+        if (filename_models is None) != (models is None):
+            raise InputError(
+                "Datasets.write: give filename_models and models, or neither: datasets hold no models here."
+            )
+        beside: Mapping[Path, bytes] = {}
+        if models is not None and filename_models is not None:
+            beside = models.contents(filename_models)
+        write_index(self.items(), filename, overwrite, beside)
 
 
 def _loaded(entry: Dataset | LazyDataset) -> Dataset:

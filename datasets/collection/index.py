@@ -14,8 +14,8 @@ one per energy; fit masks of maps that differ from pixel to pixel are in the fil
 
 import hashlib
 import re
-import warnings
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -25,7 +25,7 @@ from astropy import units as u
 
 from ..counts.base import CountsBase
 from ..dataset import Dataset
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..io.fits import naming
 from ..io.ogip_write import sibling_paths
 from ..io.paths import Filename, as_path, existing, write_files
@@ -33,6 +33,9 @@ from ..io.yaml import dump_index, load_yaml
 from ..units import Given
 from .lazy import LazyDataset
 from .registry import DATASET_TYPES, DatasetType, dataset_type
+
+LONGEST = 100
+"""Letters of a name that become part of a file name."""
 
 
 @runtime_checkable
@@ -70,10 +73,9 @@ def _verify(data: dict[str, Any], path: Path) -> None:
     """Take the checksum out of ``data`` and compare it, if there is one."""
     stored = data.pop("checksum", None)
     if stored is not None and stored != _checksum(dump_index(data)):
-        warnings.warn(
+        warn(
             f"{path}: the checksum does not match, so the file was changed after it was written. "
-            "If this was on purpose, remove the line 'checksum'.",
-            stacklevel=3,
+            "If this was on purpose, remove the line 'checksum'."
         )
 
 
@@ -143,15 +145,20 @@ def _for_pixels(bins: np.ndarray, dataset: HasEnergies) -> np.ndarray:
     return np.broadcast_to(bins.reshape(-1, *(1 for _ in dataset.data_shape[1:])), dataset.data_shape)
 
 
-def write_index(named: Iterable[tuple[str, Dataset]], filename: Filename, overwrite: bool = False) -> None:
-    """Write a YAML index and the files of every dataset beside it; all of them or none.
+def write_index(
+    named: Iterable[tuple[str, Dataset]],
+    filename: Filename,
+    overwrite: bool = False,
+    further: Mapping[Path, bytes] | None = None,
+) -> None:
+    """Write a YAML index and the files of every dataset beside it, and ``further`` ones; all of them or none.
 
     On/off spectra are written in the OGIP form, or in gammapy's GADF region form where they lack what OGIP needs (a
     livetime); spectra with known background in the GADF region form; maps in the GADF form; flux points as FITS tables.
     gammapy reads the result with `Datasets.read`. Other types are written by themselves: see `register_dataset`.
     """
     path = as_path(filename)
-    files: dict[Path, bytes] = {}
+    files: dict[Path, bytes] = dict(further or {})
     entries = []
     for name, dataset in named:
         form = dataset_type(dataset)
@@ -175,8 +182,9 @@ def write_index(named: Iterable[tuple[str, Dataset]], filename: Filename, overwr
 
 
 def _target(folder: Path, name: str, form: DatasetType, taken: set[Path]) -> Path:
-    """A file name that no other file of this index has; letters that file systems dislike become underscores."""
-    stem = form.stem + re.sub(r"[^\w.+-]", "_", name)
+    """A file name that no other file of this index has, in letters that every program and file system knows."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    stem = form.stem + (re.sub(r"[^\w.+-]", "_", plain)[:LONGEST] or "dataset")
     for suffix in ("", *(f"-{i}" for i in range(2, len(taken) + 3))):
         path = folder / f"{stem}{suffix}{form.suffix}"
         if not taken & {path, *sibling_paths(path).values()}:

@@ -122,11 +122,20 @@ def read_dataset(filename: Filename) -> Dataset:
     common kind where it is none of them.
     """
     first: InputError | None = None
+    waiting: Dataset | None = None
     for name in ("SpectrumDatasetOnOff", "SpectrumDataset", "MapDatasetOnOff", "MapDataset", "FluxPointsDataset"):
         try:
-            return BUILT_IN[name].read(filename)
+            found = BUILT_IN[name].read(filename)
         except InputError as error:
             first = first or error
+            continue
+        if isinstance(found, SpectrumDatasetOnOff) and found.counts_off is None:
+            # a spectrum that names no background may be complete without one
+            waiting = found
+            continue
+        return found
+    if waiting is not None:
+        return waiting
     assert first is not None
     raise first
 

@@ -109,7 +109,7 @@ def event_fields(filename: Filename) -> dict[str, Any]:
                 day, fraction = whole.jd1 - 2400000.5, whole.jd2
             fields["time"] = fields["time"] + ((day - float(gti.reference)) + fraction) * 86400.0
         header = {
-            key: value for key, value in table.header.items() if key.isupper() and key not in ("COMMENT", "HISTORY")
+            key: table.card(key, "") for key in table.header if key.isupper() and key not in ("COMMENT", "HISTORY")
         }
         names = {
             int(header[k]): str(header[f"MMN{k[3:]}"]) for k in header if k[:3] == "MID" and f"MMN{k[3:]}" in header

@@ -1,5 +1,8 @@
 """Files: bytes to constructor arguments and back. No dataset class is known here."""
 
+from .arf import EffectiveArea as EffectiveArea
+from .arf import read_arf as read_arf
+from .arf import write_arf as write_arf
 from .fits import FitsFile as FitsFile
 from .fits import FitsTable as FitsTable
 from .fits import naming as naming
@@ -33,6 +36,7 @@ from .region_table import pack_region as pack_region
 from .region_table import region_hdu as region_hdu
 from .region_table import region_of as region_of
 from .region_table import unpack_region as unpack_region
+from .response_files import FORMS as FORMS
 from .yaml import dump_index as dump_index
 from .yaml import dump_yaml as dump_yaml
 from .yaml import load_yaml as load_yaml

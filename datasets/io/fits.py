@@ -13,9 +13,10 @@ from astropy import units as u
 from astropy.io import fits
 from numpy.typing import ArrayLike
 
-from ..errors import InputError
-from ..units import parse_unit
+from ..errors import InputError, warn
+from ..units import unit_of_file
 from .paths import Filename, as_path, existing, read_bytes
+from .text import from_ascii, texts_from_ascii, texts_to_ascii, to_ascii
 
 Hdu: TypeAlias = fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU
 """One part of a FITS file: an image, or a table."""
@@ -76,14 +77,17 @@ class FitsTable:
             raise InputError(
                 f"{self.where}: the column {column} cannot be read ({error}). The file is damaged."
             ) from error
-        return array if array.dtype.hasobject else array.astype(array.dtype.newbyteorder("="))
+        if array.dtype.hasobject:
+            return array
+        return texts_from_ascii(array) if array.dtype.kind == "U" else array.astype(array.dtype.newbyteorder("="))
 
     def unit(self, column: str) -> u.UnitBase:
+        """The unit of a column; one that cannot be read converts to none."""
         text = self.hdu.columns[self.names[column]].unit
         with warnings.catch_warnings():
             # astropy warns about units that it reads but would write differently
             warnings.simplefilter("ignore", u.UnitsWarning)
-            return parse_unit((text or "").strip() or None, f"{self.where}: unit of {column}")
+            return unit_of_file(text or "", f"{self.where}: unit of {column}")
 
     def column(self, column: str, unit: str | None = None) -> np.ndarray:
         """The column as float64; with ``unit`` it is converted to that unit, and must carry one unless it is ''."""
@@ -104,11 +108,11 @@ class FitsTable:
         return array if factor == 1 else array * factor
 
     def text(self, key: str, default: str = "") -> str:
-        return str(self._card(key, default)).strip()
+        return str(self.card(key, default)).strip()
 
     def number(self, key: str, default: float | None = None) -> float:
         """A header keyword as a number; strings that spell one are accepted, as some writers quote numbers."""
-        value = self._card(key, default)
+        value = self.card(key, default)
         if value is None:
             raise InputError(f"{self.where}: the keyword {key} is missing, expected a number. Add it to the header.")
         try:
@@ -119,14 +123,17 @@ class FitsTable:
             raise InputError(f"{self.where}: the keyword {key} is {value!r}, expected a number. Correct the header.")
         return number
 
-    def _card(self, key: str, default: Default) -> Card | Default:
+    def card(self, key: str, default: Default) -> Card | Default:
+        """The value of a header keyword, or the default where it is missing or empty."""
         try:
             value: Card | None = self.header.get(key, default)
         except Exception as error:  # astropy parses cards when they are asked for
             raise InputError(
                 f"{self.where}: the keyword {key} cannot be read ({error}). Correct the header."
             ) from error
-        return default if value is None or isinstance(value, fits.card.Undefined) else value
+        if value is None or isinstance(value, fits.card.Undefined):
+            return default
+        return from_ascii(value) if isinstance(value, str) else value
 
 
 class FitsFile:
@@ -164,6 +171,10 @@ class FitsFile:
 
 def _open(data: bytes, path: Path) -> list[Hdu]:
     if not data.startswith(b"SIMPLE  ="):
+        if data.startswith(b"version https://git-lfs"):
+            raise InputError(
+                f"{path}: this is not the file, but the note of git-lfs in its place. Fetch the file: git lfs pull."
+            )
         raise InputError(
             f"{path}: not a FITS file, it starts with {data[:9]!r} and not with 'SIMPLE  ='. Check the name."
         )
@@ -181,13 +192,13 @@ def _open(data: bytes, path: Path) -> list[Hdu]:
                     _ = hdu.name, hdu.data
         except Exception as error:  # astropy raises many types on damaged files
             raise InputError(cut.format(error)) from error
-    for warning in caught:
-        text = str(warning.message)
-        if "hecksum" in text or "atasum" in text:
-            raise InputError(
-                f"{path}: {text.strip().rstrip('.')}: the content does not match the checksum stored with it. "
-                "Copy the file again, or remove CHECKSUM and DATASUM from the header if it was changed on purpose."
-            )
+    wrong = [text for w in caught if "hecksum" in (text := str(w.message)) or "atasum" in text]
+    if wrong:
+        warn(
+            f"{path}: {wrong[0].strip().rstrip('.')}: the content does not match the checksum stored with it. It was "
+            "changed after it was written, or is damaged. Copy the file again, or remove CHECKSUM and DATASUM from the "
+            "header if it was changed on purpose."
+        )
     end = spans[-1]["datLoc"] + spans[-1]["datSpan"]
     if end > len(data):
         raise InputError(cut.format(f"the data of HDU {hdus[-1].name!r} end at byte {end}, the file at {len(data)}"))
@@ -205,13 +216,19 @@ def open_hdus(path: Filename) -> fits.HDUList:
 
 
 def bin_edges(table: FitsTable, low: str, high: str) -> np.ndarray:
-    """Edges in TeV from columns of lower and upper energies, which must join."""
+    """Edges in TeV from columns of lower and upper energies, which must join.
+
+    A first edge of 0, as X-ray programs write it, is moved up so that the first bin is as wide as the second in ln E: a
+    flux may have any value below.
+    """
     lower, upper = table.column(low, "TeV"), table.column(high, "TeV")
     if lower.ndim != 1 or lower.size == 0:
         raise InputError(
             f"{table.where}: {low} has shape {lower.shape}, expected one energy per row and at least one row."
         )
     edges = np.append(lower, upper[-1])
+    if edges[0] == 0 and edges.size > 2 and edges[2] > 0:
+        edges[0] = edges[1] ** 2 / edges[2]
     if not (np.all(np.isfinite(edges)) and np.all(edges > 0) and np.all(np.diff(edges) > 0)):
         raise InputError(
             f"{table.where}: energies in {low} and {high} must be positive, finite and increasing, found {edges} TeV."
@@ -245,13 +262,32 @@ def require_same_edges(first: np.ndarray, second: np.ndarray, what: str, cure: s
 
 
 def table_hdu(name: str, columns: Sequence[Column], header: Mapping[str, Card | tuple[Card, str]]) -> fits.BinTableHDU:
-    """A table HDU from its columns and header cards, by keyword: a value, or a value and its comment."""
-    hdu = fits.BinTableHDU.from_columns(
-        [fits.Column(n, f, unit, array=array) for n, f, array, unit in columns], name=name
-    )
-    for key, value in header.items():
-        hdu.header[key] = value
+    """A table HDU from its columns and header cards, by keyword: a value, or a value and its comment.
+
+    Text may be of any language, see `text`; columns of text are as wide as it takes, whatever their format says.
+    """
+    hdu = fits.BinTableHDU.from_columns([fits_column(n, f, unit, array) for n, f, array, unit in columns], name=name)
+    set_cards(hdu.header, header)
     return hdu
+
+
+def set_cards(header: fits.Header, cards: Mapping[str, Card | tuple[Card, str]]) -> None:
+    """Set header cards by keyword: a value, or a value and its comment."""
+    for key, card in cards.items():
+        value, *comment = card if isinstance(card, tuple) else (card,)
+        header[key] = (to_ascii(value) if isinstance(value, str) else value, *comment)
+
+
+def fits_column(name: str, form: str, unit: str | None, array: ArrayLike, dim: str | None = None) -> fits.Column:
+    """A column; ``form`` and ``dim`` are its TFORM and TDIM."""
+    values = np.asarray(array) if form.endswith("A") else None
+    if values is not None and values.dtype.kind == "U" and values.size:
+        values = texts_to_ascii(values)
+        width = max(values.dtype.itemsize // 4, 1)
+        form = f"{width * int(np.prod(values.shape[1:]))}A"
+        dim = None if values.ndim == 1 else f"({','.join(map(str, (width, *reversed(values.shape[1:]))))})"
+        return fits.Column(name, form, unit, dim=dim, array=values)
+    return fits.Column(name, form, unit, dim=dim, array=array)
 
 
 def integer_format(array: np.ndarray) -> str:

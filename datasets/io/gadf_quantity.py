@@ -15,9 +15,11 @@ from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
-from ..units import parse_unit
-from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, table_hdu
+from ..units import unit_of_file
+from .bins import usable_bins
+from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, set_cards, table_hdu
 from .region_table import PackedTable, unpack_region
+from .text import from_ascii
 
 COUNT_UNITS = ("ct", "cts", "count", "counts")
 """Unit strings that writers give to numbers of events; they are plain numbers."""
@@ -85,17 +87,9 @@ class StoredMap(NamedTuple):
             return True
         return self.geom is not None and other.geom is not None and self.geom.is_same(other.geom)
 
-    def require_finite(self, negative: bool = False) -> "StoredMap":
-        """This map, if no value is NaN or infinite, nor below zero unless ``negative``."""
-        bad = ~np.isfinite(self.values) if negative else ~(np.isfinite(self.values) & (self.values >= 0))
-        if bad.any():
-            first = np.unravel_index(int(np.argmax(bad)), bad.shape)
-            raise InputError(
-                f"{self.where}: values must be finite{'' if negative else ' and not negative'}, found "
-                f"{self.values[first]} at {list(map(int, first))} (axes, y, x); {int(bad.sum())} bad of {bad.size}. "
-                "Repair the map: set bad values to 0 and take their pixels out of MASK_SAFE."
-            )
-        return self
+    def require_finite(self, negative: bool = False, excluded: np.ndarray | None = None) -> "StoredMap":
+        """The map with values that are finite, and not below zero unless ``negative``; see `bins.usable_bins`."""
+        return self._replace(values=usable_bins(self.values, self.where, excluded, negative))
 
 
 def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:
@@ -110,7 +104,7 @@ def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:
             except (fits.VerifyError, ValueError) as error:
                 raise InputError(f"{where}: a header card cannot be read ({error}). Correct the header.") from error
             if KEYWORD.match(keyword) and not isinstance(value, fits.card.Undefined):
-                cards[keyword] = value
+                cards[keyword] = from_ascii(value) if isinstance(value, str) else value
     return cards
 
 
@@ -248,7 +242,7 @@ def _in_order(column: np.ndarray) -> np.ndarray:
 
 def _unit(text: Card | None) -> u.UnitBase:
     text = str(text or "").strip()
-    return u.dimensionless_unscaled if text.lower() in COUNT_UNITS else parse_unit(text or None, "the unit of the map")
+    return u.dimensionless_unscaled if text.lower() in COUNT_UNITS else unit_of_file(text, "the unit of the map")
 
 
 def _meta(header: Mapping[str, Card]) -> dict[str, Any]:
@@ -288,12 +282,10 @@ def map_hdus(
         table = table_hdu(key, columns, cards)
         return [table, bands, *([unpack_region(region, f"{key}_REGION")] if region else [])]
     image = fits.ImageHDU(_compact(values), name=key)
-    for keyword, value in geom.header.items():
-        image.header[keyword] = value
+    set_cards(image.header, geom.header)
     shape = ",".join(str(n) for n in (geom.shape[1], geom.shape[0], *(axis.nbin for axis in axes)))
     cards |= {"WCSSHAPE": f"({shape})", "BANDSHDU": bands.name, "META": json.dumps(meta or {}), "BUNIT": unit}
-    for keyword, value in cards.items():
-        image.header[keyword] = value
+    set_cards(image.header, cards)
     return [image, bands]
 
 
@@ -312,7 +304,8 @@ def _bands(key: str, axes: Sequence[MapAxis], cards: Mapping[str, Card]) -> fits
     for axis, i in zip(axes, reversed(index), strict=True):
         unit = axis.unit.to_string("fits") or None
         stem = "E" if axis.name == "energy" else axis.name.upper()
-        edges = axis.edges.value
+        # one centre alone has no edges
+        edges = axis.edges.value if axis.nodes.size > 1 else axis.nodes[[0, 0]]
         columns += [
             (axis.name.upper(), "D", axis.center.value[i], unit),
             (f"{stem}_MIN", "D", edges[:-1][i], unit),

@@ -1,4 +1,8 @@
-"""Map datasets read from gammapy's GADF form: one FITS file, an image HDU and a BANDS table per quantity."""
+"""Map datasets read from gammapy's GADF form: one FITS file, an image HDU and a BANDS table per quantity.
+
+Bad numbers where the safe mask of the file excludes them are read as 0, whatever they are; see `bins.usable_bins`. An
+acceptance of 0 means that nothing was measured there: what needs it, such as a fit, says so.
+"""
 
 import math
 
@@ -11,7 +15,7 @@ from ..meta import Meta
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
 from .fits import Fields, FitsFile, naming, require_same_edges
-from .gadf_irf import axis_edges, read_edisp, read_psf
+from .gadf_irf import Excluded, axis_edges, read_edisp, read_psf
 from .gadf_quantity import STRUCTURE, StoredMap, is_region, read_quantity, readable_cards
 from .gti_table import read_gti
 from .meta_table import read_meta_table
@@ -40,7 +44,9 @@ def on_off_fields(file: FitsFile) -> Fields:
             "Read a dataset with known background by MapDataset.read."
         )
     fields = map_fields(file, tuple(name for name in ON_ENERGY if name != "BACKGROUND"))
-    return _with_off_regions(file, fields)
+    if fields["acceptance_off"] is None:
+        raise InputError(f"the HDU ACCEPTANCE_OFF is missing, there are {file.names()}. {AGAIN}")
+    return fields
 
 
 def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) -> Fields:
@@ -54,24 +60,28 @@ def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) 
     for other in maps.values():
         _require_same_sky(first, other)
         require_same_edges(edges, axis_edges(other), f"energies of {_short(first)} and {_short(other)}", AGAIN)
-    exposure = _exposure(file, geoms, first) if "EXPOSURE" in file else None
+    masks = {name: _mask(stored) for name, stored in maps.items() if name.startswith("MASK")}
+    safe = masks.get("MASK_SAFE")
+    excluded = None if safe is None else Excluded(geom, safe)
+    exposure = _exposure(file, geoms, first, excluded) if "EXPOSURE" in file else None
     true_edges = exposure[1] if exposure is not None else None
-    edisp = read_edisp(file, geoms) if "EDISP" in file else None
+    edisp = read_edisp(file, geoms, excluded=excluded) if "EDISP" in file else None
     if edisp is not None:
         if edisp.energy_edges is not None:
             require_same_edges(edges, edisp.energy_edges, f"energies of {_short(first)} and EDISP", AGAIN)
         if true_edges is None:
+            # there is no exposure, or one energy alone without a bin
             true_edges = edisp.energy_true_edges
         require_same_edges(true_edges, edisp.energy_true_edges, "true energies of EXPOSURE and EDISP", AGAIN)
     livetime, description = exposure[2:] if exposure is not None else (None, {})
     fields: Fields = {"geom": geom, "energy_edges": edges, "energy_interp": first.axes[0].interp}
     fields |= {name.lower(): None for name in names}
     for name, stored in maps.items():
-        fields[name.lower()] = _mask(stored) if name.startswith("MASK") else _numbers(stored, name)
+        fields[name.lower()] = masks[name] if name in masks else _numbers(stored, None if safe is None else ~safe)
     return fields | {
         "energy_true_edges": true_edges,
         "exposure": None if exposure is None else exposure[0],
-        "psf": read_psf(file, geoms) if "PSF" in file else None,
+        "psf": read_psf(file, geoms, excluded=excluded) if "PSF" in file else None,
         "edisp": None if edisp is None else edisp.edisp,
         "livetime": livetime,
         "gti": read_gti(file.table("GTI")) if "GTI" in file else None,
@@ -93,11 +103,11 @@ def _on_energy(file: FitsFile, name: str, geoms: dict[str, SkyGeom], of_region: 
     return stored
 
 
-def _numbers(stored: StoredMap, name: str) -> np.ndarray:
-    # an off estimate may be missing outside the safe mask, see _with_off_regions
-    if name in ("COUNTS", "BACKGROUND"):
-        stored.require_finite()
-    return frozen_array(stored.to_value(""))
+def _numbers(stored: StoredMap, excluded: np.ndarray | None) -> np.ndarray:
+    # the unit first: a flaw of it tells what the numbers are
+    with naming(stored.where):
+        stored.to_value("")
+    return frozen_array(stored.require_finite(excluded=excluded).to_value(""))
 
 
 def _mask(stored: StoredMap) -> np.ndarray:
@@ -136,16 +146,20 @@ def _sky(geom: SkyGeom | None) -> str:
 
 
 def _exposure(
-    file: FitsFile, geoms: dict[str, SkyGeom], sky: StoredMap
-) -> tuple[np.ndarray, np.ndarray, float | None, dict[str, object]]:
-    """Exposure in cm2 s, its edges, the livetime, and what else is stored with it."""
-    stored = _true_energy(read_quantity(file, "EXPOSURE", geoms)).require_axes("energy_true").require_finite()
+    file: FitsFile, geoms: dict[str, SkyGeom], sky: StoredMap, excluded: "Excluded | None"
+) -> tuple[np.ndarray, np.ndarray | None, float | None, dict[str, object]]:
+    """Exposure in cm2 s, its edges (None for one energy alone, if the energy dispersion has them), the livetime, and
+    what else is stored with it."""
+    stored = _true_energy(read_quantity(file, "EXPOSURE", geoms)).require_axes("energy_true")
     _require_same_sky(sky, stored)
+    stored = stored.require_finite(excluded=None if excluded is None else excluded.pixels)
     meta = dict(stored.meta)
     with naming(stored.where):
         livetime = _seconds(meta.pop("livetime", None))
     values = frozen_array(stored.to_value("cm2 s"))
-    return values, axis_edges(stored), livetime, {"exposure": meta} if meta else {}
+    alone = stored.axes[0].nodes.size == 1 and "EDISP" in file
+    edges = None if alone else axis_edges(stored)
+    return values, edges, livetime, {"exposure": meta} if meta else {}
 
 
 def _true_energy(stored: StoredMap) -> StoredMap:
@@ -166,28 +180,6 @@ def _seconds(value: u.Quantity | str | float | None) -> float | None:
     if not math.isfinite(livetime):
         raise InputError(f"livetime in META is {value!r}, expected a finite time. Correct or remove it.")
     return livetime
-
-
-def _with_off_regions(file: FitsFile, fields: Fields) -> Fields:
-    """Off estimates that can be used: what is unusable is 0 outside the safe mask, and an error inside."""
-    safe = True if fields["mask_safe"] is None else fields["mask_safe"]
-    if fields["acceptance_off"] is None:
-        raise InputError(f"the HDU ACCEPTANCE_OFF is missing, there are {file.names()}. {AGAIN}")
-    for name in ("acceptance", "acceptance_off", "counts_off"):
-        values = fields[name]
-        if values is None:
-            continue
-        usable = np.isfinite(values) & ((values >= 0) if name == "counts_off" else (values > 0))
-        bad = ~usable & safe
-        if fields["counts_off"] is not None and bad.any():
-            first = np.unravel_index(int(np.argmax(bad)), bad.shape)
-            need = "finite and not negative" if name == "counts_off" else "above zero"
-            raise InputError(
-                f"{name.upper()} must be {need} in every safe bin, found {values[first]} at {list(map(int, first))} "
-                f"(energy, y, x); {int(bad.sum())} bad bins. Take them out of MASK_SAFE."
-            )
-        fields[name] = frozen_array(np.where(usable, values, 0.0))
-    return fields
 
 
 def _description(file: FitsFile) -> dict[str, object]:

@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..irf.edisp import EDispKernel, EDispMap
 from ..meta import Meta
 from ..sky.axis import MapAxis
-from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same_edges, table_hdu, to_bytes
+from .bins import usable_bins
+from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same_edges, set_cards, table_hdu, to_bytes
 from .gti_table import gti_hdu, read_gti
 from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
 from .region_table import pack_region, unpack_region
@@ -36,19 +37,12 @@ def on_off_fields(file: FitsFile) -> Fields:
                 "Read a spectrum with known background by SpectrumDataset.read."
             )
         fields, edges = _common(file)
-        fields |= {"counts_off": _values(file, "COUNTS_OFF", edges)}
-        safe = True if fields["mask_safe"] is None else fields["mask_safe"]
+        fields |= {"counts_off": _values(file, "COUNTS_OFF", edges, excluded=_excluded(fields))}
         for key in ("ACCEPTANCE", "ACCEPTANCE_OFF"):
-            values = _values(file, key, edges)
-            usable = np.isfinite(values) & (values > 0) if values is not None else np.zeros(edges.size - 1, bool)
-            if fields["counts_off"] is not None and np.any(~usable & safe):
-                row = int(np.argmax(~usable & safe))
-                raise InputError(
-                    f"{key} must be above zero in every safe bin, found "
-                    f"{'nothing' if values is None else values[row]} in bin {row}. "
-                    "Take the bin out of MASK_SAFE, or correct the acceptance."
-                )
-            fields[key.lower()] = np.where(usable, values, 0.0) if values is not None else 0.0
+            values = _values(file, key, edges, excluded=_excluded(fields))
+            if values is None and fields["counts_off"] is not None:
+                raise InputError(f"the HDU {key} is missing, there are {file.names()}. Write the dataset again.")
+            fields[key.lower()] = 0.0 if values is None else values
         return fields
 
 
@@ -58,7 +52,7 @@ def counts_fields(file: FitsFile) -> Fields:
         if "ACCEPTANCE" in file:
             raise InputError("the file is an on/off spectrum (it has ACCEPTANCE). Use SpectrumDatasetOnOff.read.")
         fields, edges = _common(file)
-        return fields | {"background": _values(file, "BACKGROUND", edges)}
+        return fields | {"background": _values(file, "BACKGROUND", edges, excluded=_excluded(fields))}
 
 
 def _common(file: FitsFile) -> tuple[Fields, np.ndarray]:
@@ -71,7 +65,7 @@ def _common(file: FitsFile) -> tuple[Fields, np.ndarray]:
     exposure, true_edges, livetime = None, None, None
     if "EXPOSURE" in file:
         table, true_edges = file.table("EXPOSURE"), _axis(file, "EXPOSURE", "energy_true")
-        exposure = _shaped(table, table.column("DATA", "cm2 s"), true_edges.size - 1)
+        exposure = usable_bins(_shaped(table, table.column("DATA", "cm2 s"), true_edges.size - 1), table.where)
         livetime = table.number("LIVETIME") if "LIVETIME" in table.header else None
     edisp = None
     if "EDISP" in file:
@@ -84,16 +78,21 @@ def _common(file: FitsFile) -> tuple[Fields, np.ndarray]:
         "energy_edges": edges,
         "energy_interp": file.table(f"{first}_BANDS").text("INTERP1", "log").lower(),
         "energy_true_edges": true_edges,
-        "counts": _values(file, "COUNTS", edges),
+        "counts": None,
         "exposure": exposure,
         "edisp": edisp,
-        "mask_safe": _values(file, "MASK_SAFE", edges, bool),
-        "mask_fit": _values(file, "MASK_FIT", edges, bool),
+        "mask_safe": _mask(file, "MASK_SAFE", edges),
+        "mask_fit": _mask(file, "MASK_FIT", edges),
         "livetime": livetime,
         "gti": read_gti(file.table("GTI")) if "GTI" in file else None,
         "meta": Meta(_meta(file)),
     }
+    fields["counts"] = _values(file, "COUNTS", edges, excluded=_excluded(fields))
     return fields, edges
+
+
+def _excluded(fields: Fields) -> np.ndarray | None:
+    return None if fields["mask_safe"] is None else ~fields["mask_safe"]
 
 
 def _meta(file: FitsFile) -> dict[str, object]:
@@ -138,7 +137,18 @@ def _axis(file: FitsFile, name: str, label: str) -> np.ndarray:
     return axes[0][1]
 
 
-def _values(file: FitsFile, name: str, edges: np.ndarray, dtype: type[bool] | type[float] = float) -> np.ndarray | None:
+def _values(file: FitsFile, name: str, edges: np.ndarray, excluded: np.ndarray | None = None) -> np.ndarray | None:
+    """Numbers of the bins (n_reco,); bad ones are 0 where the safe mask excludes them, see `bins.usable_bins`."""
+    values = _stored(file, name, edges)
+    return None if values is None else usable_bins(values, file.table(name).where, excluded)
+
+
+def _mask(file: FitsFile, name: str, edges: np.ndarray) -> np.ndarray | None:
+    values = _stored(file, name, edges)
+    return None if values is None else values.astype(bool)
+
+
+def _stored(file: FitsFile, name: str, edges: np.ndarray) -> np.ndarray | None:
     if name not in file:
         return None
     table = file.table(name)
@@ -148,7 +158,7 @@ def _values(file: FitsFile, name: str, edges: np.ndarray, dtype: type[bool] | ty
         f"{table.where}: energies of this table and the others",
         "Write the dataset again.",
     )
-    return _shaped(table, table.column("DATA"), edges.size - 1).astype(dtype)
+    return _shaped(table, table.column("DATA"), edges.size - 1)
 
 
 def _shaped(table: FitsTable, values: np.ndarray, *shape: int) -> np.ndarray:
@@ -170,7 +180,7 @@ def _edisp(file: FitsFile, edges: np.ndarray) -> tuple[EDispKernel, np.ndarray]:
             "'energy_true'] (migration)."
         )
     (label, own), (_, true_edges) = axes
-    values = _shaped(table, table.column("DATA"), true_edges.size - 1, own.size - 1)
+    values = usable_bins(_shaped(table, table.column("DATA"), true_edges.size - 1, own.size - 1), table.where)
     if label == "migra":
         kernels = EDispMap(None, true_edges, own, values[..., None, None]).to_kernel_map(edges)
         return EDispKernel(kernels.values[..., 0, 0]), true_edges
@@ -184,7 +194,7 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
     reco = MapAxis(edges, dataset.energy_interp, "energy", "TeV")
     true = MapAxis(true_edges, "log", "energy_true", "TeV")
     primary = fits.PrimaryHDU()
-    primary.header["NAME"] = name
+    set_cards(primary.header, {"NAME": name})
     hdus: list[Hdu] = [primary]
 
     def add(key: str, values: Array | None, unit: str, *axes: MapAxis, region: str = "region") -> None:

@@ -7,18 +7,15 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError
-from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
-from ..irf.psf import PSFKernel, PSFMap
+from ..irf.psf import PSFKernel
 from ..meta import Meta
 from ..sky.axis import MapAxis
-from .fits import FitsTable, Hdu, to_bytes
+from .fits import FitsTable, Hdu, set_cards, to_bytes
+from .gadf_irf import edisp_hdus, psf_hdus
 from .gadf_quantity import map_hdus
 from .gti_table import gti_hdu
 from .meta_table import meta_table_hdus
-from .region_table import PackedTable, pack_region
-
-SAME_CENTRE = 1e-6
-"""Relative difference up to which an energy is the centre of a bin of the dataset."""
+from .region_table import pack_region
 
 
 def gadf_map_contents(dataset: Any, name: str) -> bytes:
@@ -30,9 +27,7 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     if all(getattr(dataset, name) is None for name in ("counts", "background", "mask_safe", "mask_fit")):
         dataset = dataset.replace(mask_safe=np.ones(dataset.data_shape, bool))
     primary = fits.PrimaryHDU()
-    for keyword, value in dataset.meta.get("primary", {}).items():
-        primary.header[keyword] = value
-    primary.header["NAME"] = name
+    set_cards(primary.header, {**dataset.meta.get("primary", {}), "NAME": name})
     hdus: list[Hdu] = [primary]
     reco = MapAxis(np.asarray(dataset.energy_edges), dataset.energy_interp, "energy", "TeV")
     true = MapAxis(np.asarray(dataset.energy_true_edges), "log", "energy_true", "TeV")
@@ -57,9 +52,14 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     if "background" in dataset.background_fields:
         add("BACKGROUND", reco)
     if dataset.edisp is not None:
-        hdus += _edisp_hdus(dataset.edisp, dataset.meta, reco, true)
+        hdus += edisp_hdus(dataset.edisp, true, reco, dataset.meta.get("edisp_region"))
     if dataset.psf is not None:
-        hdus += _psf_hdus(dataset.psf, dataset.meta, reco, true)
+        if isinstance(dataset.psf, PSFKernel):
+            raise InputError(
+                "the dataset has a PSFKernel, for which the GADF form has no place. Give it a PSFMap, or psf=None."
+            )
+        energies = true if dataset.psf.energy_axis == "energy_true" else reco
+        hdus += psf_hdus(dataset.psf, energies, dataset.meta.get("psf_region"))
     add("MASK_SAFE", reco)
     add("MASK_FIT", reco)
     if dataset.gti is not None:
@@ -75,50 +75,3 @@ def _exposure_meta(dataset: Any) -> dict[str, object]:
     livetime = float(np.asarray(dataset.livetime))
     own: dict[str, object] = {"livetime": f"{livetime!r} s"} if np.isfinite(livetime) else {}
     return own | dict(dataset.meta.get("exposure", {}))
-
-
-def _edisp_hdus(edisp: EDisp, meta: Meta, reco: MapAxis, true: MapAxis) -> list[Hdu]:
-    if isinstance(edisp, EDispKernel):
-        edisp = EDispKernelMap.from_kernel(edisp)
-    first = reco if isinstance(edisp, EDispKernelMap) else MapAxis(np.asarray(edisp.migra_edges), "lin", "migra")
-    return _irf_hdus("EDISP", edisp, "", (first, true), meta.get("edisp_region"))
-
-
-def _psf_hdus(psf: PSFMap | PSFKernel, meta: Meta, reco: MapAxis, true: MapAxis) -> list[Hdu]:
-    if isinstance(psf, PSFKernel):
-        raise InputError(
-            "the dataset has a PSFKernel, for which the GADF form has no place. Give it a PSFMap, or psf=None."
-        )
-    own = true if psf.energy_axis == "energy_true" else reco
-    energy = np.asarray(psf.energy)
-    if not _is_centre_of(own, energy):
-        own = MapAxis(energy, "log", own.name, "TeV", "center")
-    rad, edges = np.asarray(psf.rad), np.asarray(psf.rad_edges)
-    axis = MapAxis(edges, "lin", "rad", "deg")
-    if not _is_centre_of(axis, rad):
-        axis = MapAxis(rad, "lin", "rad", "deg", "center")
-    return _irf_hdus("PSF", psf, "sr-1", (axis, own), meta.get("psf_region"))
-
-
-def _is_centre_of(axis: MapAxis, nodes: np.ndarray) -> bool:
-    centre = axis.center.value
-    return centre.shape == nodes.shape and bool(np.allclose(centre, nodes, rtol=SAME_CENTRE, atol=0))
-
-
-def _irf_hdus(
-    key: str,
-    irf: EDispMap | EDispKernelMap | PSFMap,
-    unit: str,
-    axes: tuple[MapAxis, MapAxis],
-    region: PackedTable | None,
-) -> list[Hdu]:
-    """A response map, and the exposure that weights it when datasets are stacked, with one bin on the first axis."""
-    region = region if irf.geom is None else None
-    hdus = map_hdus(key, irf.values, unit, axes, irf.geom, region=region)
-    if irf.exposure is None:
-        return hdus
-    first, energy = axes
-    edges = first.edges.value[[0, -1]]
-    whole = MapAxis(edges, first.interp, first.name, first.unit)
-    values = np.asarray(irf.exposure)[:, None]
-    return hdus + map_hdus(f"{key}_EXPOSURE", values, "cm2 s", (whole, energy), irf.geom, region=region)

@@ -24,7 +24,8 @@ def read_meta_table(table: FitsTable) -> dict[str, object]:
         values = np.ravel(column)
         if column.dtype.kind in "biufSU" and values.size and np.all(values == values[0]):
             unit, value = table.unit(name), plain(values[0])
-            entries[name] = value if unit == u.dimensionless_unscaled else value * unit
+            plainly = unit == u.dimensionless_unscaled or isinstance(unit, u.UnrecognizedUnit)
+            entries[name] = value if plainly else value * unit
     one = len(table) == 1 and all(c.ndim == 1 for c in columns.values())
     if one and len(entries) == len(columns):
         return entries

@@ -12,6 +12,8 @@ from ..errors import InputError
 from ..gti import GTI
 from ..irf.edisp import EDispKernel
 from ..meta import Meta
+from .arf import arf_arrays
+from .bins import usable_bins
 from .fits import Card, Fields, FitsFile, FitsTable, bin_edges, naming, require_same_edges
 from .gti_table import read_gti
 from .paths import as_path, existing
@@ -47,12 +49,6 @@ def read_fields(file: FitsFile, background: bool) -> Fields:
     if pha.exposure is None:
         pha.table.number("EXPOSURE")
     arf_path, rmf_path, off_path = (_linked(pha, key) for key in ("ANCRFILE", "RESPFILE", "BACKFILE"))
-    if background and off_path is None:
-        raise InputError(
-            f"{pha.table.where}: the keyword BACKFILE is {_shown(pha, 'BACKFILE')}, expected the file of the off "
-            "counts. "
-            "Set it in the header, or read the spectrum without background by SpectrumDataset.read."
-        )
     if not background and off_path is not None:
         raise InputError(
             f"{pha.table.where}: the keyword BACKFILE names off counts ({off_path.name}), which a SpectrumDataset "
@@ -65,7 +61,7 @@ def read_fields(file: FitsFile, background: bool) -> Fields:
             "effective area. "
             "Set it in the header."
         )
-    true_edges, area = _read_arf(arf_path)
+    true_edges, area = arf_arrays(FitsFile(arf_path))
     rmf = None if rmf_path is None else _read_rmf(rmf_path)
     edges = _reconstructed_edges(pha, rmf, rmf_path)
     if rmf is None:
@@ -96,8 +92,11 @@ def read_fields(file: FitsFile, background: bool) -> Fields:
         "gti": pha.gti,
     }
     meta = _meta(pha)
+    if background and off_path is None:
+        # nothing was measured there: the dataset waits for off counts
+        fields |= {"counts_off": None, "acceptance": _acceptance(pha, pha.good), "acceptance_off": 0.0}
     if off_path is not None:
-        off = read_pha(FitsFile(off_path))
+        off = read_pha(FitsFile(off_path), pha.good)
         off_fields, region = _off_fields(pha, off, edges)
         # a background that is flagged bad is none
         fields |= off_fields | {"mask_safe": pha.good & off.good}
@@ -106,8 +105,9 @@ def read_fields(file: FitsFile, background: bool) -> Fields:
     return fields | {"meta": Meta(meta)}
 
 
-def read_pha(file: FitsFile) -> Pha:
-    """Counts, flags and scalings of one spectrum file."""
+def read_pha(file: FitsFile, good: np.ndarray | None = None) -> Pha:
+    """Counts, flags and scalings of one spectrum file; bad counts are 0 outside the ``good`` channels, by default those
+    of QUALITY 0."""
     table = file.table("SPECTRUM")
     if "COUNTS" not in table and "RATE" in table:
         unscaled, seconds = table.column("RATE"), _exposure(table)
@@ -124,13 +124,9 @@ def read_pha(file: FitsFile) -> Pha:
             "channel. "
             "Split it into one file per spectrum."
         )
-    bad = ~np.isfinite(counts) | (counts < 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"{table.where}: counts must be finite and not negative, found {counts[row]} in row {row} "
-            f"({int(bad.sum())} bad of {counts.size}). Give observed counts, not background-subtracted ones."
-        )
+    own = _per_channel(table, "QUALITY", 0.0) == 0
+    used = own if good is None or good.shape != own.shape else good
+    counts = usable_bins(counts, f"{table.where}: counts", ~used)
     channels = channel_numbers(table)
     edges = None
     if "EBOUNDS" in file:
@@ -144,7 +140,7 @@ def read_pha(file: FitsFile) -> Pha:
         path=file.path,
         table=table,
         counts=counts,
-        good=_per_channel(table, "QUALITY", 0.0) == 0,
+        good=own,
         backscal=_per_channel(table, "BACKSCAL", None),
         areascal=_per_channel(table, "AREASCAL", 1.0),
         exposure=_exposure(table),
@@ -201,16 +197,6 @@ def _linked(pha: Pha, key: str) -> Path | None:
         f"{pha.path.parent}. "
         f"Put it there, or correct {key}."
     )
-
-
-def _read_arf(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    table = FitsFile(path).table("SPECRESP")
-    edges, area = bin_edges(table, "ENERG_LO", "ENERG_HI"), table.column("SPECRESP", "cm2")
-    if area.ndim != 1 or not np.all(np.isfinite(area)) or np.any(area < 0):
-        raise InputError(
-            f"{table.where}: SPECRESP must be finite and not negative, one number per energy. Repair the file."
-        )
-    return edges, area
 
 
 def _read_rmf(path: Path) -> Redistribution:
@@ -284,16 +270,19 @@ def _off_fields(pha: Pha, off: Pha, edges: np.ndarray) -> tuple[dict[str, np.nda
             f"energies (EBOUNDS) of {off.path} and {pha.path}",
             "Use the background file of this spectrum.",
         )
-    for one in (pha, off):
-        _require_positive(one, "BACKSCAL", one.backscal, pha.good & off.good)
-        _require_positive(one, "AREASCAL", one.areascal, pha.good & off.good)
     # a background file without EXPOSURE was taken together with the spectrum
     assert pha.exposure is not None  # `read_fields` asks for it first
     ratio = 1.0 if off.exposure is None else off.exposure / pha.exposure
-    on, off_acceptance = pha.backscal * pha.areascal, off.backscal * off.areascal * ratio
-    # outside the safe bins nothing is used, and files have anything there
-    on, off_acceptance = (np.where(np.isfinite(a) & (a > 0), a, 0.0) for a in (on, off_acceptance))
+    on, off_acceptance = _acceptance(pha, pha.good), _acceptance(off, pha.good) * ratio
     return {"counts_off": off.counts, "acceptance": on, "acceptance_off": off_acceptance}, off.region
+
+
+def _acceptance(pha: Pha, good: np.ndarray) -> np.ndarray:
+    """BACKSCAL AREASCAL per channel; 0 where nothing was measured, and where bins are not used: files have anything
+    there."""
+    _require_positive(pha, "AREASCAL", pha.areascal, good)
+    backscal = usable_bins(pha.backscal, f"{pha.table.where}: BACKSCAL", ~good)
+    return np.where(np.isfinite(pha.areascal) & (pha.areascal > 0), backscal * pha.areascal, 0.0)
 
 
 def _known(text: str) -> bool:
@@ -308,7 +297,7 @@ def _meta(pha: Pha) -> dict[str, Card | PackedTable]:
         "INSTRUME": "INSTRUME",
     }
     meta: dict[str, Card | PackedTable] = {
-        name: plain(pha.table.header[key]) for name, key in keys.items() if _known(pha.table.text(key))
+        name: plain(pha.table.card(key, "")) for name, key in keys.items() if _known(pha.table.text(key))
     }
     if pha.region is not None:
         meta["region"] = pha.region

@@ -7,8 +7,9 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..irf.edisp import EDispKernel
+from .arf import arf_hdu
 from .fits import Card, integer_format, table_hdu, to_bytes
 from .gti_table import gti_hdu
 from .paths import Filename, as_path, write_files
@@ -33,11 +34,12 @@ def write_ogip(
     name: str | None = None,
     energy_unit: str = "TeV",
 ) -> None:
-    """Write an on/off spectrum as NAME.fits, NAME_arf.fits, NAME_rmf.fits (if it has a matrix) and NAME_bkg.fits.
+    """Write an on/off spectrum as NAME.fits, NAME_arf.fits, NAME_rmf.fits (if it has a matrix) and NAME_bkg.fits
+    (if it has off counts).
 
     Parameters
     ----------
-    dataset : `SpectrumDatasetOnOff` with counts, counts_off, exposure and livetime
+    dataset : `SpectrumDatasetOnOff` with counts, exposure and livetime
     filename : name of the spectrum file; a name ending in ``.gz`` compresses all of them
     overwrite : replace existing files; without it nothing is written if one of the files exists
     name : written as OBS_ID, which gammapy takes as the name of the dataset; default is the OBS_ID of its meta
@@ -50,10 +52,12 @@ def write_ogip(
 
 
 def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit: str = "TeV") -> dict[Path, bytes]:
-    """Content of every file of the spectrum."""
+    """Content of every file of the spectrum; without off counts there is no background file."""
     livetime = float(np.asarray(dataset.livetime))
     _require(dataset, path, livetime)
-    per_bin = {name: np.asarray(getattr(dataset, name), float) for name in ("counts", *dataset.background_fields)}
+    measured = dataset.counts_off is not None
+    fields = ("counts", "acceptance", *(("counts_off", "acceptance_off") if measured else ()))
+    per_bin = {name: np.asarray(getattr(dataset, name), float) for name in fields}
     paths = sibling_paths(path)
     factor = u.TeV.to(energy_unit)
     edges, true_edges = (np.asarray(e) * factor for e in (dataset.energy_edges, dataset.energy_true_edges))
@@ -61,7 +65,9 @@ def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit
     source["FILTER"] = "None"
     cards = source | {"EXPOSURE": livetime} | _identity(dataset, name)
     safe = np.ones(edges.size - 1, bool) if dataset.mask_safe is None else np.asarray(dataset.mask_safe)
-    links: dict[str, Card] = {"ANCRFILE": paths["arf"].name, "BACKFILE": paths["bkg"].name}
+    links: dict[str, Card] = {"ANCRFILE": paths["arf"].name}
+    if measured:
+        links["BACKFILE"] = paths["bkg"].name
     if isinstance(dataset.edisp, EDispKernel):
         # gammapy opens whatever RESPFILE says, 'NONE' too
         links["RESPFILE"] = paths["rmf"].name
@@ -73,11 +79,14 @@ def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit
     ]
     if dataset.gti is not None:
         on.append(gti_hdu(dataset.gti))
-    off = [_spectrum_hdu(per_bin["counts_off"], safe, per_bin["acceptance_off"], "BKG", cards), bounds.copy()]
-    off += _region(dataset, "region_off")
-    contents = {path: to_bytes(on), paths["bkg"]: to_bytes(off)}
+    contents = {path: to_bytes(on)}
+    if measured:
+        off = [_spectrum_hdu(per_bin["counts_off"], safe, per_bin["acceptance_off"], "BKG", cards), bounds.copy()]
+        contents[paths["bkg"]] = to_bytes([*off, *_region(dataset, "region_off")])
+    elif np.any(np.asarray(dataset.acceptance_off) > 0):
+        warn(f"{path}: acceptance_off is not written: the format keeps it with off counts, and there are none.")
     area = np.asarray(dataset.exposure) / livetime
-    contents[paths["arf"]] = to_bytes([_area_hdu(true_edges, area, energy_unit, source)])
+    contents[paths["arf"]] = to_bytes([arf_hdu(np.asarray(dataset.energy_true_edges), area, energy_unit, source)])
     if isinstance(dataset.edisp, EDispKernel):
         matrix = np.asarray(dataset.edisp.matrix)
         contents[paths["rmf"]] = to_bytes(rmf_hdus(matrix, true_edges, edges, energy_unit, source))
@@ -85,7 +94,7 @@ def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit
 
 
 def _require(dataset: Any, path: Path, livetime: float) -> None:
-    for field in ("counts", "counts_off", "exposure"):
+    for field in ("counts", "exposure"):
         if getattr(dataset, field) is None:
             raise InputError(
                 f"{path}: cannot write, the dataset has no {field}. Fill it first: dataset.replace({field}=...)."
@@ -142,14 +151,6 @@ def _spectrum_hdu(
             "CORRFILE": "NONE",
             "CORRSCAL": 1.0,
         },
-    )
-
-
-def _area_hdu(edges: np.ndarray, area: np.ndarray, unit: str, cards: dict[str, Card]) -> fits.BinTableHDU:
-    return table_hdu(
-        "SPECRESP",
-        [("ENERG_LO", "D", edges[:-1], unit), ("ENERG_HI", "D", edges[1:], unit), ("SPECRESP", "D", area, "cm2")],
-        cards | {"HDUCLASS": "OGIP", "HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP", "HDUVERS": "1.1.0"},
     )
 
 

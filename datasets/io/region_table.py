@@ -9,7 +9,8 @@ from astropy.io import fits
 
 from ..errors import InputError
 from ..sky.geom import SkyGeom
-from .fits import Card, FitsTable
+from .fits import Card, FitsTable, fits_column
+from .text import from_ascii, to_ascii
 
 if TYPE_CHECKING:
     from regions import Region
@@ -74,7 +75,7 @@ def pack_region(table: FitsTable) -> PackedTable:
     ]
     try:
         cards = [
-            (card.keyword, card.value, card.comment)
+            (card.keyword, from_ascii(card.value) if isinstance(card.value, str) else card.value, card.comment)
             for card in table.header.cards
             if card.keyword not in STRUCTURE and not _of_column(card.keyword)
         ]
@@ -86,12 +87,11 @@ def pack_region(table: FitsTable) -> PackedTable:
 def unpack_region(region: PackedTable, name: str) -> fits.BinTableHDU:
     """Table HDU from what `pack_region` kept."""
     try:
-        columns = [
-            fits.Column(c["name"], c["format"], c["unit"], dim=c["dim"], array=c["array"]) for c in region["columns"]
+        columns = [fits_column(c["name"], c["format"], c["unit"], c["array"], c["dim"]) for c in region["columns"]]
+        cards = [
+            (key, to_ascii(value) if isinstance(value, str) else value, note) for key, value, note in region["cards"]
         ]
-        return fits.BinTableHDU.from_columns(
-            columns, header=fits.Header([tuple(c) for c in region["cards"]]), name=name
-        )
+        return fits.BinTableHDU.from_columns(columns, header=fits.Header(cards), name=name)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"meta of the dataset: the region for the HDU {name} is not what a reader of this package left there "

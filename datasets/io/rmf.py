@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError
+from .bins import usable_bins
 from .fits import Card, FitsFile, FitsTable, bin_edges, integer_format, table_hdu
 
 MATRIX_NAMES = ("MATRIX", "SPECRESP MATRIX")
@@ -37,7 +38,7 @@ def read_rmf(file: FitsFile) -> Redistribution:
             "area; expected "
             "probabilities. Divide by the effective area and name it in ANCRFILE of the spectrum."
         )
-    return Redistribution(_unpack(table, channels), bin_edges(table, "ENERG_LO", "ENERG_HI"), edges, channels)
+    return Redistribution(matrix_rows(table, channels), bin_edges(table, "ENERG_LO", "ENERG_HI"), edges, channels)
 
 
 def channel_numbers(table: FitsTable) -> np.ndarray:
@@ -50,7 +51,8 @@ def channel_numbers(table: FitsTable) -> np.ndarray:
     return channels.astype(int)
 
 
-def _unpack(table: FitsTable, channels: np.ndarray) -> np.ndarray:
+def matrix_rows(table: FitsTable, channels: np.ndarray) -> np.ndarray:
+    """Matrix (n_true, n_reco) from groups of channels; the first of ``channels`` counts if the table names none."""
     n_groups = table.column("N_GRP").astype(int).ravel()
     first, count, values = (_rows(table, name) for name in ("F_CHAN", "N_CHAN", "MATRIX"))
     index = list(table.names).index("F_CHAN") + 1
@@ -82,11 +84,7 @@ def _unpack(table: FitsTable, channels: np.ndarray) -> np.ndarray:
         for start, length in zip(starts[filled], lengths[filled], strict=True):
             matrix[row, start : start + length] = values[row][used : used + length]
             used += length
-    if not np.all(np.isfinite(matrix)) or np.any(matrix < 0):
-        raise InputError(
-            f"{table.where}: MATRIX has NaN, infinite or negative entries, expected probabilities. Repair the file."
-        )
-    return matrix
+    return usable_bins(matrix, f"{table.where}: MATRIX")
 
 
 def _rows(table: FitsTable, name: str) -> list[np.ndarray]:

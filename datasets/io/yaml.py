@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import yaml
 
 
+TEXT_KEYS = ("name", "datasets_names", "link")
+"""Keys whose values are text, also where YAML sees numbers: 023523 (octal, 10067), 1_2 (12), 12:30 (750), 1.10."""
+
+
 @cache
 def _loader() -> Any:
     """The safe loader, which moreover refuses a key that is given twice (YAML itself would keep the last one)."""
@@ -32,7 +36,10 @@ def _mapping(loader: "yaml.SafeLoader", node: "yaml.MappingNode") -> dict[Hashab
     import yaml
 
     seen: dict[str, int] = {}
-    for key_node, _ in node.value:
+    for key_node, value_node in node.value:
+        if key_node.value in TEXT_KEYS:
+            for text in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                _as_written(loader, text)
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
             continue
         line = key_node.start_mark.line + 1
@@ -43,6 +50,21 @@ def _mapping(loader: "yaml.SafeLoader", node: "yaml.MappingNode") -> dict[Hashab
         seen[key_node.value] = line
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
+
+
+def _as_written(loader: "yaml.SafeLoader", node: "yaml.Node") -> None:
+    """Let a scalar that YAML takes for another number than is written there be text."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode) and node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+        try:
+            same = str(loader.construct_object(node)) == node.value
+        except ValueError:
+            same = False
+        # what it made of the number it keeps for good
+        loader.constructed_objects.pop(node, None)
+        if not same:
+            node.tag = "tag:yaml.org,2002:str"
 
 
 @cache

@@ -13,6 +13,7 @@ from ..arrays import Array, for_kernels, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
 from ..units import Given, edges_tev, kernel_numbers, require_not_negative, to_unit
+from .formats import Filename, read_response, write_response
 
 Matrix = Float[jax.Array, "n_true n_reco"]
 """Probability of each reconstructed energy bin, given a true one."""
@@ -23,12 +24,21 @@ RecoEdges = Float[Array, " n_reco+1"]
 
 
 class EDispKernel(eqx.Module):
-    """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco)."""
+    """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco).
+
+    ``energy_true_edges`` (n_true + 1,) and ``energy_edges`` (n_reco + 1,), Quantities or TeV, are needed in files of
+    its own only: a dataset has axes itself.
+    """
 
     matrix: Float[Array, "n_true n_reco"]
+    energy_true_edges: TrueEdges | None
+    energy_edges: RecoEdges | None
 
-    def __init__(self, matrix: Given) -> None:
+    def __init__(
+        self, matrix: Given, energy_true_edges: Given | None = None, energy_edges: Given | None = None
+    ) -> None:
         self.matrix = to_unit(matrix, "", "EDispKernel: matrix")
+        self.energy_true_edges, self.energy_edges = _edges_of(energy_true_edges, energy_edges)
 
     def __check_init__(self) -> None:
         if isinstance(self.matrix, np.ndarray):
@@ -40,13 +50,14 @@ class EDispKernel(eqx.Module):
                 raise InputError(
                     "EDispKernel: the matrix has NaN, infinite or negative entries; probabilities are needed."
                 )
+            _check_edges(self, np.shape(self.matrix))
 
     @classmethod
     def from_diagonal_response(cls, energy_true_edges: Given, energy_edges: Given | None = None) -> "EDispKernel":
         """Perfect detector: share of each true bin in each reconstructed bin. Edges as Quantities or numbers in TeV."""
         true = edges_tev(energy_true_edges, "energy_true_edges")
         reco = true if energy_edges is None else edges_tev(energy_edges, "energy_edges")
-        return cls(np.asarray(kernels.diagonal_response(np.asarray(true), np.asarray(reco))))
+        return cls(np.asarray(kernels.diagonal_response(np.asarray(true), np.asarray(reco))), true, reco)
 
     @classmethod
     def from_gauss(
@@ -56,8 +67,33 @@ class EDispKernel(eqx.Module):
         true, reco = edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges")
         width, shift = to_unit(sigma, "", "sigma"), to_unit(bias, "", "bias")
         return cls(
-            np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(width), np.asarray(shift)))
+            np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(width), np.asarray(shift))),
+            true,
+            reco,
         )
+
+    @classmethod
+    def read(cls, filename: Filename, format: str = "ogip") -> "EDispKernel":
+        """Read an RMF file ("ogip", which gammapy also calls "gadf"), or what the Fermi-LAT tool gtdrm makes ("gtdrm").
+
+        Raises InputError for other files.
+        """
+        kernel: EDispKernel = read_response("EDispKernel", format, filename, None)
+        return kernel
+
+    def write(
+        self,
+        filename: Filename,
+        overwrite: bool = False,
+        format: str = "ogip",
+        *,
+        energy_true_edges: Given | None = None,
+        energy_edges: Given | None = None,
+    ) -> None:
+        """Write an RMF file; ``format`` "ogip-sherpa" has energies in keV. The edges, if the kernel has none."""
+        true, reco = _edges_of(energy_true_edges, energy_edges)
+        edges = {"energy_true_edges": true, "energy_edges": reco}
+        write_response("EDispKernel", format, self, filename, overwrite, **edges)
 
 
 class EDispKernelMap(eqx.Module):
@@ -65,24 +101,36 @@ class EDispKernelMap(eqx.Module):
 
     ``geom``: `SkyGeom` of the grid, or None for one matrix everywhere. ``values``: (n_true, n_reco, y, x), the
     probability of a reconstructed bin given a true one. ``exposure``: (n_true, y, x), Quantity or cm2 s, for stacking.
-    A source takes the matrix of the pixel it lies in.
+    A source takes the matrix of the pixel it lies in. Edges of energies as in `EDispKernel`.
     """
 
     geom: SkyGeom | None
     values: Float[Array, "n_true n_reco y x"]
     exposure: Float[Array, "n_true y x"] | None
+    energy_true_edges: TrueEdges | None
+    energy_edges: RecoEdges | None
 
-    def __init__(self, geom: SkyGeom | None, values: Given, exposure: Given | None = None) -> None:
+    def __init__(
+        self,
+        geom: SkyGeom | None,
+        values: Given,
+        exposure: Given | None = None,
+        energy_true_edges: Given | None = None,
+        energy_edges: Given | None = None,
+    ) -> None:
         self.geom, self.values = geom, to_unit(values, "", "EDispKernelMap values")
         self.exposure = to_unit(exposure, "cm2 s", "EDispKernelMap exposure")
+        self.energy_true_edges, self.energy_edges = _edges_of(energy_true_edges, energy_edges)
 
     def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_reco, y, x)")
+        _check_edges(self, np.shape(self.values)[:2])
 
     @classmethod
     def from_kernel(cls, kernel: EDispKernel) -> "EDispKernelMap":
         """One matrix for all positions."""
-        return cls(None, np.asarray(kernel.matrix)[..., None, None])
+        edges = kernel.energy_true_edges, kernel.energy_edges
+        return cls(None, np.asarray(kernel.matrix)[..., None, None], None, *edges)
 
     @classmethod
     def from_diagonal_response(cls, energy_true_edges: Given, energy_edges: Given | None = None) -> "EDispKernelMap":
@@ -95,6 +143,28 @@ class EDispKernelMap(eqx.Module):
     ) -> "EDispKernelMap":
         """Gaussian E_reco / E_true, see `EDispKernel.from_gauss`."""
         return cls.from_kernel(EDispKernel.from_gauss(energy_true_edges, energy_edges, sigma, bias))
+
+    @classmethod
+    def read(cls, filename: Filename, format: str = "gadf", hdu: str | None = None) -> "EDispKernelMap | EDispMap":
+        """Read a file of gammapy's ("gadf"), from the HDU EDISP or another; or of the Fermi-LAT tool gtdrm ("gtdrm").
+
+        As in gammapy the file says what it is: an `EDispMap` if it holds migration tables. Raises InputError for other
+        files.
+        """
+        edisp: EDispKernelMap | EDispMap = read_response("EDispKernelMap", format, filename, hdu)
+        return edisp
+
+    def write(
+        self,
+        filename: Filename,
+        overwrite: bool = False,
+        *,
+        energy_true_edges: Given | None = None,
+        energy_edges: Given | None = None,
+    ) -> None:
+        """Write a file that gammapy reads, in its GADF form. The edges, if the map has none."""
+        true, reco = _edges_of(energy_true_edges, energy_edges)
+        write_response("EDispKernelMap", "gadf", self, filename, overwrite, energy_true_edges=true, energy_edges=reco)
 
     def matrix_at(self, vector: Direction, energy_true_edges: TrueEdges, energy_edges: RecoEdges) -> Matrix:
         """Matrix (n_true, n_reco) at an ICRS unit vector; of the nearest pixel with one where its own is empty."""
@@ -152,6 +222,16 @@ class EDispMap(eqx.Module):
         shares = gauss_shares(for_kernels(migra), for_kernels(width), for_kernels(shift))
         return cls(None, true, migra, (np.asarray(shares) / np.diff(migra))[..., None, None])
 
+    @classmethod
+    def read(cls, filename: Filename, hdu: str | None = None) -> "EDispKernelMap | EDispMap":
+        """Read a file of gammapy's; as `EDispKernelMap.read`."""
+        edisp: EDispKernelMap | EDispMap = read_response("EDispMap", "gadf", filename, hdu)
+        return edisp
+
+    def write(self, filename: Filename, overwrite: bool = False) -> None:
+        """Write a file that gammapy reads, in its GADF form."""
+        write_response("EDispMap", "gadf", self, filename, overwrite)
+
     def matrix_at(self, vector: Direction, energy_true_edges: TrueEdges, energy_edges: RecoEdges) -> Matrix:
         """Matrix (n_true, n_reco) at an ICRS unit vector, for reconstructed bins of these edges (TeV)."""
         density = _nearest(self, vector)
@@ -167,7 +247,7 @@ class EDispMap(eqx.Module):
         flat = np.moveaxis(np.asarray(self.values), (0, 1), (-2, -1)).reshape(-1, *shape[:2])
         planes = np.asarray(_matrices(flat, migra, true, edges))
         values = np.moveaxis(planes.reshape(*shape[2:], shape[0], -1), (-2, -1), (0, 1))
-        return EDispKernelMap(self.geom, values, self.exposure)
+        return EDispKernelMap(self.geom, values, self.exposure, true, edges)
 
 
 _matrices = jax.jit(jax.vmap(matrix_from_migration, in_axes=(0, None, None, None)))
@@ -197,6 +277,24 @@ def _nearest(edisp: EDispKernelMap | EDispMap, vector: Direction) -> Float[jax.A
 def _check_migration(edges: Array) -> None:
     if is_concrete(edges) and not (np.all(np.isfinite(edges)) and np.min(edges) >= 0 and np.all(np.diff(edges) > 0)):
         raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {edges}.")
+
+
+def _edges_of(true: Given | None, reco: Given | None) -> tuple[TrueEdges | None, RecoEdges | None]:
+    """Edges in TeV, where they are given."""
+    return (
+        None if true is None else edges_tev(true, "energy_true_edges"),
+        None if reco is None else edges_tev(reco, "energy_edges"),
+    )
+
+
+def _check_edges(edisp: EDispKernel | EDispKernelMap, shape: tuple[int, ...]) -> None:
+    for name, edges, n in zip(
+        ("energy_true_edges", "energy_edges"), (edisp.energy_true_edges, edisp.energy_edges), shape, strict=True
+    ):
+        if edges is not None and np.shape(edges) != (n + 1,):
+            raise InputError(
+                f"{type(edisp).__name__}: found {np.size(edges) - 1} bins in {name}, expected {n}, as the matrix has."
+            )
 
 
 def _check_values(edisp: EDispKernelMap | EDispMap, axes: str) -> None:

@@ -18,6 +18,7 @@ from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..sky.geom import Direction, SkyGeom
 from ..units import Given, edges_tev, kernel_numbers, number_in, require_not_negative, to_unit
+from .formats import Filename, read_response, write_response
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -40,6 +41,8 @@ class PSFMap(eqx.Module):
     rad_edges : edges of the bins in radius, (n_rad + 1,), Quantity or deg; halfway between the radii by default
     values : (n_energy, n_rad, y, x), Quantity or sr-1; normalised to 2 pi int P(r) r dr = 1
     exposure : (n_energy, y, x), Quantity or cm2 s; for stacking, not needed else
+    energy_edges : edges of the bins in energy, (n_energy + 1,), Quantity or TeV, which files keep; halfway between the
+        energies in ln E by default
 
     Profiles are linear between radii, bilinear between positions and linear in ln E. ``reach`` and ``core`` (deg) are
     bounds of the radii that hold 99.9 % and 68 % of the events; they set the sizes of kernels.
@@ -51,6 +54,7 @@ class PSFMap(eqx.Module):
     rad_edges: Float[Array, " n_rad+1"]
     values: Float[Array, "n_energy n_rad y x"]
     exposure: Float[Array, "n_energy y x"] | None
+    energy_edges: Float[Array, " n_energy+1"]
     reach: float = eqx.field(static=True)
     core: float = eqx.field(static=True)
 
@@ -64,10 +68,14 @@ class PSFMap(eqx.Module):
         rad_edges: Given | None,
         values: Given,
         exposure: Given | None = None,
+        energy_edges: Given | None = None,
     ) -> None:
         self.geom = geom
         self.energy, self.rad = to_unit(energy, "TeV", "PSFMap energy"), to_unit(rad, "deg", "PSFMap rad")
         self.rad_edges = _edges_around(self.rad) if rad_edges is None else to_unit(rad_edges, "deg", "PSFMap rad_edges")
+        _check_axis(f"{type(self).__name__}: energy", self.energy, True)
+        given = None if energy_edges is None else to_unit(energy_edges, "TeV", "PSFMap energy_edges")
+        self.energy_edges = energies_around(self.energy) if given is None else given
         self.values = to_unit(values, "sr-1", "PSFMap values")
         self.exposure = to_unit(exposure, "cm2 s", "PSFMap exposure")
         self._check()
@@ -91,12 +99,15 @@ class PSFMap(eqx.Module):
             )
         if np.shape(self.rad_edges) != (n_rad + 1,):
             raise InputError(f"{name}: found {np.size(self.rad_edges)} rad_edges for {n_rad} radii, expected one more.")
+        if np.shape(self.energy_edges) != (n_energy + 1,):
+            raise InputError(
+                f"{name}: found {np.size(self.energy_edges)} energy_edges for {n_energy} energies, expected one more."
+            )
         if self.exposure is not None and np.shape(self.exposure) != (n_energy, *shape):
             raise InputError(
                 f"{name}: the exposure has shape {np.shape(self.exposure)}, expected {(n_energy, *shape)}: energies, "
                 "and the pixels of its geometry."
             )
-        _check_axis(f"{name}: energy", self.energy, True)
         _check_axis(f"{name}: rad", self.rad)
         _check_axis(f"{name}: rad_edges", self.rad_edges)
         if is_concrete(self.values):
@@ -140,6 +151,20 @@ class PSFMap(eqx.Module):
         shape = (1, 1) if geom is None else geom.shape
         values = np.broadcast_to(values[..., None, None], (*values.shape, *shape))
         return cls(geom, energies, centres, edges, values)
+
+    @classmethod
+    def read(cls, filename: Filename, format: str = "gadf", hdu: str | None = None) -> "PSFMap":
+        """Read a file of gammapy's ("gadf"), from the HDU PSF or another; or of the Fermi-LAT tool gtpsf ("gtpsf").
+
+        As in gammapy the file says what it is: a `RecoPSFMap` if its energies are reconstructed ones. Raises InputError
+        for other files.
+        """
+        psf: PSFMap = read_response("PSFMap", format, filename, hdu)
+        return psf
+
+    def write(self, filename: Filename, overwrite: bool = False, format: str = "gadf") -> None:
+        """Write a file that gammapy reads; "gtpsf" is for one profile everywhere, with its exposure."""
+        write_response("PSFMap", format, self, filename, overwrite)
 
     def profile_at(self, vector: Direction, energy: Energies) -> Float[jax.Array, "n n_rad"]:
         """Profiles (n, n_rad) in sr-1 at an ICRS unit vector and energies (n,) in TeV.
@@ -230,6 +255,24 @@ class PSFKernel(eqx.Module):
         line = np.diff(np.vectorize(math.erf)(edges / (np.sqrt(2) * width[:, None])), axis=1) / 2
         return cls(line[:, :, None] * line[:, None, :])
 
+    @classmethod
+    def read(cls, filename: Filename, hdu: str | None = None) -> "PSFKernel":
+        """Read a file of gammapy's, from its first map or from that of an HDU."""
+        kernel: PSFKernel = read_response("PSFKernel", "gadf", filename, hdu)
+        return kernel
+
+    def write(self, filename: Filename, geom: SkyGeom, energy_true_edges: Given, overwrite: bool = False) -> None:
+        """Write a file that gammapy reads, in the middle of ``geom``, a map that has the pixels of the kernel."""
+        write_response(
+            "PSFKernel",
+            "gadf",
+            self,
+            filename,
+            overwrite,
+            geom=geom,
+            energy_true_edges=edges_tev(energy_true_edges, "energies"),
+        )
+
 
 @eqx.filter_jit
 def _containment(
@@ -267,6 +310,15 @@ def _edges_around(rad: Float[Array, " n_rad"]) -> Float[np.ndarray, " n_rad+1"]:
     return frozen_array(np.concatenate([first, inner, last]))
 
 
+def energies_around(energy: Float[Array, " n_energy"]) -> Float[Array, " n_energy+1"]:
+    """Edges halfway between energies in ln E, and as far beyond the first and last; one energy alone is both edges."""
+    xp = np if is_concrete(energy) else jnp
+    if np.size(energy) < 2:
+        return frozen_array(xp.concatenate([energy, energy]))
+    inner = xp.sqrt(energy[1:] * energy[:-1])
+    return frozen_array(xp.concatenate([energy[:1] ** 2 / inner[:1], inner, energy[-1:] ** 2 / inner[-1:]]))
+
+
 def _sizes(values: np.ndarray, rad: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
     """Bounds of the radii that hold 99.9 % (from above) and 68 % (from below), rounded to programs that are shared."""
     weights = 2 * np.pi * np.radians(rad) * np.radians(np.diff(edges))
@@ -296,6 +348,5 @@ def psf_at(psf: AnyPSFMap, vector: Direction) -> AnyPSFMap:
     values = np.asarray(psf.profile_at(vector, np.asarray(psf.energy)))[..., None, None]
     x, y = psf.geom.vector_to_pixel(vector)
     exposure = None if psf.exposure is None else np.asarray(at_position(jnp.asarray(psf.exposure), x, y))
-    return type(psf)(
-        None, psf.energy, psf.rad, psf.rad_edges, values, None if exposure is None else exposure[:, None, None]
-    )
+    exposure = None if exposure is None else exposure[:, None, None]
+    return type(psf)(None, psf.energy, psf.rad, psf.rad_edges, values, exposure, psf.energy_edges)

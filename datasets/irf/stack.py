@@ -127,7 +127,8 @@ def stack_psf(parts: Sequence[Part], geom: SkyGeom) -> PSFMap | PSFKernel | None
         return np.stack(values, axis=1).reshape(wanted.size, *part.exposure.shape[1:])
 
     values, exposure = _average(parts, maps, grid, starts, geom, at)
-    return PSFMap(grid, first.energy, first.rad, first.rad_edges, first.values if equal else values, exposure)
+    axes = first.energy, first.rad, first.rad_edges
+    return PSFMap(grid, *axes, first.values if equal else values, exposure, first.energy_edges)
 
 
 def stack_edisp(parts: Sequence[Part], geom: SkyGeom, union: np.ndarray) -> EDisp | None:
@@ -237,7 +238,9 @@ def _equal(a: object, b: object) -> bool:
     if (geoms[0] is None) != (geoms[1] is None) or (geoms[0] is not None and not geoms[0].is_same(geoms[1])):
         return False
     arrays = ("values", "matrix", "energy", "rad", "rad_edges", "migra_edges", "energy_true_edges")
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays if hasattr(a, name))
+    pairs = [(getattr(a, name), getattr(b, name)) for name in arrays if hasattr(a, name)]
+    # matrices need not know their energies
+    return all(np.array_equal(one, two) for one, two in pairs if one is not None and two is not None)
 
 
 def _grid(

@@ -18,6 +18,7 @@ from ..counts.known import KnownBackground
 from ..counts.measured import MeasuredBackground
 from ..dataset import Arrays, Dataset, Frozen, Models
 from ..errors import InputError
+from ..io.fermi import counts_cube_contents
 from ..io.fits import FitsFile, naming
 from ..io.gadf_write import gadf_map_contents
 from ..io.paths import Filename, as_path, write_files
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from regions import Region
 
 SOURCE_GRIDS = ("exact", "pixel")
+
+FORMATS = ("gadf", "fgst-ccube")
 
 PSF = PSFMap | PSFKernel
 
@@ -223,14 +226,22 @@ class MapBase(CountsDataset, OnPixels):
     def contents(self, path: Path, name: str) -> Mapping[Path, bytes]:
         return {path: gadf_map_contents(self, name)}
 
-    def write(self, filename: Filename, overwrite: bool = False) -> None:
+    def write(self, filename: Filename, overwrite: bool = False, format: str = "gadf") -> None:
         """Write gammapy's GADF form, one file, complete or not at all; compressed if its name ends in .gz.
 
-        ``source_grid`` and ``stat_type`` are choices of the analysis and not written.
+        ``source_grid`` and ``stat_type`` are choices of the analysis and not written. ``format`` "fgst-ccube" writes
+        the counts only, as a counts cube of the Fermi-LAT tools.
         """
         path = as_path(filename)
+        if format not in FORMATS:
+            raise InputError(f"{path}: format is {format!r}, expected one of {', '.join(map(repr, FORMATS))}.")
         with naming(path):
-            content = self.contents(path, str(self.meta.get("name", "")))
+            if format == "gadf":
+                content = self.contents(path, str(self.meta.get("name", "")))
+            elif self.counts is None:
+                raise InputError("there are no counts to write. Fill them first: dataset.replace(counts=...).")
+            else:
+                content = {path: counts_cube_contents(self.geom, self.energy_edges, self.counts)}
         write_files(content, overwrite)
 
     def __check_init__(self) -> None:
@@ -312,7 +323,8 @@ class MapDataset(MapBase, KnownBackground):
         to TeV, exposure to cm2 s, PSF to sr-1); true energies given by centres get edges halfway between, in the scale
         of the axis. The dataset's name, the table of observations and other descriptions are in ``meta``. Raises
         InputError for files that are cut short, for maps that do not fit together, for values that cannot be (NaN,
-        negative counts or exposure), and for files of one region.
+        negative counts or exposure) unless the safe mask excludes them, and for files of one region. Of a counts cube
+        of the Fermi-LAT tools the counts are read.
         """
         with naming(filename):
             return cls(**map_fields_of(filename, measured=False))

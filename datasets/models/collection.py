@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -287,8 +288,12 @@ class Models(eqx.Module):
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write models as YAML that gammapy reads, completely or not at all; see `components_contents`."""
+        write_files(self.contents(filename), overwrite=overwrite)
+
+    def contents(self, filename: Filename) -> dict[Path, bytes]:
+        """What `write` writes, by path."""
         check_links(self)
-        write_files(components_contents(self, filename), overwrite=overwrite)
+        return components_contents(self, filename)
 
     @classmethod
     def from_dict(cls, data: Section, where: str = "models", base_path: Filename = ".") -> "Models":

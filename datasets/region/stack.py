@@ -66,4 +66,4 @@ def _average(parts: Sequence[Part], psfs: Sequence[PSFMap], vector: np.ndarray) 
         weighted += weight[:, None] * np.asarray(psf_at(psf, vector).values)[..., 0, 0]
         total += weight
     values = ratio(weighted, total[:, None])[..., None, None]
-    return PSFMap(None, first.energy, first.rad, first.rad_edges, values, total[:, None, None])
+    return PSFMap(None, first.energy, first.rad, first.rad_edges, values, total[:, None, None], first.energy_edges)

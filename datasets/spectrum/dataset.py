@@ -138,11 +138,14 @@ class SpectrumDatasetOnOff(SpectrumBase, MeasuredBackground):
         """Read an OGIP PHA file and the files it names; or gammapy's GADF region form.
 
         ANCRFILE, RESPFILE and BACKFILE are looked for as given and in the folder of the PHA file; 'NONE' or an empty
-        name means that there is no such file, a ``.gz`` sibling is accepted. Without RESPFILE the energy resolution is
-        perfect, for which the energies of ARF and channels must be the same. Exposure is SPECRESP times EXPOSURE (times
-        AREASCAL); acceptance is BACKSCAL AREASCAL, and acceptance_off the same of the background times the ratio of the
-        two EXPOSUREs. Bins of QUALITY 0 are safe, all others not. GROUPING is not applied. Rates are multiplied by
-        EXPOSURE. ``meta`` has OBS_ID, TELESCOP and INSTRUME, and the region tables as ``region`` and ``region_off``.
+        name means that there is no such file, a ``.gz`` sibling is accepted. Without BACKFILE there are no off counts:
+        the run waits for them, with acceptance_off 0 (`SpectrumDataset.read` reads the same file as data without
+        background). Without RESPFILE the energy resolution is perfect, for which the energies of ARF and channels must
+        be the same. Exposure is SPECRESP times EXPOSURE (times AREASCAL); acceptance is BACKSCAL AREASCAL, and
+        acceptance_off the same of the background times the ratio of the two EXPOSUREs. Bins of QUALITY 0 are safe, all
+        others not, and what is in those is read as 0 if it is no number. GROUPING is not applied. Rates are multiplied
+        by EXPOSURE. A first energy of 0 is moved up, so that the first bin is as wide as the second in ln E. ``meta``
+        has OBS_ID, TELESCOP and INSTRUME, and the region tables as ``region`` and ``region_off``.
         """
         with naming(filename):
             return cls(**spectrum_fields(filename, measured=True))

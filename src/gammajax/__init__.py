@@ -42,6 +42,10 @@ from gammajax.datasets.flux_points import (
     FluxPoints,
     FluxPointsDataset,
 )
+from gammajax.datasets.io import (
+    read_arf,
+    write_arf,
+)
 from gammajax.datasets.irf import (
     EDispKernel,
     EDispKernelMap,
@@ -276,6 +280,7 @@ __all__ = [
     "npred_signal",
     "parameter",
     "profile",
+    "read_arf",
     "register_dataset",
     "register_spatial_model",
     "register_spectral_model",
@@ -290,4 +295,5 @@ __all__ = [
     "to_gammapy",
     "ts_to_sigma",
     "upper_limit",
+    "write_arf",
 ]

@@ -98,7 +98,7 @@ def assert_equal(a, b):
         if one.exposure is not None:
             np.testing.assert_array_equal(one.exposure, two.exposure)
         for axis in ("energy", "rad", "rad_edges", "energy_true_edges", "migra_edges"):
-            if hasattr(one, axis):
+            if getattr(one, axis, None) is not None:
                 np.testing.assert_allclose(getattr(one, axis), getattr(two, axis), rtol=4e-16, atol=1e-17)
     assert (a.gti is None) == (b.gti is None)
     if a.gti is not None:

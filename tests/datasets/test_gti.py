@@ -96,7 +96,7 @@ def test_round_trip_is_exact():
         ({"MJDREFI": None}, "MJDREFI and MJDREFF are missing"),
         ({"MJDREFI": "x"}, "MJDREFI is 'x', expected a number"),
         ({"unit": "cm"}, "unit of START: found 'cm'"),
-        ({"unit": "sx2"}, "'sx2' is not a unit"),
+        ({"unit": "sx2"}, "unit of START: found 'sx2'"),
         ({"unit": None, "TIMEUNIT": "sx2"}, "TIMEUNIT: 'sx2' is not a unit"),
         ({"stop": (-1.0, 20.0)}, "needs a finite start before its stop"),
     ],

@@ -232,6 +232,12 @@ def test_counts_of_spectra_and_of_files(tmp_path):
     assert baked.filename is None and np.all(baked.counts == 3)
 
 
+def test_positions_in_another_frame_are_icrs():
+    equatorial = gj.from_gammapy(gm.PointSpatialModel(lon_0="10 deg", lat_0="5 deg", frame="fk5"))
+    found = float(equatorial.lon_0.value), float(equatorial.lat_0.value)
+    assert equatorial.frame == "icrs" and tuple(round(x, 8) for x in found) == (9.99999312, 4.99999847)
+
+
 def test_what_cannot_be_converted(tmp_path):
     template = TemplateNPredModel(np.ones((2, 3, 4)), name="x", filename=tmp_path / "missing.fits")
     with pytest.raises(gj.InputError, match=r"to_gammapy: the template 'x' does not know .*dataset=run"):
@@ -250,9 +256,9 @@ def test_what_cannot_be_converted(tmp_path):
     ]
     with pytest.raises(gj.InputError, match=r"b.spatial.lon_0: it is linked \(as 'x'\) with a.spatial.lon_0, but they"):
         gj.to_gammapy(gj.Models(apart))
-    equatorial = gm.PointSpatialModel(frame="fk5")
-    with pytest.raises(gj.InputError, match=r"from_gammapy: PointSpatialModel: frame must be"):
-        gj.from_gammapy(equatorial)
+    local = gm.PointSpatialModel(frame="altaz")
+    with pytest.raises(gj.InputError, match=r"from_gammapy: positions in the frame 'altaz' cannot be transformed"):
+        gj.from_gammapy(local)
     nodes = gm.PiecewiseNormSpatialModel(MapCoord.create({"lon": [0, 1, 0, 1] * u.deg, "lat": [0, 0, 1, 1] * u.deg}))
     with pytest.raises(gj.InputError, match=r"unknown spatial model type 'PiecewiseNormSpatialModel'"):
         gj.from_gammapy(nodes)

@@ -7,12 +7,12 @@ from astropy import units as u
 from astropy.io import fits
 
 from ...errors import InputError
-from ...io.fits import FitsFile, FitsTable, naming, to_bytes
+from ...io.fits import FitsFile, FitsTable, naming, set_cards, to_bytes
 from ...io.gadf_quantity import map_hdus, read_quantity
 from ...io.paths import Filename, as_path, write_files
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
-from ...units import parse_unit
+from ...units import unit_of_file
 
 ENERGY_NAMES = ("energy_true", "energy")
 
@@ -96,9 +96,13 @@ def _bounds(table: FitsTable) -> MapAxis:
 def _unit(header: fits.Header, missing: str) -> u.UnitBase:
     first, *rest = (str(header.get("BUNIT", "") or "").strip() or missing).split("/")
     # one by one: several slashes, as in photon/cm2/s/MeV/sr, are not standard
-    unit = parse_unit(first.strip() or None, "BUNIT")
-    for text in rest:
-        unit = unit / parse_unit(text.strip(), "BUNIT")
+    units = [unit_of_file(text, "BUNIT") for text in (first, *rest)]
+    for part in units:
+        if isinstance(part, u.UnrecognizedUnit):
+            return part
+    unit = units[0]
+    for part in units[1:]:
+        unit = unit / part
     counted = unit.decompose().bases
     return unit / u.photon if u.photon in counted else unit
 
@@ -111,7 +115,6 @@ def write_template(
         hdus = map_hdus("SKYMAP", values, unit, (axis,), geom)
     else:
         image = fits.PrimaryHDU(values)
-        for keyword, content in (geom.header | {"BUNIT": unit}).items():
-            image.header[keyword] = content
+        set_cards(image.header, geom.header | {"BUNIT": unit})
         hdus = [image]
     write_files({as_path(filename): to_bytes(hdus)}, overwrite=overwrite)

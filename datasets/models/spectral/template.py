@@ -20,7 +20,7 @@ from ...io.fits import open_hdus
 from ...io.gadf_quantity import unstated_scale
 from ...io.paths import Filename, as_path, beside
 from ...sky.axis import MapAxis
-from ...units import Given, require_positive_somewhere, to_unit, with_unit
+from ...units import Given, require_positive_somewhere, to_unit, unit_of_file, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -259,7 +259,7 @@ def _grid(table: fits.BinTableHDU | fits.ImageHDU, bands: fits.BinTableHDU, path
         else:
             edges = np.append(np.unique(bands.data[low]), np.max(bands.data[high]))
             centre = MapAxis(np.asarray(edges, float), scale, name).center.value
-        rows.append(u.Quantity(centre, bands.columns[column].unit or ""))
+        rows.append(u.Quantity(centre, unit_of_file(bands.columns[column].unit or "", f"{path}: {column}")))
         scales.append(scale)
     energy = next((i for i, name in enumerate(names) if name.upper() in ("ENERGY_TRUE", "ENERGY")), None)
     if energy is None:
@@ -272,6 +272,6 @@ def _grid(table: fits.BinTableHDU | fits.ImageHDU, bands: fits.BinTableHDU, path
     return {
         "energy": rows[energy],
         "axes": {names[i].lower(): rows[i] for i in others},
-        "values": u.Quantity(values, unit or ""),
+        "values": u.Quantity(values, unit_of_file(unit or "", f"{path}: unit of the map")),
         "interp": {"energy_true": scales[energy]} | {names[i].lower(): scales[i] for i in others},
     }

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from ....kernels import tables
 from ....kernels import temporal as k
 from ...arrays import Array, for_kernels, frozen_array
-from ...errors import InputError
+from ...errors import InputError, warn
 from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
@@ -29,7 +29,7 @@ from ..spectral.base import Energies, Values
 from .base import Days, TemporalModel, mjd_in, t_ref
 
 if TYPE_CHECKING:
-    from astropy.table import Table
+    from astropy.table import Column, Table
 
 
 GivenTime: TypeAlias = Time | GivenParameter | None
@@ -152,6 +152,7 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         if norm.size == len(table):
             # gammapy writes each norm as an image of one pixel
             norm = norm.ravel()
+        days, norm = _present(days, norm, f"{cls.__name__}: {path}")
         return cls(days, norm, start, filename=filename, scale=scale)
 
     @classmethod
@@ -168,6 +169,7 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         values = stored.require_axes("time", "energy").to_value("")[..., 0, 0].T
         days = _days(axes["time"].center.value, axes["time"].unit, cls.__name__)
         start = t_ref if t_ref is not None else _reference_in(cls, path, dict(file.table(bands).header))
+        days, values = _present(days, values, f"{cls.__name__}: {path}")
         scales = axes["time"].interp, axes["energy"].interp
         return cls(days, values, start, axes["energy"].center.to_value("TeV"), path, scale, *scales)
 
@@ -272,7 +274,10 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
     def read(cls, filename: Filename, normalize: bool = True, scale: str = "utc", **parameters: Any) -> Self:
         """From a table (FITS or ECSV) with columns PHASE and NORM; the timing solution is given by keywords."""
         table = _table(cls, _found(cls, filename), ("PHASE", "NORM"))
-        phase, norm = (to_unit(table[name], "", f"{cls.__name__}: {name}", masked=np.nan) for name in ("PHASE", "NORM"))
+        phase, norm = (
+            np.asarray(to_unit(table[name], "", f"{cls.__name__}: {name}", masked=np.nan)) for name in ("PHASE", "NORM")
+        )
+        phase, norm = _present(phase, norm, f"{cls.__name__}: {filename}")
         return cls(phase, norm, normalize=normalize, filename=str(filename), scale=scale, **parameters)
 
     def to_table(self) -> "Table":
@@ -288,6 +293,24 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
     def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         path = beside(_named(cls, data), base_path)
         return cls.read(path, data.get("normalize", True), data.get("scale", "utc"), **parameters)
+
+
+def _filled(column: "Column") -> np.ndarray:
+    """A column as numbers, NaN where it is masked."""
+    return np.asarray(np.ma.filled(np.ma.asarray(column).astype(float), np.nan))
+
+
+def _present(nodes: np.ndarray, norm: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes (n,) and norms (n, ...) without those that are missing; a warning says how many were."""
+    if nodes.shape[:1] != norm.shape[:1]:
+        return nodes, norm
+    present = np.isfinite(nodes) & np.isfinite(norm).reshape(len(norm), -1).all(axis=1)
+    if not present.all():
+        warn(
+            f"{where}: {int((~present).sum())} of {present.size} norms are missing or NaN, and are left out: the curve "
+            "is linear across."
+        )
+    return nodes[present], norm[present]
 
 
 def _reference(cls: type[TemporalModel], given: GivenTime, scale: str) -> Parameter:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import InputError, closest
+from ....kernels.sphere import TO_ICRS
+from ...errors import InputError, closest, warn
 from ..component import Section
 from ..parameter import Parameter
 from ..spatial.base import SpatialModel
+from ..spatial.frames import parameters_in_icrs
 from ..spatial.registry import SPATIAL_MODELS
 from ..spectral.base import SpectralModel
 from ..spectral.registry import SPECTRAL_MODELS
@@ -18,6 +20,13 @@ from .parameters import Links, declared_parameters, flag_of, mapping_of, paramet
 
 # models inside models: of sums and products, and of scaled models
 _INNER = ("model1", "model2", "model")
+
+
+# parameters of gammapy before 1.0, which it reads over since
+_LEGACY_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "TemplateSpectralModel": ("norm", "tilt", "reference"),
+    "TemplateSpatialModel": ("norm",),
+}
 
 
 class Part(NamedTuple):
@@ -87,10 +96,17 @@ def read_part(word: str, entry: object, where: str, links: Links, base: Path) ->
             raise InputError(f"{where}: the section {key!r} is missing.{hint}")
     inside = {key: read_part(word, entry[key], f"{where}.{key}", links, base) for key in inner}
     parameters = _parameters(part, kind, entry, where, links)
+    given = entry.get("frame", "icrs")
     try:
+        declared = declared_parameters(kind)
+        if given not in TO_ICRS and "lon_0" in declared:
+            # without a position a template is where its map is
+            if parameters.keys() & {"lon_0", "lat_0"} or not has_extra:
+                parameters = parameters_in_icrs(parameters, declared, given)
+            entry = {**entry, "frame": "icrs"}
         if has_extra:
             model = kind.from_extra({**entry, **inside}, parameters, base)
-            _check_frame(model, entry)
+            _check_frame(model, entry, given)
         else:
             model = kind(**parameters, **{key: entry[key] for key in static if key in entry})
     except InputError as error:
@@ -109,7 +125,14 @@ def read_part(word: str, entry: object, where: str, links: Links, base: Path) ->
 def _parameters(part: Part, kind: Any, entry: Section, where: str, links: Links) -> dict[str, Parameter]:
     declared = declared_parameters(kind)
     others = hasattr(kind, "from_extra") and not part.complete
-    parameters = read_parameters(entry.get("parameters", []), where, links, declared, others)
+    given = entry.get("parameters", [])
+    legacy = _LEGACY_PARAMETERS.get(kind.tag[0], ()) if isinstance(given, list) else ()
+    ignored = [p for p in given if isinstance(p, dict) and p.get("name") in legacy]
+    if ignored:
+        names = " and ".join(str(p["name"]) for p in ignored)
+        warn(f"{where}: {names} of a {kind.tag[0]} is ignored, as by gammapy. Multiply it by a norm model instead.")
+        given = [p for p in given if p not in ignored]
+    parameters = read_parameters(given, where, links, declared, others)
     for name, default in declared.items():
         if part.complete and not default.frozen and name not in parameters:
             unit = f", unit: {default.unit}" if default.unit else ""
@@ -120,15 +143,13 @@ def _parameters(part: Part, kind: Any, entry: Section, where: str, links: Links)
     return parameters
 
 
-def _check_frame(model: Any, entry: Section) -> None:
-    """The position of a template is in the frame of its map, whatever the file says."""
+def _check_frame(model: Any, entry: Section, given: str) -> None:
+    """The position of a template is in the frame of its map, whatever the file says, which is ``given``."""
     if not isinstance(model, SpatialModel) or "frame" not in entry:
         return
-    # FK5 is the equinox-2000 frame that ICRS replaced, 0.02 arcsec apart
-    found = "icrs" if entry["frame"] == "fk5" else entry["frame"]
-    if found != model.frame:
+    if entry["frame"] != model.frame:
         raise InputError(
-            f"the frame is {entry['frame']!r}, and that of the map {model.frame!r}, in which lon_0 and lat_0 have to "
+            f"the frame is {given!r}, and that of the map {model.frame!r}, in which lon_0 and lat_0 have to "
             "be. Correct them, or leave them out: the map is then where its header says."
         )
 

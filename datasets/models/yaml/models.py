@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, closest
+from ...errors import InputError, closest, warn
+from ...io.fermi import is_counts_cube, read_counts_cube
 from ...io.fits import FitsFile, naming
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
@@ -28,6 +29,13 @@ _KEYS: dict[type[ModelBase], tuple[str, ...]] = {
     SkyModel: (*_COMMON, "apply_irf", "spatial", "temporal"),
     FoVBackgroundModel: (*_COMMON, "spatial"),
     TemplateNPredModel: (*_COMMON, "filename"),
+}
+
+# norms that gammapy before 0.19 wrote there; it reads over them since
+_LEGACY_KEYS: dict[type[ModelBase], tuple[str, ...]] = {
+    SkyModel: (),
+    FoVBackgroundModel: ("parameters",),
+    TemplateNPredModel: ("parameters",),
 }
 
 _ALL_KEYS = tuple(dict.fromkeys(key for keys in _KEYS.values() for key in keys))
@@ -120,9 +128,15 @@ def _component(entry: object, index: int, where: str, links: Links, base: Path) 
 
 
 def _check_keys(entry: Section, kind: type[ModelBase], where: str) -> None:
-    mapping_of(entry, _ALL_KEYS, where)
+    mapping_of(entry, (*_ALL_KEYS, *_LEGACY_KEYS[kind]), where)
     for key in entry:
         if key in _KEYS[kind]:
+            continue
+        if key in _LEGACY_KEYS[kind]:
+            warn(
+                f"{where}: the key {key!r} of a {kind.__name__} is ignored, as by gammapy. Write a norm into the "
+                "section 'spectral'."
+            )
             continue
         cure = "Remove the key."
         if kind is TemplateNPredModel and key == "spatial":
@@ -199,9 +213,12 @@ BANDS = "_BANDS"
 def read_template_counts(filename: Filename) -> np.ndarray:
     """Counts from a map that gammapy wrote: (n_reco, ny, nx), or (n_reco,) if the map is of one region.
 
-    The first map of the file counts. It needs one further axis, energy, by edges. Raises InputError for other files.
+    The first map of the file counts. It needs one further axis, energy, by edges. Counts cubes of the Fermi-LAT
+    tools are read too. Raises InputError for other files.
     """
     file = FitsFile(filename)
+    if is_counts_cube(file):
+        return read_counts_cube(file)[2]
     name = next((hdu.name.removesuffix(BANDS) for hdu in file.hdus if hdu.name.endswith(BANDS)), None)
     if name is None:
         raise InputError(

@@ -9,19 +9,23 @@ import jax
 import numpy as np
 
 from ...arrays import Array
-from ...errors import InputError, closest
+from ...errors import InputError, closest, warn
 from ...units import parse_unit
 from ..component import Section
 from ..parameter import Parameter
 from ..prior import PRIORS, Prior
 
-# gammapy's settings for Minuit and for plots; they have no meaning for a scale-free fit and are read over
-_UNUSED = ("interp", "scale_method", "scale_transform", "is_norm")
+# gammapy's settings for Minuit, scans and plots; they have no meaning for a scale-free fit and are read over
+_UNUSED = (
+    *("interp", "scale_method", "scale_transform", "is_norm"),
+    *("scan_min", "scan_max", "scan_n_values", "scan_n_sigma", "scan_values"),
+)
 
-_KEYS = ("name", "value", "unit", "error", "min", "max", "frozen", "link", "prior", *_UNUSED)
+# "scale": what gammapy before 1.0 wrote beside a value, which does not change it
+_KEYS = ("name", "value", "unit", "error", "min", "max", "frozen", "link", "prior", "scale", *_UNUSED)
 
 # numbers of a prior are parameters in gammapy, so that it writes bounds and errors for them
-_PRIOR_NUMBER_KEYS = ("name", "value", "unit", "error", "min", "max")
+_PRIOR_NUMBER_KEYS = ("name", "value", "unit", "error", "min", "max", "scale_method", "scale_transform")
 
 # first parameter with each link label, and where it stands
 Links = dict[str, tuple[str, Parameter]]
@@ -87,6 +91,10 @@ def read_parameters(
         if "name" not in entry:
             raise InputError(f"{spot}: the key 'name' is missing. Names here: {', '.join(declared)}.")
         name = text_of(entry["name"], spot)
+        if number_of(entry.get("scale", 1.0), f"{spot}, scale") != 1:
+            warn(
+                f"{spot}: the key 'scale' is ignored, as by gammapy: 'value' is the whole value, {entry.get('value')}."
+            )
         if name not in declared and not others:
             raise InputError(f"{spot}: the model has no parameter of this name. {closest(name, declared)}")
         if name in parameters:
@@ -130,6 +138,9 @@ def _standalone(
     if not math.isfinite(value):
         raise InputError(f"{where}: the value must be a finite number, found {value}.")
     error = number_of(entry.get("error", 0.0), f"{where}, error")
+    if error == -math.inf:
+        # catalogues say so that an error is not known
+        error = math.nan
     if error < 0:
         raise InputError(f"{where}: the error must not be negative, found {error}.")
     low, high = (_bound(entry, key, where, unit, default) for key in ("min", "max"))

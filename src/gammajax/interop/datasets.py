@@ -16,6 +16,7 @@ from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.dataset import FluxPointsDataset
 from gammajax.datasets.flux_points.points import FluxPoints
 from gammajax.datasets.gti import GTI
+from gammajax.datasets.io.bins import usable_bins
 from gammajax.datasets.io.fits import Fields, FitsTable
 from gammajax.datasets.io.meta_table import meta_table_hdus, read_meta_table
 from gammajax.datasets.io.region_table import pack_region, unpack_region
@@ -161,23 +162,25 @@ def _spectrum_from(
         true_edges = own if true_edges is None else true_edges
         if len(own) != len(true_edges) or not u.allclose(own, true_edges, rtol=1e-5):
             raise InputError(f"{where}: its exposure and its energy dispersion have different true energies.")
+    safe = _values(peer.mask_safe, bool)
+    excluded = None if safe is None else ~safe
     fields: Fields = {
         "energy_edges": edges,
         "energy_interp": energy.interp,
         "energy_true_edges": true_edges,
-        "counts": _values(peer.counts),
+        "counts": _numbers(peer.counts, f"{where}: counts", excluded),
         "exposure": exposure,
         "edisp": matrix,
-        "mask_safe": _values(peer.mask_safe, bool),
+        "mask_safe": safe,
         "mask_fit": _values(peer.mask_fit, bool),
         "livetime": livetime,
         "gti": None if peer.gti is None else _gti_from(peer.gti),
     }
     meta = _meta_from(peer.meta_table) | _region_from(geom, "region")
     if kind is SpectrumDataset:
-        fields["background"] = _values(peer.background)
+        fields["background"] = _numbers(peer.background, f"{where}: background", excluded)
     else:
-        fields["counts_off"] = _values(peer.counts_off)
+        fields["counts_off"] = _numbers(peer.counts_off, f"{where}: counts_off", excluded)
         for key in ("acceptance", "acceptance_off"):
             values = _values(getattr(peer, key))
             # stacking leaves undefined acceptances in bins without off counts; gammapy takes alpha as 0 there
@@ -192,6 +195,12 @@ def _spectrum_from(
 
 def _values(peer_map: "gammapy.maps.RegionNDMap | None", dtype: type[float] | type[bool] = float) -> np.ndarray | None:
     return None if peer_map is None else np.array(peer_map.data[..., 0, 0], dtype)
+
+
+def _numbers(peer_map: "gammapy.maps.RegionNDMap | None", where: str, excluded: np.ndarray | None) -> np.ndarray | None:
+    """Numbers of the bins, by the rule of files: bad ones do not matter where the safe mask excludes them."""
+    values = _values(peer_map)
+    return None if values is None else usable_bins(values, where, excluded)
 
 
 def _meta_from(table: "Table | None") -> dict[str, object]:

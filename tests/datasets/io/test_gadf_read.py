@@ -69,8 +69,13 @@ def test_acceptances_outside_the_safe_mask(tmp_path):
     assert back.acceptance[0, 0, 0] == back.acceptance_off[0, 0, 0] == back.counts_off[0, 0, 0] == 0
     on_off(mask_safe=None).write(path, overwrite=True)
     edit(path, change)
-    with pytest.raises(InputError, match=r"a\.fits: ACCEPTANCE must be above zero .*, found 0\.0 at \[0, 0, 0\]"):
+    with pytest.raises(InputError, match=r"a\.fits\[COUNTS_OFF\]: values must be finite .*, found nan at \[0, 0, 0\]"):
         MapDatasetOnOff.read(path)
+    # an acceptance of 0 says that nothing was measured: the fit is to refuse it, not the file
+    on_off(mask_safe=None).write(path, overwrite=True)
+    edit(path, cases.data("ACCEPTANCE_OFF", (0, 0, 0), 0.0))
+    back = MapDatasetOnOff.read(path)
+    assert back.alpha[0, 0, 0] == 0 < back.alpha.max()
 
 
 def test_hess_maps(data_path):

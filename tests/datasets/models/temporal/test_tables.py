@@ -121,6 +121,29 @@ def test_light_curve_map_file(tmp_path):
         LightCurve.read(path, format="map")
 
 
+@pytest.mark.parametrize("suffix", ["fits", "ecsv"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_light_curves_with_missing_norms(tmp_path, suffix, masked):
+    """NaN or masked: a warning, and the curve of the other rows."""
+    table = LightCurve(np.insert(DAYS, 2, 0.7), np.insert(NORMS, 2, 7.0), START).to_table()
+    table["NORM"][2] = np.nan
+    if masked:
+        table = Table(table, masked=True)
+        table["NORM"][2], table["NORM"].mask[2] = 7.0, True
+    table.write(tmp_path / f"curve.{suffix}")
+    with pytest.warns(UserWarning, match=r"curve\.\w+: 1 of 5 norms are missing or NaN, and are left out"):
+        back = LightCurve.read(tmp_path / f"curve.{suffix}")
+    np.testing.assert_allclose(back.time, DAYS, rtol=1e-12)
+    np.testing.assert_array_equal(back.norm, NORMS)
+
+
+def test_phase_curves_with_missing_norms(tmp_path):
+    Table({"PHASE": [0.0, 0.3, 0.6, 1.0], "NORM": [1.0, np.nan, 3.0, 1.0]}).write(tmp_path / "phase.ecsv")
+    with pytest.warns(UserWarning, match="1 of 4 norms are missing"):
+        back = PhaseCurve.read(tmp_path / "phase.ecsv")
+    np.testing.assert_array_equal(back.phase, [0.0, 0.6, 1.0])
+
+
 def test_bad_light_curves(tmp_path):
     for days, norms, extra in (
         (DAYS, NORMS[:3], {}),

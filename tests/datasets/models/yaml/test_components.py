@@ -193,8 +193,28 @@ BAD = {
     "frame of a light curve": ("temporal", "{type: const, frame: icrs}", "here: unknown key 'frame'"),
     "frame": (
         "spatial",
-        f"{POINT}, frame: fk5}}",
-        "here: PointSpatialModel: frame must be one of icrs, galactic, found",
+        f"{POINT}, frame: fk6}}",
+        "here: unknown frame 'fk6'. Known frames: altaz, ",
+    ),
+    "frame of a place and a time": (
+        "spatial",
+        f"{POINT}, frame: altaz}}",
+        "here: positions in the frame 'altaz' cannot be transformed to icrs",
+    ),
+    "bounds in a turned frame": (
+        "spatial",
+        "{type: point, frame: supergalactic, parameters: [{name: lon_0, value: 10, max: 11}, {name: lat_0, value: 5}]}",
+        "here: lon_0 has bounds along the axes of the frame 'supergalactic'",
+    ),
+    "link in another frame": (
+        "spatial",
+        "{type: point, frame: fk5, parameters: [{name: lon_0, value: 10, link: a}, {name: lat_0, value: 5}]}",
+        "here: lon_0 is in the frame 'fk5' and linked",
+    ),
+    "frame of the whole sky": (
+        "spatial",
+        "{type: const, frame: fk5}",
+        "here: ConstantSpatialModel: frame must be one of icrs, galactic, found",
     ),
     "frame is no text": ("spatial", f"{POINT}, frame: [icrs]}}", "here, frame: expected text, found ['icrs']"),
     "scale": ("temporal", "{type: const, scale: ut1}", "here: ConstantTemporalModel: scale must be one of"),
