@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-import equinox as eqx
 import numpy as np
 from astropy import units as u
 from astropy.time import Time
@@ -10,6 +9,7 @@ from jaxtyping import Float
 
 from .arrays import Array, NumbersLike, module_with
 from .errors import InputError
+from .hints.modules import HintedModule
 from .units import to_unit
 
 REFERENCE = "2000-01-01T00:00:00"
@@ -20,7 +20,7 @@ TOUCH = 1e-6
 FIELDS = ("start", "stop", "reference")
 
 
-class GTI(eqx.Module):
+class GTI(HintedModule):
     """Good time intervals: ``start`` and ``stop``, shape (n_intervals,), in seconds after ``reference`` (MJD, TT)."""
 
     start: Float[Array, " n_intervals"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets.errors import InputError
+from ..datasets.hints.modules import Hinted
 from ..datasets.io.paths import write_files
 from ..datasets.models.collection import Models, Parameters
 from .covariance import DENSE_LIMIT, Curvature
@@ -33,7 +34,7 @@ class Minima:
 
 
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(Hinted):
     """Best fit with errors.
 
     ``models`` carry the best-fit values and errors; ``stat`` is the statistic summed over all datasets, with priors;

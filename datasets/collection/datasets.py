@@ -13,6 +13,7 @@ from ..counts.stack import stack_named
 from ..dataset import Dataset
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename
 from ..sky.geom import SkyGeom
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from regions import Region
 
 
-class Datasets(eqx.Module):
+class Datasets(HintedModule):
     """Datasets by name, in order. Immutable; adding and removing return new containers.
 
     Names live here and not in the datasets, so that runs that differ only in data share one compiled program.

@@ -14,6 +14,7 @@ from ..counts.summary import Info
 from ..dataset import Dataset, fitted_bins
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import found
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -55,7 +56,7 @@ def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | No
     then those over the background times the norms of its model. ``background`` is always that of the dataset.
     """
     if not isinstance(dataset, Dataset):
-        raise InputError(f"info_dict: found {type(dataset).__name__}, expected one dataset: datasets['name'].")
+        raise InputError(f"info_dict: found {found(dataset)}, expected one dataset: datasets['name'].")
     start: dict[str, Info] = {} if name is None else {"name": name}
     chosen = None if models is None else acting(models, name)
     return start | {"type": dataset.tag, "stat_type": dataset.stat_type} | dataset.summary(chosen)

@@ -16,6 +16,7 @@ from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
 from ..dataset import Dataset, Models, require_shape
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import require_models
 from ..irf.edisp import EDisp, EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part
@@ -289,8 +290,9 @@ class CountsBase(Dataset):
                 total = total + template_counts(model, self.energy_edges, self.data_shape)
         return total
 
-    def npred(self, models: Models) -> Bins:
+    def npred(self, models: Models | None = None) -> Bins:
         """Signal plus background; without data the background of on/off counts is not known, and left out."""
+        models = require_models(models, "npred")
         signal = self.signal(models)
         return signal + self.background_of(signal, models)
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Array, Mask, fields_of, is_concrete
 from ..dataset import Models, Spectrum
 from ..errors import InputError
+from ..hints.modules import found, require_models
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.axis import MapAxis
 from ..units import Given
@@ -88,9 +89,9 @@ class CountsDataset(CountsBase):
     def residual_methods(self) -> tuple[str, ...]:
         return METHODS
 
-    def residuals(self, models: Models, method: str) -> Array:
+    def residuals(self, models: Models | None = None, method: str = "diff") -> Array:
         """See `gammajax.residuals`."""
-        return count_residuals(self, models, method)
+        return count_residuals(self, require_models(models, "residuals"), method)
 
     def summary(self, models: Models | None = None) -> dict[str, Info]:
         """See `gammajax.info_dict`."""
@@ -174,7 +175,7 @@ class CountsDataset(CountsBase):
 def require_counts(dataset: object, what: str) -> CountsDataset:
     """The dataset itself; InputError for what is not one of counts."""
     if not isinstance(dataset, CountsDataset):
-        raise InputError(f"{what}: found {type(dataset).__name__}, expected one dataset of counts: datasets['name'].")
+        raise InputError(f"{what}: found {found(dataset)}, expected one dataset of counts: datasets['name'].")
     return dataset
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..arrays import Array
 from ..dataset import Dataset, stat_bins_of
 from ..errors import InputError
+from ..hints.modules import found
 from ..models.collection import Models
 from ..models.sky_model import ModelBase
 from .base import CountsBase
@@ -99,7 +100,7 @@ def acting(models: SomeModels, name: str | None) -> list[ModelBase]:
 def _one(dataset: Dataset) -> Dataset:
     if not isinstance(dataset, Dataset):
         raise InputError(
-            f"Found {type(dataset).__name__}, expected one dataset. Predictions are made for one dataset at a time: "
+            f"Found {found(dataset)}, expected one dataset. Predictions are made for one dataset at a time: "
             "gj.npred(datasets['name'], models, name='name'); sums over Datasets come from gj.stat_sum and gj.fit."
         )
     return dataset

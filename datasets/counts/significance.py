@@ -13,6 +13,7 @@ from ...kernels.cash import cash
 from ...kernels.wstat import wstat
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from ..statistics.base import Bins
 from ..units import Given, as_bins, to_unit
 
@@ -44,7 +45,7 @@ _jitted = {
 }
 
 
-class CountsStatistic(eqx.Module):
+class CountsStatistic(HintedModule):
     """What both kinds of counts statistics share. Arrays of any shape, element by element; jit and vmap work."""
 
     n_on: eqx.AbstractVar[Numbers]

@@ -11,6 +11,7 @@ from ...kernels.time_scales import SECONDS_PER_DAY
 from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename
 from ..meta import Meta
@@ -34,7 +35,7 @@ UNITS = {
 """Columns of events that are numbers with a unit."""
 
 
-class EventList(eqx.Module):
+class EventList(HintedModule):
     """Events, one entry each in arrays of shape (n_events,), in the order of their times.
 
     Quantities are converted, bare numbers are in the units given here.

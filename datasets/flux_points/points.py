@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
-import equinox as eqx
 import jax
 import numpy as np
 from astropy import units as u
@@ -14,6 +13,7 @@ from jaxtyping import Bool, Float
 from ..arrays import Array, Mask, frozen_array, is_concrete
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
@@ -35,7 +35,7 @@ Scans = Float[Array, "n n_norm"]
 """Fit statistics, or the norms at which they were taken, for each point."""
 
 
-class FluxPoints(eqx.Module):
+class FluxPoints(HintedModule):
     """A table of flux points. Made from a table by `from_table`, from a file by `read`.
 
     Fluxes are norms: in units of a reference flux per point, by which they become ``dnde``, ``e2dnde``, ``flux`` or
@@ -226,7 +226,7 @@ class FluxPoints(eqx.Module):
         kind, _, suffix = name.partition("_")
         if kind in UNITS and kind != "norm" and f"_{suffix}" in (*SUFFIXES, "_"):
             return self.quantity(name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return super().__getattr__(name)  # type: ignore[misc]
 
     def __repr__(self) -> str:
         limits = int(np.sum(self.is_ul)) if is_concrete(self.is_ul) else "?"

@@ -1,6 +1,5 @@
 """Energy dispersion of one position."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ from ...kernels.edisp import diagonal_response, gauss_shares, matrix_from_migrat
 from ...kernels.psf import nearest_valid
 from ..arrays import Array, for_kernels, frozen_array, is_concrete
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from ..sky.geom import Direction, SkyGeom
 from ..units import Given, edges_tev, to_unit
 
@@ -23,7 +23,7 @@ TrueEdges = Float[Array, " n_true+1"]
 RecoEdges = Float[Array, " n_reco+1"]
 
 
-class EDispKernel(eqx.Module):
+class EDispKernel(HintedModule):
     """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco)."""
 
     matrix: Float[Array, "n_true n_reco"]
@@ -60,7 +60,7 @@ class EDispKernel(eqx.Module):
         )
 
 
-class EDispKernelMap(eqx.Module):
+class EDispKernelMap(HintedModule):
     """Matrices of the energy dispersion at a grid of positions.
 
     ``geom``: `SkyGeom` of the grid, or None for one matrix everywhere. ``values``: (n_true, n_reco, y, x), the
@@ -101,7 +101,7 @@ class EDispKernelMap(eqx.Module):
         return _nearest(self, vector)
 
 
-class EDispMap(eqx.Module):
+class EDispMap(HintedModule):
     """Migration tables at a grid of positions.
 
     ``values``: (n_true, n_migra, y, x), dP / d(migra) with migra = E_reco / E_true, whose bins have ``migra_edges``.

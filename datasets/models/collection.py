@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays import NumbersLike, fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
+from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, write_files
 from .component import Section
@@ -26,7 +27,7 @@ Changes = dict[str, dict[str, Any]]
 """New fields of parameters by full name."""
 
 
-class Parameters(Mapping[str, Parameter]):
+class Parameters(Hinted, Mapping[str, Parameter]):
     """Parameters of models by full name (``model.component.parameter``), in the order of the models."""
 
     def __init__(self, parameters: dict[str, Parameter]) -> None:
@@ -106,7 +107,7 @@ class Parameters(Mapping[str, Parameter]):
         return "\n".join(f"{n}: {p!r}" for n, p in self._parameters.items())
 
 
-class Models(eqx.Module):
+class Models(HintedModule):
     """Models by name, in order. Immutable; every method that changes something returns a new container."""
 
     models: tuple[Any, ...]

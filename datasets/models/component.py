@@ -5,17 +5,17 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
-import equinox as eqx
 import jax
 
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from .parameter import Parameter, is_parameter, placed
 
 Section = dict[str, Any]
 """Content of a section of a YAML file."""
 
 
-class ModelComponent(eqx.Module):
+class ModelComponent(HintedModule):
     """A part of a model. Its parameters are its fields, or stand in containers and models that are its fields.
 
     A parameter goes by the last word of its path where that is unique (``index``, ``norm_3``), else by the whole path

@@ -10,6 +10,7 @@ from astropy import units as u
 
 from ..arrays import Array, NumbersLike, fields_of, for_kernels, frozen_array, module_with
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from ..units import _unit_text, parse_unit
 from .prior import Prior
 
@@ -31,7 +32,7 @@ SCALING: tuple[Role, ...] = ("amplitude", "norm")
 """Roles of parameters that multiply a whole component."""
 
 
-class Parameter(eqx.Module):
+class Parameter(HintedModule):
     """A model parameter.
 
     ``value`` (the number, in ``unit``) and ``error`` are leaves of the pytree; everything else is static.

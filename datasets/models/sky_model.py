@@ -16,6 +16,7 @@ from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, NumbersLike, fields_of, frozen_array, is_concrete, module_with
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import HintedModule
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
 from .spectral.base import DNDE, Edges, Energies, SpectralModel
@@ -54,7 +55,7 @@ LARGEST = 720.0
 """Half-width (deg) of a source beyond which it is an error: a Gaussian is evaluated out to five widths."""
 
 
-class ModelBase(eqx.Module):
+class ModelBase(HintedModule):
     """A named model that acts on some datasets."""
 
     tag: ClassVar[tuple[str, ...]] = ()

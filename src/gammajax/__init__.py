@@ -42,6 +42,7 @@ from gammajax.datasets.flux_points import (
     FluxPoints,
     FluxPointsDataset,
 )
+from gammajax.datasets.hints.modules import no_name
 from gammajax.datasets.irf import (
     EDispKernel,
     EDispKernelMap,
@@ -169,7 +170,12 @@ def __getattr__(name: str) -> Any:
         from gammajax import interop
 
         return getattr(interop, name)
-    raise AttributeError(f"module 'gammajax' has no attribute {name!r}")
+    raise no_name(name)
+
+
+def __dir__() -> list[str]:
+    """All public names, those that are loaded when they are used included."""
+    return sorted({*globals(), *__all__, "plots"})
 
 
 __all__ = [

@@ -114,7 +114,7 @@ class NestedSpectralModel(SpectralModel):
             found = self.parameters.get(name)
             if found is not None:
                 return found
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return super().__getattr__(name)  # type: ignore[misc]
 
     def replace(self, **changes: Any) -> Self:
         """A copy with changed parameters (numbers and Quantities set the value) or changed fields."""

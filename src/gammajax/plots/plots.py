@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from gammajax.datasets.counts.dataset import CountsDataset
+from gammajax.datasets.counts.dataset import CountsDataset, require_counts
 from gammajax.datasets.counts.npred import SomeModels, npred, npred_background, npred_signal, stat_array
 from gammajax.datasets.errors import InputError
+from gammajax.datasets.hints.modules import found
 from gammajax.datasets.models.collection import Models
 from gammajax.datasets.statistics.base import Bins
 from gammajax.datasets.units import Given, edges_tev
@@ -30,7 +31,7 @@ def plot_counts(dataset: CountsDataset, models: SomeModels, name: str | None = N
 
     ``name`` is the dataset's name; it selects among models with ``datasets_names`` and is the title.
     """
-    if dataset.counts is None:
+    if require_counts(dataset, "plot_counts").counts is None:
         raise InputError("plot_counts: the dataset has no counts. Read or simulate them first.")
     signal, background, stat = _predicted(dataset, Models(models), name)
     return counts_figure(prediction(name or "", dataset, signal, background, float(stat)))
@@ -89,9 +90,9 @@ def plot_sky(dataset: CountsDataset, models: SomeModels, name: str | None = None
 
     All three are smoothed with a Gaussian of one pixel. ``name`` is the dataset's name. Returns a matplotlib figure.
     """
-    geom = dataset.sky_geom
+    geom = getattr(dataset, "sky_geom", None)
     if geom is None:
-        raise InputError(f"plot_sky: found {type(dataset).__name__}, expected a map dataset.")
+        raise InputError(f"plot_sky: found {found(dataset)}, expected a map dataset.")
     mask: np.ndarray = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
     expected = np.asarray(npred(dataset, Models(models), name))
     counts, predicted = (np.where(mask, x, 0.0).sum(axis=0) for x in (np.asarray(dataset.counts, float), expected))
