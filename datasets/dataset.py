@@ -40,6 +40,7 @@ from jaxtyping import Bool, Float
 from .arrays import Array, Mask, is_concrete
 from .errors import InputError
 from .hints.modules import HintedModule, require_models
+from .shown import Facts, Shown
 from .statistics.base import Bins, Statistic, scoring_terms
 
 Models = Sequence[eqx.Module]
@@ -160,7 +161,7 @@ class Spec:
         return None
 
 
-class Dataset(HintedModule):
+class Dataset(Shown, HintedModule):
     """Base of all datasets. A subclass has ``data_shape``, ``predict`` and ``stat_bins``.
 
     ``mask_safe`` and ``mask_fit`` are fields of a subclass that has masks, of ``data_shape`` or None. ``gti`` is one if
@@ -265,6 +266,10 @@ class Dataset(HintedModule):
         return False
 
     # what summaries ask
+
+    @property
+    def facts(self) -> Facts:
+        return {"": f"data of shape {self.data_shape}", "statistic": self.stat_type}
 
     def info_dict(self) -> dict[str, Any]:
         """What `gammajax.info_dict` shows beside name, type and statistic."""

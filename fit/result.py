@@ -8,7 +8,7 @@ import numpy as np
 from ..datasets.errors import InputError
 from ..datasets.hints.modules import Hinted
 from ..datasets.io.paths import write_files
-from ..datasets.models.collection import Models, Parameters
+from ..datasets.models.collection import Models, Parameters, parameter_html
 from .covariance import DENSE_LIMIT, Curvature
 from .result_files import result_contents
 from .status import Status
@@ -148,3 +148,7 @@ class FitResult(Hinted):
         if len(self.free_names) > 20:
             lines.append(f"  ... {len(self.free_names) - 20} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        status = f"{self.status}, stat = {self.stat:.4f}, {self.n_bins} bins, {len(self.free_names)} free parameters"
+        return parameter_html(self.parameters, status)

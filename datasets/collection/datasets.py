@@ -16,6 +16,7 @@ from ..gti import GTI
 from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename
+from ..shown import html_table
 from ..sky.geom import SkyGeom
 from ..units import Given
 from .index import read_index, write_index
@@ -163,9 +164,17 @@ class Datasets(HintedModule):
 
     def __repr__(self) -> str:
         shown = list(zip(self.names, self.entries, strict=True))[:20]
-        lines = [f"  {name}: {d if isinstance(d, LazyDataset) else type(d).__name__}" for name, d in shown]
+        lines = [f"  {name}: {d!r}" for name, d in shown]
         more = [f"  ... {len(self) - 20} more"] if len(self) > 20 else []
         return "\n".join(["Datasets(", *lines, *more, ")"])
+
+    def _repr_html_(self) -> str:
+        # what was not read stays so
+        rows = [
+            {"name": name, "type": d.tag} | ({} if isinstance(d, LazyDataset) else dict(d.facts))
+            for name, d in zip(self.names, self.entries, strict=True)
+        ]
+        return html_table(rows, "Datasets")
 
     @classmethod
     def read(cls, filename: Filename, lazy: bool = False) -> Self:

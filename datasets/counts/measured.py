@@ -35,6 +35,7 @@ class MeasuredBackground(CountsDataset):
 
     background_fields = ("counts_off", "acceptance", "acceptance_off")
     statistic_needs = ("counts_off",)
+    shown_sums = ("counts", "counts_off", "background")
 
     def __post_init__(self) -> None:
         super().__post_init__()

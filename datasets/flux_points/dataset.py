@@ -25,6 +25,7 @@ from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.collection import Models
 from ..models.sky_model import SkyModel, dnde
+from ..shown import Facts, sum_text
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
 from ..units import EDGE_TOLERANCE, Given, number_in
@@ -281,8 +282,10 @@ class FluxPointsDataset(Dataset):
         """The file of the dataset as bytes by path; ``name``: that of the dataset."""
         return dataset_contents(self, as_path(path))
 
-    def __repr__(self) -> str:
-        return f"FluxPointsDataset({self.data!r}, {self.stat_type})"
+    @property
+    def facts(self) -> Facts:
+        fitted = sum_text(self.mask) if self.mask is not None else "all"
+        return {**self.data.facts, "fitted": fitted, "statistic": self.stat_type}
 
 
 def _padded(values: Array, extra: int) -> Array:

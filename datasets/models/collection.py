@@ -13,6 +13,7 @@ from ..errors import InputError, closest, listed
 from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, write_files
+from ..shown import html_table
 from .component import Section
 from .flatten import ValueAndError, flatten, free_by_default, with_numbers
 from .parameter import Parameter, is_parameter, placed
@@ -101,10 +102,22 @@ class Parameters(Hinted, Mapping[str, Parameter]):
         columns = ("name", "value", "error", "unit", "min", "max", "frozen", "link", "prior")
         if not rows:
             return Table(names=columns, dtype=("U1", float, float, "U1", float, float, bool, "U1", "U1"))
-        return Table(rows=rows, names=columns)
+        table = Table(rows=rows, names=columns)
+        # short enough for value and error to stand side by side in a terminal; files keep all digits
+        for name, form in (("value", ".8g"), ("error", ".3g"), ("min", ".3g"), ("max", ".3g")):
+            table[name].info.format = form
+        return table
 
     def __repr__(self) -> str:
         return "\n".join(f"{n}: {p!r}" for n, p in self._parameters.items())
+
+    def _repr_html_(self) -> str:
+        return parameter_html(self)
+
+
+def parameter_html(parameters: Mapping[str, Parameter], caption: str = "") -> str:
+    """An HTML table of parameters."""
+    return html_table([p.facts(name) for name, p in parameters.items()], caption)
 
 
 class Models(HintedModule):
@@ -310,6 +323,9 @@ class Models(HintedModule):
                 content = repr(item.content) if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
                 lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
         return "\n".join(lines) or "Models()"
+
+    def _repr_html_(self) -> str:
+        return parameter_html(self.parameters)
 
 
 # Functions and not methods: equinox builds a module that holds the whole container for every method that is looked up.

@@ -9,6 +9,7 @@ import jax
 
 from ..errors import InputError
 from ..hints.modules import HintedModule
+from ..shown import html_table
 from .parameter import Parameter, is_parameter, placed
 
 Section = dict[str, Any]
@@ -29,6 +30,13 @@ class ModelComponent(HintedModule):
         """Parameters by name, in the order of their declaration."""
         leaves, names = named_leaves(self)
         return {name: leaf for name, leaf in zip(names, leaves, strict=True) if is_parameter(leaf)}
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={p.text}{' frozen' if p.frozen else ''}" for name, p in self.parameters.items())
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _repr_html_(self) -> str:
+        return html_table([p.facts(name) for name, p in self.parameters.items()], type(self).__name__)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with changed parameters: numbers and Quantities set the value, a `Parameter` replaces it whole."""

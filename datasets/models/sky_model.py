@@ -17,6 +17,7 @@ from ..arrays import Array, NumbersLike, fields_of, frozen_array, is_concrete, m
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import HintedModule
+from ..shown import number_text
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
 from .spectral.base import DNDE, Edges, Energies, SpectralModel
@@ -74,6 +75,11 @@ class ModelBase(HintedModule):
     def components(self) -> dict[str, Any]:
         """Model components by the word that stands for them in full parameter names."""
         return {part: getattr(self, part) for part in self.parts if getattr(self, part) is not None}
+
+    def __repr__(self) -> str:
+        where = "" if self.datasets_names is None else f" on {', '.join(self.datasets_names)}"
+        parts = [f"  {word}: {_shown_part(part)}" for word, part in self.components.items()]
+        return "\n".join([f"{type(self).__name__} {self.name!r}{where}", *parts])
 
     def resized(self) -> Self:
         """The model, or a copy whose image has the size that its present numbers ask for."""
@@ -227,6 +233,10 @@ class SkyModel(ModelBase):
 def _short(part: object) -> str:
     """What was given, in a word: models print over many lines."""
     return type(part).__name__ if isinstance(part, eqx.Module) else repr(part)
+
+
+def _shown_part(part: object) -> str:
+    return number_text(part) if isinstance(part, np.ndarray | jax.Array) else repr(part)
 
 
 def background_name(datasets_names: tuple[str, ...] | None) -> str:
