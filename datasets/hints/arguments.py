@@ -43,8 +43,6 @@ ARGUMENTS: Mapping[str, Habits] = {
         "models": MODELS_GIVEN,
         "name": "names are the keys: gj.Datasets({'name': dataset})",
         "meta_table": "meta=gj.Meta(...)",
-        "stat_type_background": INTERNAL,
-        "fit_range": "dataset.with_mask_fit(energy_min=..., energy_max=...)",
     },
     "Datasets": {"models": MODELS_GIVEN},
     "Models": {"covariance": COVARIANCE, "covariance_data": COVARIANCE},

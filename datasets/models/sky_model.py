@@ -17,7 +17,8 @@ from ..arrays import Array, NumbersLike, fields_of, frozen_array, is_concrete, m
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import HintedModule
-from ..shown import number_text
+from ..shown import html_table, number_text
+from .component import ModelComponent
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
 from .spectral.base import DNDE, Edges, Energies, SpectralModel
@@ -80,6 +81,15 @@ class ModelBase(HintedModule):
         where = "" if self.datasets_names is None else f" on {', '.join(self.datasets_names)}"
         parts = [f"  {word}: {_shown_part(part)}" for word, part in self.components.items()]
         return "\n".join([f"{type(self).__name__} {self.name!r}{where}", *parts])
+
+    def _repr_html_(self) -> str:
+        named = {
+            f"{word}.{n}": p
+            for word, c in self.components.items()
+            if isinstance(c, ModelComponent)
+            for n, p in c.parameters.items()
+        }
+        return html_table([p.facts(name) for name, p in named.items()], f"{type(self).__name__} {self.name}")
 
     def resized(self) -> Self:
         """The model, or a copy whose image has the size that its present numbers ask for."""
