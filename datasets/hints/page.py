@@ -14,7 +14,7 @@ def markdown() -> str:
 
 def _lines() -> Iterator[str]:
     yield from _table("Names in the packages", {f"`{name}`": text for name, text in NAMES.items()})
-    for owner in ATTRIBUTES | ASSIGNMENTS | ARGUMENTS:
+    for owner in {**ATTRIBUTES, **ASSIGNMENTS, **ARGUMENTS}:
         rows = {f"`.{name}`": text for name, text in ATTRIBUTES.get(owner, {}).items()}
         rows |= {f"`.{name} = ...`": text for name, text in ASSIGNMENTS.get(owner, {}).items()}
         rows |= {f"`{owner}({name}=...)`": text for name, text in ARGUMENTS.get(owner, {}).items()}

@@ -85,15 +85,14 @@ def test_every_hint_is_of_an_attribute_there():
         "Dataset": [theirs for ours, theirs in PAIRS.items() if issubclass(ours, gj.Dataset)],
         "ModelBase": [peers.SkyModel, peers.FoVBackgroundModel, peers.TemplateNPredModel],
         "ModelComponent": [theirs for theirs in PAIRS.values() if issubclass(theirs, peers.ModelBase)],
-        "TemporalModel": [peers.GaussianTemporalModel],
+        "TemporalModel": [peers.GaussianTemporalModel, peers.TemplatePhaseCurveTemporalModel],
         "Parameters": [gammapy.modeling.Parameters],
         "FluxPoints": [gammapy.estimators.FluxPoints],
         "FitResult": [gammapy.modeling.FitResult],
         "SkyGeom": [gammapy.maps.WcsGeom],
-        **{
-            name: [getattr(gammapy.irf, name)]
-            for name in ("EDispKernel", "EDispKernelMap", "EDispMap", "PSFMap", "PSFKernel")
-        },
+        "SpatialModel": [peers.Shell2SpatialModel, peers.PointSpatialModel],
+        **{name: [getattr(gammapy.irf, name)] for name in ("EDispKernel", "EDispKernelMap", "EDispMap")},
+        **{name: [getattr(gammapy.irf, name)] for name in ("PSFMap", "PSFKernel")},
         **{name: [PAIRS[getattr(gj, name)]] for name in ("Datasets", "Models", "Parameter", "GTI")},
         "EventList": [gammapy.data.EventList],
     }
