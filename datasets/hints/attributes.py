@@ -190,6 +190,13 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "from_table": "the class itself with arrays, or its read method",
         "write": YAML,
     },
+    "SpectralModel": {
+        "evaluate_error": "result.spectrum('name').evaluate_error(energy)",
+        "integral_error": "result.spectrum('name').integral_error(energy_min, energy_max)",
+        "energy_flux_error": "result.spectrum('name').energy_flux_error(energy_min, energy_max)",
+        "spectral_index_error": "result.spectrum('name').spectral_index_error(energy)",
+        "pivot_energy": "result.spectrum('name').pivot_energy",
+    },
     "SpatialModel": {
         "from_position": "it has no position",
         "r_in": "model.r_0 times 1 - model.eta",

@@ -36,6 +36,7 @@ OBJECTS_HERE = {
     "Models": gj.Models(MODEL),
     "ModelBase": MODEL,
     "ModelComponent": gj.PowerLawSpectralModel(),
+    "SpectralModel": gj.PowerLawSpectralModel(),
     "SpatialModel": gj.ConstantSpatialModel(),
     "TemporalModel": gj.ConstantTemporalModel(),
     "Parameter": gj.Parameter(2.0),

@@ -90,6 +90,7 @@ def test_every_hint_is_of_an_attribute_there():
         "FluxPoints": [gammapy.estimators.FluxPoints],
         "FitResult": [gammapy.modeling.FitResult],
         "SkyGeom": [gammapy.maps.WcsGeom],
+        "SpectralModel": [peers.PowerLawSpectralModel],
         "SpatialModel": [peers.Shell2SpatialModel, peers.PointSpatialModel],
         **{name: [getattr(gammapy.irf, name)] for name in ("EDispKernel", "EDispKernelMap", "EDispMap")},
         **{name: [getattr(gammapy.irf, name)] for name in ("PSFMap", "PSFKernel")},

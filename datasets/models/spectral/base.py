@@ -86,6 +86,12 @@ class SpectralModel(ModelComponent):
         """Integral of E times the value, in TeV s-1 cm-2 for a flux; energies as in `integral`."""
         return self._between("integrate_energy_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
 
+    def spectral_index(self, energy: NumbersLike) -> Array:
+        """Local index, -d ln(value) / d ln E, at ``energy`` (Quantity or TeV, any shape)."""
+        at = jnp.asarray(energy_in_tev(energy), float)
+        value, slope = jax.jvp(self.evaluate, (at,), (at,))
+        return -slope / value
+
     def _between(self, method: str, energy_min: NumbersLike, energy_max: NumbersLike, unit: u.UnitBase) -> Array:
         """All pairs of energies as bins of their own, in one program; the widest sets the number of nodes."""
         low, high = np.broadcast_arrays(energy_in_tev(energy_min), energy_in_tev(energy_max))

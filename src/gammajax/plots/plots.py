@@ -20,7 +20,8 @@ from gammajax.datasets.statistics.base import Bins
 from gammajax.datasets.units import Given, edges_tev
 from gammajax.fit.predictions import Prediction, prediction
 from gammajax.fit.result import FitResult
-from gammajax.plots.bands import N_ENERGIES, flux_band, source_name
+from gammajax.fit.spectra import source_name
+from gammajax.plots.bands import N_ENERGIES, flux_band
 from gammajax.plots.figures import counts_figure, sed_figure, sky_figure
 
 DEFAULT_RANGE = (0.1, 100.0)
@@ -54,7 +55,7 @@ def plot_sed(
     ``energy`` is the range (Quantities or TeV), 0.1 to 100 TeV by default. ``points`` are the predictions of the
     datasets (see `gammajax.fit.predictions.predictions`), drawn as excess over prediction times the model.
     """
-    name = source_name(result, model_name)
+    name = source_name(result.models, model_name)
     low, high = DEFAULT_RANGE if energy is None else edges_tev(energy, "plot_sed: energy")[[0, -1]]
     grid = np.geomspace(low, high, N_ENERGIES)
     dnde, error = flux_band(result, name, grid)
