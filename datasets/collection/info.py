@@ -25,6 +25,8 @@ COLUMN_FORMATS = {
     "background": ".2f",
     "excess": ".2f",
     "sqrt_ts": ".2f",
+    "source_excess": ".2f",
+    "source_sqrt_ts": ".2f",
     "npred": ".2f",
     "npred_background": ".2f",
     "npred_signal": ".2f",
@@ -53,7 +55,9 @@ def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | No
 
     With ``models`` there are also the sums ``npred``, ``npred_background`` and ``npred_signal`` (NaN without sky
     models) over the safe bins, and ``stat_sum`` over the fitted ones, without priors; ``excess`` and ``sqrt_ts`` are
-    then those over the background times the norms of its model. ``background`` is always that of the dataset.
+    then those over the background times the norms of its model. ``background`` is always that of the dataset. On maps
+    ``source_counts``, ``source_excess`` and ``source_sqrt_ts`` are those of the brightest pixels that together hold
+    80 % of what the sources with a position are predicted to give: the whole field hardly notices a source.
     """
     if not isinstance(dataset, Dataset):
         raise InputError(f"info_dict: found {found(dataset)}, expected one dataset: datasets['name'].")

@@ -1,6 +1,7 @@
 """Excess, significance, errors and limits of counts: known background, or off counts."""
 
 import abc
+import dataclasses
 from types import EllipsisType
 
 import equinox as eqx
@@ -92,7 +93,8 @@ class CountsStatistic(Shown, HintedModule):
     def info_dict(self) -> dict[str, Numbers]:
         """The numbers by gammapy's names."""
         own = {"n_on": self.n_on, "background": self.n_bkg, "excess": self.n_sig, "significance": self.sqrt_ts}
-        return own | {"p_value": self.p_value}
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return own | {"p_value": self.p_value} | given
 
 
 class CashCountsStatistic(CountsStatistic):

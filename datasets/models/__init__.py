@@ -3,6 +3,7 @@
 from .collection import Models as Models
 from .collection import Parameters as Parameters
 from .component import ModelComponent as ModelComponent
+from .diffuse import create_fermi_isotropic_diffuse_model as create_fermi_isotropic_diffuse_model
 from .flatten import Item as Item
 from .flatten import ModelDef as ModelDef
 from .flatten import canonical as canonical

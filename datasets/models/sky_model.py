@@ -1,7 +1,7 @@
 """Source and background models: a spectrum, and perhaps a shape and a light curve, with a name and datasets."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
@@ -14,16 +14,19 @@ from jaxtyping import Float
 
 from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, NumbersLike, fields_of, frozen_array, is_concrete, module_with
-from ..errors import InputError
+from ..errors import InputError, closest
 from ..gti import GTI
 from ..hints.modules import HintedModule
 from ..shown import html_table, number_text
 from .component import ModelComponent
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
+from .spatial.registry import SPATIAL_MODELS
 from .spectral.base import DNDE, Edges, Energies, SpectralModel
 from .spectral.norms import PowerLawNormSpectralModel
+from .spectral.registry import SPECTRAL_MODELS
 from .temporal.base import TemporalModel
+from .temporal.registry import TEMPORAL_MODELS
 
 Names = str | int | Iterable[str | int] | None
 """Names of datasets as constructors take them; in YAML files they may be numbers."""
@@ -164,6 +167,33 @@ class SkyModel(ModelBase):
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.spatial, self.temporal = spatial, temporal
         self.flags = Flags(sizes=sizes_of(spatial), **{key: bool(switches[key]) for key in APPLY_IRF})
+
+    @classmethod
+    def create(cls, spectral: str, spatial: str | None = None, temporal: str | None = None, **fields: Any) -> Self:
+        """A source of parts with their default parameters, named by their tags; ``fields`` are further arguments.
+
+        ``gj.SkyModel.create("pl", "gauss", name="crab")``
+        """
+        known: dict[str, Mapping[str, Any]] = {
+            "spectral": SPECTRAL_MODELS,
+            "spatial": SPATIAL_MODELS,
+            "temporal": TEMPORAL_MODELS,
+        }
+        tags = {"spectral": spectral, "spatial": spatial, "temporal": temporal}
+        parts: dict[str, Any] = {}
+        for word, tag in tags.items():
+            if tag is None:
+                continue
+            models = known[word]
+            if tag not in models:
+                raise InputError(f"SkyModel.create: unknown {word} model {tag!r}. {closest(tag, models, 'tags')}")
+            try:
+                parts[word] = models[tag]()
+            except TypeError as error:
+                raise InputError(
+                    f"SkyModel.create: a {models[tag].__name__} has no defaults. Make it, and give it to SkyModel."
+                ) from error
+        return cls(**parts, **fields)
 
     @property
     def apply_irf(self) -> dict[str, bool]:

@@ -66,6 +66,7 @@ from gammajax.datasets.models import (
     SkyModel,
     TemplateNPredModel,
     UniformPrior,
+    create_fermi_isotropic_diffuse_model,
     dnde,
     parameter,
 )
@@ -94,6 +95,7 @@ from gammajax.datasets.models.spectral import (
     LogParabola2SpectralModel,
     LogParabolaNormSpectralModel,
     LogParabolaSpectralModel,
+    MeyerCrabSpectralModel,
     PiecewiseNormSpectralModel,
     PowerLaw2SpectralModel,
     PowerLawNormSpectralModel,
@@ -106,6 +108,7 @@ from gammajax.datasets.models.spectral import (
     SuperExpCutoffPowerLaw4FGLSpectralModel,
     TemplateNDSpectralModel,
     TemplateSpectralModel,
+    create_crab_spectral_model,
     register_spectral_model,
 )
 from gammajax.datasets.models.temporal import (
@@ -228,6 +231,7 @@ __all__ = [
     "MapDataset",
     "MapDatasetOnOff",
     "Meta",
+    "MeyerCrabSpectralModel",
     "Minima",
     "Models",
     "PSFKernel",
@@ -274,6 +278,8 @@ __all__ = [
     "confidence_interval",
     "contour",
     "counts_statistic",
+    "create_crab_spectral_model",
+    "create_fermi_isotropic_diffuse_model",
     "dnde",
     "fake",
     "fit",

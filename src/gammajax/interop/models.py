@@ -18,6 +18,7 @@ from gammajax.datasets.models.spatial.base import SpatialModel
 from gammajax.datasets.models.spatial.builtin import ConstantFluxSpatialModel
 from gammajax.datasets.models.spatial.template import TemplateSpatialModel
 from gammajax.datasets.models.spectral.base import SpectralModel
+from gammajax.datasets.models.spectral.crab import MeyerCrabSpectralModel
 from gammajax.datasets.models.temporal.base import TemporalModel
 from gammajax.datasets.models.temporal.tables import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
 from gammajax.datasets.models.yaml.components import PARTS, part_to_dict, read_part
@@ -81,6 +82,10 @@ def part_from(part: PeerPart, where: str = "from_gammapy", links: Links | None =
     """A spectral, spatial or temporal model from one of gammapy."""
     word = part.type
     links = {} if links is None else links
+    if type(part).__name__ == MeyerCrabSpectralModel.__name__:
+        # gammapy has no tag for it, and cannot make a dictionary of it
+        declared = declared_parameters(MeyerCrabSpectralModel)
+        return MeyerCrabSpectralModel(**read_parameters(part.parameters.to_dict(), where, links, declared))
     section = part.to_dict()[word]
     if word != "spectral":
         # the value of a ConstantSpatialModel is not in its own dictionary
@@ -243,7 +248,7 @@ def _template_map(ours: TemplateNPredModel, api: Api, geom: "gammapy.maps.Geom |
     return api.maps.Map.from_geom(geom, data=np.array(ours.counts, float).reshape(geom.data_shape))
 
 
-def _parameters_to(model: SpatialModel | TemporalModel, api: Api) -> dict[str, "gammapy.modeling.Parameter"]:
+def _parameters_to(model: Part, api: Api) -> dict[str, "gammapy.modeling.Parameter"]:
     declared, where = declared_parameters(type(model)), f"to_gammapy: {type(model).__name__}"
     entries = [parameter_to_dict(name, p, declared.get(name), where) for name, p in model.parameters.items()]
     return {p.name: p for p in api.parameters.from_dict(entries)}
@@ -282,11 +287,18 @@ def _phase_curve_to(model: TemplatePhaseCurveTemporalModel, api: Api) -> "peers.
     return api.models.TemplatePhaseCurveTemporalModel(table, **options, **_parameters_to(model, api))
 
 
+def _meyer_to(model: MeyerCrabSpectralModel, api: Api) -> "peers.MeyerCrabSpectralModel":
+    peer = api.models.MeyerCrabSpectralModel()
+    peer.norm = _parameters_to(model, api)["norm"]
+    return peer
+
+
 # each takes models of its own type
 _TO: dict[type[Part], Callable[[Any, Api], PeerPart]] = {
     TemplateSpatialModel: _sky_template_to,
     LightCurveTemplateTemporalModel: _light_curve_to,
     TemplatePhaseCurveTemporalModel: _phase_curve_to,
+    MeyerCrabSpectralModel: _meyer_to,
     # gammapy writes it, and does not find it when it reads
     ConstantFluxSpatialModel: lambda model, api: api.models.ConstantFluxSpatialModel(),
 }
