@@ -199,7 +199,6 @@ ATTRIBUTES: Mapping[str, Habits] = {
     },
     "SpatialModel": {
         "from_position": "it has no position",
-        "r_in": "model.r_0 times 1 - model.eta",
     },
     "TemporalModel": {
         "plot_phasogram": "any plot of model(time)",
@@ -318,6 +317,7 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "copy": FIXED,
     },
     "EDispKernelMap": {
+        "get_edisp_kernel": "gj.EDispKernel(edisp.matrix_at(vector, energy_true_edges, energy_edges))",
         "edisp_map": "edisp.values",
         "from_edisp_kernel": "gj.EDispKernelMap.from_kernel(kernel)",
         "copy": FIXED,
@@ -325,6 +325,7 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "stack": "gj.stack(datasets)",
     },
     "EDispMap": {
+        "get_edisp_kernel": "gj.EDispKernel(edisp.matrix_at(vector, energy_true_edges, energy_edges))",
         "edisp_map": "edisp.values",
         "to_edisp_kernel_map": "edisp.to_kernel_map(energy_edges)",
         "copy": FIXED,
@@ -358,7 +359,7 @@ ATTRIBUTES: Mapping[str, Habits] = {
     "EventList": {
         "copy": FIXED,
         "peek": "events.table",
-        "radec": "astropy's SkyCoord of events.ra and events.dec",
+        "radec": "astropy's SkyCoord of events.lon and events.lat",
         "to_table_hdu": "events.write(filename)",
     },
 }

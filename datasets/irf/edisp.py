@@ -59,6 +59,34 @@ class EDispKernel(HintedModule):
             np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(sigma), np.asarray(bias)))
         )
 
+    def get_bias(self, energy_true_edges: Given, energy_edges: Given) -> np.ndarray:
+        """(Mean E_reco - E_true) / E_true per true bin, (n_true,), with logarithmic centres of the bins.
+
+        Edges are Quantities or TeV. NaN where no reconstructed bin is reached.
+        """
+        _, mean, centre = self._moments(energy_true_edges, energy_edges)
+        return mean / centre - 1
+
+    def get_resolution(self, energy_true_edges: Given, energy_edges: Given) -> np.ndarray:
+        """Standard deviation of E_reco over E_true per true bin, (n_true,); as `get_bias`."""
+        width, _, centre = self._moments(energy_true_edges, energy_edges)
+        return width / centre
+
+    def _moments(self, energy_true_edges: Given, energy_edges: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Standard deviation and mean of E_reco, and the centre, of each true bin."""
+        given = (edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges"))
+        true, reco = (np.sqrt(np.asarray(e)[:-1] * np.asarray(e)[1:]) for e in given)
+        matrix = np.asarray(self.matrix)
+        if matrix.shape != (true.size, reco.size):
+            raise InputError(
+                f"EDispKernel: the matrix has shape {matrix.shape}, and the edges are those of {true.size} true and "
+                f"{reco.size} reconstructed bins."
+            )
+        norm = matrix.sum(axis=1)
+        shares = matrix / np.where(norm > 0, norm, np.nan)[:, None]
+        mean = shares @ reco
+        return np.sqrt(np.sum(shares * (reco - mean[:, None]) ** 2, axis=1)), mean, true
+
 
 class EDispKernelMap(HintedModule):
     """Matrices of the energy dispersion at a grid of positions.
@@ -140,6 +168,20 @@ class EDispMap(HintedModule):
                 f"EDispMap: values have shape {np.shape(self.values)}, expected {expected[0]} true energies and "
                 f"{expected[1]} migrations, as its edges say."
             )
+
+    @classmethod
+    def from_diagonal_response(cls, energy_true_edges: Given, migra_edges: Given | None = None) -> "EDispMap":
+        """Perfect detector: all in the bin of migrations that holds 1, by default one within 1e-5 / 3 of it."""
+        true = edges_tev(energy_true_edges, "energy_true_edges")
+        if migra_edges is None:
+            migra_edges = np.linspace(1 - 1e-5, 1 + 1e-5, 4)
+        migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
+        density = np.zeros((true.size - 1, migra.size - 1, 1, 1))
+        holds = int(np.searchsorted(migra, 1.0, side="right")) - 1
+        if not 0 <= holds < migra.size - 1:
+            raise InputError(f"EDispMap: migra_edges from {migra[0]:g} to {migra[-1]:g} do not hold 1.")
+        density[:, holds] = 1 / (migra[holds + 1] - migra[holds])
+        return cls(None, true, migra, density)
 
     @classmethod
     def from_gauss(

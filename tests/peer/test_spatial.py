@@ -145,3 +145,25 @@ def test_written_templates_are_read_by_gammapy(tmp_path):
     lon, lat, energy = np.array([83.2, 84.0]), np.array([21.5, 22.3]), np.array([1.0, 20.0])
     found = np.asarray(model(lon, lat, energy))
     np.testing.assert_allclose(found, other(lon * u.deg, lat * u.deg, energy[:, None] * u.TeV).value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tag", ["point", "gauss", "gauss-general", "disk", "shell", "shell2", "const", "const-flux"])
+def test_outlines(tag):
+    """Regions of the same numbers."""
+    import gammajax as gj
+
+    given = {
+        "gauss": {"sigma": 0.3, "e": 0.6, "phi": 20.0},
+        "gauss-general": {"r_0": 0.3, "e": 0.6, "phi": 20.0},
+        "disk": {"r_0": 0.3, "e": 0.6, "phi": 20.0},
+    }.get(tag, {})
+    place = {} if tag.startswith("const") else {"lon_0": 3.0, "lat_0": 4.0, "frame": "galactic"}
+    ours = gj.SkyModel.create("pl", tag).spatial
+    ours = type(ours)(**given, **place)
+    theirs = gj.to_gammapy(gj.Models(gj.SkyModel.create("pl", tag).replace(spatial=ours)))[0].spatial_model
+    for size in (1.0, 2.5):
+        found, wanted = ours.to_region(size), theirs.to_region(size_factor=size)
+        assert type(found) is type(wanted) and found.center.separation(wanted.center).deg < 1e-9
+        for name in ("width", "height", "angle", "inner_radius", "outer_radius"):
+            if hasattr(wanted, name):
+                assert getattr(found, name).to_value("deg") == pytest.approx(getattr(wanted, name).to_value("deg"))

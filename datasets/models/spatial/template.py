@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import equinox as eqx
 import jax
@@ -23,7 +23,11 @@ from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter
 from ..spectral.base import Energies, Values
 from .base import SpatialModel, Vectors
+from .outline import rectangle_region
 from .template_files import read_template, write_template
+
+if TYPE_CHECKING:
+    from regions import RectangleSkyRegion
 
 SURFACE = "sr-1"
 
@@ -129,6 +133,14 @@ class TemplateSpatialModel(SpatialModel):
         nodes = scaled(jnp.asarray(self.energy), self.energy_interp)
         middle = (nodes[1:] + nodes[:-1]) / 2 if self.energy_edges else nodes
         return {"log": jnp.exp, "sqrt": jnp.square, "lin": jnp.asarray}[self.energy_interp](middle)
+
+    def to_region(self, size_factor: float = 1.0) -> "RectangleSkyRegion":
+        """The rectangle of the map."""
+        from astropy.wcs.utils import proj_plane_pixel_scales
+
+        ny, nx = self.geom.shape
+        scales = proj_plane_pixel_scales(self.geom.wcs)
+        return rectangle_region(self.position, self.frame, float(scales[0]) * nx, float(scales[1]) * ny)
 
     def _plane(self, energy: Energies) -> jax.Array:
         """Fractional index into the cube of energies (TeV)."""

@@ -43,7 +43,7 @@ def test_each_model_by_its_name(spectrum_factory, power_law):
     bent = gj.SkyModel(gj.LogParabolaSpectralModel(amplitude=1e-11, reference=1.0, alpha=2.0, beta=0.3), name="bent")
     counts = gj.TemplateNPredModel(np.arange(12.0), name="counts", datasets_names="run")
     other = gj.SkyModel(gj.PowerLawSpectralModel(), name="other", datasets_names="elsewhere")
-    models = power_law() + [bent, counts, other, gj.FoVBackgroundModel()]
+    models = gj.Models([*power_law(), bent, counts, other, gj.FoVBackgroundModel()])
     found = gj.npred_signal(dataset, models, "run", stack=False)
     assert list(found) == ["source", "bent", "counts"]
     np.testing.assert_allclose(found["source"], by_hand(dataset, lambda e: 3e-11 * e**-2.5), rtol=1e-6)
