@@ -15,7 +15,15 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.axis import MapAxis
 from ..units import Given
 from .base import CountsBase, fitted_of
-from .reshape_energy import axes_to_slice, downsample_energy, image, resample, slice_energy, slice_energy_range
+from .reshape_energy import (
+    axes_to_slice,
+    downsample_energy,
+    image,
+    resample,
+    slice_energy,
+    slice_energy_range,
+    slice_energy_true,
+)
 from .reshape_mask import masked
 from .residuals import METHODS, count_residuals
 from .significance import CashCountsStatistic, WStatCountsStatistic
@@ -63,9 +71,14 @@ class CountsDataset(CountsBase):
         return resample(self, energy_edges)
 
     def slice_by_idx(self, slices: Mapping[str, slice] | None = None, **by_name: slice) -> Self:
-        """A copy with a range of bins: ``slice_by_idx(energy=slice(0, 3))``, or a mapping; of maps "x" and "y" too."""
+        """A copy with a range of bins: ``slice_by_idx(energy=slice(0, 3))``, or a mapping.
+
+        Axes are "energy", "energy_true" and, of maps, "x" and "y". With "energy_true" only what sources send at these
+        energies is predicted.
+        """
         wanted = axes_to_slice(self, slices, by_name)
         dataset = slice_energy(self, wanted.pop("energy")) if "energy" in wanted else self
+        dataset = slice_energy_true(dataset, wanted.pop("energy_true")) if "energy_true" in wanted else dataset
         return dataset.crop(wanted.get("y", slice(None)), wanted.get("x", slice(None))) if wanted else dataset
 
     def crop(self, y: slice, x: slice) -> Self:

@@ -52,6 +52,8 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "cutout": "spectra have no pixels: maps have cutout(position, width)",
         "pad": "spectra have no pixels: maps have pad(width)",
         "to_region_map_dataset": "it is a spectrum already",
+        "to_map_dataset": "spectra of on and off counts have to_spectrum_dataset()",
+        "to_spectrum_dataset": "it is a spectrum already; maps and on/off spectra have it",
     },
     "Datasets": {
         "copy": FIXED,

@@ -23,6 +23,10 @@ TrueEdges = Float[Array, " n_true+1"]
 RecoEdges = Float[Array, " n_reco+1"]
 
 
+ROUNDING = 1e-9
+"""Distance at which a migration is an edge."""
+
+
 class EDispKernel(HintedModule):
     """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco)."""
 
@@ -171,17 +175,19 @@ class EDispMap(HintedModule):
 
     @classmethod
     def from_diagonal_response(cls, energy_true_edges: Given, migra_edges: Given | None = None) -> "EDispMap":
-        """Perfect detector: all in the bin of migrations that holds 1, by default one within 1e-5 / 3 of it."""
+        """Perfect detector: all in the bin of migrations that holds 1, by default one within 1e-5 / 3 of it.
+
+        Where 1 is an edge, the two bins next to it share alike.
+        """
         true = edges_tev(energy_true_edges, "energy_true_edges")
         if migra_edges is None:
             migra_edges = np.linspace(1 - 1e-5, 1 + 1e-5, 4)
         migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
-        density = np.zeros((true.size - 1, migra.size - 1, 1, 1))
-        holds = int(np.searchsorted(migra, 1.0, side="right")) - 1
-        if not 0 <= holds < migra.size - 1:
+        holds = (migra[:-1] <= 1 + ROUNDING) & (migra[1:] >= 1 - ROUNDING)
+        if not holds.any():
             raise InputError(f"EDispMap: migra_edges from {migra[0]:g} to {migra[-1]:g} do not hold 1.")
-        density[:, holds] = 1 / (migra[holds + 1] - migra[holds])
-        return cls(None, true, migra, density)
+        density = holds / holds.sum() / np.diff(migra)
+        return cls(None, true, migra, np.tile(density[:, None, None], (true.size - 1, 1, 1, 1)))
 
     @classmethod
     def from_gauss(

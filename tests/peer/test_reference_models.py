@@ -53,3 +53,22 @@ def test_create(tags):
     assert {n: float(p.value) for n, p in gj.Models(found).parameters.items()} == {
         n: float(p.value) for n, p in gj.Models(ours).parameters.items()
     }
+
+
+def test_published_tables_are_those_of_gammapy():
+    """The file names; and with the same folder the same numbers."""
+    import os
+
+    from gammajax.datasets.models.spectral.ebl import BUILT_IN
+
+    assert {name: os.path.basename(path) for name, path in peer.EBL_DATA_BUILTIN.items()} == BUILT_IN
+
+
+def test_templates_of_one_energy_and_other_units():
+    one = peer.TemplateSpectralModel([2] * u.TeV, [3e-12] * u.Unit("TeV-1 s-1 cm-2"))
+    ours = gj.TemplateSpectralModel([2] * u.TeV, [3e-12] * u.Unit("TeV-1 s-1 cm-2"))
+    np.testing.assert_allclose(ours(ENERGY).value, one(ENERGY).value, rtol=1e-6)
+    for unit in ("m2", "MeV-1 s-1 cm-2 sr-1"):
+        theirs = peer.TemplateSpectralModel([1, 10] * u.TeV, [1.0, 7.0] * u.Unit(unit))
+        ours = gj.TemplateSpectralModel([1, 10] * u.TeV, [1.0, 7.0] * u.Unit(unit))
+        np.testing.assert_allclose(ours(ENERGY).to_value(unit), theirs(ENERGY).to_value(unit), rtol=1e-6)

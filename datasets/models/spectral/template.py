@@ -13,11 +13,14 @@ from astropy import units as u
 from astropy.io import fits
 from jaxtyping import Float
 
+from ....kernels import spectral as k
+from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
 from ...arrays import Array, NumbersLike, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
+from ...units import parse_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -25,24 +28,28 @@ from .norms import quantity_from, table_energy
 
 
 def _values_in(values: NumbersLike, value_unit: str | None, what: str) -> tuple[Array, str]:
-    """Numbers and the internal unit ('' or that of a differential flux) of table values."""
+    """Numbers and the internal unit of table values: '', that of a differential flux, or, if neither, their own."""
     if isinstance(values, u.Quantity):
-        if values.unit.is_equivalent(DNDE):
-            return frozen_array(values.to_value(DNDE)), DNDE
-        if values.unit.is_equivalent(""):
-            return frozen_array(values.to_value("")), ""
-        found: str = values.unit.to_string()
+        quantity: u.Quantity = values
+        values, unit = quantity.value, quantity.unit
     else:
-        found = DNDE if value_unit is None else value_unit
-        if found in ("", DNDE):
-            return frozen_array(values), found
-    raise InputError(f"{what}: the values have unit {found!r}, expected a differential flux such as {DNDE!r}, or ''.")
+        if value_unit in (None, "", DNDE):
+            return frozen_array(values), DNDE if value_unit is None else value_unit
+        unit = parse_unit(value_unit, f"{what}: value_unit")
+    target = next((t for t in (DNDE, "") if unit.is_equivalent(t)), None)
+    if target is None:
+        return frozen_array(values), unit.to_string("fits")
+    factor = float(unit.to(target))
+    numbers = values if isinstance(values, jax.Array) else np.asarray(values, float)
+    return frozen_array(numbers if factor == 1 else numbers * factor), target
 
 
 class TemplateSpectralModel(SpectralModel):
     """A table of fluxes (or norms) against energy, linear in ln value against ln E, going on beyond both ends.
 
-    ``energy`` and ``values`` are Quantities, or numbers in TeV and in ``value_unit`` (TeV-1 s-1 cm-2 unless it is '').
+    ``energy`` and ``values`` are Quantities, or numbers in TeV and in ``value_unit`` (TeV-1 s-1 cm-2 by default).
+    Values in other units than that of a flux keep theirs; a source takes them once a product makes a flux of them. One
+    energy makes a constant.
     The value is 0 where an entry is 0 or negative; an end piece with such an entry is not extrapolated.
     """
 
@@ -52,7 +59,7 @@ class TemplateSpectralModel(SpectralModel):
     tag = ("TemplateSpectralModel", "template")
 
     def __init__(self, energy: NumbersLike, values: NumbersLike, value_unit: str | None = None) -> None:
-        self.energy = table_energy(energy, "TemplateSpectralModel")
+        self.energy = table_energy(energy, "TemplateSpectralModel", least=1)
         self.values, self.value_unit = _values_in(values, value_unit, "TemplateSpectralModel")
 
     def __check_init__(self) -> None:
@@ -74,10 +81,19 @@ class TemplateSpectralModel(SpectralModel):
         return jnp.asarray(self.energy)
 
     def evaluate(self, energy: Energies) -> Values:
+        if self.energy.shape[0] == 1:
+            return k.constant(energy, self._constant)
         logs = tables.floor_log(for_kernels(self.values))
         return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), logs, "floored"))
 
+    @property
+    def _constant(self) -> jax.Array:
+        """The value of a table of one energy; like all entries 0 where it is negative."""
+        return jnp.maximum(jnp.asarray(self.values)[0], 0.0)
+
     def integrate_bins(self, edges: Edges, order: int) -> Values:
+        if self.energy.shape[0] == 1:
+            return integrals.constant(edges, self._constant)
         return tables.integrate_log_log(
             edges, jnp.log(self.energy), tables.floor_log(for_kernels(self.values)), "floored"
         )

@@ -76,5 +76,8 @@ def test_perfect_migrations():
     # coarse migrations: of each true bin a width of 0.4 around 1
     wide = EDispMap.from_diagonal_response(edges, [0.4, 0.8, 1.2, 2.0])
     np.testing.assert_allclose(np.asarray(wide.values)[:, :, 0, 0], np.tile([0, 2.5, 0], (7, 1)), rtol=1e-12)
+    # on an edge: half to either side
+    shared = EDispMap.from_diagonal_response(edges, [0.5, 1.0, 1.2])
+    np.testing.assert_allclose(np.asarray(shared.values)[0, :, 0, 0], [1.0, 2.5], rtol=1e-12)
     with pytest.raises(InputError, match="do not hold 1"):
         EDispMap.from_diagonal_response(edges, [1.1, 1.2])
