@@ -12,14 +12,16 @@ from ..arrays import NumbersLike, fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
 from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
-from ..io.paths import Filename, write_files
+from ..io.paths import Filename, as_path, write_files
+from ..io.yaml import load_yaml
 from ..shown import html_table
 from .component import Section
 from .flatten import ValueAndError, flatten, free_by_default, with_numbers
 from .parameter import Parameter, is_parameter, placed
+from .penalty import GaussianPriorPenalty, in_full, read_penalties
 from .sky_model import ModelBase, SkyModel
 from .spatial.extent import with_margin
-from .yaml.models import components_contents, components_from_dict, components_to_dict, read_components
+from .yaml.models import components_contents, components_from_dict, components_to_dict
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -121,14 +123,27 @@ def parameter_html(parameters: Mapping[str, Parameter], caption: str = "") -> st
 
 
 class Models(HintedModule):
-    """Models by name, in order. Immutable; every method that changes something returns a new container."""
+    """Models by name, in order. Immutable; every method that changes something returns a new container.
+
+    ``penalties`` are priors on several parameters of theirs; where some of the models are taken, those stay of which
+    all parameters are among them.
+    """
 
     models: tuple[Any, ...]
+    penalties: tuple[GaussianPriorPenalty, ...]
 
-    def __init__(self, models: "Iterable[ModelBase] | ModelBase" = ()) -> None:
+    def __init__(
+        self,
+        models: "Iterable[ModelBase] | ModelBase" = (),
+        penalties: Iterable[GaussianPriorPenalty] | GaussianPriorPenalty | None = None,
+    ) -> None:
         given: Any = models.models if isinstance(models, Models) else models
+        if penalties is None:
+            penalties = models.penalties if isinstance(models, Models) else ()
         single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
         self.models = (given,) if single else tuple(given)
+        several = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
+        self.penalties = in_full(several, self.parameters.full_name) if several else ()
 
     def __check_init__(self) -> None:
         for model in self.models:
@@ -160,10 +175,11 @@ class Models(HintedModule):
             if key not in self.names:
                 raise InputError(f"Models: there is no model {key!r}. {closest(key, self.names)}")
             return self.models[self.names.index(key)]
-        return Models(self.models[key]) if isinstance(key, slice) else self.models[key]
+        return _some(self, self.models[key]) if isinstance(key, slice) else self.models[key]
 
     def __add__(self, other: "Models | ModelBase | Iterable[ModelBase]") -> "Models":
-        return Models(self.models + Models(other).models)
+        more = Models(other)
+        return Models(self.models + more.models, self.penalties + more.penalties)
 
     def acting_on(self, dataset_name: str | None) -> "Models":
         """The models that act on a dataset of this name.
@@ -171,7 +187,7 @@ class Models(HintedModule):
         Without a name all models must act everywhere, else it is unknown which of them are meant.
         """
         if dataset_name is not None:
-            return Models([m for m in self.models if m.acts_on(dataset_name)])
+            return _some(self, [m for m in self.models if m.acts_on(dataset_name)])
         for m in self.models:
             if m.datasets_names is not None:
                 raise InputError(
@@ -205,7 +221,7 @@ class Models(HintedModule):
                 and (frozen is None or frozen == all(p.frozen for p in Models(model).parameters.values()))
             )
 
-        return Models([m for m in self.models if chosen(m)])
+        return _some(self, [m for m in self.models if chosen(m)])
 
     @property
     def parameters(self) -> Parameters:
@@ -250,14 +266,16 @@ class Models(HintedModule):
 
         The fast path for fits: no names are looked up, and nothing but numbers changes.
         """
-        return _unchecked(with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True))
+        new = [with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True)]
+        return _unchecked(self, new)
 
     def with_image_margins(self) -> "Models":
         """A copy whose images are so large that free widths can change in a fit."""
-        return _unchecked(
+        new = (
             m.with_sizes(with_margin(m.spatial, m.sizes)) if type(m) is SkyModel and m.spatial is not None else m
             for m in self.models
         )
+        return _unchecked(self, new)
 
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.
@@ -293,9 +311,8 @@ class Models(HintedModule):
     @classmethod
     def read(cls, filename: Filename) -> "Models":
         """Read models from a YAML file as gammapy writes it; see `read_components`."""
-        models = read_components(filename)
-        with naming(filename):
-            return cls(models)
+        path = as_path(filename)
+        return cls.from_dict(load_yaml(path), str(path), path.parent)
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write models as YAML that gammapy reads, completely or not at all; see `components_contents`."""
@@ -306,8 +323,9 @@ class Models(HintedModule):
     def from_dict(cls, data: Section, where: str = "models", base_path: Filename = ".") -> "Models":
         """Models from the content of a YAML file; see `components_from_dict`."""
         models = components_from_dict(data, where, base_path)
+        penalties = read_penalties(data["penalties"], where) if "penalties" in data else ()
         with naming(where):
-            return cls(models)
+            return cls(models, penalties)
 
     def to_dict(self) -> Section:
         """The content of the YAML file of the models."""
@@ -376,12 +394,21 @@ def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
         ordered = iter(names)
         leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
         new.append(type(model).resized(jax.tree_util.tree_unflatten(treedef, leaves)))
-    return _unchecked(new)
+    return _unchecked(models, new)
 
 
-def _unchecked(models: Iterable[ModelBase]) -> Models:
+def _unchecked(before: Models, models: Iterable[ModelBase]) -> Models:
     """Models whose names and types are as before: the checks of a constructor cost as much as changing them."""
-    return module_with(Models, {"models": tuple(models)})
+    return module_with(Models, {"models": tuple(models), "penalties": fields_of(before)["penalties"]})
+
+
+def _some(models: Models, chosen: Iterable[ModelBase]) -> Models:
+    """Some of the models, with the penalties on parameters that are all among theirs."""
+    new = Models(chosen)
+    if not models.penalties:
+        return new
+    known = set(new.parameters)
+    return Models(new.models, [p for p in models.penalties if known >= set(p.names)])
 
 
 def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Parameter:

@@ -58,6 +58,7 @@ from gammajax.datasets.map import (
 from gammajax.datasets.models import (
     FoVBackgroundModel,
     GaussianPrior,
+    GaussianPriorPenalty,
     GeneralizedGaussianPrior,
     LogUniformPrior,
     Models,
@@ -212,6 +213,7 @@ __all__ = [
     "FluxPointsDataset",
     "FoVBackgroundModel",
     "GaussianPrior",
+    "GaussianPriorPenalty",
     "GaussianSpatialModel",
     "GaussianSpectralModel",
     "GaussianTemporalModel",

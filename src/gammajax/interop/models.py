@@ -1,6 +1,6 @@
 """Models to and from gammapy by way of the YAML form of both; templates, which that form keeps in files, in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -13,6 +13,7 @@ from gammajax.datasets.io.fits import Fields
 from gammajax.datasets.io.paths import as_path, existing
 from gammajax.datasets.models.collection import Models, check_links
 from gammajax.datasets.models.parameter import Parameter
+from gammajax.datasets.models.penalty import GaussianPriorPenalty
 from gammajax.datasets.models.sky_model import FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel
 from gammajax.datasets.models.spatial.base import SpatialModel
 from gammajax.datasets.models.spatial.builtin import ConstantFluxSpatialModel
@@ -51,12 +52,45 @@ NESTED = ("model1", "model2", "model")
 
 def models_from(models: "peers.DatasetModels", api: Api) -> Models:
     """Models from a container of gammapy."""
-    if getattr(models, "_penalties", None):
-        raise InputError("from_gammapy: the models have penalties, which gammajax does not. Use priors instead.")
     # labels are given when models are written; the container's own to_dict would write templates to files
     models.update_link_label()
     links: Links = {}
-    return Models([_model_from(model, api, links) for model in models])
+    found = Models([_model_from(model, api, links) for model in models])
+    penalties = getattr(models, "_penalties", None)
+    return Models(found, [_penalty_from(p, models, found) for p in penalties]) if penalties else found
+
+
+def _penalty_from(
+    peer: "gammapy.stats.GaussianPriorPenalty", models: "peers.DatasetModels", found: Models
+) -> GaussianPriorPenalty:
+    if type(peer).__name__ != GaussianPriorPenalty.__name__:
+        raise InputError(f"from_gammapy: found the penalty {type(peer).__name__}, expected a GaussianPriorPenalty.")
+    names = {id(parameter): name for name, parameter in _counterparts(found, models)}
+    unknown = [p.name for p in peer.parameters if id(p) not in names]
+    if unknown:
+        raise InputError(f"from_gammapy: a penalty is on the parameter {unknown[0]!r}, which none of the models has.")
+    return GaussianPriorPenalty([names[id(p)] for p in peer.parameters], peer.mean, peer.covariance.data, peer.lambda_)
+
+
+def _penalty_to(
+    penalty: GaussianPriorPenalty, models: Models, peer: "peers.Models", api: Api
+) -> "gammapy.stats.GaussianPriorPenalty":
+    parameters = dict(_counterparts(models, peer))
+    chosen = [parameters[name] for name in penalty.names]
+    return api.stats.GaussianPriorPenalty(chosen, np.asarray(penalty.mean), penalty.covariance, float(penalty.lambda_))
+
+
+def _counterparts(models: Models, peer: "Iterable[PeerModel]") -> "Iterator[tuple[str, gammapy.modeling.Parameter]]":
+    """Parameters of gammapy's models by the full names of ours; those of models that differ in them are left out."""
+    for ours, theirs in zip(models, peer, strict=True):
+        objects = [
+            getattr(owner, name)
+            for word in ("spectral", *WORDS)
+            for owner, name, _ in _owned(getattr(ours, word, None), getattr(theirs, f"{word}_model", None))
+        ]
+        names = Models(ours).parameters.names
+        if len(names) == len(objects):
+            yield from zip(names, objects, strict=True)
 
 
 def _model_from(peer: PeerModel, api: Api, links: Links) -> ModelBase:
@@ -181,7 +215,10 @@ def models_to(models: Models, api: Api, geom: "gammapy.maps.Geom | None" = None)
     check_links(models)
     components = [_model_to(model, api, geom) for model in models]
     _link(components, models)
-    return _built(api.models.Models, components)
+    built = _built(api.models.Models, components)
+    if models.penalties:
+        built.set_penalties([_penalty_to(penalty, models, built, api) for penalty in models.penalties])
+    return built
 
 
 def _model_to(model: ModelBase, api: Api, geom: "gammapy.maps.Geom | None") -> PeerModel:
