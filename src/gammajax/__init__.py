@@ -81,6 +81,7 @@ from gammajax.datasets.models.spatial import (
     Shell2SpatialModel,
     ShellSpatialModel,
     SpatialModel,
+    TemplateNDSpatialModel,
     TemplateSpatialModel,
     register_spatial_model,
 )
@@ -266,6 +267,7 @@ __all__ = [
     "SuperExpCutoffPowerLaw3FGLSpectralModel",
     "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
     "SuperExpCutoffPowerLaw4FGLSpectralModel",
+    "TemplateNDSpatialModel",
     "TemplateNDSpectralModel",
     "TemplateNPredModel",
     "TemplatePhaseCurveTemporalModel",

@@ -25,3 +25,4 @@ from .registry import register_spatial_model as register_spatial_model
 from .template import DNDE_SURFACE as DNDE_SURFACE
 from .template import TemplateSpatialModel as TemplateSpatialModel
 from .template import pixel_areas as pixel_areas
+from .template_nd import TemplateNDSpatialModel as TemplateNDSpatialModel

@@ -15,6 +15,7 @@ from .builtin import (
     ShellSpatialModel,
 )
 from .template import TemplateSpatialModel
+from .template_nd import TemplateNDSpatialModel
 
 Model = TypeVar("Model", bound=SpatialModel)
 
@@ -27,6 +28,7 @@ CLASSES: tuple[type[SpatialModel], ...] = (
     PointSpatialModel,
     Shell2SpatialModel,
     ShellSpatialModel,
+    TemplateNDSpatialModel,
     TemplateSpatialModel,
 )
 """The models of the package."""

@@ -108,7 +108,8 @@ def read_part(word: str, entry: object, where: str, links: Links, base: Path) ->
 
 def _parameters(part: Part, kind: Any, entry: Section, where: str, links: Links) -> dict[str, Parameter]:
     declared = declared_parameters(kind)
-    others = hasattr(kind, "from_extra") and not part.complete
+    # of some models a file that they name says which parameters there are
+    others = hasattr(kind, "from_extra") and (not part.complete or not declared)
     parameters = read_parameters(entry.get("parameters", []), where, links, declared, others)
     for name, default in declared.items():
         if part.complete and not default.frozen and name not in parameters:

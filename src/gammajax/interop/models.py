@@ -18,6 +18,7 @@ from gammajax.datasets.models.sky_model import FoVBackgroundModel, ModelBase, Sk
 from gammajax.datasets.models.spatial.base import SpatialModel
 from gammajax.datasets.models.spatial.builtin import ConstantFluxSpatialModel
 from gammajax.datasets.models.spatial.template import TemplateSpatialModel
+from gammajax.datasets.models.spatial.template_nd import TemplateNDSpatialModel
 from gammajax.datasets.models.spectral.base import SpectralModel
 from gammajax.datasets.models.spectral.crab import MeyerCrabSpectralModel
 from gammajax.datasets.models.temporal.base import TemporalModel
@@ -127,7 +128,9 @@ def part_from(part: PeerPart, where: str = "from_gammapy", links: Links | None =
     if section["type"] not in _FROM or word == "spectral":
         return read_part(word, section, where, links, Path())
     kind, build = _FROM[section["type"]]
-    parameters = read_parameters(section["parameters"], where, links, declared_parameters(kind))
+    declared = declared_parameters(kind)
+    # of some models their maps say which parameters there are
+    parameters = read_parameters(section["parameters"], where, links, declared, not declared)
     try:
         return build(part, parameters)
     except InputError as error:
@@ -172,6 +175,28 @@ def _sky_template_from(peer: "peers.TemplateSpatialModel", parameters: Fields) -
     )
 
 
+def _grid_from(peer: "peers.TemplateNDSpatialModel", parameters: Fields) -> TemplateNDSpatialModel:
+    geom = peer.map.geom
+    if geom.is_hpx:
+        raise InputError("found a HEALPix map, expected a map in a projection. Reproject it.")
+    axes = [axis for axis in geom.axes if axis.name != "energy_true"]
+    # the first axis is the last dimension
+    order = [len(geom.axes) - 1 - geom.axes.names.index(axis.name) for axis in axes]
+    cube = "energy_true" in geom.axes.names
+    if cube:
+        order.append(len(geom.axes) - 1 - geom.axes.names.index("energy_true"))
+    n = len(geom.axes)
+    unit = peer.map.unit if peer.map.unit != "" else "sr-1"
+    return TemplateNDSpatialModel(
+        u.Quantity(np.transpose(np.array(peer.map.data, float), (*order, n, n + 1)), unit),
+        SkyGeom.from_wcs(geom.wcs, geom.data_shape[-2:]),
+        [_axis_from(axis, axis.name) for axis in axes],
+        _axis_from(geom.axes["energy_true"], "energy_true") if cube else None,
+        filename=peer.filename,
+        **parameters,
+    )
+
+
 def _light_curve_from(
     peer: "peers.LightCurveTemplateTemporalModel", parameters: Fields
 ) -> LightCurveTemplateTemporalModel:
@@ -203,6 +228,7 @@ def _phase_curve_from(
 
 _FROM: dict[str, tuple[type[Part], Callable[[PeerPart, Fields], Part]]] = {
     "TemplateSpatialModel": (TemplateSpatialModel, _sky_template_from),
+    "TemplateNDSpatialModel": (TemplateNDSpatialModel, _grid_from),
     "LightCurveTemplateTemporalModel": (LightCurveTemplateTemporalModel, _light_curve_from),
     "TemplatePhaseCurveTemporalModel": (TemplatePhaseCurveTemporalModel, _phase_curve_from),
 }
@@ -307,6 +333,24 @@ def _sky_template_to(model: TemplateSpatialModel, api: Api) -> "peers.TemplateSp
     return api.models.TemplateSpatialModel(made, **options, **_parameters_to(model, api))
 
 
+def _grid_to(model: TemplateNDSpatialModel, api: Api) -> "peers.TemplateNDSpatialModel":
+    axes = []
+    if model.energy is not None:
+        make = api.maps.MapAxis.from_edges if model.energy_edges else api.maps.MapAxis.from_nodes
+        axes = [make(np.asarray(model.energy) * u.TeV, interp=model.energy_interp, name="energy_true")]
+    for name, scale in zip(model.nodes, model.scales, strict=True):
+        nodes = u.Quantity(np.asarray(model.nodes[name]), model.coordinates[name].unit)
+        axes.append(api.maps.MapAxis.from_nodes(nodes, interp=scale, name=name))
+    geom = api.maps.WcsGeom(model.geom.wcs, npix=model.geom.shape[::-1], axes=axes)
+    made = api.maps.Map.from_geom(geom, data=model.fastest_first(), unit=model.unit)
+    peer = api.models.TemplateNDSpatialModel(made, filename=model.filename)
+    for name, parameter in model.parameters.items():
+        entry = parameter_to_dict(name, parameter, None, "to_gammapy")
+        (built,) = api.parameters.from_dict([entry])
+        setattr(peer, name, built)
+    return peer
+
+
 def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Api) -> "peers.LightCurveTemplateTemporalModel":
     axes = [api.maps.MapAxis.from_nodes(np.asarray(model.time) * u.d, name="time")]
     if model.energy is not None:
@@ -333,6 +377,7 @@ def _meyer_to(model: MeyerCrabSpectralModel, api: Api) -> "peers.MeyerCrabSpectr
 # each takes models of its own type
 _TO: dict[type[Part], Callable[[Any, Api], PeerPart]] = {
     TemplateSpatialModel: _sky_template_to,
+    TemplateNDSpatialModel: _grid_to,
     LightCurveTemplateTemporalModel: _light_curve_to,
     TemplatePhaseCurveTemporalModel: _phase_curve_to,
     MeyerCrabSpectralModel: _meyer_to,
