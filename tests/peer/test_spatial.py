@@ -212,3 +212,28 @@ def test_grids_of_images(cube, tmp_path):
         os.chdir(here)
     again = loaded(lon[None], lat[None], energy=at[:, None, None] * u.TeV) if cube else loaded(lon, lat)
     np.testing.assert_allclose(again.to_value("sr-1"), wanted.to_value("sr-1"), rtol=1e-5)
+
+
+def test_norms_at_places():
+    """Values inside the outermost places; there and back."""
+    import astropy.units as u
+    import gammapy.maps as maps
+    import gammapy.modeling.models as models
+
+    import gammajax as gj
+
+    rng = np.random.default_rng(8)
+    lon, lat = 83.6 + rng.uniform(-2, 2, 12), 22.0 + rng.uniform(-2, 2, 12)
+    norms = rng.uniform(0.5, 2, 12)
+    theirs = models.PiecewiseNormSpatialModel(maps.MapCoord.create((lon * u.deg, lat * u.deg)), norms)
+    weights = rng.dirichlet(np.ones(12), 100)
+    at = weights @ lon, weights @ lat
+    wanted = theirs(at[0] * u.deg, at[1] * u.deg).value
+    ours = gj.PiecewiseNormSpatialModel(lon, lat, norms)
+    # the gradients there are found to 1e-6
+    np.testing.assert_allclose(ours(*at), wanted, rtol=1e-5)
+    background = models.FoVBackgroundModel(dataset_name="run", spatial_model=theirs)
+    found = gj.from_gammapy(background)
+    np.testing.assert_allclose(found.spatial(*at), wanted, rtol=1e-5)
+    back = gj.to_gammapy(gj.Models(found))[0].spatial_model
+    np.testing.assert_allclose(back(at[0] * u.deg, at[1] * u.deg).value, wanted, rtol=1e-5)

@@ -19,6 +19,7 @@ from .extent import extended_nodes as extended_nodes
 from .extent import fits_in as fits_in
 from .extent import sizes_of as sizes_of
 from .extent import with_margin as with_margin
+from .piecewise import PiecewiseNormSpatialModel as PiecewiseNormSpatialModel
 from .registry import CLASSES as CLASSES
 from .registry import SPATIAL_MODELS as SPATIAL_MODELS
 from .registry import register_spatial_model as register_spatial_model

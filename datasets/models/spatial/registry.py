@@ -14,6 +14,7 @@ from .builtin import (
     Shell2SpatialModel,
     ShellSpatialModel,
 )
+from .piecewise import PiecewiseNormSpatialModel
 from .template import TemplateSpatialModel
 from .template_nd import TemplateNDSpatialModel
 
@@ -25,6 +26,7 @@ CLASSES: tuple[type[SpatialModel], ...] = (
     DiskSpatialModel,
     GaussianSpatialModel,
     GeneralizedGaussianSpatialModel,
+    PiecewiseNormSpatialModel,
     PointSpatialModel,
     Shell2SpatialModel,
     ShellSpatialModel,

@@ -47,7 +47,7 @@ PARTS = {
         SpatialModel,
         SPATIAL_MODELS,
         "PointSpatialModel",
-        ("filename", "normalize", "unit"),
+        ("filename", "normalize", "unit", "lon", "lat", "interp"),
         "frame",
     ),
     "temporal": Part(
