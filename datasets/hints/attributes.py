@@ -197,10 +197,12 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "integral_error": "result.spectrum('name').integral_error(energy_min, energy_max)",
         "energy_flux_error": "result.spectrum('name').energy_flux_error(energy_min, energy_max)",
         "spectral_index_error": "result.spectrum('name').spectral_index_error(energy)",
+        "coefficients": "those of Meyer et al. 2010, A&A 523, A2, appendix D",
         "pivot_energy": "result.spectrum('name').pivot_energy",
     },
     "SpatialModel": {
         "from_position": "it has no position",
+        "coords": "model.lon and model.lat",
     },
     "TemporalModel": {
         "plot_phasogram": "any plot of model(time)",
@@ -267,7 +269,6 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "optimize_result": "the result itself has stat, status, message, evaluations",
         "covariance_result": "result.covariance and result.curvature",
         "trace": "gj.fit(datasets, models, progress=print)",
-        "peek": "result.table()",
     },
     "GTI": {
         "copy": FIXED,

@@ -97,7 +97,7 @@ def test_what_to_write_exists():
         "datasets": (gj.Datasets,),
         "models": (gj.Models,),
         "model": (gj.SkyModel, gj.GaussianSpatialModel, gj.PowerLawSpectralModel, gj.TemplateNPredModel,
-                  gj.TemplateSpatialModel, gj.GaussianTemporalModel, gj.Shell2SpatialModel),
+                  gj.TemplateSpatialModel, gj.GaussianTemporalModel, gj.PiecewiseNormSpatialModel),
         "spectral": (gj.PowerLawSpectralModel,),
         "parameter": (gj.Parameter,),
         "parameters": (type(OBJECTS_HERE["Parameters"]),),

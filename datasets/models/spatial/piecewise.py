@@ -126,7 +126,7 @@ class PiecewiseNormSpatialModel(SpatialModel):
     def extra_dict(self) -> Section:
         places = {name: {"data": np.asarray(getattr(self, name)).tolist(), "unit": "deg"} for name in ("lon", "lat")}
         # gammapy does not write how it interpolates
-        return places | ({} if self.interp == "lin" else {"interp": self.interp})
+        return places | {"frame": self.frame} | ({} if self.interp == "lin" else {"interp": self.interp})
 
     @classmethod
     def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
