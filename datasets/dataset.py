@@ -39,6 +39,8 @@ from jaxtyping import Bool, Float
 
 from .arrays import Array, Mask, is_concrete
 from .errors import InputError
+from .hints.modules import HintedModule, require_models
+from .shown import Facts, Shown
 from .statistics.base import Bins, Statistic, scoring_terms
 
 Models = Sequence[eqx.Module]
@@ -159,7 +161,7 @@ class Spec:
         return None
 
 
-class Dataset(eqx.Module):
+class Dataset(Shown, HintedModule):
     """Base of all datasets. A subclass has ``data_shape``, ``predict`` and ``stat_bins``.
 
     ``mask_safe`` and ``mask_fit`` are fields of a subclass that has masks, of ``data_shape`` or None. ``gti`` is one if
@@ -203,9 +205,9 @@ class Dataset(eqx.Module):
         """
         return scoring_terms(self.deviance_bins, prediction)
 
-    def npred(self, models: Models) -> Bins:
+    def npred(self, models: Models | None = None) -> Bins:
         """All that is expected, of ``data_shape``; of a dataset without counts what its data are compared with."""
-        return jnp.asarray(self.predict(models))
+        return jnp.asarray(self.predict(require_models(models, "npred")))
 
     @property
     def mask(self) -> Mask | None:
@@ -265,6 +267,10 @@ class Dataset(eqx.Module):
 
     # what summaries ask
 
+    @property
+    def facts(self) -> Facts:
+        return {"": f"data of shape {self.data_shape}", "statistic": self.stat_type}
+
     def info_dict(self) -> dict[str, Any]:
         """What `gammajax.info_dict` shows beside name, type and statistic."""
         mask = np.asarray(fitted_bins(self))
@@ -285,7 +291,7 @@ class Dataset(eqx.Module):
         edges = np.full(bins.size + 1, np.nan) if edges is None else np.asarray(edges)
         return Spectrum(edges, unknown, unknown, unknown, unknown, unknown, bins, int(mask.sum()))
 
-    def residuals(self, models: Models, method: str) -> Array:
+    def residuals(self, models: Models | None = None, method: str = "diff") -> Array:
         """Data minus prediction by a ``method`` that the type knows, see `gammajax.residuals`."""
         self._has_no_counts("residuals")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-import equinox as eqx
 import numpy as np
 from astropy import units as u
 from astropy.time import Time
@@ -10,6 +9,8 @@ from jaxtyping import Float
 
 from .arrays import Array, module_with
 from .errors import InputError
+from .hints.modules import HintedModule
+from .shown import Facts, Shown, number_text, sum_text
 from .units import Given, to_unit
 
 REFERENCE = "2000-01-01T00:00:00"
@@ -20,7 +21,7 @@ TOUCH = 1e-6
 FIELDS = ("start", "stop", "reference")
 
 
-class GTI(eqx.Module):
+class GTI(Shown, HintedModule):
     """Good time intervals: ``start`` and ``stop``, shape (n_intervals,), in seconds after ``reference`` (MJD, TT).
 
     All three may be an astropy Time instead.
@@ -83,6 +84,11 @@ class GTI(eqx.Module):
         first[1:] = start[1:] > latest[:-1] + TOUCH
         last = np.append(first[1:], True)[: start.size]
         return cls(start[first], latest[last], reference)
+
+    @property
+    def facts(self) -> Facts:
+        found = {"intervals": str(np.size(self.start)), "ontime": f"{sum_text(self.stop - self.start)} s"}
+        return found | {"after MJD": number_text(self.reference, 12)}
 
     @property
     def ontime(self) -> u.Quantity:

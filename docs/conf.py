@@ -5,6 +5,8 @@ from importlib.metadata import version as installed
 
 from sphinx.util.nodes import make_refnode
 
+from gammajax.datasets.hints.page import markdown
+
 project = "gammajax"
 author = "The gammajax developers"
 copyright = author
@@ -62,7 +64,9 @@ SOURCES = {"index": "README.md", "benchmarks": "benchmarks/RESULTS.md"}
 
 
 def text_of_repository(app, docname, source):
-    """Put that text before what the page has; its links start at another folder."""
+    """Put that text before what the page has; its links start at another folder. Habits are those of the package."""
+    if docname == "gammapy":
+        source[0] += markdown()
     if docname in SOURCES:
         path = app.srcdir.parent / SOURCES[docname]
         text = path.read_text().replace("](docs/", "](").replace("](benchmarks/RESULTS.md)", "](benchmarks.md)")

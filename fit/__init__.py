@@ -10,4 +10,6 @@ from .predictions import predictions as predictions
 from .result import FitResult as FitResult
 from .result import Minima as Minima
 from .result_files import result_contents as result_contents
+from .spectra import Estimate as Estimate
+from .spectra import FittedSpectrum as FittedSpectrum
 from .status import Status as Status

@@ -190,7 +190,8 @@ def _kept_sizes(before: Models, after: Models) -> Models:
             if isinstance(new, SkyModel) and new.sizes and old.sizes and fits_in(new.sizes, old.sizes)
             else new
             for old, new in zip(before, after, strict=True)
-        ]
+        ],
+        after.penalties,
     )
 
 

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets.errors import InputError
+from ..datasets.hints.modules import Hinted
 from ..datasets.io.paths import write_files
-from ..datasets.models.collection import Models, Parameters
-from .covariance import DENSE_LIMIT, Curvature
+from ..datasets.models.collection import Models, Parameters, parameter_html
+from .covariance import Curvature
 from .result_files import result_contents
+from .spectra import FittedSpectrum, dense_covariance, source_name
 from .status import Status
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Minima:
 
 
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(Hinted):
     """Best fit with errors.
 
     ``models`` carry the best-fit values and errors; ``stat`` is the statistic summed over all datasets, with priors;
@@ -84,12 +85,12 @@ class FitResult:
     @property
     def covariance(self) -> np.ndarray:
         """Covariance of the free parameters in the order of ``free_names``, in their units, shape (n, n)."""
-        if len(self.free_names) > DENSE_LIMIT:
-            raise InputError(
-                f"The covariance of {len(self.free_names)} parameters would be a dense matrix of that size. Use "
-                "result.curvature.covariance (parameters shared by datasets) and .local_covariance (the others)."
-            )
-        return self.curvature.dense()
+        return dense_covariance(self.curvature, self.free_names)
+
+    def spectrum(self, name: str | None = None) -> FittedSpectrum:
+        """The spectrum of the source ``name`` (not needed if there is one only) with its errors."""
+        source = source_name(self.models, name)
+        return FittedSpectrum(source, self.models, self.datasets_names, self.free_names, self.curvature)
 
     @property
     def correlation(self) -> np.ndarray:
@@ -149,3 +150,7 @@ class FitResult:
         if len(self.free_names) > 20:
             lines.append(f"  ... {len(self.free_names) - 20} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        status = f"{self.status}, stat = {self.stat:.4f}, {self.n_bins} bins, {len(self.free_names)} free parameters"
+        return parameter_html(self.parameters, status)

@@ -97,6 +97,21 @@ def scaled(x: Array, scale: str) -> Array:
     return jnp.sqrt(x) if scale == "sqrt" else jnp.asarray(x)
 
 
+def slice_leading(values: Array, nodes: tuple[Nodes, ...], at: tuple[Array, ...], scales: tuple[str, ...]) -> Array:
+    """ln of a table of shape (n_1, ..., n_k, *rest) at one point of its k first axes, shape (*rest,); as `slice_at`."""
+    values = jnp.asarray(values)
+    fractions = []
+    for axis, (row, x, scale) in enumerate(zip(nodes, at, scales, strict=True)):
+        row, x = scaled(jnp.asarray(row), scale), scaled(x, scale)
+        i = piece_of(x, row)
+        values = jax.lax.dynamic_slice_in_dim(values, i, 2, axis)
+        fractions.append((x - row[i]) / (row[i + 1] - row[i]))
+    logs = floor_log(values)
+    for fraction in fractions:
+        logs = logs[0] + fraction * (logs[1] - logs[0])
+    return logs
+
+
 def slice_at(
     values: Array, nodes: tuple[Nodes, ...], at: tuple[Array, ...], scales: tuple[str, ...], floor: float | None = None
 ) -> Nodes:

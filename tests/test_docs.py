@@ -10,6 +10,10 @@ import pytest
 from test_architecture import ORDER
 
 import gammajax as gj
+from gammajax.datasets.hints.arguments import ARGUMENTS, ASSIGNMENTS
+from gammajax.datasets.hints.attributes import ATTRIBUTES
+from gammajax.datasets.hints.names import NAMES, OBJECTS
+from gammajax.datasets.hints.page import markdown
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +46,15 @@ def test_every_plot_has_its_place():
     names = documented("gammajax.plots")
     assert all(hasattr(plots, name) for name in names)
     assert {name for name in vars(plots) if name.startswith("plot_")} <= names
+
+
+def test_habits_are_on_their_page():
+    """Every row of the tables behind the errors is a row of the page."""
+    text = (DOCS / "gammapy.md").read_text() + markdown()
+    for names in (NAMES, OBJECTS, *ATTRIBUTES.values(), *ASSIGNMENTS.values(), *ARGUMENTS.values()):
+        for name, says in names.items():
+            row = rf"^\| [^|]*\b{name}\b[^|]* \| {re.escape(says)} \|$"
+            assert re.search(row, text, re.MULTILINE), name
 
 
 def test_architecture_page_lists_the_folders_in_order():

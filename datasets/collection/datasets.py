@@ -14,9 +14,11 @@ from ..counts.stack import stack_named
 from ..dataset import Dataset
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename
 from ..models.collection import Models
+from ..shown import html_table
 from ..sky.geom import SkyGeom
 from ..units import Given
 from .index import read_index, write_index
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from regions import Region
 
 
-class Datasets(eqx.Module):
+class Datasets(HintedModule):
     """Datasets by name, in order. Immutable; adding and removing return new containers.
 
     Names live here and not in the datasets, so that runs that differ only in data share one compiled program.
@@ -164,9 +166,17 @@ class Datasets(eqx.Module):
 
     def __repr__(self) -> str:
         shown = list(zip(self.names, self.entries, strict=True))[:20]
-        lines = [f"  {name}: {d if isinstance(d, LazyDataset) else type(d).__name__}" for name, d in shown]
+        lines = [f"  {name}: {d!r}" for name, d in shown]
         more = [f"  ... {len(self) - 20} more"] if len(self) > 20 else []
         return "\n".join(["Datasets(", *lines, *more, ")"])
+
+    def _repr_html_(self) -> str:
+        # what was not read stays so
+        rows = [
+            {"name": name, "type": d.tag} | ({} if isinstance(d, LazyDataset) else dict(d.facts))
+            for name, d in zip(self.names, self.entries, strict=True)
+        ]
+        return html_table(rows, "Datasets")
 
     @overload
     @classmethod

@@ -14,6 +14,7 @@ from ..counts.summary import Info
 from ..dataset import Dataset, fitted_bins
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import found
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -24,6 +25,8 @@ COLUMN_FORMATS = {
     "background": ".2f",
     "excess": ".2f",
     "sqrt_ts": ".2f",
+    "source_excess": ".2f",
+    "source_sqrt_ts": ".2f",
     "npred": ".2f",
     "npred_background": ".2f",
     "npred_signal": ".2f",
@@ -52,10 +55,12 @@ def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | No
 
     With ``models`` there are also the sums ``npred``, ``npred_background`` and ``npred_signal`` (NaN without sky
     models) over the safe bins, and ``stat_sum`` over the fitted ones, without priors; ``excess`` and ``sqrt_ts`` are
-    then those over the background times the norms of its model. ``background`` is always that of the dataset.
+    then those over the background times the norms of its model. ``background`` is always that of the dataset. On maps
+    ``source_counts``, ``source_excess`` and ``source_sqrt_ts`` are those of the brightest pixels that together hold
+    80 % of what the sources with a position are predicted to give: the whole field hardly notices a source.
     """
     if not isinstance(dataset, Dataset):
-        raise InputError(f"info_dict: found {type(dataset).__name__}, expected one dataset: datasets['name'].")
+        raise InputError(f"info_dict: found {found(dataset)}, expected one dataset: datasets['name'].")
     start: dict[str, Info] = {} if name is None else {"name": name}
     chosen = None if models is None else acting(models, name)
     return start | {"type": dataset.tag, "stat_type": dataset.stat_type} | dataset.summary(chosen)

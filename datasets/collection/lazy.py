@@ -30,4 +30,4 @@ class LazyDataset:
         return self._dataset is not None
 
     def __repr__(self) -> str:
-        return f"{self.tag}{'' if self.is_loaded else ' (not read yet)'}"
+        return f"{self.tag} (not read yet)" if self._dataset is None else repr(self._dataset)

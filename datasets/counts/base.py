@@ -16,16 +16,29 @@ from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
 from ..dataset import Dataset, Models, require_shape
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import require_models
 from ..irf.edisp import EDisp, EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part
 from ..meta import Meta
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..shown import Facts, number_text, sum_text
 from ..sky.axis import SCALES
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, as_bins, edges_tev, kernel_numbers, nearest_edge, number_in, split_mask, to_mask, to_unit
+from ..units import (
+    EDGE_TOLERANCE,
+    Given,
+    as_bins,
+    edges_tev,
+    kernel_numbers,
+    nearest_edge,
+    number_in,
+    split_mask,
+    to_mask,
+    to_unit,
+)
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
@@ -78,6 +91,8 @@ class CountsBase(Dataset):
 
     background_fields: ClassVar[tuple[str, ...]]
     """The fields that say what the background is."""
+    shown_sums: ClassVar[tuple[str, ...]] = ("counts", "background")
+    """The fields whose sums are shown."""
     statistic_needs: ClassVar[tuple[str, ...]] = ()
     """Those that a fit statistic must read."""
 
@@ -159,6 +174,19 @@ class CountsBase(Dataset):
     def safe_bins(self) -> np.ndarray:
         """``mask_safe`` as an array, all True where there is none."""
         return np.ones(self.data_shape, bool) if self.mask_safe is None else np.asarray(self.mask_safe)
+
+    @property
+    def facts(self) -> Facts:
+        edges, mask = self.energy_edges, self.mask
+        values = {name: getattr(self, name) for name in self.shown_sums}
+        found = {name: "none" if numbers is None else sum_text(numbers) for name, numbers in values.items()}
+        known = is_concrete(edges)
+        found["energy"] = f"{edges[0]:.6g} to {edges[-1]:.6g} TeV" if known else "traced"
+        fitted = "all" if mask is None else sum_text(mask)
+        found["bins"] = f"{' x '.join(map(str, self.data_shape))}, {fitted} fitted"
+        livetime = number_text(self.livetime)
+        found["livetime"] = "unknown" if livetime == "nan" else f"{livetime} s"
+        return found | {"statistic": self.stat_type}
 
     # what a type says of its place: a spectrum, a map, a region
 
@@ -305,8 +333,9 @@ class CountsBase(Dataset):
                 total = total + template_counts(model, self.energy_edges, self.data_shape, self.energy_interp)
         return total
 
-    def npred(self, models: Models) -> Bins:
+    def npred(self, models: Models | None = None) -> Bins:
         """Signal plus background; without data the background of on/off counts is not known, and left out."""
+        models = require_models(models, "npred")
         signal = self.signal(models)
         return signal + self.background_of(signal, models)
 

@@ -10,11 +10,20 @@ import numpy as np
 from ..arrays import Array, Mask, fields_of, is_concrete
 from ..dataset import Models, Spectrum
 from ..errors import InputError
+from ..hints.modules import found, require_models
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.axis import MapAxis
 from ..units import Given, warn_of_cut_bins
 from .base import CountsBase, fitted_of
-from .reshape_energy import axes_to_slice, downsample_energy, image, resample, slice_energy, slice_energy_range
+from .reshape_energy import (
+    axes_to_slice,
+    downsample_energy,
+    image,
+    resample,
+    slice_energy,
+    slice_energy_range,
+    slice_energy_true,
+)
 from .reshape_mask import masked
 from .residuals import METHODS, count_residuals
 from .significance import CashCountsStatistic, WStatCountsStatistic
@@ -71,9 +80,14 @@ class CountsDataset(CountsBase):
         return resample(self, energy_edges)
 
     def slice_by_idx(self, slices: Mapping[str, slice] | None = None, **by_name: slice) -> Self:
-        """A copy with a range of bins: ``slice_by_idx(energy=slice(0, 3))``, or a mapping; of maps "x" and "y" too."""
+        """A copy with a range of bins: ``slice_by_idx(energy=slice(0, 3))``, or a mapping.
+
+        Axes are "energy", "energy_true" and, of maps, "x" and "y". With "energy_true" only what sources send at these
+        energies is predicted.
+        """
         wanted = axes_to_slice(self, slices, by_name)
         dataset = slice_energy(self, wanted.pop("energy")) if "energy" in wanted else self
+        dataset = slice_energy_true(dataset, wanted.pop("energy_true")) if "energy_true" in wanted else dataset
         return dataset.crop(wanted.get("y", slice(None)), wanted.get("x", slice(None))) if wanted else dataset
 
     def crop(self, y: slice, x: slice) -> Self:
@@ -97,9 +111,9 @@ class CountsDataset(CountsBase):
     def residual_methods(self) -> tuple[str, ...]:
         return METHODS
 
-    def residuals(self, models: Models, method: str) -> Array:
+    def residuals(self, models: Models | None = None, method: str = "diff") -> Array:
         """See `gammajax.residuals`."""
-        return count_residuals(self, models, method)
+        return count_residuals(self, require_models(models, "residuals"), method)
 
     def summary(self, models: Models | None = None) -> dict[str, Info]:
         """See `gammajax.info_dict`."""
@@ -203,7 +217,7 @@ class CountsDataset(CountsBase):
 def require_counts(dataset: object, what: str) -> CountsDataset:
     """The dataset itself; InputError for what is not one of counts."""
     if not isinstance(dataset, CountsDataset):
-        raise InputError(f"{what}: found {type(dataset).__name__}, expected one dataset of counts: datasets['name'].")
+        raise InputError(f"{what}: found {found(dataset)}, expected one dataset of counts: datasets['name'].")
     return dataset
 
 

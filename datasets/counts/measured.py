@@ -1,7 +1,8 @@
 """Datasets of on and off counts: the background is measured, and the prediction is the signal."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import equinox as eqx
 import jax
@@ -36,6 +37,7 @@ class MeasuredBackground(CountsDataset):
 
     background_fields = ("counts_off", "acceptance", "acceptance_off")
     statistic_needs = ("counts_off",)
+    shown_sums = ("counts", "counts_off", "background")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,6 +67,18 @@ class MeasuredBackground(CountsDataset):
         if self.counts is None or self.background is None:
             raise InputError(f"{type(self).__name__}: there are no {self.missing_data()}, and so there is no excess.")
         return self.counts - self.background
+
+    def known_background_fields(self) -> dict[str, Any]:
+        """Fields of the dataset with a known background instead: alpha times the off counts.
+
+        Bins without an off measurement (off acceptance 0 where there is an on acceptance) leave the safe mask.
+        """
+        if self.background is None:
+            raise InputError(f"{type(self).__name__}: there are no off counts, and so there is no background.")
+        own = {f.name for f in dataclasses.fields(self)} - {*self.background_fields, "stat_type"}
+        fields = {name: getattr(self, name) for name in own} | {"background": self.background}
+        measured = (np.asarray(self.acceptance_off) > 0) | (np.asarray(self.acceptance) == 0)
+        return fields if measured.all() else fields | {"mask_safe": self.safe_bins() & measured}
 
     def missing_data(self) -> str | None:
         fields = fields_of(self)

@@ -1,6 +1,7 @@
 """Predicted counts, fit statistic and residuals of one dataset: pure functions of (dataset, models)."""
 
 from collections.abc import Iterable
+from typing import Literal, overload
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 from ..arrays import Array
 from ..dataset import Dataset, stat_bins_of
 from ..errors import InputError
+from ..hints.modules import found
 from ..models.collection import Models
-from ..models.sky_model import ModelBase
+from ..models.sky_model import ModelBase, SkyModel, TemplateNPredModel
 from .base import CountsBase
 from .dataset import CountsDataset, require_counts
 from .significance import CashCountsStatistic, WStatCountsStatistic
@@ -18,13 +20,31 @@ SomeModels = Models | ModelBase | Iterable[ModelBase]
 """Models as users give them: the container, one model, or several."""
 
 
-def npred_signal(dataset: CountsDataset, models: SomeModels, name: str | None = None) -> jax.Array:
+@overload
+def npred_signal(
+    dataset: CountsDataset, models: SomeModels, name: str | None = None, *, stack: Literal[True] = True
+) -> jax.Array: ...
+
+
+@overload
+def npred_signal(
+    dataset: CountsDataset, models: SomeModels, name: str | None = None, *, stack: Literal[False]
+) -> dict[str, jax.Array]: ...
+
+
+def npred_signal(
+    dataset: CountsDataset, models: SomeModels, name: str | None = None, *, stack: bool = True
+) -> jax.Array | dict[str, jax.Array]:
     """Counts predicted from the sky models, of the shape of the counts.
 
     Sum over the models of R^T (exposure x flux), with the flux integrated over each true-energy bin. ``name`` is the
-    dataset's name; it selects among models with ``datasets_names``.
+    dataset's name; it selects among models with ``datasets_names``. With ``stack=False`` the counts of each of the
+    models that act on the dataset, by its name, in their order.
     """
-    return _with_counts(dataset).signal(acting(models, name))
+    known, chosen = _with_counts(dataset), acting(models, name)
+    if stack:
+        return known.signal(chosen)
+    return {m.name: known.signal([m]) for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)}
 
 
 def npred_background(dataset: CountsDataset, models: SomeModels = (), name: str | None = None) -> jax.Array:
@@ -99,7 +119,7 @@ def acting(models: SomeModels, name: str | None) -> list[ModelBase]:
 def _one(dataset: Dataset) -> Dataset:
     if not isinstance(dataset, Dataset):
         raise InputError(
-            f"Found {type(dataset).__name__}, expected one dataset. Predictions are made for one dataset at a time: "
+            f"Found {found(dataset)}, expected one dataset. Predictions are made for one dataset at a time: "
             "gj.npred(datasets['name'], models, name='name'); sums over Datasets come from gj.stat_sum and gj.fit."
         )
     return dataset

@@ -8,8 +8,8 @@ from astropy import units as u
 
 from ..arrays import frozen_array
 from ..errors import InputError
-from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap
-from ..irf.psf import RecoPSFMap
+from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
+from ..irf.psf import PSFKernel, RecoPSFMap
 from ..sky.axis import MapAxis
 from ..units import EDGE_TOLERANCE, Given, edges_tev, to_unit
 from .base import AnyCounts, CountsBase
@@ -79,6 +79,37 @@ def slice_energy(dataset: AnyCounts, bins: slice, what: str = "slice_by_idx") ->
     return dataset.replace(energy_edges=np.asarray(dataset.energy_edges)[start : stop + 1], **changes)
 
 
+def slice_energy_true(dataset: AnyCounts, bins: slice, what: str = "slice_by_idx") -> AnyCounts:
+    """A copy with a range of the true-energy bins: what sources send at other energies is not predicted any more.
+
+    A `PSFMap` keeps its energies, which need not be those of the exposure.
+    """
+    on_host(dataset, what)
+    start, stop = slice_bounds(bins, dataset.n_true, f"{what}: energy_true")
+    rows = slice(start, stop)
+    edges = np.asarray(dataset.energy_true_edges)[start : stop + 1]
+    changes: dict[str, object] = {"energy_true_edges": edges, "edisp": _rows_of_edisp(dataset.edisp, rows)}
+    if dataset.exposure is not None:
+        changes["exposure"] = np.asarray(dataset.exposure)[rows]
+    if isinstance(dataset.psf, PSFKernel):
+        changes["psf"] = PSFKernel(np.asarray(dataset.psf.values)[rows], normalize=False)
+    return dataset.replace(**changes)
+
+
+def _rows_of_edisp(edisp: EDisp | None, rows: slice) -> EDisp | None:
+    """An energy dispersion of a range of true energies."""
+    if edisp is None:
+        return None
+    if isinstance(edisp, EDispKernel):
+        return EDispKernel(np.asarray(edisp.matrix)[rows])
+    values, exposure = np.asarray(edisp.values)[rows], edisp.exposure
+    exposure = None if exposure is None else np.asarray(exposure)[rows]
+    if isinstance(edisp, EDispKernelMap):
+        return EDispKernelMap(edisp.geom, values, exposure)
+    edges = np.asarray(edisp.energy_true_edges)[rows.start : rows.stop + 1]
+    return EDispMap(edisp.geom, edges, edisp.migra_edges, values, exposure)
+
+
 def slice_energy_range(
     dataset: AnyCounts, energy_min: Given | None = None, energy_max: Given | None = None
 ) -> AnyCounts:
@@ -106,11 +137,11 @@ def slice_energy_range(
 def axes_to_slice(
     dataset: CountsBase, slices: Mapping[str, slice] | None, by_name: Mapping[str, slice]
 ) -> dict[str, slice]:
-    """The bins in ``slices``, a mapping of "energy" (and "x", "y" for the pixels of maps) to slices."""
+    """The bins in ``slices``, a mapping of "energy", "energy_true" (and "x", "y" of maps) to slices."""
     if slices is not None and not isinstance(slices, Mapping):
         raise InputError(f"slice_by_idx: slices must be a mapping such as {{'energy': slice(0, 3)}}, found {slices!r}.")
     wanted = dict(slices or {}) | dict(by_name)
-    known = ("energy", "x", "y") if dataset.pixels else ("energy",)
+    known = ("energy", "energy_true", "x", "y") if dataset.pixels else ("energy", "energy_true")
     for name in wanted:
         if name not in known:
             raise InputError(

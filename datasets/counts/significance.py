@@ -1,6 +1,7 @@
 """Excess, significance, errors and limits of counts: known background, or off counts."""
 
 import abc
+import dataclasses
 from types import EllipsisType
 
 import equinox as eqx
@@ -13,6 +14,8 @@ from ...kernels.cash import cash
 from ...kernels.wstat import wstat
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
+from ..hints.modules import HintedModule
+from ..shown import Facts, Shown, number_text
 from ..statistics.base import Bins
 from ..units import Given, as_bins, to_unit
 
@@ -44,7 +47,7 @@ _jitted = {
 }
 
 
-class CountsStatistic(eqx.Module):
+class CountsStatistic(Shown, HintedModule):
     """What both kinds of counts statistics share. Arrays of any shape, element by element; jit and vmap work."""
 
     n_on: eqx.AbstractVar[Numbers]
@@ -76,10 +79,22 @@ class CountsStatistic(eqx.Module):
         """
         return _call("one_sided_p_value", self.ts)
 
+    @abc.abstractmethod
+    def _shown_significance(self) -> np.ndarray:
+        """`sqrt_ts` without JAX, which would compile a program for it."""
+
+    @property
+    def facts(self) -> Facts:
+        shown = {"n_on": self.n_on, "background": self.n_bkg, "excess": self.n_sig}
+        concrete = all(is_concrete(leaf) for leaf in jax.tree.leaves(self))
+        found = {name: number_text(values) for name, values in shown.items()}
+        return found | {"sqrt_ts": number_text(self._shown_significance(), 4) if concrete else "traced"}
+
     def info_dict(self) -> dict[str, Numbers]:
         """The numbers by gammapy's names."""
         own = {"n_on": self.n_on, "background": self.n_bkg, "excess": self.n_sig, "significance": self.sqrt_ts}
-        return own | {"p_value": self.p_value}
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return own | {"p_value": self.p_value} | given
 
 
 class CashCountsStatistic(CountsStatistic):
@@ -124,6 +139,9 @@ class CashCountsStatistic(CountsStatistic):
     @property
     def ts(self) -> Bins:
         return _call("cash_ts", self.n_on, self.mu_bkg)
+
+    def _shown_significance(self) -> np.ndarray:
+        return _host_root(_host_deviance(self.n_on, self.mu_bkg), self.n_sig)
 
     def compute_errn(self, n_sigma: Given = 1.0) -> Bins:
         """Distance down to the signal whose statistic is ``n_sigma``^2 higher than that of the best; 0 for no counts.
@@ -182,6 +200,15 @@ class WStatCountsStatistic(CountsStatistic):
     @property
     def n_sig(self) -> Numbers:
         return self.n_on - self.n_bkg - self.mu_sig
+
+    def _shown_significance(self) -> np.ndarray:
+        n_on, n_off, alpha, signal = (np.asarray(getattr(self, f)) for f in ("n_on", "n_off", "alpha", "mu_sig"))
+        # off expectation of the profile: Rolke et al. 2005, as in `kernels.profile_background`
+        half = alpha * (n_on + n_off) - (1 + alpha) * signal
+        root = np.sqrt(half**2 + 4 * alpha * (1 + alpha) * n_off * signal)
+        scale = 2 * alpha * (1 + alpha)
+        off = np.where(alpha > 0, (half + root) / np.where(alpha > 0, scale, 1.0), n_off)
+        return _host_root(_host_deviance(n_on, signal + alpha * off) + _host_deviance(n_off, off), self.n_sig)
 
     @property
     def error(self) -> Numbers:
@@ -278,6 +305,18 @@ def _broadcast(what: str, **arrays: Given | None) -> list[Numbers]:
         return list(jnp.broadcast_arrays(*given))
     except ValueError as error:
         raise InputError(f"Counts and backgrounds of shapes {[np.shape(a) for a in given]} do not match.") from error
+
+
+def _host_deviance(counts: Numbers, expected: Numbers) -> np.ndarray:
+    """Poisson deviance by NumPy, as `kernels.cash_deviance`."""
+    n, mu = np.asarray(counts, float), np.asarray(expected, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(n > 0, n * np.log(np.where(n > 0, n, 1.0) / mu), 0.0)
+    return 2 * (mu - n + logs)
+
+
+def _host_root(ts: np.ndarray, excess: Numbers) -> np.ndarray:
+    return np.sign(np.asarray(excess)) * np.sqrt(np.maximum(ts, 0.0))
 
 
 def _check(statistic: CountsStatistic, *names: str) -> None:

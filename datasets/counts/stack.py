@@ -9,6 +9,7 @@ from ..arrays import is_concrete
 from ..dataset import Dataset
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import found
 from ..irf.stack import Part, require_same
 from ..sky.cutout import is_inside, pixel_offset
 from ..sky.geom import SkyGeom
@@ -21,7 +22,7 @@ Named = Sequence[tuple[str, CountsBase]]
 def stack_onto(dataset: AnyCounts, other: object) -> AnyCounts:
     """`stack` of two datasets on the image of the first, of which the other may be a cutout."""
     if not isinstance(other, CountsBase):
-        raise InputError(f"stack: found {type(other).__name__}, expected a dataset: a {type(dataset).__name__}.")
+        raise InputError(f"stack: found {found(other)}, expected a dataset: a {type(dataset).__name__}.")
     total = stack_named([("self", dataset), ("other", other)], dataset.sky_geom)
     assert isinstance(total, type(dataset))
     return total

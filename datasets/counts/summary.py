@@ -25,6 +25,8 @@ def counts_summary(dataset: CountsBase, models: Models | None) -> dict[str, Info
     livetime = u.Quantity(float(np.asarray(dataset.livetime)), "s")
     info: dict[str, Info] = {"counts": whole(counts), **sums.before}
     info |= {"background": background, "excess": sums.excess, "sqrt_ts": sums.sqrt_ts} | sums.after | predicted
+    if models is not None:
+        info |= _at_sources(dataset, models, safe)
     info["livetime"] = livetime
     info["ontime"] = u.Quantity(math.nan, "s") if dataset.gti is None else dataset.gti.ontime
     info["exposure_min"], info["exposure_max"] = _exposure_range(dataset.exposure, safe)
@@ -42,6 +44,30 @@ def _predicted(dataset: CountsBase, models: Models, safe: np.ndarray) -> dict[st
         "npred_signal": sum_of(dataset.signal(models), safe) if sources else math.nan,
         "stat_sum": float(np.sum(stat_bins_of(dataset, models))) if complete else math.nan,
     }
+
+
+REACH = 0.8
+"""Share of the signal of the sources in the pixels whose counts are summed for their significance."""
+
+
+def _at_sources(dataset: CountsBase, models: Models, safe: np.ndarray) -> dict[str, float]:
+    """Counts, excess and significance in the brightest pixels of the sources that have a place, on a map."""
+    placed = [m for m in models if isinstance(m, SkyModel) and m.spatial is not None and m.spatial.position is not None]
+    if not dataset.pixels or not placed or dataset.missing_data() is not None:
+        return {}
+    image = np.where(safe, np.asarray(dataset.source_counts(placed)), 0.0).sum(axis=0).ravel()
+    order = np.argsort(image)[::-1]
+    share = np.cumsum(image[order])
+    if not share[-1] > 0:
+        return {}
+    # the pixels before the one with which the share is reached, and that one
+    inside = np.zeros(image.size, bool)
+    inside[order[: int(np.searchsorted(share, REACH * share[-1])) + 1]] = True
+    mask = safe & inside.reshape(dataset.pixels)
+    predicted = {"npred_background": sum_of(dataset.npred_background(models), mask)} if dataset.has_background else {}
+    counts = sum_of(dataset.counts, mask)
+    sums = dataset.info_sums(counts, sum_of(dataset.background, mask), predicted, mask)
+    return {"source_counts": whole(counts), "source_excess": sums.excess, "source_sqrt_ts": sums.sqrt_ts}
 
 
 def sum_of(values: Array | float | None, mask: np.ndarray) -> float:

@@ -11,9 +11,11 @@ from ...kernels.time_scales import SECONDS_PER_DAY
 from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename
 from ..meta import Meta
+from ..shown import Facts, Shown
 from ..units import to_unit, whole_numbers
 from .files import event_fields, events_table, write_events
 
@@ -34,7 +36,7 @@ UNITS = {
 """Columns of events that are numbers with a unit."""
 
 
-class EventList(eqx.Module):
+class EventList(Shown, HintedModule):
     """Events, one entry each in arrays of shape (n_events,), in the order of their times.
 
     Quantities are converted, bare numbers are in the units given here.
@@ -72,6 +74,11 @@ class EventList(eqx.Module):
                 raise InputError(f"EventList: {name} has shape {np.shape(value)}, expected one number an event, {n}.")
         if (self.lon is None) != (self.lat is None):
             raise InputError("EventList: lon and lat belong together; one of them is missing.")
+
+    @property
+    def facts(self) -> Facts:
+        low, high = (float(f(np.asarray(self.energy), initial=np.nan)) for f in (np.nanmin, np.nanmax))
+        return {"events": str(len(self)), "energy": f"{low:.6g} to {high:.6g} TeV"}
 
     def __len__(self) -> int:
         return int(np.size(self.energy))

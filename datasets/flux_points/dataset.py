@@ -19,11 +19,13 @@ from ..dataset import Arrays, Dataset, Frozen
 from ..dataset import Models as ActingModels
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import require_models
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.collection import Models
 from ..models.sky_model import SkyModel, dnde
+from ..shown import Facts, sum_text
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
 from ..units import EDGE_TOLERANCE, Given, number_in, to_mask, to_unit
@@ -177,17 +179,21 @@ class FluxPointsDataset(Dataset):
         """Flux of the sky models at the reference energies, (n,) in TeV-1 s-1 cm-2."""
         return dnde(models, self.data.energy_ref, self.data.gti)
 
-    def flux_pred(self, models: SomeModels, name: str | None = None) -> Bins:
+    def flux_pred(self, models: SomeModels | None = None, name: str | None = None) -> Bins:
         """`predict` for models of which those that act on the dataset ``name`` count."""
-        return self.predict(list(Models(models).acting_on(name)))
+        given = cast(SomeModels, require_models(models, "flux_pred"))
+        return self.predict(list(Models(given).acting_on(name)))
 
     def residual_methods(self) -> tuple[str, ...]:
         return METHODS
 
-    def residuals(self, models: SomeModels | ActingModels, method: str = "diff", name: str | None = None) -> np.ndarray:
+    def residuals(
+        self, models: SomeModels | ActingModels | None = None, method: str = "diff", name: str | None = None
+    ) -> np.ndarray:
         """Data minus prediction ("diff", in TeV-1 s-1 cm-2), divided by the prediction ("diff/model") or by the error
         on the side of the prediction ("diff/sigma"); NaN for limits."""
-        acting = [m for m in Models(cast(SomeModels, models)) if name is None or m.acts_on(name)]
+        given = require_models(models, "residuals")
+        acting = [m for m in Models(cast(SomeModels, given)) if name is None or m.acts_on(name)]
         predicted = np.asarray(self.predict(acting))
         points = self.data
         difference = np.asarray(points.norm) * np.asarray(points.dnde_ref) - predicted
@@ -277,8 +283,10 @@ class FluxPointsDataset(Dataset):
         """The file of the dataset as bytes by path; ``name``: that of the dataset."""
         return dataset_contents(self, as_path(path))
 
-    def __repr__(self) -> str:
-        return f"FluxPointsDataset({self.data!r}, {self.stat_type})"
+    @property
+    def facts(self) -> Facts:
+        fitted = sum_text(self.mask) if self.mask is not None else "all"
+        return {**self.data.facts, "fitted": fitted, "statistic": self.stat_type}
 
 
 def _padded(values: Array, extra: int) -> Array:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, overload
 
-import equinox as eqx
 import jax
 import numpy as np
 from astropy import units as u
@@ -15,11 +14,13 @@ from jaxtyping import Bool, Float
 from ..arrays import Array, Mask, frozen_array, is_concrete
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
+from ..shown import Facts, Shown, html_table, sum_text
 from ..units import Given, to_mask, to_unit
 from .files import point_contents, read_point_fields
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux
@@ -36,7 +37,7 @@ Scans = Float[Array, "n n_norm"]
 """Fit statistics, or the norms at which they were taken, for each point."""
 
 
-class FluxPoints(eqx.Module):
+class FluxPoints(Shown, HintedModule):
     """A table of flux points. Made from a table by `from_table`, from a file by `read`.
 
     Fluxes are norms: in units of a reference flux per point, by which they become ``dnde``, ``e2dnde``, ``flux`` or
@@ -249,11 +250,22 @@ class FluxPoints(eqx.Module):
         kind, _, suffix = name.partition("_")
         if kind in UNITS and kind != "norm" and f"_{suffix}" in (*SUFFIXES, "_"):
             return self.quantity(name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return super().__getattr__(name)  # type: ignore[misc]
 
-    def __repr__(self) -> str:
-        limits = int(np.sum(self.is_ul)) if is_concrete(self.is_ul) else "?"
-        return f"FluxPoints({self.n_points} points, {limits} upper limits, {self.sed_type})"
+    @property
+    def facts(self) -> Facts:
+        energy = self.energy_ref
+        where = f"{np.min(energy):.6g} to {np.max(energy):.6g} TeV" if is_concrete(energy) else "traced"
+        return {"points": str(self.n_points), "upper limits": sum_text(self.is_ul), "energy": where, "": self.sed_type}
+
+    def _repr_html_(self) -> str:
+        names = ("energy_ref", "dnde", "dnde_err", "dnde_ul", "sqrt_ts", "is_ul")
+        columns = {name: getattr(self, name) for name in names}
+        rows = [
+            {name: f"{np.asarray(values)[i]:.4g}" for name, values in columns.items() if values is not None}
+            for i in range(self.n_points)
+        ]
+        return html_table(rows, repr(self))
 
     @classmethod
     def from_table(

@@ -10,6 +10,7 @@ from astropy.utils.masked import Masked
 from ..arrays import Array
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.modules import found
 from ..io.fits import Fields
 from ..meta import Meta
 from ..models.sky_model import SkyModel
@@ -59,9 +60,7 @@ def point_fields(
     """
     meta = dict(getattr(table, "meta", {}))
     if not isinstance(table, Mapping) and not hasattr(table, "colnames"):
-        raise InputError(
-            f"Flux points: found {type(table).__name__}, expected a table, or a mapping of names to Quantities."
-        )
+        raise InputError(f"Flux points: found {found(table)}, expected a table, or a mapping of names to Quantities.")
     names = list(table.keys() if isinstance(table, Mapping) else table.colnames)
     where = "Flux points"
     if isinstance(table, Mapping):

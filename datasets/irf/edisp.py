@@ -1,6 +1,5 @@
 """Energy dispersion of one position."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,7 @@ from ...kernels.edisp import diagonal_response, gauss_shares, matrix_from_migrat
 from ...kernels.psf import nearest_valid
 from ..arrays import Array, for_kernels, is_concrete
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from ..sky.geom import Direction, SkyGeom
 from ..units import Given, edges_tev, kernel_numbers, require_not_negative, to_unit
 from .formats import Filename, read_response, write_response
@@ -23,7 +23,11 @@ TrueEdges = Float[Array, " n_true+1"]
 RecoEdges = Float[Array, " n_reco+1"]
 
 
-class EDispKernel(eqx.Module):
+ROUNDING = 1e-9
+"""Distance at which a migration is an edge."""
+
+
+class EDispKernel(HintedModule):
     """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco).
 
     ``energy_true_edges`` (n_true + 1,) and ``energy_edges`` (n_reco + 1,), Quantities or TeV, are needed in files of
@@ -67,7 +71,9 @@ class EDispKernel(eqx.Module):
         true, reco = edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges")
         width, shift = to_unit(sigma, "", "sigma"), to_unit(bias, "", "bias")
         return cls(
-            np.asarray(kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(width), np.asarray(shift))),
+            np.asarray(
+                kernels.gauss_response(np.asarray(true), np.asarray(reco), np.asarray(width), np.asarray(shift))
+            ),
             true,
             reco,
         )
@@ -95,8 +101,36 @@ class EDispKernel(eqx.Module):
         edges = {"energy_true_edges": true, "energy_edges": reco}
         write_response("EDispKernel", format, self, filename, overwrite, **edges)
 
+    def get_bias(self, energy_true_edges: Given, energy_edges: Given) -> np.ndarray:
+        """(Mean E_reco - E_true) / E_true per true bin, (n_true,), with logarithmic centres of the bins.
 
-class EDispKernelMap(eqx.Module):
+        Edges are Quantities or TeV. NaN where no reconstructed bin is reached.
+        """
+        _, mean, centre = self._moments(energy_true_edges, energy_edges)
+        return mean / centre - 1
+
+    def get_resolution(self, energy_true_edges: Given, energy_edges: Given) -> np.ndarray:
+        """Standard deviation of E_reco over E_true per true bin, (n_true,); as `get_bias`."""
+        width, _, centre = self._moments(energy_true_edges, energy_edges)
+        return width / centre
+
+    def _moments(self, energy_true_edges: Given, energy_edges: Given) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Standard deviation and mean of E_reco, and the centre, of each true bin."""
+        given = (edges_tev(energy_true_edges, "energy_true_edges"), edges_tev(energy_edges, "energy_edges"))
+        true, reco = (np.sqrt(np.asarray(e)[:-1] * np.asarray(e)[1:]) for e in given)
+        matrix = np.asarray(self.matrix)
+        if matrix.shape != (true.size, reco.size):
+            raise InputError(
+                f"EDispKernel: the matrix has shape {matrix.shape}, and the edges are those of {true.size} true and "
+                f"{reco.size} reconstructed bins."
+            )
+        norm = matrix.sum(axis=1)
+        shares = matrix / np.where(norm > 0, norm, np.nan)[:, None]
+        mean = shares @ reco
+        return np.sqrt(np.sum(shares * (reco - mean[:, None]) ** 2, axis=1)), mean, true
+
+
+class EDispKernelMap(HintedModule):
     """Matrices of the energy dispersion at a grid of positions.
 
     ``geom``: `SkyGeom` of the grid, or None for one matrix everywhere. ``values``: (n_true, n_reco, y, x), the
@@ -171,7 +205,7 @@ class EDispKernelMap(eqx.Module):
         return _nearest(self, vector)
 
 
-class EDispMap(eqx.Module):
+class EDispMap(HintedModule):
     """Migration tables at a grid of positions.
 
     ``values``: (n_true, n_migra, y, x), dP / d(migra) with migra = E_reco / E_true, whose bins have ``migra_edges``.
@@ -206,6 +240,22 @@ class EDispMap(eqx.Module):
                 f"EDispMap: values have shape {np.shape(self.values)}, expected {expected[0]} true energies and "
                 f"{expected[1]} migrations, as its edges say."
             )
+
+    @classmethod
+    def from_diagonal_response(cls, energy_true_edges: Given, migra_edges: Given | None = None) -> "EDispMap":
+        """Perfect detector: all in the bin of migrations that holds 1, by default one within 1e-5 / 3 of it.
+
+        Where 1 is an edge, the two bins next to it share alike.
+        """
+        true = edges_tev(energy_true_edges, "energy_true_edges")
+        if migra_edges is None:
+            migra_edges = np.linspace(1 - 1e-5, 1 + 1e-5, 4)
+        migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
+        holds = (migra[:-1] <= 1 + ROUNDING) & (migra[1:] >= 1 - ROUNDING)
+        if not holds.any():
+            raise InputError(f"EDispMap: migra_edges from {migra[0]:g} to {migra[-1]:g} do not hold 1.")
+        density = holds / holds.sum() / np.diff(migra)
+        return cls(None, true, migra, np.tile(density[:, None, None], (true.size - 1, 1, 1, 1)))
 
     @classmethod
     def from_gauss(cls, energy_true_edges: Given, migra_edges: Given, sigma: Given, bias: Given = 0.0) -> "EDispMap":

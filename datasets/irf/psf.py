@@ -16,6 +16,7 @@ from ...kernels.psf import at_position
 from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from ..sky.geom import Direction, SkyGeom
 from ..units import Given, edges_tev, kernel_numbers, number_in, require_not_negative, to_unit
 from .formats import Filename, read_response, write_response
@@ -30,7 +31,7 @@ Energies = Float[Array, " n"]
 """Energies in TeV."""
 
 
-class PSFMap(eqx.Module):
+class PSFMap(HintedModule):
     """Radial profiles of the point spread function at a grid of positions, as a function of true energy.
 
     Parameters
@@ -214,7 +215,7 @@ class RecoPSFMap(PSFMap):
     energy_axis = "energy"
 
 
-class PSFKernel(eqx.Module):
+class PSFKernel(HintedModule):
     """A fixed kernel on the pixels of a map: ``values`` (n_true, n, n), n odd, the PSF integrated over pixels.
 
     It is used as it is, at every position, for maps with the same pixels. Planes are normalised to sum 1.

@@ -339,6 +339,13 @@ class MapDatasetOnOff(MapBase, MeasuredBackground):
 
     tag = "MapDatasetOnOff"
 
+    def to_map_dataset(self) -> MapDataset:
+        """The `MapDataset` whose known background is alpha times the off counts.
+
+        Bins without an off measurement leave the safe mask. The error of the background is forgotten.
+        """
+        return MapDataset(**self.known_background_fields())
+
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[MapSpec, Arrays]:
         return prepare_map(self, self.response, models, frozen, name, measured=True)
 

@@ -3,6 +3,7 @@
 from .collection import Models as Models
 from .collection import Parameters as Parameters
 from .component import ModelComponent as ModelComponent
+from .diffuse import create_fermi_isotropic_diffuse_model as create_fermi_isotropic_diffuse_model
 from .flatten import Item as Item
 from .flatten import ModelDef as ModelDef
 from .flatten import canonical as canonical
@@ -14,6 +15,7 @@ from .parameter import Role as Role
 from .parameter import bounds_of as bounds_of
 from .parameter import is_parameter as is_parameter
 from .parameter import parameter as parameter
+from .penalty import GaussianPriorPenalty as GaussianPriorPenalty
 from .prior import PRIORS as PRIORS
 from .prior import GaussianPrior as GaussianPrior
 from .prior import GeneralizedGaussianPrior as GeneralizedGaussianPrior

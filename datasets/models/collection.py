@@ -11,15 +11,19 @@ import numpy as np
 
 from ..arrays import fields_of, is_concrete, module_with
 from ..errors import InputError, closest, listed
+from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
-from ..io.paths import Filename, write_files
+from ..io.paths import Filename, as_path, write_files
+from ..io.yaml import load_yaml
+from ..shown import html_table
 from ..units import Given, to_unit
 from .component import Section
 from .flatten import ValueAndError, flatten, free_by_default, with_numbers
 from .parameter import Parameter, is_parameter, placed
+from .penalty import GaussianPriorPenalty, in_full, read_penalties
 from .sky_model import ModelBase, SkyModel
 from .spatial.extent import with_margin
-from .yaml.models import components_contents, components_from_dict, components_to_dict, read_components
+from .yaml.models import components_contents, components_from_dict, components_to_dict
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -31,7 +35,7 @@ Changes = dict[str, dict[str, Any]]
 """New fields of parameters by full name."""
 
 
-class Parameters(Mapping[str, Parameter]):
+class Parameters(Hinted, Mapping[str, Parameter]):
     """Parameters of models by full name (``model.component.parameter``), in the order of the models."""
 
     def __init__(self, parameters: dict[str, Parameter]) -> None:
@@ -105,21 +109,46 @@ class Parameters(Mapping[str, Parameter]):
         columns = ("name", "value", "error", "unit", "min", "max", "frozen", "link", "prior")
         if not rows:
             return Table(names=columns, dtype=("U1", float, float, "U1", float, float, bool, "U1", "U1"))
-        return Table(rows=rows, names=columns)
+        table = Table(rows=rows, names=columns)
+        # short enough for value and error to stand side by side in a terminal; files keep all digits
+        for name, form in (("value", ".8g"), ("error", ".3g"), ("min", ".3g"), ("max", ".3g")):
+            table[name].info.format = form
+        return table
 
     def __repr__(self) -> str:
         return "\n".join(f"{n}: {p!r}" for n, p in self._parameters.items())
 
+    def _repr_html_(self) -> str:
+        return parameter_html(self)
 
-class Models(eqx.Module):
-    """Models by name, in order. Immutable; every method that changes something returns a new container."""
+
+def parameter_html(parameters: Mapping[str, Parameter], caption: str = "") -> str:
+    """An HTML table of parameters."""
+    return html_table([p.facts(name) for name, p in parameters.items()], caption)
+
+
+class Models(HintedModule):
+    """Models by name, in order. Immutable; every method that changes something returns a new container.
+
+    ``penalties`` are priors on several parameters of theirs; where some of the models are taken, those stay of which
+    all parameters are among them.
+    """
 
     models: tuple[Any, ...]
+    penalties: tuple[GaussianPriorPenalty, ...]
 
-    def __init__(self, models: "Iterable[ModelBase] | ModelBase" = ()) -> None:
+    def __init__(
+        self,
+        models: "Iterable[ModelBase] | ModelBase" = (),
+        penalties: Iterable[GaussianPriorPenalty] | GaussianPriorPenalty | None = None,
+    ) -> None:
         given: Any = models.models if isinstance(models, Models) else models
+        if penalties is None:
+            penalties = models.penalties if isinstance(models, Models) else ()
         single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
         self.models = (given,) if single else tuple(given)
+        several = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
+        self.penalties = in_full(several, self.parameters.full_name) if several else ()
 
     def __check_init__(self) -> None:
         for model in self.models:
@@ -151,10 +180,11 @@ class Models(eqx.Module):
             if key not in self.names:
                 raise InputError(f"Models: there is no model {key!r}. {closest(key, self.names)}")
             return self.models[self.names.index(key)]
-        return Models(self.models[key]) if isinstance(key, slice) else self.models[key]
+        return _some(self, self.models[key]) if isinstance(key, slice) else self.models[key]
 
     def __add__(self, other: "Models | ModelBase | Iterable[ModelBase]") -> "Models":
-        return Models(self.models + Models(other).models)
+        more = Models(other)
+        return Models(self.models + more.models, self.penalties + more.penalties)
 
     def acting_on(self, dataset_name: str | None) -> "Models":
         """The models that act on a dataset of this name.
@@ -162,7 +192,7 @@ class Models(eqx.Module):
         Without a name all models must act everywhere, else it is unknown which of them are meant.
         """
         if dataset_name is not None:
-            return Models([m for m in self.models if m.acts_on(dataset_name)])
+            return _some(self, [m for m in self.models if m.acts_on(dataset_name)])
         for m in self.models:
             if m.datasets_names is not None:
                 raise InputError(
@@ -196,7 +226,7 @@ class Models(eqx.Module):
                 and (frozen is None or frozen == all(p.frozen for p in Models(model).parameters.values()))
             )
 
-        return Models([m for m in self.models if chosen(m)])
+        return _some(self, [m for m in self.models if chosen(m)])
 
     @property
     def parameters(self) -> Parameters:
@@ -239,14 +269,16 @@ class Models(eqx.Module):
 
         The fast path for fits: no names are looked up, and nothing but numbers changes.
         """
-        return _unchecked(with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True))
+        new = [with_numbers(model, of_model) for model, of_model in zip(self.models, numbers, strict=True)]
+        return _unchecked(self, new)
 
     def with_image_margins(self) -> "Models":
         """A copy whose images are so large that free widths can change in a fit."""
-        return _unchecked(
+        new = (
             m.with_sizes(with_margin(m.spatial, m.sizes)) if type(m) is SkyModel and m.spatial is not None else m
             for m in self.models
         )
+        return _unchecked(self, new)
 
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.
@@ -282,9 +314,8 @@ class Models(eqx.Module):
     @classmethod
     def read(cls, filename: Filename) -> "Models":
         """Read models from a YAML file as gammapy writes it; see `read_components`."""
-        models = read_components(filename)
-        with naming(filename):
-            return cls(models)
+        path = as_path(filename)
+        return cls.from_dict(load_yaml(path), str(path), path.parent)
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:
         """Write models as YAML that gammapy reads, completely or not at all; see `components_contents`."""
@@ -299,8 +330,9 @@ class Models(eqx.Module):
     def from_dict(cls, data: Section, where: str = "models", base_path: Filename = ".") -> "Models":
         """Models from the content of a YAML file; see `components_from_dict`."""
         models = components_from_dict(data, where, base_path)
+        penalties = read_penalties(data["penalties"], where) if "penalties" in data else ()
         with naming(where):
-            return cls(models)
+            return cls(models, penalties)
 
     def to_dict(self) -> Section:
         """The content of the YAML file of the models."""
@@ -316,6 +348,9 @@ class Models(eqx.Module):
                 content = repr(item.content) if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
                 lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
         return "\n".join(lines) or "Models()"
+
+    def _repr_html_(self) -> str:
+        return parameter_html(self.parameters)
 
 
 # Functions and not methods: equinox builds a module that holds the whole container for every method that is looked up.
@@ -368,12 +403,21 @@ def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
         ordered = iter(names)
         leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
         new.append(type(model).resized(jax.tree_util.tree_unflatten(treedef, leaves)))
-    return _unchecked(new)
+    return _unchecked(models, new)
 
 
-def _unchecked(models: Iterable[ModelBase]) -> Models:
+def _unchecked(before: Models, models: Iterable[ModelBase]) -> Models:
     """Models whose names and types are as before: the checks of a constructor cost as much as changing them."""
-    return module_with(Models, {"models": tuple(models)})
+    return module_with(Models, {"models": tuple(models), "penalties": fields_of(before)["penalties"]})
+
+
+def _some(models: Models, chosen: Iterable[ModelBase]) -> Models:
+    """Some of the models, with the penalties on parameters that are all among theirs."""
+    new = Models(chosen)
+    if not models.penalties:
+        return new
+    known = set(new.parameters)
+    return Models(new.models, [p for p in models.penalties if known >= set(p.names)])
 
 
 def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Parameter:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache, wraps
 from typing import Any, ClassVar, Self
 
-import equinox as eqx
 import jax
 
 from ..errors import InputError
+from ..hints.modules import HintedModule
+from ..shown import html_table
 from ..units import kernel_numbers
 from .parameter import Declaration, Parameter, is_parameter, placed
 
@@ -20,7 +21,7 @@ Formulas = Mapping[str, tuple[str, ...]]
 """Units of the arguments of methods, by the names of these."""
 
 
-class ModelComponent(eqx.Module):
+class ModelComponent(HintedModule):
     """A part of a model. Its parameters are its fields, or stand in containers and models that are its fields.
 
     A parameter goes by the last word of its path where that is unique (``index``, ``norm_3``), else by the whole path
@@ -49,6 +50,13 @@ class ModelComponent(eqx.Module):
         """Parameters by name, in the order of their declaration."""
         leaves, names = named_leaves(self)
         return {name: leaf for name, leaf in zip(names, leaves, strict=True) if is_parameter(leaf)}
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={p.text}{' frozen' if p.frozen else ''}" for name, p in self.parameters.items())
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _repr_html_(self) -> str:
+        return html_table([p.facts(name) for name, p in self.parameters.items()], type(self).__name__)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with changed parameters: numbers and Quantities set the value, a `Parameter` replaces it whole."""

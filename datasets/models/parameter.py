@@ -11,6 +11,8 @@ from astropy.time import Time
 
 from ..arrays import Array, fields_of, for_kernels, module_with
 from ..errors import InputError
+from ..hints.modules import HintedModule
+from ..shown import Facts, number_text
 from ..units import Given, _unit_text, parse_unit, to_unit, with_unit
 from .prior import Prior
 
@@ -32,7 +34,7 @@ SCALING: tuple[Role, ...] = ("amplitude", "norm")
 """Roles of parameters that multiply a whole component."""
 
 
-class Parameter(eqx.Module):
+class Parameter(HintedModule):
     """A model parameter, from a number (in ``unit``), or from a Quantity or a text such as "2e-11 cm-2 s-1 TeV-1".
 
     ``value`` (the number, in ``unit``) and ``error`` are leaves of the pytree; everything else is static.
@@ -119,8 +121,20 @@ class Parameter(eqx.Module):
         return new
 
     def __repr__(self) -> str:
-        text = f"{np.asarray(self.value):.6g}" if not isinstance(self.value, jax.core.Tracer) else repr(self.value)
-        return f"Parameter({text}{' ' + self.unit if self.unit else ''}{', frozen' if self.frozen else ''})"
+        return f"Parameter({self.text}{', frozen' if self.frozen else ''})"
+
+    def facts(self, name: str) -> Facts:
+        """What a table shows of the parameter, under a name."""
+        value, error = number_text(self.value), number_text(self.error, 3)
+        limits = "" if math.isinf(self.min) and math.isinf(self.max) else f"{self.min:.6g} to {self.max:.6g}"
+        found = {"name": name, "value": value, "error": "" if error == "0" else error, "unit": self.unit}
+        return found | {"limits": limits, "frozen": "yes" if self.frozen else "", "link": self.link or ""}
+
+    @property
+    def text(self) -> str:
+        """Value, error if there is one, and unit."""
+        value, error = number_text(self.value), number_text(self.error, 3)
+        return f"{value}{'' if error in ('0', 'traced') else f' +- {error}'} {self.unit}".rstrip()
 
 
 GivenParameter = Parameter | Given

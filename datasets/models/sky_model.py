@@ -1,7 +1,7 @@
 """Source and background models: a spectrum, and perhaps a shape and a light curve, with a name and datasets."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
@@ -14,14 +14,20 @@ from jaxtyping import Float
 
 from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, fields_of, is_concrete, module_with
-from ..errors import InputError
+from ..errors import InputError, closest
 from ..gti import GTI
+from ..hints.modules import HintedModule
+from ..shown import html_table, number_text
 from ..units import Given, as_bins, kernel_numbers
+from .component import ModelComponent
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
+from .spatial.registry import SPATIAL_MODELS
 from .spectral.base import DNDE, Edges, Energies, SpectralModel, energy_in_tev
 from .spectral.norms import PowerLawNormSpectralModel
+from .spectral.registry import SPECTRAL_MODELS
 from .temporal.base import TemporalModel
+from .temporal.registry import TEMPORAL_MODELS
 
 Names = str | int | Iterable[str | int] | None
 """Names of datasets as constructors take them; in YAML files they may be numbers."""
@@ -55,7 +61,7 @@ LARGEST = 720.0
 """Half-width (deg) of a source beyond which it is an error: a Gaussian is evaluated out to five widths."""
 
 
-class ModelBase(eqx.Module):
+class ModelBase(HintedModule):
     """A named model that acts on some datasets."""
 
     tag: ClassVar[tuple[str, ...]] = ()
@@ -74,6 +80,20 @@ class ModelBase(eqx.Module):
     def components(self) -> dict[str, Any]:
         """Model components by the word that stands for them in full parameter names."""
         return {part: getattr(self, part) for part in self.parts if getattr(self, part) is not None}
+
+    def __repr__(self) -> str:
+        where = "" if self.datasets_names is None else f" on {', '.join(self.datasets_names)}"
+        parts = [f"  {word}: {_shown_part(part)}" for word, part in self.components.items()]
+        return "\n".join([f"{type(self).__name__} {self.name!r}{where}", *parts])
+
+    def _repr_html_(self) -> str:
+        named = {
+            f"{word}.{n}": p
+            for word, c in self.components.items()
+            if isinstance(c, ModelComponent)
+            for n, p in c.parameters.items()
+        }
+        return html_table([p.facts(name) for name, p in named.items()], f"{type(self).__name__} {self.name}")
 
     def resized(self) -> Self:
         """The model, or a copy whose image has the size that its present numbers ask for."""
@@ -148,6 +168,33 @@ class SkyModel(ModelBase):
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.spatial, self.temporal = spatial, temporal
         self.flags = Flags(sizes=sizes_of(spatial), **{key: bool(switches[key]) for key in APPLY_IRF})
+
+    @classmethod
+    def create(cls, spectral: str, spatial: str | None = None, temporal: str | None = None, **fields: Any) -> Self:
+        """A source of parts with their default parameters, named by their tags; ``fields`` are further arguments.
+
+        ``gj.SkyModel.create("pl", "gauss", name="crab")``
+        """
+        known: dict[str, Mapping[str, Any]] = {
+            "spectral": SPECTRAL_MODELS,
+            "spatial": SPATIAL_MODELS,
+            "temporal": TEMPORAL_MODELS,
+        }
+        tags = {"spectral": spectral, "spatial": spatial, "temporal": temporal}
+        parts: dict[str, Any] = {}
+        for word, tag in tags.items():
+            if tag is None:
+                continue
+            models = known[word]
+            if tag not in models:
+                raise InputError(f"SkyModel.create: unknown {word} model {tag!r}. {closest(tag, models, 'tags')}")
+            try:
+                parts[word] = models[tag]()
+            except TypeError as error:
+                raise InputError(
+                    f"SkyModel.create: a {models[tag].__name__} has no defaults. Make it, and give it to SkyModel."
+                ) from error
+        return cls(**parts, **fields)
 
     @property
     def apply_irf(self) -> dict[str, bool]:
@@ -228,6 +275,10 @@ class SkyModel(ModelBase):
 def _short(part: object) -> str:
     """What was given, in a word: models print over many lines."""
     return type(part).__name__ if isinstance(part, eqx.Module) else repr(part)
+
+
+def _shown_part(part: object) -> str:
+    return number_text(part) if isinstance(part, np.ndarray | jax.Array) else repr(part)
 
 
 def background_name(datasets_names: tuple[str, ...] | None) -> str:

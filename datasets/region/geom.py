@@ -12,6 +12,7 @@ from ...kernels.buckets import fast_size, round_up
 from ...kernels.region_containment import cells_transform, disk_transform
 from ..arrays import Array, frozen_array
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from ..io.fits import FitsTable
 from ..io.region_table import region_hdu, region_of
 from ..irf.psf import PSFMap
@@ -50,7 +51,7 @@ FIRST_STEP = 1e-3
 """Pixels in deg of the image on which the extent of a region is measured first."""
 
 
-class RegionGeom(eqx.Module):
+class RegionGeom(HintedModule):
     """A region of the sky, and the Fourier transform of it on a lattice (a gnomonic image around its middle).
 
     ``lattice``: the `SkyGeom` of the nodes, (n, n). ``transform``: (2, n, n // 2 + 1) real and imaginary part of the

@@ -14,6 +14,7 @@ from ...kernels.projection import ANALYTIC, native_to_plane, plane_to_native, po
 from ...kernels.sphere import namespace, vector_to_lonlat
 from ..arrays import Array, frozen_array
 from ..errors import InputError
+from ..hints.modules import HintedModule
 from ..meta import Meta
 from ..units import Given, kernel_numbers, whole_numbers
 from .bend import bend
@@ -41,7 +42,7 @@ FITTED = 1.5
 """Coordinates up to which polynomials hold, in units of the range in which they were fitted."""
 
 
-class SkyGeom(eqx.Module):
+class SkyGeom(HintedModule):
     """Geometry of an image: ``shape`` (ny, nx) pixels, and where each looks.
 
     The projections of `ANALYTIC` have closed forms; any other that astropy reads is fitted by polynomials over the map.

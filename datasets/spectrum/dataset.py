@@ -130,6 +130,13 @@ class SpectrumDatasetOnOff(SpectrumBase, MeasuredBackground):
 
     tag = "SpectrumDatasetOnOff"
 
+    def to_spectrum_dataset(self) -> SpectrumDataset:
+        """The `SpectrumDataset` whose known background is alpha times the off counts.
+
+        Bins without an off measurement leave the safe mask. The error of the background is forgotten.
+        """
+        return SpectrumDataset(**self.known_background_fields())
+
     def prepare(self, models: Models, frozen: Sequence[Frozen] = (), name: str = "") -> tuple[SpectrumSpec, Arrays]:
         return prepare_spectrum(self, models, measured=True)
 

@@ -11,7 +11,7 @@ from ...datasets.compile import QUICKEST, Program
 from .arrowhead import Blocks, LocalBlocks, Normal, Theta
 from .blocks import assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
 from .groups import GroupSpec
-from .priors import prior_curvature, prior_score, prior_value
+from .priors import penalty_terms, penalty_value, prior_curvature, prior_score, prior_value
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,22 @@ def exact_normal(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> 
 
 
 def _priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> jax.Array:
+    total = jnp.zeros((), theta.globals.dtype)
+    for penalty in arrays.get("penalties", ()):
+        total = total + penalty_value(penalty, theta.globals)
     if not spec.has_priors:
-        return jnp.zeros((), theta.globals.dtype)
+        return total
     of_globals, of_locals = arrays["priors"]
-    total = jnp.sum(prior_value(of_globals, theta.globals))
+    total = total + jnp.sum(prior_value(of_globals, theta.globals))
     for prior, values in zip(of_locals, theta.locals, strict=True):
         total = total + jnp.sum(prior_value(prior, values))
     return total
 
 
 def _add_priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta, normal: Normal, *, exact: bool) -> Normal:
+    for penalty in arrays.get("penalties", ()):
+        added = penalty_terms(penalty, theta.globals)
+        normal = normal._replace(slope=normal.slope + added[0], matrix=normal.matrix + added[1])
     if not spec.has_priors:
         return normal
     of_globals, of_locals = arrays["priors"]

@@ -1,5 +1,6 @@
 """The parameters of a joint fit as vectors: which are free, which are one, and on which datasets each acts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import jax
@@ -46,6 +47,16 @@ class ParameterSpace:
     def free_index(self) -> np.ndarray:
         return np.flatnonzero(self.free)
 
+    def index_of(self, names: Iterable[str]) -> np.ndarray:
+        """Places of parameters by full name, of linked ones too."""
+        place = {
+            item.name: int(entries[0])
+            for model in self.models
+            for item, entries in zip(model.items, model.entries, strict=True)
+            if entries is not None and item.kind == "parameter"
+        }
+        return np.array([place[name] for name in names], int)
+
     @property
     def free_names(self) -> list[str]:
         return [self.names[i] for i in self.free_index]
@@ -72,6 +83,9 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     space.low[size] = np.maximum(space.low[size], np.minimum(0.0, space.high[size]))
     space.acting = _acting(models, dataset_names)
     space.owner = _owners(space)
+    for penalty in fields_of(models)["penalties"]:
+        # they tie parameters of several datasets together
+        space.owner[space.index_of(penalty.names)] = -1
     return space
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...datasets.errors import InputError
 from ...datasets.models.parameter import Parameter
+from ...datasets.models.penalty import quadratic
 from ...datasets.models.prior import GaussianPrior, GeneralizedGaussianPrior, LogUniformPrior, Prior, UniformPrior
 from .arrowhead import Leaf
 
@@ -27,6 +28,38 @@ class PriorArrays(NamedTuple):
     constant: Leaf
     low: Leaf
     high: Leaf
+
+
+class PenaltyArrays(NamedTuple):
+    """(x - mean)^T matrix (x - mean) of parameters at ``place`` (n,) among the globals; ``fixed`` where that is -1."""
+
+    place: Leaf
+    fixed: Leaf
+    mean: Leaf
+    matrix: Leaf
+
+
+def penalty_value(penalty: PenaltyArrays, globals_: jax.Array) -> jax.Array:
+    """The penalty."""
+    return jnp.asarray(quadratic(_penalised(penalty, globals_), penalty.mean, penalty.matrix))
+
+
+def penalty_terms(penalty: PenaltyArrays, globals_: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Slope (n_global,) and curvature (n_global, n_global), which is that of scoring too."""
+    n = globals_.shape[0]
+    # what is not free falls off the end
+    place = jnp.where(penalty.place < 0, n, penalty.place)
+    slope = 2 * penalty.matrix @ (_penalised(penalty, globals_) - penalty.mean)
+    curvature = (
+        jnp.zeros((n, n), globals_.dtype).at[place[:, None], place[None, :]].add(2 * penalty.matrix, mode="drop")
+    )
+    return jnp.zeros(n, globals_.dtype).at[place].add(slope, mode="drop"), curvature
+
+
+def _penalised(penalty: PenaltyArrays, globals_: jax.Array) -> jax.Array:
+    if globals_.shape[0] == 0:
+        return jnp.asarray(penalty.fixed)
+    return jnp.where(penalty.place < 0, penalty.fixed, globals_[jnp.maximum(penalty.place, 0)])
 
 
 def prior_arrays(parameters: list[Parameter | None], shape: tuple[int, ...]) -> PriorArrays:

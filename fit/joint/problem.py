@@ -18,6 +18,7 @@ from ...datasets.dataset import Dataset
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.parameter import SCALING
+from ...datasets.models.penalty import GaussianPriorPenalty
 from .arrowhead import Theta
 from .coordinates import coordinates_of
 from .cutoffs import cutoff_pairs, pairs_in
@@ -25,7 +26,7 @@ from .devices import check_mesh, n_processes, placed_everywhere, placed_rows
 from .groups import BY_MEMBER, Group, build_groups
 from .objective import ProblemSpec
 from .parameters import ParameterSpace, parameter_space
-from .priors import PriorArrays, prior_arrays
+from .priors import PenaltyArrays, PriorArrays, prior_arrays
 from .processes import Share, share_of
 
 SomeDatasets = Datasets | Mapping[str, Dataset] | Iterable[Dataset] | Dataset
@@ -153,7 +154,17 @@ def _make_problem(
             prior_arrays([space.parameters[i] for i in global_index], (len(global_index),)),
             tuple(_local_priors(space, g) for g in groups),
         )
+    if models.penalties:
+        arrays["penalties"] = [_penalty_arrays(space, penalty, position) for penalty in models.penalties]
     return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index, share)
+
+
+def _penalty_arrays(space: ParameterSpace, penalty: GaussianPriorPenalty, position: np.ndarray) -> PenaltyArrays:
+    index = space.index_of(penalty.names)
+    if len(set(index.tolist())) < index.size:
+        raise InputError(f"The penalty on {', '.join(penalty.names)} names a parameter twice: some of them are linked.")
+    mean, matrix = penalty.terms
+    return PenaltyArrays(position[index], space.values[index], mean, matrix)
 
 
 def _scale_like(space: ParameterSpace) -> np.ndarray:

@@ -14,10 +14,11 @@ import numpy as np
 
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
+from ..covariance import DENSE_LIMIT
 from ..joint.arrowhead import diagonals, slopes_of
 from ..joint.objective import from_free
 from ..joint.problem import Problem, SomeDatasets, make_problem
-from ..result import DENSE_LIMIT, FitResult
+from ..result import FitResult
 from ..solvers.minimise import minimise
 from ..solvers.scoring import BAD_START, CONVERGED, Scoring
 from ..status import Status

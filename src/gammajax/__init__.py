@@ -42,6 +42,7 @@ from gammajax.datasets.flux_points import (
     FluxPoints,
     FluxPointsDataset,
 )
+from gammajax.datasets.hints.modules import no_name
 from gammajax.datasets.io import (
     read_arf,
     write_arf,
@@ -61,6 +62,7 @@ from gammajax.datasets.map import (
 from gammajax.datasets.models import (
     FoVBackgroundModel,
     GaussianPrior,
+    GaussianPriorPenalty,
     GeneralizedGaussianPrior,
     LogUniformPrior,
     Models,
@@ -69,6 +71,7 @@ from gammajax.datasets.models import (
     SkyModel,
     TemplateNPredModel,
     UniformPrior,
+    create_fermi_isotropic_diffuse_model,
     dnde,
     parameter,
 )
@@ -78,10 +81,12 @@ from gammajax.datasets.models.spatial import (
     DiskSpatialModel,
     GaussianSpatialModel,
     GeneralizedGaussianSpatialModel,
+    PiecewiseNormSpatialModel,
     PointSpatialModel,
     Shell2SpatialModel,
     ShellSpatialModel,
     SpatialModel,
+    TemplateNDSpatialModel,
     TemplateSpatialModel,
     register_spatial_model,
 )
@@ -97,6 +102,7 @@ from gammajax.datasets.models.spectral import (
     LogParabola2SpectralModel,
     LogParabolaNormSpectralModel,
     LogParabolaSpectralModel,
+    MeyerCrabSpectralModel,
     PiecewiseNormSpectralModel,
     PowerLaw2SpectralModel,
     PowerLawNormSpectralModel,
@@ -109,6 +115,7 @@ from gammajax.datasets.models.spectral import (
     SuperExpCutoffPowerLaw4FGLSpectralModel,
     TemplateNDSpectralModel,
     TemplateSpectralModel,
+    create_crab_spectral_model,
     register_spectral_model,
 )
 from gammajax.datasets.models.temporal import (
@@ -141,7 +148,9 @@ from gammajax.datasets.statistics import (
     register_statistic,
 )
 from gammajax.fit import (
+    Estimate,
     FitResult,
+    FittedSpectrum,
     LogDensity,
     Minima,
     Status,
@@ -173,7 +182,12 @@ def __getattr__(name: str) -> Any:
         from gammajax import interop
 
         return getattr(interop, name)
-    raise AttributeError(f"module 'gammajax' has no attribute {name!r}")
+    raise no_name(name)
+
+
+def __dir__() -> list[str]:
+    """All public names, those that are loaded when they are used included."""
+    return sorted({*globals(), *__all__, "plots"})
 
 
 __all__ = [
@@ -193,16 +207,19 @@ __all__ = [
     "EDispKernel",
     "EDispKernelMap",
     "EDispMap",
+    "Estimate",
     "EventList",
     "ExpCutoffPowerLaw3FGLSpectralModel",
     "ExpCutoffPowerLawNormSpectralModel",
     "ExpCutoffPowerLawSpectralModel",
     "ExpDecayTemporalModel",
     "FitResult",
+    "FittedSpectrum",
     "FluxPoints",
     "FluxPointsDataset",
     "FoVBackgroundModel",
     "GaussianPrior",
+    "GaussianPriorPenalty",
     "GaussianSpatialModel",
     "GaussianSpectralModel",
     "GaussianTemporalModel",
@@ -222,12 +239,14 @@ __all__ = [
     "MapDataset",
     "MapDatasetOnOff",
     "Meta",
+    "MeyerCrabSpectralModel",
     "Minima",
     "Models",
     "PSFKernel",
     "PSFMap",
     "Parameter",
     "Parameters",
+    "PiecewiseNormSpatialModel",
     "PiecewiseNormSpectralModel",
     "PointSpatialModel",
     "PowerLaw2SpectralModel",
@@ -254,6 +273,7 @@ __all__ = [
     "SuperExpCutoffPowerLaw3FGLSpectralModel",
     "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
     "SuperExpCutoffPowerLaw4FGLSpectralModel",
+    "TemplateNDSpatialModel",
     "TemplateNDSpectralModel",
     "TemplateNPredModel",
     "TemplatePhaseCurveTemporalModel",
@@ -268,6 +288,8 @@ __all__ = [
     "confidence_interval",
     "contour",
     "counts_statistic",
+    "create_crab_spectral_model",
+    "create_fermi_isotropic_diffuse_model",
     "dnde",
     "fake",
     "fit",

@@ -266,8 +266,9 @@ def test_what_is_not_supported():
     with pytest.raises(gj.InputError, match=r"to_gammapy: found .*Foreign\. Supported"):
         gj.to_gammapy(Foreign())
     penalised = gm.Models([peer_model()])
-    penalised.set_penalties(GaussianPriorPenalty.L2_penalty(penalised.parameters.free_parameters, mean=0, lambda_=1.0))
-    with pytest.raises(gj.InputError, match="penalties"):
+    foreign = peer_model().spectral_model.parameters["index"]
+    penalised.set_penalties(GaussianPriorPenalty.L2_penalty([foreign]))
+    with pytest.raises(gj.InputError, match="a penalty is on the parameter 'index', which none of the models has"):
         gj.from_gammapy(penalised)
     several = gj.FoVBackgroundModel(datasets_names=["a", "b"])
     with pytest.raises(gj.InputError, match=r"acts on a, b datasets.*exactly one"):

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     from gammapy.maps import Map, MapAxis, WcsGeom
     from regions import CircleSkyRegion
 
-from gammajax.datasets.irf import EDispKernelMap, EDispMap, PSFKernel, PSFMap, matrix_at
+from gammajax.datasets.irf import EDispKernel, EDispKernelMap, EDispMap, PSFKernel, PSFMap, matrix_at
 from gammajax.datasets.sky import SkyGeom
 from gammajax.kernels import lonlat_to_vector
 from gammajax.kernels import psf as kernels
@@ -240,3 +240,24 @@ def test_gaussian_dispersions():
     np.testing.assert_allclose(np.asarray(matrix(table, vector(CENTER))) / inside, theirs, atol=1e-5)
     perfect = peer.EDispKernelMap.from_diagonal_response(RECO, TRUE).get_edisp_kernel().pdf_matrix
     np.testing.assert_allclose(matrix(None, vector(CENTER)), perfect, atol=1e-7)
+
+
+def test_bias_resolution_and_perfect_maps():
+    theirs = peer.EDispKernel.from_gauss(energy_axis_true=TRUE, energy_axis=RECO, sigma=0.15, bias=0.1)
+    ours = EDispKernel(theirs.pdf_matrix)
+    at = TRUE.center
+    edges = TRUE.edges, RECO.edges
+    np.testing.assert_allclose(ours.get_bias(*edges), theirs.get_bias(at), rtol=1e-6)
+    # its own sum over several energies at once mixes up their axes
+    wanted = [float(theirs.get_resolution(u.Quantity([e]))[0]) for e in at]
+    np.testing.assert_allclose(ours.get_resolution(*edges), wanted, rtol=1e-6)
+    axis = MapAxis.from_edges(np.linspace(0.5, 1.6, 12), name="migra")
+    for migra in (None, axis):
+        perfect = peer.EDispMap.from_diagonal_response(TRUE, migra)
+        found = EDispMap.from_diagonal_response(TRUE.edges, None if migra is None else migra.edges.value)
+        density = perfect.edisp_map.data[..., 0, 0]
+        # single precision of the largest
+        np.testing.assert_allclose(found.values[..., 0, 0], density, rtol=1e-5, atol=1e-7 * float(density.max()))
+        kernel = perfect.get_edisp_kernel(RECO, position=SkyCoord(0, 0, unit="deg"))
+        made = matrix(found, vector(SkyCoord(0, 0, unit="deg")))
+        np.testing.assert_allclose(made, kernel.pdf_matrix, atol=1e-6)

@@ -267,3 +267,27 @@ def test_real_spectra(data_path):
     assert_same(ours.to_image(), peer.to_image(), skip=("gti",))
     low, high = 0.7 * u.TeV, 12 * u.TeV
     assert_same(ours.slice_by_energy(low, high), peer.slice_by_energy(low, high), skip=("gti", "acceptance_off"))
+
+
+@pytest.mark.parametrize("tag", ON_OFF)
+def test_known_background_of_measured_ones(tag):
+    ours = dataset(tag)
+    theirs = gj.to_gammapy(ours)
+    if tag.startswith("Map"):
+        assert_same(ours.to_map_dataset(), theirs.to_map_dataset())
+    else:
+        mine, other = ours.to_spectrum_dataset(), theirs.to_spectrum_dataset()
+        np.testing.assert_allclose(mine.background, other.background.data[:, 0, 0], rtol=1e-5)
+        assert_same(mine, other)
+
+
+def test_true_energies_cut_out(real):
+    _, ours, theirs = real
+    bins = slice(1, 3)
+    mine, other = ours.slice_by_idx(energy_true=bins), theirs.slice_by_idx({"energy_true": bins})
+    np.testing.assert_allclose(mine.energy_true_edges, other.exposure.geom.axes["energy_true"].edges.to_value("TeV"))
+    assert_same(mine, other, skip=("gti",))
+    if mine.edisp is not None and hasattr(other.edisp, "edisp_map"):
+        np.testing.assert_allclose(
+            mine.edisp.values, other.edisp.edisp_map.data.reshape(mine.edisp.values.shape), rtol=1e-6
+        )

@@ -145,3 +145,95 @@ def test_written_templates_are_read_by_gammapy(tmp_path):
     lon, lat, energy = np.array([83.2, 84.0]), np.array([21.5, 22.3]), np.array([1.0, 20.0])
     found = np.asarray(model(lon, lat, energy))
     np.testing.assert_allclose(found, other(lon * u.deg, lat * u.deg, energy[:, None] * u.TeV).value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tag", ["point", "gauss", "gauss-general", "disk", "shell", "shell2", "const", "const-flux"])
+def test_outlines(tag):
+    """Regions of the same numbers."""
+    import gammajax as gj
+
+    given = {
+        "gauss": {"sigma": 0.3, "e": 0.6, "phi": 20.0},
+        "gauss-general": {"r_0": 0.3, "e": 0.6, "phi": 20.0},
+        "disk": {"r_0": 0.3, "e": 0.6, "phi": 20.0},
+    }.get(tag, {})
+    place = {} if tag.startswith("const") else {"lon_0": 3.0, "lat_0": 4.0, "frame": "galactic"}
+    ours = gj.SkyModel.create("pl", tag).spatial
+    ours = type(ours)(**given, **place)
+    theirs = gj.to_gammapy(gj.Models(gj.SkyModel.create("pl", tag).replace(spatial=ours)))[0].spatial_model
+    for size in (1.0, 2.5):
+        found, wanted = ours.to_region(size), theirs.to_region(size_factor=size)
+        assert type(found) is type(wanted) and found.center.separation(wanted.center).deg < 1e-9
+        for name in ("width", "height", "angle", "inner_radius", "outer_radius"):
+            if hasattr(wanted, name):
+                assert getattr(found, name).to_value("deg") == pytest.approx(getattr(wanted, name).to_value("deg"))
+
+
+@pytest.mark.parametrize("cube", [False, True])
+def test_grids_of_images(cube, tmp_path):
+    """Values between the centres of the grid; there and back; files of either read by the other."""
+    import astropy.units as u
+    import gammapy.maps as maps
+    import gammapy.modeling.models as models
+
+    import gammajax as gj
+
+    width = maps.MapAxis.from_nodes([0.1, 0.2, 0.4], interp="log", name="width", unit="deg")
+    tilt = maps.MapAxis.from_edges([-1, 1, 3], name="tilt")
+    energy = [maps.MapAxis.from_energy_bounds("0.5 TeV", "50 TeV", nbin=3, name="energy_true")] if cube else []
+    geom = maps.WcsGeom.create(skydir=(83.63, 22.01), npix=(12, 10), binsz=0.1, axes=[*energy, tilt, width])
+    data = np.random.default_rng(4).uniform(0.5, 5, geom.data_shape)
+    theirs = models.TemplateNDSpatialModel(maps.Map.from_geom(geom, data=data, unit="sr-1"))
+    theirs.width.value, theirs.tilt.value = 0.15, 0.7
+    source = models.SkyModel(spectral_model=models.PowerLawSpectralModel(), spatial_model=theirs, name="s")
+    ours = gj.from_gammapy(source).spatial
+    coords = geom.to_image().get_coord()
+    lon, lat = (getattr(coords, c)[2:-2, 2:-2] + 0.013 * u.deg for c in ("lon", "lat"))
+    at = np.array([1.0, 7.0, 20.0]) if cube else None
+    wanted = theirs(lon[None], lat[None], energy=at[:, None, None] * u.TeV) if cube else theirs(lon, lat)
+    found = ours(lon, lat, at) if cube else ours(lon, lat)
+    np.testing.assert_allclose(found.value, wanted.to_value("sr-1"), rtol=1e-5)
+    back = gj.to_gammapy(gj.Models(gj.SkyModel(gj.PowerLawSpectralModel(), name="s", spatial=ours)))[0].spatial_model
+    again = back(lon[None], lat[None], energy=at[:, None, None] * u.TeV) if cube else back(lon, lat)
+    np.testing.assert_allclose(again.to_value("sr-1"), wanted.to_value("sr-1"), rtol=1e-5)
+    theirs.write(filename=str(tmp_path / "theirs.fits"))
+    read = gj.TemplateNDSpatialModel.read(tmp_path / "theirs.fits", width=0.15, tilt=0.7)
+    np.testing.assert_allclose((read(lon, lat, at) if cube else read(lon, lat)).value, found.value, rtol=1e-6)
+    gj.Models(gj.SkyModel(gj.PowerLawSpectralModel(), name="s", spatial=ours.write(tmp_path / "ours.fits"))).write(
+        tmp_path / "models.yaml"
+    )
+    import os
+
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        loaded = models.Models.read("models.yaml")[0].spatial_model
+    finally:
+        os.chdir(here)
+    again = loaded(lon[None], lat[None], energy=at[:, None, None] * u.TeV) if cube else loaded(lon, lat)
+    np.testing.assert_allclose(again.to_value("sr-1"), wanted.to_value("sr-1"), rtol=1e-5)
+
+
+def test_norms_at_places():
+    """Values inside the outermost places; there and back."""
+    import astropy.units as u
+    import gammapy.maps as maps
+    import gammapy.modeling.models as models
+
+    import gammajax as gj
+
+    rng = np.random.default_rng(8)
+    lon, lat = 83.6 + rng.uniform(-2, 2, 12), 22.0 + rng.uniform(-2, 2, 12)
+    norms = rng.uniform(0.5, 2, 12)
+    theirs = models.PiecewiseNormSpatialModel(maps.MapCoord.create((lon * u.deg, lat * u.deg)), norms)
+    weights = rng.dirichlet(np.ones(12), 100)
+    at = weights @ lon, weights @ lat
+    wanted = theirs(at[0] * u.deg, at[1] * u.deg).value
+    ours = gj.PiecewiseNormSpatialModel(lon, lat, norms)
+    # the gradients there are found to 1e-6
+    np.testing.assert_allclose(ours(*at), wanted, rtol=1e-5)
+    background = models.FoVBackgroundModel(dataset_name="run", spatial_model=theirs)
+    found = gj.from_gammapy(background)
+    np.testing.assert_allclose(found.spatial(*at), wanted, rtol=1e-5)
+    back = gj.to_gammapy(gj.Models(found))[0].spatial_model
+    np.testing.assert_allclose(back(at[0] * u.deg, at[1] * u.deg).value, wanted, rtol=1e-5)

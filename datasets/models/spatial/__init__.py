@@ -19,9 +19,11 @@ from .extent import extended_nodes as extended_nodes
 from .extent import fits_in as fits_in
 from .extent import sizes_of as sizes_of
 from .extent import with_margin as with_margin
+from .piecewise import PiecewiseNormSpatialModel as PiecewiseNormSpatialModel
 from .registry import CLASSES as CLASSES
 from .registry import SPATIAL_MODELS as SPATIAL_MODELS
 from .registry import register_spatial_model as register_spatial_model
 from .template import DNDE_SURFACE as DNDE_SURFACE
 from .template import TemplateSpatialModel as TemplateSpatialModel
 from .template import pixel_areas as pixel_areas
+from .template_nd import TemplateNDSpatialModel as TemplateNDSpatialModel

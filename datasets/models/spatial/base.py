@@ -19,9 +19,11 @@ from ...units import Given, number_in, to_unit, with_unit
 from ..component import Formulas, ModelComponent
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter
 from ..spectral.base import Energies, Values, energy_in_tev
+from .outline import sky_region
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+    from regions import SkyRegion
 
 
 Vectors = Float[Array, "... 3"]
@@ -91,6 +93,14 @@ class SpatialModel(ModelComponent):
     def evaluation_radius(self) -> Array | float | None:
         """Radius (deg) that holds the source, or None for one without limits."""
         return None
+
+    def to_region(self, size_factor: float = 1.0) -> "SkyRegion":
+        """The outline as a region of the package regions, as gammapy's; of the whole sky a rectangle.
+
+        ``size_factor`` multiplies sizes: of a Gaussian it is the number of standard deviations, at 1 one that holds
+        39 % of the flux of a round one. Angles count from the north of the frame of the model.
+        """
+        return sky_region(self.frame)
 
     def __call__(self, lon: Given, lat: Given, energy: Given | None = None) -> Array:
         """Value at longitude and latitude in ``frame`` (Quantities, or numbers in deg) and energy (or TeV).

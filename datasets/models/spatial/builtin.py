@@ -1,18 +1,30 @@
 """Spatial models: parameters, units and tags over the formulas of ``kernels.spatial``."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import jax.numpy as jnp
+from astropy import units as u
 
 from ....kernels import spatial as k
 from ....kernels import spatial_nodes as rules
 from ...arrays import Array
 from ...errors import InputError
 from ...units import Given
-from ..parameter import ParameterField, internal, parameter
+from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter
 from ..spectral.base import Energies, Values
 from .base import ExtendedModel, Nodes, Offsets, PositionedModel, SpatialModel, Vectors, check_spacing, concrete
+from .outline import annulus_region, ellipse_of, ellipse_region, point_region
+
+if TYPE_CHECKING:
+    from regions import CircleAnnulusSkyRegion, EllipseSkyRegion, PointSkyRegion, Region
+
+
+def _ellipse(model: PositionedModel, size: Parameter, factor: float) -> "EllipseSkyRegion":
+    """The ellipse of a model with a size, an eccentricity ``e`` and an angle ``phi``."""
+    numbers = (float(p.internal) for p in (size, model.parameters["e"], model.parameters["phi"]))
+    major, e, phi = numbers
+    return ellipse_region(model.position, model.frame, factor * major, e, phi)
 
 
 class PointSpatialModel(PositionedModel):
@@ -24,6 +36,10 @@ class PointSpatialModel(PositionedModel):
     @property
     def evaluation_radius(self) -> Array | float:
         return 0.0
+
+    def to_region(self, size_factor: float = 1.0) -> "PointSkyRegion":
+        """The position."""
+        return point_region(self.position, self.frame)
 
     def profile(self, x: Offsets, y: Offsets) -> Values:
         raise InputError(
@@ -55,6 +71,10 @@ class GaussianSpatialModel(PositionedModel):
 
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.gaussian(x, y, *internal(self.sigma, self.e, self.phi))
+
+    def to_region(self, size_factor: float = 1.0) -> "EllipseSkyRegion":
+        """The ellipse at ``size_factor`` standard deviations."""
+        return _ellipse(self, self.sigma, size_factor)
 
     @property
     def covariance(self) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -91,6 +111,10 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
     def evaluation_radius(self) -> Array | float:
         return self.r_0.internal * (1 + 8 * self.eta.internal)
 
+    def to_region(self, size_factor: float = 1.0) -> "EllipseSkyRegion":
+        """The ellipse at ``size_factor`` times ``r_0``."""
+        return _ellipse(self, self.r_0, size_factor)
+
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.generalized_gaussian(x, y, *internal(self.r_0, self.eta, self.e, self.phi))
 
@@ -118,6 +142,15 @@ class DiskSpatialModel(ExtendedModel):
     def evaluation_radius(self) -> Array | float:
         return 1.1 * self.r_0.internal * (1 + self.edge_width.internal)
 
+    def to_region(self, size_factor: float = 1.0) -> "EllipseSkyRegion":
+        """The ellipse of half axis ``size_factor`` times ``r_0``."""
+        return _ellipse(self, self.r_0, size_factor)
+
+    @classmethod
+    def from_region(cls, region: "Region", **parameters: GivenParameter) -> Self:
+        """A disk in the place of a CircleSkyRegion or an EllipseSkyRegion; ``parameters`` are further or other ones."""
+        return cls(**(ellipse_of(region, "DiskSpatialModel.from_region") | parameters))
+
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.disk(x, y, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
@@ -142,6 +175,11 @@ class ShellSpatialModel(ExtendedModel):
     def evaluation_radius(self) -> Array | float:
         return self.radius.internal + self.width.internal
 
+    def to_region(self, size_factor: float = 1.0) -> "CircleAnnulusSkyRegion":
+        """The ring between the inner and the outer radius, times ``size_factor``."""
+        radius, width = (size_factor * float(x) for x in internal(self.radius, self.width))
+        return annulus_region(self.position, self.frame, radius, radius + width)
+
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.shell(x, y, *internal(self.radius, self.width))
 
@@ -162,6 +200,16 @@ class Shell2SpatialModel(ExtendedModel):
     @property
     def evaluation_radius(self) -> Array | float:
         return self.r_0.internal
+
+    def to_region(self, size_factor: float = 1.0) -> "CircleAnnulusSkyRegion":
+        """The ring between the inner and the outer radius, times ``size_factor``."""
+        radius, width = (size_factor * float(x) for x in self._radius_and_width())
+        return annulus_region(self.position, self.frame, radius, radius + width)
+
+    @property
+    def r_in(self) -> u.Quantity:
+        """The inner radius."""
+        return (1 - self.eta.quantity) * self.r_0.quantity
 
     def _radius_and_width(self) -> tuple[jax.Array, jax.Array]:
         r_0, eta = internal(self.r_0, self.eta)

@@ -14,7 +14,9 @@ from .builtin import (
     Shell2SpatialModel,
     ShellSpatialModel,
 )
+from .piecewise import PiecewiseNormSpatialModel
 from .template import TemplateSpatialModel
+from .template_nd import TemplateNDSpatialModel
 
 Model = TypeVar("Model", bound=SpatialModel)
 
@@ -24,9 +26,11 @@ CLASSES: tuple[type[SpatialModel], ...] = (
     DiskSpatialModel,
     GaussianSpatialModel,
     GeneralizedGaussianSpatialModel,
+    PiecewiseNormSpatialModel,
     PointSpatialModel,
     Shell2SpatialModel,
     ShellSpatialModel,
+    TemplateNDSpatialModel,
     TemplateSpatialModel,
 )
 """The models of the package."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import equinox as eqx
 import jax
@@ -24,7 +24,11 @@ from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter, placed
 from ..spectral.base import Energies, Values
 from .base import SpatialModel, Vectors
+from .outline import rectangle_region
 from .template_files import read_template, write_template
+
+if TYPE_CHECKING:
+    from regions import RectangleSkyRegion
 
 SURFACE = "sr-1"
 
@@ -127,17 +131,16 @@ class TemplateSpatialModel(SpatialModel):
         """Centres of the energy bins of a cube, (n_energy,) TeV."""
         if self.energy is None:
             raise InputError("TemplateSpatialModel: an image has no energies.")
-        nodes = scaled(jnp.asarray(self.energy), self.energy_interp)
-        middle = (nodes[1:] + nodes[:-1]) / 2 if self.energy_edges else nodes
-        return {"log": jnp.exp, "sqrt": jnp.square, "lin": jnp.asarray}[self.energy_interp](middle)
+        return centres_of(self.energy, self.energy_interp, self.energy_edges)
+
+    def to_region(self, size_factor: float = 1.0) -> "RectangleSkyRegion":
+        """The rectangle of the map."""
+        return map_region(self.geom, self.position, self.frame)
 
     def _plane(self, energy: Energies) -> jax.Array:
         """Fractional index into the cube of energies (TeV)."""
-        nodes = scaled(jnp.asarray(self.energy), self.energy_interp)
-        if nodes.shape[0] == 1:
-            return jnp.zeros_like(energy)
-        index = jnp.arange(nodes.shape[0], dtype=nodes.dtype)
-        return interpolate(scaled(energy, self.energy_interp), nodes, index) - (0.5 if self.energy_edges else 0.0)
+        assert self.energy is not None
+        return plane_of(energy, self.energy, self.energy_interp, self.energy_edges)
 
     def _pixels(self, vectors: Vectors) -> tuple[jax.Array, jax.Array]:
         """Pixel coordinates of directions in the shifted map."""
@@ -197,6 +200,31 @@ class TemplateSpatialModel(SpatialModel):
             raise InputError(f"{cls.__name__}: expected the key 'filename'.")
         path: Path = beside(data["filename"], base_path)
         return cls.read(path, data.get("normalize", True), **parameters)
+
+
+def centres_of(energy: Array, interp: str, edges: bool) -> jax.Array:
+    """Centres of the energy bins of a cube, (n_energy,) TeV, from its nodes, their scale and whether they are edges."""
+    nodes = scaled(jnp.asarray(energy), interp)
+    middle = (nodes[1:] + nodes[:-1]) / 2 if edges else nodes
+    return {"log": jnp.exp, "sqrt": jnp.square, "lin": jnp.asarray}[interp](middle)
+
+
+def plane_of(energy: Energies, nodes: Array, interp: str, edges: bool) -> jax.Array:
+    """Fractional index into a cube of energies (TeV)."""
+    scale = scaled(jnp.asarray(nodes), interp)
+    if scale.shape[0] == 1:
+        return jnp.zeros_like(energy)
+    index = jnp.arange(scale.shape[0], dtype=scale.dtype)
+    return interpolate(scaled(energy, interp), scale, index) - (0.5 if edges else 0.0)
+
+
+def map_region(geom: SkyGeom, position: tuple[Array, Array], frame: str) -> "RectangleSkyRegion":
+    """The rectangle of a map around its middle."""
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    ny, nx = geom.shape
+    scales = proj_plane_pixel_scales(geom.wcs)
+    return rectangle_region(position, frame, float(scales[0]) * nx, float(scales[1]) * ny)
 
 
 def _axis(energy: MapAxis | None) -> tuple[Array | None, str, bool]:

@@ -19,6 +19,8 @@ from .builtin import SuperExpCutoffPowerLaw4FGLSpectralModel as SuperExpCutoffPo
 from .compound import CompoundSpectralModel as CompoundSpectralModel
 from .compound import ConstantSpectralModel as ConstantSpectralModel
 from .compound import ScaleSpectralModel as ScaleSpectralModel
+from .crab import MeyerCrabSpectralModel as MeyerCrabSpectralModel
+from .crab import create_crab_spectral_model as create_crab_spectral_model
 from .ebl import EBLAbsorptionNormSpectralModel as EBLAbsorptionNormSpectralModel
 from .norms import ExpCutoffPowerLawNormSpectralModel as ExpCutoffPowerLawNormSpectralModel
 from .norms import LogParabolaNormSpectralModel as LogParabolaNormSpectralModel

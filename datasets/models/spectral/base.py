@@ -83,6 +83,12 @@ class SpectralModel(ModelComponent):
         """Integral of E times the value, in TeV s-1 cm-2 for a flux; energies as in `integral`."""
         return self._between("integrate_energy_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV**2)
 
+    def spectral_index(self, energy: Given) -> Array:
+        """Local index, -d ln(value) / d ln E, at ``energy`` (Quantity or TeV, any shape)."""
+        at = energy_in_tev(energy)
+        value, slope = jax.jvp(self.evaluate, (at,), (at,))
+        return -slope / value
+
     def _between(self, method: str, energy_min: Given, energy_max: Given, unit: u.UnitBase) -> Array:
         """All pairs of energies as bins of their own, in one program; the widest sets the number of nodes."""
         energy_min = with_unit(energy_min, "energy_min")
@@ -113,7 +119,7 @@ class NestedSpectralModel(SpectralModel):
             found = self.parameters.get(name)
             if found is not None:
                 return found
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return super().__getattr__(name)  # type: ignore[misc]
 
     def replace(self, **changes: Any) -> Self:
         """A copy with changed parameters (numbers and Quantities set the value) or changed fields."""

@@ -1,16 +1,24 @@
 """Spectral models: parameters, units and tags over the formulas of ``kernels.spectral``."""
 
+import math
 from typing import Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from astropy import units as u
 
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels.quadrature import STEEP_ORDER, integrate_bins
-from ..parameter import GivenParameter, ParameterField, internal, parameter
+from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter
 from .base import DNDE, Edges, Energies, SpectralModel, Values
 from .norms import from_log10
+
+
+def _peak(energy: float, reference: Parameter) -> u.Quantity:
+    """An energy (TeV) in the unit of the reference energy."""
+    return u.Quantity(energy, "TeV").to(reference.unit)
 
 
 class PowerLawSpectralModel(SpectralModel):
@@ -100,6 +108,13 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
     tag = ("ExpCutoffPowerLawSpectralModel", "ecpl")
     steep = True
 
+    @property
+    def e_peak(self) -> u.Quantity:
+        """The energy at which E^2 times the value is largest; NaN where it rises or falls everywhere."""
+        index, rate, alpha = (float(x) for x in internal(self.index, self.lambda_, self.alpha))
+        power = (2 - index) / alpha
+        return _peak(power ** (1 / alpha) / rate if power > 0 and rate > 0 and alpha > 0 else np.nan, self.reference)
+
     def evaluate(self, energy: Energies) -> Values:
         return k.exp_cutoff_power_law(
             energy, *internal(self.index, self.amplitude, self.reference, self.lambda_, self.alpha)
@@ -165,6 +180,15 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
     tag = ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "secpl-4fgl-dr3")
     steep = True
 
+    @property
+    def e_peak(self) -> u.Quantity:
+        """The energy at which E^2 times the value is largest; NaN where there is none (2023, ApJ 958, 191, eq. 21)."""
+        index, curvature, power = (float(x) for x in internal(self.index_1, self.expfactor, self.index_2))
+        # d ln(E^2 f) / d ln E = 2 - index + (curvature / power) (1 - x^power)
+        base = 1 + power / curvature * (2 - index) if curvature > 0 and power != 0 else np.nan
+        x = base ** (1 / power) if base > 0 else np.nan
+        return _peak(x * float(self.reference.internal), self.reference)
+
     def evaluate(self, energy: Energies) -> Values:
         return k.super_exp_cutoff_power_law_4fgl_dr3(
             energy, *internal(self.amplitude, self.reference, self.expfactor, self.index_1, self.index_2)
@@ -179,6 +203,12 @@ class LogParabolaSpectralModel(SpectralModel):
     alpha: ParameterField = parameter(2.0, role="index")
     beta: ParameterField = parameter(1.0)
     tag = ("LogParabolaSpectralModel", "lp")
+
+    @property
+    def e_peak(self) -> u.Quantity:
+        """The energy at which E^2 times the value is largest; NaN for a curvature that is not positive."""
+        alpha, beta, reference = (float(x) for x in internal(self.alpha, self.beta, self.reference))
+        return _peak(reference * math.exp((2 - alpha) / (2 * beta)) if beta > 0 else np.nan, self.reference)
 
     @classmethod
     def from_log10(
@@ -200,6 +230,25 @@ class LogParabola2SpectralModel(SpectralModel):
     beta: ParameterField = parameter(1.0)
     escale: ParameterField = parameter(1.0, "TeV", frozen=True, role="energy")
     tag = ("LogParabola2SpectralModel", "lp2")
+
+    @classmethod
+    def from_log10(
+        cls,
+        amplitude: GivenParameter,
+        reference: GivenParameter,
+        alpha: GivenParameter,
+        beta: GivenParameter,
+        escale: GivenParameter,
+    ) -> Self:
+        """From a curvature ``beta`` defined with the decimal logarithm."""
+        return cls(amplitude=amplitude, reference=reference, alpha=alpha, beta=from_log10(beta), escale=escale)
+
+    @property
+    def e_peak(self) -> u.Quantity:
+        """The energy at which E^2 times the value is largest; NaN for a curvature that is not positive."""
+        alpha, beta, *energies = (float(x) for x in internal(self.alpha, self.beta, self.reference, self.escale))
+        middle = math.sqrt(energies[0] * energies[1])
+        return _peak(middle * math.exp((2 - alpha) / (2 * beta)) if beta > 0 else np.nan, self.reference)
 
     def evaluate(self, energy: Energies) -> Values:
         return k.log_parabola_2(energy, *internal(self.amplitude, self.reference, self.alpha, self.beta, self.escale))

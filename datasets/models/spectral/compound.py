@@ -73,6 +73,9 @@ class CompoundSpectralModel(NestedSpectralModel):
                 "A norm model multiplies a flux model."
             )
 
+    def __repr__(self) -> str:
+        return f"CompoundSpectralModel({self.model1!r}, {self.model2!r}, {self.operator!r})"
+
     @property
     def unit(self) -> str:
         if self.operator in ("add", "sub"):

@@ -1,5 +1,6 @@
 """Absorption of gamma rays by the extragalactic background light."""
 
+import os
 from typing import Self
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from jaxtyping import Float
 
 from ....kernels import tables
 from ...arrays import Array, for_kernels
-from ...errors import InputError
+from ...errors import InputError, closest
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
 from ...units import Given, to_unit
@@ -26,6 +27,17 @@ FLOOR = float(np.finfo(np.float32).tiny)
 
 ABOVE_ONE = 1e-3
 """By how much transmissions may exceed 1, which then counts as 1: tables are rounded, and interpolated."""
+
+
+BUILT_IN = {
+    "franceschini": "ebl_franceschini.fits.gz",
+    "dominguez": "ebl_dominguez11.fits.gz",
+    "finke": "frd_abs.fits.gz",
+    "franceschini17": "ebl_franceschini_2017.fits.gz",
+    "saldana-lopez21": "ebl_saldana-lopez_2021.fits.gz",
+}
+"""Files of the gammapy data sets: Franceschini et al. 2008, Dominguez et al. 2011, Finke et al. 2010, Franceschini &
+Rodighiero 2017, Saldana-Lopez et al. 2021."""
 
 
 class EBLAbsorptionNormSpectralModel(SpectralModel):
@@ -107,6 +119,33 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
             return cls.read(beside(data["filename"], base_path), **parameters)
         energy, param, values = (quantity_from(data, key, cls.__name__) for key in ("energy", "param", "values"))
         return cls(energy, param, values, **parameters)  # type: ignore[arg-type]
+
+    @classmethod
+    def read_builtin(
+        cls,
+        reference: str = "dominguez",
+        redshift: GivenParameter = 0.1,
+        alpha_norm: GivenParameter = 1.0,
+        *,
+        folder: Filename | None = None,
+    ) -> Self:
+        """One of the published tables by gammapy's name, from a folder that has the files of the gammapy data sets.
+
+        ``reference``: "franceschini", "dominguez", "finke", "franceschini17" or "saldana-lopez21". ``folder`` holds the
+        file, or is the folder of all data sets, in which it stands under ``ebl``; by default that of the environment
+        variable GAMMAPY_DATA.
+        """
+        if reference not in BUILT_IN:
+            raise InputError(f"{cls.__name__}: there is no table {reference!r}. {closest(reference, BUILT_IN)}")
+        given = folder if folder is not None else os.environ.get("GAMMAPY_DATA")
+        if given is None:
+            raise InputError(
+                f"{cls.__name__}: the tables come with the gammapy data sets. Say where they are: "
+                "read_builtin(reference, folder='...'), or set GAMMAPY_DATA."
+            )
+        path = as_path(given)
+        places = (path / BUILT_IN[reference], path / "ebl" / BUILT_IN[reference])
+        return cls.read(next((place for place in places if place.is_file()), places[0]), redshift, alpha_norm)
 
     @classmethod
     def read(cls, filename: Filename, redshift: GivenParameter = 0.1, alpha_norm: GivenParameter = 1.0) -> Self:

@@ -94,14 +94,13 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         )
 
 
-def table_energy(energy: Given, what: str) -> Float[Array, " n_energy"]:
-    """Energy nodes in TeV, checked to be at least two, positive and increasing."""
+def table_energy(energy: Given, what: str, least: int = 2) -> Float[Array, " n_energy"]:
+    """Energy nodes in TeV, checked to be at least two (or one), positive and increasing."""
     nodes = to_unit(energy, "TeV", f"{what}: energy")
     if isinstance(nodes, np.ndarray):
-        if nodes.ndim != 1 or nodes.size < 2:
-            raise InputError(
-                f"{what}: at least two energies in a row are needed, found an array of shape {nodes.shape}."
-            )
+        if nodes.ndim != 1 or nodes.size < least:
+            count = {1: "one energy", 2: "two energies"}[least]
+            raise InputError(f"{what}: at least {count} in a row are needed, found an array of shape {nodes.shape}.")
         if not (np.all(np.isfinite(nodes)) and nodes[0] > 0 and np.all(np.diff(nodes) > 0)):
             raise InputError(f"{what}: the energies must be positive and increase, found {nodes}.")
     return nodes

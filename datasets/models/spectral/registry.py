@@ -26,6 +26,7 @@ from .compound import (
     ConstantSpectralModel,
     ScaleSpectralModel,
 )
+from .crab import MeyerCrabSpectralModel
 from .ebl import EBLAbsorptionNormSpectralModel
 from .norms import (
     ExpCutoffPowerLawNormSpectralModel,
@@ -63,6 +64,7 @@ CLASSES: tuple[type[SpectralModel], ...] = (
     GaussianSpectralModel,
     LogParabola2SpectralModel,
     LogParabolaSpectralModel,
+    MeyerCrabSpectralModel,
     PowerLaw2SpectralModel,
     PowerLawSpectralModel,
     SmoothBrokenPowerLawSpectralModel,

@@ -13,6 +13,8 @@ from astropy import units as u
 from astropy.io import fits
 from jaxtyping import Float
 
+from ....kernels import spectral as k
+from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
 from ...arrays import Array, for_kernels
 from ...errors import InputError
@@ -20,7 +22,7 @@ from ...io.fits import open_hdus
 from ...io.gadf_quantity import unstated_scale
 from ...io.paths import Filename, as_path, beside
 from ...sky.axis import MapAxis
-from ...units import Given, require_positive_somewhere, to_unit, unit_of_file, with_unit
+from ...units import Given, parse_unit, require_positive_somewhere, to_unit, unit_of_file, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -28,24 +30,27 @@ from .norms import quantity_from, table_energy
 
 
 def _values_in(values: Given, value_unit: str | None, what: str) -> tuple[Array, str]:
-    """Numbers and the internal unit ('' or that of a differential flux) of table values."""
+    """Numbers and the internal unit of table values: '', that of a differential flux, or, if neither, their own."""
     values = with_unit(values, f"{what}: values")
     if isinstance(values, u.Quantity):
-        for unit in (DNDE, ""):
-            if values.unit.is_equivalent(unit):
-                return to_unit(values, unit, f"{what}: values"), unit
-        found: str = values.unit.to_string()
+        unit = values.unit
     else:
-        found = DNDE if value_unit is None else value_unit
-        if found in ("", DNDE):
+        if value_unit in (None, "", DNDE):
+            found = DNDE if value_unit is None else value_unit
             return to_unit(values, found, f"{what}: values"), found
-    raise InputError(f"{what}: the values have unit {found!r}, expected a differential flux such as {DNDE!r}, or ''.")
+        unit = parse_unit(value_unit, f"{what}: value_unit")
+        values = u.Quantity(values, unit)
+    target = next((t for t in (DNDE, "") if unit.is_equivalent(t)), None)
+    own = unit.to_string("fits") if target is None else target
+    return to_unit(values, own, f"{what}: values"), own
 
 
 class TemplateSpectralModel(SpectralModel):
     """A table of fluxes (or norms) against energy, linear in ln value against ln E, going on beyond both ends.
 
-    ``energy`` and ``values`` are Quantities, or numbers in TeV and in ``value_unit`` (TeV-1 s-1 cm-2 unless it is '').
+    ``energy`` and ``values`` are Quantities, or numbers in TeV and in ``value_unit`` (TeV-1 s-1 cm-2 by default).
+    Values in other units than that of a flux keep theirs; a source takes them once a product makes a flux of them. One
+    energy makes a constant.
     The value is 0 where an entry is 0 or negative; an end piece with such an entry is not extrapolated.
     """
 
@@ -55,7 +60,7 @@ class TemplateSpectralModel(SpectralModel):
     tag = ("TemplateSpectralModel", "template")
 
     def __init__(self, energy: Given, values: Given, value_unit: str | None = None) -> None:
-        self.energy = table_energy(energy, "TemplateSpectralModel")
+        self.energy = table_energy(energy, "TemplateSpectralModel", least=1)
         self.values, self.value_unit = _values_in(values, value_unit, "TemplateSpectralModel")
 
     def __check_init__(self) -> None:
@@ -78,10 +83,19 @@ class TemplateSpectralModel(SpectralModel):
         return jnp.asarray(self.energy)
 
     def evaluate(self, energy: Energies) -> Values:
+        if self.energy.shape[0] == 1:
+            return k.constant(energy, self._constant)
         logs = tables.floor_log(for_kernels(self.values))
         return tables.unfloor_exp(tables.interpolate(jnp.log(energy), jnp.log(self.energy), logs, "floored"))
 
+    @property
+    def _constant(self) -> jax.Array:
+        """The value of a table of one energy; like all entries 0 where it is negative."""
+        return jnp.maximum(jnp.asarray(self.values)[0], 0.0)
+
     def integrate_bins(self, edges: Edges, order: int) -> Values:
+        if self.energy.shape[0] == 1:
+            return integrals.constant(edges, self._constant)
         return tables.integrate_log_log(
             edges, jnp.log(self.energy), tables.floor_log(for_kernels(self.values)), "floored"
         )

@@ -56,7 +56,7 @@ PARTS = {
         SpatialModel,
         SPATIAL_MODELS,
         "PointSpatialModel",
-        ("filename", "normalize", "unit"),
+        ("filename", "normalize", "unit", "lon", "lat", "interp"),
         "frame",
     ),
     "temporal": Part(
@@ -124,7 +124,8 @@ def read_part(word: str, entry: object, where: str, links: Links, base: Path) ->
 
 def _parameters(part: Part, kind: Any, entry: Section, where: str, links: Links) -> dict[str, Parameter]:
     declared = declared_parameters(kind)
-    others = hasattr(kind, "from_extra") and not part.complete
+    # of some models a file that they name says which parameters there are
+    others = hasattr(kind, "from_extra") and (not part.complete or not declared)
     given = entry.get("parameters", [])
     legacy = _LEGACY_PARAMETERS.get(kind.tag[0], ()) if isinstance(given, list) else ()
     ignored = [p for p in given if isinstance(p, dict) and p.get("name") in legacy]

@@ -45,7 +45,7 @@ MODELS: dict[str, type[ModelBase]] = {tag: cls for cls in _KEYS for tag in cls.t
 OLD_TEMPLATE = "BackgroundModel"
 
 # "optimize_result" and "covariance_result" stand in files of gammapy's FitResult
-_FILE_KEYS = ("components", "covariance", "metadata", "checksum", "optimize_result", "covariance_result")
+_FILE_KEYS = ("components", "penalties", "covariance", "metadata", "checksum", "optimize_result", "covariance_result")
 
 
 def read_components(filename: Filename) -> list[ModelBase]:
@@ -85,7 +85,10 @@ def components_contents(models: Iterable[ModelBase], filename: Filename) -> dict
 
 def components_to_dict(models: Iterable[ModelBase]) -> Section:
     """The content of the YAML file of models."""
-    return {"components": [_component_to_dict(model) for model in models]}
+    data: Section = {"components": [_component_to_dict(model) for model in models]}
+    # gammapy has no form for them, and reads over the key
+    penalties = getattr(models, "penalties", ())
+    return data | {"penalties": [penalty.to_dict() for penalty in penalties]} if penalties else data
 
 
 def _component(entry: object, index: int, where: str, links: Links, base: Path) -> ModelBase:

@@ -194,7 +194,7 @@ def parse_energy(text: str | None, option: str) -> "u.Quantity | None":
 
 def picture_names(datasets: "Datasets", models: "Models") -> dict[tuple[str, str], str]:
     """File names of the pictures, by what they show: ("counts", dataset) or ("sed", model)."""
-    from gammajax.plots.bands import source_names
+    from gammajax.fit.spectra import source_names
 
     wanted = [("sed", name) for name in source_names(models)]
     wanted += [("counts", name) for name in datasets.names[:MOST_PICTURES] if datasets[name].has_counts]
@@ -217,14 +217,15 @@ def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:
     def compile_rest() -> None:
         from gammajax.fit.joint.objective import from_free
         from gammajax.fit.predictions import compiled_predictions
-        from gammajax.plots.bands import N_ENERGIES, derivatives, source_names
+        from gammajax.fit.spectra import derivatives, source_names
+        from gammajax.plots.bands import N_ENERGIES
 
         start = from_free(problem.arrays, np.asarray(problem.start(), float))
         try:
             compiled_predictions(problem.spec, problem.arrays, start)
             if options.plots:
                 for name in source_names(problem.models):
-                    derivatives(problem.models, problem.datasets.names, name, np.geomspace(0.1, 1.0, N_ENERGIES))
+                    derivatives(problem.models, problem.datasets.names, name, (np.geomspace(0.1, 1.0, N_ENERGIES),))
         except Exception:
             # the same happens to the fit, which reports it
             return

@@ -7,11 +7,11 @@ class Api:
     """The parts of gammapy that are needed."""
 
     def __init__(self) -> None:
-        from gammapy import data, datasets, estimators, irf, maps
+        from gammapy import data, datasets, estimators, irf, maps, stats
         from gammapy.modeling import Parameters, models
 
         self.data, self.datasets, self.irf, self.maps, self.models = data, datasets, irf, maps, models
-        self.estimators = estimators
+        self.estimators, self.stats = estimators, stats
         self.parameters = Parameters
 
 

@@ -1,6 +1,6 @@
 """Models to and from gammapy by way of the YAML form of both; templates, which that form keeps in files, in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -13,11 +13,14 @@ from gammajax.datasets.io.fits import Fields
 from gammajax.datasets.io.paths import as_path, existing
 from gammajax.datasets.models.collection import Models, check_links
 from gammajax.datasets.models.parameter import Parameter
+from gammajax.datasets.models.penalty import GaussianPriorPenalty
 from gammajax.datasets.models.sky_model import FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel
 from gammajax.datasets.models.spatial.base import SpatialModel
 from gammajax.datasets.models.spatial.builtin import ConstantFluxSpatialModel
 from gammajax.datasets.models.spatial.template import TemplateSpatialModel
+from gammajax.datasets.models.spatial.template_nd import TemplateNDSpatialModel
 from gammajax.datasets.models.spectral.base import SpectralModel
+from gammajax.datasets.models.spectral.crab import MeyerCrabSpectralModel
 from gammajax.datasets.models.temporal.base import TemporalModel
 from gammajax.datasets.models.temporal.tables import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
 from gammajax.datasets.models.yaml.components import PARTS, part_to_dict, read_part
@@ -50,12 +53,45 @@ NESTED = ("model1", "model2", "model")
 
 def models_from(models: "peers.DatasetModels", api: Api) -> Models:
     """Models from a container of gammapy."""
-    if getattr(models, "_penalties", None):
-        raise InputError("from_gammapy: the models have penalties, which gammajax does not. Use priors instead.")
     # labels are given when models are written; the container's own to_dict would write templates to files
     models.update_link_label()
     links: Links = {}
-    return Models([_model_from(model, api, links) for model in models])
+    found = Models([_model_from(model, api, links) for model in models])
+    penalties = getattr(models, "_penalties", None)
+    return Models(found, [_penalty_from(p, models, found) for p in penalties]) if penalties else found
+
+
+def _penalty_from(
+    peer: "gammapy.stats.GaussianPriorPenalty", models: "peers.DatasetModels", found: Models
+) -> GaussianPriorPenalty:
+    if type(peer).__name__ != GaussianPriorPenalty.__name__:
+        raise InputError(f"from_gammapy: found the penalty {type(peer).__name__}, expected a GaussianPriorPenalty.")
+    names = {id(parameter): name for name, parameter in _counterparts(found, models)}
+    unknown = [p.name for p in peer.parameters if id(p) not in names]
+    if unknown:
+        raise InputError(f"from_gammapy: a penalty is on the parameter {unknown[0]!r}, which none of the models has.")
+    return GaussianPriorPenalty([names[id(p)] for p in peer.parameters], peer.mean, peer.covariance.data, peer.lambda_)
+
+
+def _penalty_to(
+    penalty: GaussianPriorPenalty, models: Models, peer: "peers.Models", api: Api
+) -> "gammapy.stats.GaussianPriorPenalty":
+    parameters = dict(_counterparts(models, peer))
+    chosen = [parameters[name] for name in penalty.names]
+    return api.stats.GaussianPriorPenalty(chosen, np.asarray(penalty.mean), penalty.covariance, float(penalty.lambda_))
+
+
+def _counterparts(models: Models, peer: "Iterable[PeerModel]") -> "Iterator[tuple[str, gammapy.modeling.Parameter]]":
+    """Parameters of gammapy's models by the full names of ours; those of models that differ in them are left out."""
+    for ours, theirs in zip(models, peer, strict=True):
+        objects = [
+            getattr(owner, name)
+            for word in ("spectral", *WORDS)
+            for owner, name, _ in _owned(getattr(ours, word, None), getattr(theirs, f"{word}_model", None))
+        ]
+        names = Models(ours).parameters.names
+        if len(names) == len(objects):
+            yield from zip(names, objects, strict=True)
 
 
 def _model_from(peer: PeerModel, api: Api, links: Links) -> ModelBase:
@@ -81,6 +117,10 @@ def part_from(part: PeerPart, where: str = "from_gammapy", links: Links | None =
     """A spectral, spatial or temporal model from one of gammapy."""
     word = part.type
     links = {} if links is None else links
+    if type(part).__name__ == MeyerCrabSpectralModel.__name__:
+        # gammapy has no tag for it, and cannot make a dictionary of it
+        declared = declared_parameters(MeyerCrabSpectralModel)
+        return MeyerCrabSpectralModel(**read_parameters(part.parameters.to_dict(), where, links, declared))
     section = part.to_dict()[word]
     if word != "spectral":
         # the value of a ConstantSpatialModel is not in its own dictionary
@@ -88,7 +128,9 @@ def part_from(part: PeerPart, where: str = "from_gammapy", links: Links | None =
     if section["type"] not in _FROM or word == "spectral":
         return read_part(word, section, where, links, Path())
     kind, build = _FROM[section["type"]]
-    parameters = read_parameters(section["parameters"], where, links, declared_parameters(kind))
+    declared = declared_parameters(kind)
+    # of some models their maps say which parameters there are
+    parameters = read_parameters(section["parameters"], where, links, declared, not declared)
     try:
         return build(part, parameters)
     except InputError as error:
@@ -133,6 +175,28 @@ def _sky_template_from(peer: "peers.TemplateSpatialModel", parameters: Fields) -
     )
 
 
+def _grid_from(peer: "peers.TemplateNDSpatialModel", parameters: Fields) -> TemplateNDSpatialModel:
+    geom = peer.map.geom
+    if geom.is_hpx:
+        raise InputError("found a HEALPix map, expected a map in a projection. Reproject it.")
+    axes = [axis for axis in geom.axes if axis.name != "energy_true"]
+    # the first axis is the last dimension
+    order = [len(geom.axes) - 1 - geom.axes.names.index(axis.name) for axis in axes]
+    cube = "energy_true" in geom.axes.names
+    if cube:
+        order.append(len(geom.axes) - 1 - geom.axes.names.index("energy_true"))
+    n = len(geom.axes)
+    unit = peer.map.unit if peer.map.unit != "" else "sr-1"
+    return TemplateNDSpatialModel(
+        u.Quantity(np.transpose(np.array(peer.map.data, float), (*order, n, n + 1)), unit),
+        SkyGeom.from_wcs(geom.wcs, geom.data_shape[-2:]),
+        [_axis_from(axis, axis.name) for axis in axes],
+        _axis_from(geom.axes["energy_true"], "energy_true") if cube else None,
+        filename=peer.filename,
+        **parameters,
+    )
+
+
 def _light_curve_from(
     peer: "peers.LightCurveTemplateTemporalModel", parameters: Fields
 ) -> LightCurveTemplateTemporalModel:
@@ -171,6 +235,7 @@ def _phase_curve_from(
 
 _FROM: dict[str, tuple[type[Part], Callable[[PeerPart, Fields], Part]]] = {
     "TemplateSpatialModel": (TemplateSpatialModel, _sky_template_from),
+    "TemplateNDSpatialModel": (TemplateNDSpatialModel, _grid_from),
     "LightCurveTemplateTemporalModel": (LightCurveTemplateTemporalModel, _light_curve_from),
     "TemplatePhaseCurveTemporalModel": (TemplatePhaseCurveTemporalModel, _phase_curve_from),
 }
@@ -183,7 +248,10 @@ def models_to(models: Models, api: Api, geom: "gammapy.maps.Geom | None" = None)
     check_links(models)
     components = [_model_to(model, api, geom) for model in models]
     _link(components, models)
-    return _built(api.models.Models, components)
+    built = _built(api.models.Models, components)
+    if models.penalties:
+        built.set_penalties([_penalty_to(penalty, models, built, api) for penalty in models.penalties])
+    return built
 
 
 def _model_to(model: ModelBase, api: Api, geom: "gammapy.maps.Geom | None") -> PeerModel:
@@ -250,7 +318,7 @@ def _template_map(ours: TemplateNPredModel, api: Api, geom: "gammapy.maps.Geom |
     return api.maps.Map.from_geom(geom, data=np.array(ours.counts, float).reshape(geom.data_shape))
 
 
-def _parameters_to(model: SpatialModel | TemporalModel, api: Api) -> dict[str, "gammapy.modeling.Parameter"]:
+def _parameters_to(model: Part, api: Api) -> dict[str, "gammapy.modeling.Parameter"]:
     declared, where = declared_parameters(type(model)), f"to_gammapy: {type(model).__name__}"
     entries = [parameter_to_dict(name, p, declared.get(name), where) for name, p in model.parameters.items()]
     return {p.name: p for p in api.parameters.from_dict(entries)}
@@ -272,6 +340,24 @@ def _sky_template_to(model: TemplateSpatialModel, api: Api) -> "peers.TemplateSp
     return api.models.TemplateSpatialModel(made, **options, **_parameters_to(model, api))
 
 
+def _grid_to(model: TemplateNDSpatialModel, api: Api) -> "peers.TemplateNDSpatialModel":
+    axes = []
+    if model.energy is not None:
+        make = api.maps.MapAxis.from_edges if model.energy_edges else api.maps.MapAxis.from_nodes
+        axes = [make(np.asarray(model.energy) * u.TeV, interp=model.energy_interp, name="energy_true")]
+    for name, scale in zip(model.nodes, model.scales, strict=True):
+        nodes = u.Quantity(np.asarray(model.nodes[name]), model.coordinates[name].unit)
+        axes.append(api.maps.MapAxis.from_nodes(nodes, interp=scale, name=name))
+    geom = api.maps.WcsGeom(model.geom.wcs, npix=model.geom.shape[::-1], axes=axes)
+    made = api.maps.Map.from_geom(geom, data=model.fastest_first(), unit=model.unit)
+    peer = api.models.TemplateNDSpatialModel(made, filename=model.filename)
+    for name, parameter in model.parameters.items():
+        entry = parameter_to_dict(name, parameter, None, "to_gammapy")
+        (built,) = api.parameters.from_dict([entry])
+        setattr(peer, name, built)
+    return peer
+
+
 def _light_curve_to(model: LightCurveTemplateTemporalModel, api: Api) -> "peers.LightCurveTemplateTemporalModel":
     axes = [api.maps.MapAxis.from_nodes(np.asarray(model.time) * u.d, interp=model.time_interp, name="time")]
     if model.energy is not None:
@@ -290,11 +376,19 @@ def _phase_curve_to(model: TemplatePhaseCurveTemporalModel, api: Api) -> "peers.
     return api.models.TemplatePhaseCurveTemporalModel(table, **options, **_parameters_to(model, api))
 
 
+def _meyer_to(model: MeyerCrabSpectralModel, api: Api) -> "peers.MeyerCrabSpectralModel":
+    peer = api.models.MeyerCrabSpectralModel()
+    peer.norm = _parameters_to(model, api)["norm"]
+    return peer
+
+
 # each takes models of its own type
 _TO: dict[type[Part], Callable[[Any, Api], PeerPart]] = {
     TemplateSpatialModel: _sky_template_to,
+    TemplateNDSpatialModel: _grid_to,
     LightCurveTemplateTemporalModel: _light_curve_to,
     TemplatePhaseCurveTemporalModel: _phase_curve_to,
+    MeyerCrabSpectralModel: _meyer_to,
     # gammapy writes it, and does not find it when it reads
     ConstantFluxSpatialModel: lambda model, api: api.models.ConstantFluxSpatialModel(),
 }

@@ -3,7 +3,6 @@
 from importlib import import_module
 
 from .bands import flux_band as flux_band
-from .bands import source_names as source_names
 
 PICTURES = {
     "plot_counts": "plots",

@@ -11,15 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from gammajax.datasets.counts.dataset import CountsDataset
+from gammajax.datasets.counts.dataset import CountsDataset, require_counts
 from gammajax.datasets.counts.npred import SomeModels, npred, npred_background, npred_signal, stat_array
 from gammajax.datasets.errors import InputError
+from gammajax.datasets.hints.modules import found
 from gammajax.datasets.models.collection import Models
 from gammajax.datasets.statistics.base import Bins
 from gammajax.datasets.units import Given, edges_tev
 from gammajax.fit.predictions import Prediction, prediction
 from gammajax.fit.result import FitResult
-from gammajax.plots.bands import N_ENERGIES, flux_band, source_name
+from gammajax.fit.spectra import source_name
+from gammajax.plots.bands import N_ENERGIES, flux_band
 from gammajax.plots.figures import counts_figure, sed_figure, sky_figure
 
 DEFAULT_RANGE = (0.1, 100.0)
@@ -30,7 +32,7 @@ def plot_counts(dataset: CountsDataset, models: SomeModels, name: str | None = N
 
     ``name`` is the dataset's name; it selects among models with ``datasets_names`` and is the title.
     """
-    if dataset.counts is None:
+    if require_counts(dataset, "plot_counts").counts is None:
         raise InputError("plot_counts: the dataset has no counts. Read or simulate them first.")
     signal, background, stat = _predicted(dataset, Models(models), name)
     return counts_figure(prediction(name or "", dataset, signal, background, float(stat)))
@@ -53,7 +55,7 @@ def plot_sed(
     ``energy`` is the range (Quantities or TeV), 0.1 to 100 TeV by default. ``points`` are the predictions of the
     datasets (see `gammajax.fit.predictions.predictions`), drawn as excess over prediction times the model.
     """
-    name = source_name(result, model_name)
+    name = source_name(result.models, model_name)
     low, high = DEFAULT_RANGE if energy is None else edges_tev(energy, "plot_sed: energy")[[0, -1]]
     grid = np.geomspace(low, high, N_ENERGIES)
     dnde, error = flux_band(result, name, grid)
@@ -89,9 +91,9 @@ def plot_sky(dataset: CountsDataset, models: SomeModels, name: str | None = None
 
     All three are smoothed with a Gaussian of one pixel. ``name`` is the dataset's name. Returns a matplotlib figure.
     """
-    geom = dataset.sky_geom
+    geom = getattr(dataset, "sky_geom", None)
     if geom is None:
-        raise InputError(f"plot_sky: found {type(dataset).__name__}, expected a map dataset.")
+        raise InputError(f"plot_sky: found {found(dataset)}, expected a map dataset.")
     mask: np.ndarray = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
     expected = np.asarray(npred(dataset, Models(models), name))
     counts, predicted = (np.where(mask, x, 0.0).sum(axis=0) for x in (np.asarray(dataset.counts, float), expected))

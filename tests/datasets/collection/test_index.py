@@ -337,7 +337,7 @@ def test_lazy_datasets_are_read_once_and_when_asked_for(lazy_index, monkeypatch)
     assert part["b"] is datasets[1] is datasets.values()[1] is list(datasets)[1]
     assert sorted(reads) == ["a.fits", "b.fits", "pha_obsc.fits"]
     np.testing.assert_array_equal(datasets["c"].mask_fit, np.arange(N) > 1)
-    assert "  b: MapDatasetOnOff\n" in repr(datasets)
+    assert "  b: MapDatasetOnOff(counts " in repr(datasets)
 
 
 def test_jax_takes_lazy_datasets_once_they_are_loaded(lazy_index):

@@ -144,3 +144,61 @@ def test_cumulative_table():
     np.testing.assert_allclose(table["sqrt_ts"][1], li_ma(53, 137, background[1] / 137), rtol=1e-12)
     with pytest.raises(gj.InputError, match="a cumulative table knows no models"):
         info_table([on_off()], gj.Models(), cumulative=True)
+
+
+def bright_source():
+    """A point of 400 counts on a flat background of 2 a pixel, blurred by 1.5 pixels, and its model."""
+    geom = gj.SkyGeom.create(npix=41, binsz=0.02)
+    edges = [1.0, 10.0]
+    run = gj.MapDataset(
+        geom,
+        edges,
+        exposure=np.full((1, 41, 41), 1e13),
+        background=np.full((1, 41, 41), 2.0),
+        psf=gj.PSFMap.from_gauss([1.0, 10.0], 0.03),
+    )
+    point = gj.PointSpatialModel(lon_0=0.0, lat_0=0.0)
+    amplitude = 400 / 1e13 / float(gj.PowerLawSpectralModel(amplitude=1.0).integral(1.0, 10.0))
+    models = gj.Models(gj.SkyModel(gj.PowerLawSpectralModel(amplitude=amplitude), name="s", spatial=point))
+    return gj.asimov(run, models), models
+
+
+def test_significance_at_the_source():
+    """80 % of a Gaussian lie within 1.794 sigma: 320 counts on pi (1.794 x 1.5)^2 = 22.75 pixels of 2 counts."""
+    run, models = bright_source()
+    info = info_dict(run, models=models)
+    excess, area = 0.8 * 400, math.pi * 2 * math.log(5) * 1.5**2
+    # whole pixels
+    assert info["source_excess"] == pytest.approx(excess, rel=0.05)
+    background = info["source_counts"] - info["source_excess"]
+    assert background == pytest.approx(2 * area, rel=0.1) and background % 2 == pytest.approx(0, abs=1e-9)
+    n, mu = info["source_counts"], background
+    assert info["source_sqrt_ts"] == pytest.approx(math.sqrt(2 * (n * math.log(n / mu) - n + mu)), rel=1e-6)
+    assert info["source_sqrt_ts"] > 3 * info["sqrt_ts"]
+    # with a norm of the background; masked pixels do not count; without sources or models there is nothing to say
+    doubled = gj.Models([*models, gj.FoVBackgroundModel(gj.PowerLawNormSpectralModel(norm=2.0))])
+    assert info_dict(run, models=doubled)["source_excess"] == pytest.approx(
+        info["source_excess"] - background, rel=1e-6
+    )
+    masked = run.with_mask_safe(np.zeros(run.data_shape, bool))
+    for dataset, given in ((run, None), (run, gj.Models()), (masked, models), (run.replace(counts=None), models)):
+        assert "source_sqrt_ts" not in info_dict(dataset, models=given)
+    assert "source_sqrt_ts" in info_table({"a": run}, models).colnames
+
+
+def test_dictionaries_of_statistics():
+    known = gj.CashCountsStatistic(10, 4).info_dict()
+    assert {k: float(known[k]) for k in ("n_on", "mu_bkg", "excess")} == {"n_on": 10, "mu_bkg": 4, "excess": 6}
+    measured = gj.WStatCountsStatistic(10, 8, 0.5, mu_sig=1).info_dict()
+    assert [float(measured[k]) for k in ("n_off", "alpha", "mu_sig", "excess")] == [8, 0.5, 1, 5]
+
+
+def test_the_crab_is_seen_in_its_map(data_path):
+    """One H.E.S.S. run: the whole field says nothing of the brightest source of the sky."""
+    folder = data_path / "hess-crab"
+    run = gj.MapDataset.read(sorted((folder / "maps").glob("*.fits.gz"))[0])
+    models = gj.Models.read(folder / "crab_joint_best_models.yaml")
+    crab = gj.Models([m for m in models if isinstance(m, gj.SkyModel)])
+    info = info_dict(run, models=crab)
+    assert abs(info["sqrt_ts"]) < 5 and info["source_sqrt_ts"] > 25
+    assert info["source_excess"] == pytest.approx(0.8 * info["npred_signal"], rel=0.25)

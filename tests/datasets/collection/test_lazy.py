@@ -11,7 +11,7 @@ def test_it_is_read_once():
     lazy = LazyDataset("a", "MapDataset", lambda: reads.append(1) or object())
     assert not lazy.is_loaded and repr(lazy) == "MapDataset (not read yet)"
     assert lazy.load() is lazy.load() and reads == [1]
-    assert lazy.is_loaded and repr(lazy) == "MapDataset"
+    assert lazy.is_loaded and repr(lazy) == repr(lazy.load())
 
 
 def test_a_failed_read_may_be_tried_again():

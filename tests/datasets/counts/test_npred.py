@@ -37,6 +37,24 @@ def test_models_add(spectrum_factory, power_law):
     assert not np.any(gj.npred_signal(dataset, gj.Models([])))
 
 
+def test_each_model_by_its_name(spectrum_factory, power_law):
+    """By hand, each; in order; models of other datasets and backgrounds are not among them."""
+    dataset = spectrum_factory(0, on_off=False)
+    bent = gj.SkyModel(gj.LogParabolaSpectralModel(amplitude=1e-11, reference=1.0, alpha=2.0, beta=0.3), name="bent")
+    counts = gj.TemplateNPredModel(np.arange(12.0), name="counts", datasets_names="run")
+    other = gj.SkyModel(gj.PowerLawSpectralModel(), name="other", datasets_names="elsewhere")
+    models = gj.Models([*power_law(), bent, counts, other, gj.FoVBackgroundModel()])
+    found = gj.npred_signal(dataset, models, "run", stack=False)
+    assert list(found) == ["source", "bent", "counts"]
+    np.testing.assert_allclose(found["source"], by_hand(dataset, lambda e: 3e-11 * e**-2.5), rtol=1e-6)
+    shape = by_hand(dataset, lambda e: 1e-11 * e ** (-2.0 - 0.3 * np.log(e)))
+    np.testing.assert_allclose(found["bent"], shape, rtol=1e-6)
+    np.testing.assert_array_equal(found["counts"], np.arange(12.0))
+    np.testing.assert_allclose(sum(found.values()), gj.npred_signal(dataset, models, "run"), rtol=1e-12)
+    traced = jax.jit(lambda m: gj.npred_signal(dataset, m, "run", stack=False))(models)
+    np.testing.assert_allclose(traced["bent"], found["bent"], rtol=1e-12)
+
+
 def test_apply_irf_switches(spectrum_factory):
     dataset = spectrum_factory(0, on_off=False, n_reco=16, n_true=16)
     perfect = dataset.replace(edisp=None)

@@ -204,3 +204,76 @@ def test_checks():
     for bad in (0, -2, 1.5, True, "2"):
         with pytest.raises(InputError, match="factor must be a positive integer"):
             check_factor(bad, "x", {})
+
+
+@pytest.mark.parametrize("tag", TYPES)
+def test_true_energies_cut_out_leave_their_share_of_the_prediction(tag):
+    """Predictions of the parts add up to that of the whole; each is the part of the flux between its energies."""
+    whole = dataset(tag)
+    parts = [whole.slice_by_idx(energy_true=bins) for bins in (slice(0, 2), slice(2, 3), slice(3, None))]
+    assert [part.n_true for part in parts] == [2, 1, whole.n_true - 3]
+    np.testing.assert_array_equal(parts[1].energy_true_edges, np.asarray(whole.energy_true_edges)[2:4])
+    np.testing.assert_array_equal(parts[0].exposure, np.asarray(whole.exposure)[:2])
+    np.testing.assert_array_equal(parts[0].counts, whole.counts)
+    spatial = gj.GaussianSpatialModel(lon_0=83.63, lat_0=22.01, sigma=0.1) if whole.pixels else None
+    model = gj.SkyModel(gj.PowerLawSpectralModel(amplitude=1e-10), name="s", spatial=spatial)
+    found = [np.asarray(gj.npred_signal(part, model)) for part in parts]
+    np.testing.assert_allclose(sum(found), gj.npred_signal(whole, model), rtol=1e-6, atol=1e-9 * np.max(found))
+    assert all(np.any(part > 0) for part in found)
+    both = whole.slice_by_idx({"energy": slice(1, 3), "energy_true": slice(0, 2)})
+    assert (both.n_reco, both.n_true) == (2, 2)
+    with pytest.raises(InputError, match="slice_by_idx: energy_true"):
+        whole.slice_by_idx(energy_true=slice(99, 100))
+
+
+def test_true_energies_of_every_response():
+    """Kernels, tables and kernel maps of the energy dispersion, PSF kernels and maps."""
+    geom = gj.SkyGeom.create(npix=9, binsz=0.1)
+    true, reco = np.geomspace(0.5, 20, 5), np.geomspace(1, 10, 4)
+    common = {"exposure": np.full((4, 9, 9), 1e13), "counts": np.zeros((3, 9, 9))}
+    model = gj.SkyModel(
+        gj.PowerLawSpectralModel(amplitude=1e-11),
+        name="s",
+        spatial=gj.GaussianSpatialModel(lon_0=0, lat_0=0, sigma=0.1),
+    )
+    responses = (
+        {"edisp": gj.EDispKernel.from_gauss(true, reco, 0.2)},
+        {"edisp": gj.EDispKernelMap.from_gauss(true, reco, 0.2), "psf": gj.PSFMap.from_gauss([0.5, 20], 0.1)},
+        {
+            "edisp": gj.EDispMap.from_gauss(true, np.linspace(0.1, 3, 100), 0.2),
+            "psf": gj.PSFKernel.from_gauss(geom, true, [0.05, 0.1, 0.1, 0.15]),
+        },
+        {},
+    )
+    for given in responses:
+        whole = gj.MapDataset(geom, reco, energy_true_edges=true, **common, **given)
+        parts = [whole.slice_by_idx(energy_true=bins) for bins in (slice(0, 1), slice(1, 4))]
+        total = sum(np.asarray(gj.npred_signal(part, model)) for part in parts)
+        np.testing.assert_allclose(total, gj.npred_signal(whole, model), rtol=1e-9, atol=1e-12 * total.max())
+
+
+def test_known_background_of_measured_ones():
+    """alpha times the off counts; bins that nothing was measured in leave the safe mask."""
+    spectrum = gj.SpectrumDatasetOnOff(
+        RECO[:5],
+        counts=[9, 8, 7, 6],
+        counts_off=[10, 20, 0, 5],
+        acceptance=[1, 1, 1, 0],
+        acceptance_off=[4, 5, 0, 0],
+        exposure=np.full(4, 1e12),
+        livetime=100.0,
+        stat_type="wstat",
+    )
+    known = spectrum.to_spectrum_dataset()
+    assert type(known) is gj.SpectrumDataset and known.stat_type == "cash"
+    np.testing.assert_allclose(known.background, [2.5, 4, 0, 0])
+    np.testing.assert_array_equal(known.mask_safe, [True, True, False, True])
+    np.testing.assert_array_equal(known.counts, spectrum.counts)
+    assert float(known.livetime) == 100
+    runs = dataset("MapDatasetOnOff")
+    maps = runs.to_map_dataset()
+    assert type(maps) is gj.MapDataset and maps.psf is runs.psf and maps.geom is runs.geom
+    np.testing.assert_allclose(maps.background, runs.alpha * runs.counts_off)
+    np.testing.assert_array_equal(maps.mask_safe, runs.mask_safe)
+    with pytest.raises(InputError, match="no off counts"):
+        spectrum.replace(counts_off=None).to_spectrum_dataset()

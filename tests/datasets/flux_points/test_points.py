@@ -82,7 +82,7 @@ def test_units_and_one_scan_for_all():
     np.testing.assert_allclose(points.energy_ref, [0.5, 2])
     np.testing.assert_allclose(points.dnde_ref, [1e-12, 1e-13])
     np.testing.assert_array_equal(points.norm_scan, [[0.5, 1, 2]] * 2)
-    assert "2 points, 0 upper limits" in repr(points)
+    assert "points 2, upper limits 0" in repr(points)
 
 
 @pytest.mark.parametrize(

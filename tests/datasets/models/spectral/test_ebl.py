@@ -109,3 +109,23 @@ def test_a_published_table(data_path):
     assert float(again.redshift.value) == 0.3
     slopes = jax.jit(jax.jacfwd(lambda m: m.evaluate(np.geomspace(1e-5, 1e3, 30))))(again)
     assert np.all(np.isfinite(slopes.redshift.value)) and np.all(np.isfinite(slopes.alpha_norm.value))
+
+
+def test_published_tables_from_a_folder(data_path, monkeypatch, tmp_path):
+    """By gammapy's names, from the folder of the file, of all data sets, or the environment's."""
+    table = data_path / "ebl" / "ebl_franceschini.fits.gz"
+    if not table.is_file():
+        pytest.skip("the EBL table is not among the test data")
+    wanted = EBLAbsorptionNormSpectralModel.read(table, redshift=0.2, alpha_norm=0.9)
+    monkeypatch.setenv("GAMMAPY_DATA", str(data_path))
+    for folder in (table.parent, data_path, None):
+        found = EBLAbsorptionNormSpectralModel.read_builtin("franceschini", 0.2, 0.9, folder=folder)
+        assert found.filename == str(table) and np.array_equal(found.data, wanted.data)
+        assert float(found.redshift.value) == 0.2 and float(found.alpha_norm.value) == 0.9
+    with pytest.raises(InputError, match=r"there is no file .*ebl_dominguez11\.fits\.gz"):
+        EBLAbsorptionNormSpectralModel.read_builtin(folder=tmp_path)
+    with pytest.raises(InputError, match=r"no table 'franceschni'. Did you mean 'franceschini'"):
+        EBLAbsorptionNormSpectralModel.read_builtin("franceschni", folder=data_path)
+    monkeypatch.delenv("GAMMAPY_DATA")
+    with pytest.raises(InputError, match="Say where they are"):
+        EBLAbsorptionNormSpectralModel.read_builtin()

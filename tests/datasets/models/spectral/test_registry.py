@@ -2,7 +2,7 @@ from gammajax.datasets.models.spectral import CLASSES, SPECTRAL_MODELS, Spectral
 
 
 def test_every_tag_names_one_class():
-    assert len(SPECTRAL_MODELS) == 2 * len(CLASSES) == 44
+    assert len(SPECTRAL_MODELS) == 2 * len(CLASSES) == 46
     for cls in CLASSES:
         assert issubclass(cls, SpectralModel) and cls.tag[0] == cls.__name__
         assert all(SPECTRAL_MODELS[tag] is cls for tag in cls.tag)

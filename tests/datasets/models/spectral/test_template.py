@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from gammajax.datasets import InputError
+from gammajax.datasets.models import SkyModel
 from gammajax.datasets.models.spectral import TemplateNDSpectralModel, TemplateSpectralModel
 
 pytestmark = pytest.mark.slow
@@ -74,7 +75,7 @@ def test_template_extra_keys_round_trip():
 
 
 def test_template_refuses_bad_tables():
-    for energy, values in (([1, 2], [1, 2, 3]), ([1], [1]), ([1, 2], [1, np.nan]), ([1, 2] * u.s, [1, 2])):
+    for energy, values in (([1, 2], [1, 2, 3]), ([1], [1, 2]), ([1, 2], [1, np.nan]), ([1, 2] * u.s, [1, 2])):
         with pytest.raises(InputError):
             TemplateSpectralModel(energy, values)
     with pytest.raises(InputError, match="differential flux"):
@@ -169,3 +170,35 @@ def test_grid_is_read_from_a_map_file(tmp_path):
     np.testing.assert_array_equal(again.evaluate(E), model.evaluate(E))
     with pytest.raises(InputError, match="there is no file"):
         TemplateNDSpectralModel.read(tmp_path / "other.fits")
+
+
+def test_template_of_one_energy_is_a_constant():
+    model = TemplateSpectralModel([2.0] * u.TeV, [3e-12] * FLUX)
+    np.testing.assert_array_equal(model.evaluate(E), 3e-12)
+    np.testing.assert_allclose(INTEGRATE(model, E), 3e-12 * np.diff(E), rtol=1e-12)
+    assert TemplateSpectralModel([2.0], [-1.0], "").evaluate(np.array([1.0]))[0] == 0
+    with pytest.raises(InputError, match="at least one energy"):
+        TemplateSpectralModel([], [])
+
+
+def test_template_in_other_units():
+    """They stay, are converted to the usual one of their kind, and make a flux in products."""
+    area = TemplateSpectralModel([1, 10] * u.TeV, [1.0, 10.0] * u.m**2)
+    assert u.Unit(area.unit) == u.m**2
+    assert area(np.sqrt(10) * u.TeV).to_value("cm2") == pytest.approx(np.sqrt(10) * 1e4, rel=1e-12)
+    per = TemplateSpectralModel([1, 10], [2e-16, 2e-16], "TeV-1 s-1 cm-2 m-2")
+    assert u.Unit(per.unit) == FLUX / u.m**2
+    flux = area * per
+    assert u.Unit(flux.unit).is_equivalent(FLUX)
+    value = flux(10 * u.TeV)
+    assert value.to_value(FLUX) == pytest.approx(2e-15, rel=1e-12)
+    percent = TemplateSpectralModel([1, 10], [50.0, 50.0], "%")
+    assert percent.unit == "" and percent.evaluate(np.array([3.0]))[0] == pytest.approx(0.5)
+    per_mev = TemplateSpectralModel([1, 10], [2.0, 2.0], "MeV-1 s-1 cm-2")
+    assert per_mev.unit == "TeV-1 s-1 cm-2" and float(per_mev.values[0]) == pytest.approx(2e6)
+    again = TemplateSpectralModel.from_extra(area.extra_dict(), {}, None)
+    assert again.unit == area.unit and np.array_equal(again.values, area.values)
+    traced = jax.jit(lambda v: dataclasses.replace(area, values=v).evaluate(E))(jnp.array([1.0, 10.0]))
+    np.testing.assert_allclose(traced, area.evaluate(E), rtol=1e-12)
+    with pytest.raises(InputError, match="expected a differential flux"):
+        SkyModel(area, name="x")
