@@ -115,7 +115,7 @@ class KnownBackground(CountsDataset):
             return np.ones(self.data_shape, bool)
         matrix = np.asarray(table) > 0
         matrix = matrix.reshape(*matrix.shape[:2], -1).any(axis=2)
-        return np.tensordot(matrix.T.astype(float), exposure.astype(float), axes=1) > 0
+        return np.asarray(np.tensordot(matrix.T.astype(float), exposure.astype(float), axes=1) > 0)
 
     def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         if npred_background is not None:
