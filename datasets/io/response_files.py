@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from astropy import units as u
+from astropy.io import fits
 
 from ..arrays import fields_of
 from ..errors import InputError
@@ -13,6 +14,7 @@ from ..irf.psf import PSFKernel, PSFMap
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
 from .arf import OGIP_UNITS
+from .bins import usable_bins
 from .fermi import gtpsf_contents, read_gtdrm, read_gtpsf
 from .fits import FitsFile, Hdu, naming, to_bytes
 from .gadf_irf import edisp_hdus, psf_hdus, read_edisp, read_psf
@@ -56,12 +58,14 @@ def _read_psf_kernel(filename: Filename, hdu: str | None) -> PSFKernel:
     file = FitsFile(filename)
     names = [h.name for h in file.hdus]
     name = hdu.upper() if hdu else next((n.removesuffix("_BANDS") for n in names if n.endswith("_BANDS")), None)
-    if name is None:
-        raise InputError(
-            f"{file}: there is no map with energies, only {file.names()}. Expected one and its BANDS table."
-        )
     with naming(filename):
-        return PSFKernel(read_quantity(file, name).require_axes("energy_true").require_finite().values)
+        if name is not None:
+            return PSFKernel(read_quantity(file, name).require_axes("energy_true").require_finite().values)
+        image = next((h for h in file.hdus if not isinstance(h, fits.BinTableHDU) and np.ndim(h.data) == 2), None)
+        if image is None:
+            raise InputError(f"there is no image, only {file.names()}. Check that this is the right file.")
+        # of all energies together
+        return PSFKernel(usable_bins(np.asarray(image.data, float), str(file))[None])
 
 
 def _write_psf_kernel(

@@ -176,6 +176,11 @@ def test_psf_kernels(tmp_path):
     theirs.write(tmp_path / "theirs.fits")
     ours = gj.PSFKernel.read(tmp_path / "theirs.fits")
     np.testing.assert_allclose(ours.values, theirs.data, rtol=1e-6)
+    for keepdims in (True, False):
+        image = theirs.to_image(keepdims=keepdims)
+        image.write(tmp_path / "image.fits", overwrite=True)
+        found = gj.PSFKernel.read(tmp_path / "image.fits").values
+        np.testing.assert_allclose(found, np.reshape(image.data, (1, *theirs.data.shape[1:])), rtol=1e-6)
     wcs = gj.SkyGeom.from_wcs(GRID.wcs, GRID.data_shape)
     ours.write(tmp_path / "ours.fits", wcs, TRUE.edges)
     back = irf.PSFKernel.read(tmp_path / "ours.fits")
