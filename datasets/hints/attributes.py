@@ -317,7 +317,6 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "plot_bias": "any plot of edisp.get_bias(...)",
         "plot_matrix": "any plot of edisp.matrix",
         "to_image": "dataset.to_image()",
-        "copy": FIXED,
     },
     "EDispKernelMap": {
         "get_edisp_kernel": "gj.EDispKernel(edisp.matrix_at(vector, energy_true_edges, energy_edges))",

@@ -31,7 +31,7 @@ def points():
 MODEL = gj.SkyModel(gj.PowerLawSpectralModel(), name="s")
 
 OBJECTS_HERE = {
-    "Dataset": spectrum(),
+    "Dataset": gj.SpectrumDataset(EDGES, counts=[60, 20, 5]),
     "Datasets": gj.Datasets({"a": spectrum()}),
     "Models": gj.Models(MODEL),
     "ModelBase": MODEL,
