@@ -168,6 +168,8 @@ def edges_tev(value: Given | None, what: str) -> Float[Array, " n_bins+1"]:
 
 def whole_numbers(value: Any, what: str) -> np.ndarray:
     """Integers, of any type that has no unit; InputError, which begins with ``what``, for others."""
+    if isinstance(value, str):
+        raise InputError(f"{what}: found {value!r}, expected whole numbers.")
     numbers = np.asarray(to_unit(value, "", what))
     if numbers.dtype == object or not np.all(np.isfinite(numbers) & (numbers == np.rint(numbers))):
         raise InputError(f"{what}: found {_shown(value)}, expected whole numbers.")
