@@ -169,6 +169,8 @@ def edges_tev(value: Given | None, what: str) -> Float[Array, " n_bins+1"]:
 
 def whole_numbers(value: Any, what: str) -> np.ndarray:
     """Integers, of any type that has no unit; InputError, which begins with ``what``, for others."""
+    if isinstance(value, str):
+        raise InputError(f"{what}: found {value!r}, expected whole numbers.")
     numbers = np.asarray(to_unit(value, "", what))
     if numbers.dtype == object or not np.all(np.isfinite(numbers) & (numbers == np.rint(numbers))):
         raise InputError(f"{what}: found {_shown(value)}, expected whole numbers.")
@@ -305,7 +307,11 @@ def _taken_apart(value: Any, what: str) -> Parts:
     numbers = np.asarray(getattr(value, "unmasked", value))
     if mask is not None:
         mask = np.broadcast_to(np.asarray(mask, bool), numbers.shape)
-    return Parts(numbers, None if unit is None else parse_unit(unit, what), mask if np.any(mask) else None)
+    unit = None if unit is None else parse_unit(unit, what)
+    if isinstance(unit, u.function.FunctionUnitBase):
+        # magnitudes and dex
+        numbers, unit = unit.to(unit.physical_unit, numbers), unit.physical_unit
+    return Parts(numbers, unit, mask if np.any(mask) else None)
 
 
 def _list_taken_apart(values: Sequence[Any], what: str) -> Parts:
@@ -327,7 +333,9 @@ def _list_taken_apart(values: Sequence[Any], what: str) -> Parts:
 
 def _real(numbers: Any) -> Any:
     """The numbers themselves; TypeError for dates and complex numbers, ValueError for lists that differ in length."""
-    numbers = np.asarray(numbers) if isinstance(numbers, list | tuple) else numbers
+    if isinstance(numbers, list | tuple):
+        traced = any(isinstance(n, jax.core.Tracer) for n in numbers)
+        numbers = jnp.asarray(numbers) if traced else np.asarray(numbers)
     kind = getattr(numbers, "dtype", None)
     if kind is not None and not any(jnp.issubdtype(kind, k) for k in (np.floating, np.integer, np.bool_, np.object_)):
         raise TypeError(f"numbers of the type {kind}")

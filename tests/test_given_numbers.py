@@ -111,6 +111,11 @@ def test_formulas_of_quantities():
         PL.evaluate(1 * u.s)
 
 
+def test_logarithmic_units():
+    close(PL(0.3 * u.dex(u.TeV)).to_value(DNDE), 3e-11 * 10 ** (-0.3 * 2.3))
+    close(gj.PowerLawSpectralModel(amplitude=5 * u.mag(DNDE)).amplitude.value, 1e-2)
+
+
 def test_formulas_of_somebodys_own_classes():
     class Flat(gj.SpectralModel):
         norm: gj.Parameter = gj.parameter(1.0, "TeV-2 s-1 cm-2")
@@ -316,6 +321,11 @@ def test_under_jit_vmap_and_grad():
     close(jax.jit(lambda e: PL(e))(jnp.array([1, 2])), 3e-11 * np.array([1, 2**-2.3]))
     gauss = gj.GaussianSpatialModel(sigma=1)
     close(jax.jit(lambda x: gauss(x, 0.0))(jnp.array([0.5])), gauss([0.5], [0.0]))
+
+
+def test_lists_of_traced_numbers():
+    values = jax.jit(lambda x: gj.SpectrumDataset(EDGES, counts=[x, 2 * x, 0.0], background=[1, 1, 1]).counts)(3.0)
+    close(values, [3, 6, 0])
 
 
 def test_devices_keep_their_arrays():

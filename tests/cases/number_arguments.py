@@ -335,7 +335,7 @@ def methods() -> list[Argument]:
             "TeV",
         ),
         Argument("MapBase.cutout: width", lambda v: MAP.cutout(GEOM.center, v).counts, 1, "deg"),
-        Argument("MapBase.pad: pad_width", lambda v: MAP.pad(v).counts, 1, name="width"),
+        Argument("MapBase.pad: pad_width", lambda v: MAP.pad(v).counts, 1, name="width", text=False),
         Argument("SpectrumBase.apply_response: npred_true", lambda v: SPECTRUM.apply_response(v), COUNTS, other="ct"),
         Argument("CountsBase.stat_bins: prediction", lambda v: SPECTRUM.stat_bins(v), COUNTS),
         Argument("CountsBase.deviance_bins: prediction", lambda v: SPECTRUM.deviance_bins(v), COUNTS),
