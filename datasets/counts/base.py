@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...kernels.edisp import diagonal_response
-from ...kernels.quadrature import bin_centers, nodes_for
+from ...kernels.quadrature import bin_centers
 from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
 from ..dataset import Dataset, Models, require_shape
 from ..errors import InputError
@@ -39,6 +39,7 @@ from ..units import (
     to_mask,
     to_unit,
 )
+from .given import quadrature_nodes
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
@@ -406,22 +407,6 @@ class CountsBase(Dataset):
             )
 
 
-def template_counts(
-    model: TemplateNPredModel, energy_edges: Float[Array, " n_reco+1"], shape: tuple[int, ...], interp: str
-) -> Bins:
-    """Counts of a template times its norm at the centres of the energy bins, in their scale ``interp``.
-
-    ``shape`` is that of the dataset.
-    """
-    if jnp.shape(model.counts) != shape:
-        raise InputError(
-            f"Model {model.name!r}: its counts have shape {jnp.shape(model.counts)}, expected {shape} as "
-            "the dataset has. Make the template on the same axes and pixels."
-        )
-    norm = model.evaluate(bin_centers(energy_edges, interp))
-    return jnp.asarray(model.counts) * norm.reshape(-1, *(1 for _ in shape[1:]))
-
-
 def fitted_of(dataset: CountsBase) -> Mask:
     """`fitted_bins` from the fields, for thousands of datasets."""
     fields = fields_of(dataset)
@@ -450,23 +435,3 @@ def take_bins(dataset: CountsBase, *fields: str) -> None:
             safe = dataset.mask_safe
             dataset.mask_safe = frozen_array(~hidden, bool) if safe is None else safe & ~hidden
         setattr(dataset, field, numbers)
-
-
-def per_bin(value: Array | float, shape: tuple[int, ...]) -> Counts:
-    """One number a bin; a single one stands for all."""
-    if isinstance(value, jax.Array):
-        return jnp.broadcast_to(value, shape) if value.ndim == 0 else value
-    if isinstance(value, float) or value.ndim == 0:
-        return frozen_array(np.full(shape, float(value)))
-    return value
-
-
-def quadrature_nodes(given: int | None, energy_true_edges: Array) -> int:
-    """The number of nodes that is given, or one that the widest bin needs."""
-    if given is not None:
-        if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
-            raise InputError(f"nodes must be a positive integer, found {given!r}.")
-        return int(given)
-    if not is_concrete(energy_true_edges):
-        raise InputError("nodes must be given when energy_true_edges is traced.")
-    return nodes_for(np.asarray(energy_true_edges))

@@ -114,8 +114,8 @@ class KnownBackground(CountsDataset):
         if table is None or isinstance(edisp, EDispMap):
             return np.ones(self.data_shape, bool)
         matrix = np.asarray(table) > 0
-        matrix = matrix.reshape(*matrix.shape[:2], -1).any(axis=2)
-        return np.asarray(np.tensordot(matrix.T.astype(float), exposure.astype(float), axes=1) > 0)
+        reaches = np.asarray(np.any(matrix.reshape(*matrix.shape[:2], -1), axis=2), float)
+        return np.asarray(np.tensordot(reaches.T, exposure.astype(float), axes=1) > 0)
 
     def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         if npred_background is not None:

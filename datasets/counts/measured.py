@@ -18,8 +18,9 @@ from ..models.sky_model import FoVBackgroundModel
 from ..statistics.base import Bins
 from ..statistics.wstat import alpha_of, profiled_background
 from ..units import Given, as_bins
-from .base import Counts, CountsSums, Expected, Sum, per_bin, take_bins
+from .base import Counts, CountsSums, Expected, Sum, take_bins
 from .dataset import CountsDataset
+from .given import per_bin
 from .significance import WStatCountsStatistic
 from .summary import quotient, significance, sum_of, whole
 

@@ -10,10 +10,10 @@ from jaxtyping import Float
 
 from ...kernels.sphere import lonlat_to_vector, vector_to_lonlat
 from ..arrays import Array, is_concrete
-from ..counts.base import template_counts
 from ..counts.dataset import CountsDataset, require_counts
 from ..counts.npred import SomeModels
 from ..counts.simulate import AnyDataset
+from ..counts.template import template_counts
 from ..errors import InputError
 from ..gti import GTI
 from ..irf.psf import RecoPSFMap

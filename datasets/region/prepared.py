@@ -15,9 +15,10 @@ import numpy as np
 
 from ...kernels.quadrature import log_centers
 from ..arrays import Array, is_concrete, stack_rows
-from ..counts.base import CountsBase, template_counts
+from ..counts.base import CountsBase
 from ..counts.flux import source_flux
 from ..counts.known import background_model, background_norm, fitted_energies
+from ..counts.template import template_counts
 from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
 from ..gti import GTI
 from ..models.flatten import ModelDef, canonical

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..arrays import Array, fields_of
-from ..counts.base import CountsBase, fitted_of, template_counts
+from ..counts.base import CountsBase, fitted_of
 from ..counts.known import background_model, background_norm, fitted_energies
+from ..counts.template import template_counts
 from ..dataset import Arrays, Models, PreparedCounts, Size, Spec
 from ..gti import GTI
 from ..models.sky_model import SkyModel, TemplateNPredModel
