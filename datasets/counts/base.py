@@ -40,6 +40,7 @@ from ..units import (
     to_unit,
 )
 from .given import quadrature_nodes
+from .template import template_counts
 
 Counts = Float[Array, "n_reco *pixels"]
 CountsMask = Bool[Array, "n_reco *pixels"]
