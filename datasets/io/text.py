@@ -1,4 +1,4 @@
-r"""Text of any language in FITS, which knows printable ASCII only: other letters are written as \xe4, ☉ or \U0001f600.
+r"""Text of any language in FITS, which knows printable ASCII only: other letters become \xe4, \u2609 or \U0001f600.
 
 Programs that do not know of it show these; `from_ascii` gives the text back.
 """
