@@ -111,11 +111,11 @@ class KnownBackground(CountsDataset):
         exposure = np.asarray(self.exposure) > 0
         edisp = self.edisp
         table = self.diagonal_matrix() if edisp is None else getattr(edisp, "matrix", getattr(edisp, "values", None))
-        if table is None or isinstance(edisp, EDispMap):
+        if table is None or isinstance(edisp, EDispMap) or not is_concrete(table):
             return np.ones(self.data_shape, bool)
-        matrix = np.asarray(table) > 0
-        reaches = np.asarray(np.any(matrix.reshape(*matrix.shape[:2], -1), axis=2), float)
-        return np.asarray(np.tensordot(reaches.T, exposure.astype(float), axes=1) > 0)
+        # at any position
+        matrix = np.asarray(table, dtype=float).reshape(*np.shape(table)[:2], -1).max(axis=2)
+        return np.asarray(np.tensordot(matrix.T, exposure.astype(float), axes=1) > 0)
 
     def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:
         if npred_background is not None:

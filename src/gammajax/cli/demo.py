@@ -129,7 +129,8 @@ def empty_run(run: Run, number: int) -> tuple[SpectrumDatasetOnOff, np.ndarray]:
         meta=Meta({"OBS_ID": run.name, "TELESCOP": "SIMULATED"}),
     )
     background = background_rate(run, reco_centre) * np.diff(RECO_EDGES) * LIVETIME
-    return dataset.with_mask_fit(energy_min=run.safe_threshold, energy_max=ENERGY_MAX), background
+    fitted = dataset.with_mask_fit(energy_min=run.safe_threshold, energy_max=ENERGY_MAX, round_to_edge=False)
+    return fitted, background
 
 
 def crab(values: dict[str, float]) -> Models:
