@@ -77,7 +77,7 @@ def number_in(value: Given, unit: str | u.UnitBase, what: str) -> float:
     """One number in ``unit``, as `to_unit`; infinite ones are fine, NaN is not."""
     number = to_unit(value, unit, what)
     if number is None or np.ndim(number) or not is_concrete(number) or np.isnan(number):
-        raise _no_number(value, unit, what)
+        raise InputError(f"{what}: found {_shown(value)}, expected one number{f' in {unit}' if str(unit) else ''}.")
     return float(number)
 
 

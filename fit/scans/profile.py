@@ -15,7 +15,7 @@ from astropy import units as u
 
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
-from ...datasets.units import Given, number_in, to_unit
+from ...datasets.units import Given, to_unit
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from .conditional import ConditionalFit, crossing
@@ -240,13 +240,13 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
     probability ``confidence``: 2.71 for 0.95. Otherwise as `confidence_interval`. A limit below zero of an amplitude
     or a norm comes with a warning.
     """
-    confidence = number_in(confidence, "", "upper_limit: confidence")
-    if not 0.5 < confidence < 1:
+    share = _number(confidence, "upper_limit: confidence")
+    if not 0.5 < share < 1:
         raise InputError(
             f"upper_limit: confidence must lie between 0.5 and 1, found {confidence!r}. Write 0.95 for 95 %."
         )
     fit = ConditionalFit(datasets, result, [name], "upper_limit")
-    up = crossing(fit, np.array([1.0]), NormalDist().inv_cdf(confidence) ** 2)
+    up = crossing(fit, np.array([1.0]), NormalDist().inv_cdf(share) ** 2)
     limit = math.inf if up.end == OPEN else float(up.held[0])
     below_zero = limit < 0 and result.parameters[fit.names[0]].role in ("amplitude", "norm")
     if below_zero:
@@ -254,7 +254,7 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
     return UpperLimit(
         name=fit.names[0],
         unit=fit.units[0],
-        confidence=confidence,
+        confidence=share,
         best=float(fit.best.held[0]),
         limit=limit,
         end=up.end,
@@ -264,9 +264,15 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
     )
 
 
+def _number(given: Given, what: str) -> float:
+    """One number without unit, NaN for what is none."""
+    found = to_unit(given, "", what)
+    return math.nan if found is None or np.ndim(found) else float(found)
+
+
 def positive(sigma: Given, what: str) -> float:
     """A number of standard deviations."""
-    number = number_in(sigma, "", f"{what}: sigma")
+    number = _number(sigma, f"{what}: sigma")
     if not (np.isfinite(number) and number > 0):
         raise InputError(f"{what}: sigma must be a positive number of standard deviations, found {sigma!r}.")
     return number

@@ -103,7 +103,7 @@ def test_frames():
     assert PointSpatialModel.from_position(crab.fk5).frame == "icrs"
     with pytest.raises(InputError, match="frame"):
         GaussianSpatialModel(frame="fk4")
-    with pytest.raises(InputError, match="angles"):
+    with pytest.raises(InputError, match="lon: found unit"):
         here(1 * u.TeV, 2 * u.TeV)
 
 
