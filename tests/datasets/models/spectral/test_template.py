@@ -78,10 +78,12 @@ def test_template_refuses_bad_tables():
     for energy, values in (([1, 2], [1, 2, 3]), ([1], [1, 2]), ([1, 2], [1, np.nan]), ([1, 2] * u.s, [1, 2])):
         with pytest.raises(InputError):
             TemplateSpectralModel(energy, values)
-    with pytest.raises(InputError, match="differential flux"):
-        TemplateSpectralModel([1, 2], [1, 2] * u.TeV)
-    with pytest.raises(InputError, match="GeV"):
-        TemplateSpectralModel([1, 2], [1, 2], value_unit="GeV")
+    for values, unit in (([1, 2] * u.TeV, None), ([1, 2], "GeV")):
+        # such a table is one, but no flux
+        with pytest.raises(InputError, match=r"unit '[TG]eV', expected a differential flux"):
+            SkyModel(TemplateSpectralModel([1, 2], values, unit), name="x")
+    with pytest.raises(InputError, match="value_unit"):
+        TemplateSpectralModel([1, 2], [1, 2], value_unit="nonsense")
 
 
 ENERGY = np.geomspace(0.1, 100, 7)
