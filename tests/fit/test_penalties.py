@@ -8,6 +8,8 @@ from astropy import units as u
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 NODES = [1.0, 2.0, 4.0, 8.0, 16.0] * u.TeV
 
 

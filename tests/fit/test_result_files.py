@@ -142,7 +142,7 @@ def test_unknown_ending(result, tmp_path, name):
 
 
 def test_huge_fits_write_their_shared_parameters(result, tmp_path, monkeypatch):
-    for module in ("gammajax.fit.result", "gammajax.fit.result_files"):
+    for module in ("gammajax.fit.spectra", "gammajax.fit.result_files"):
         monkeypatch.setattr(importlib.import_module(module), "DENSE_LIMIT", 2)
     assert list(result_contents(result, tmp_path / "r.yaml")) == [tmp_path / "r.yaml"]
     result.write(tmp_path / "r.fits")

@@ -27,7 +27,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     gm = pytest.importorskip("gammapy.modeling.models")
     from astropy.time import Time
-    from gammapy.maps import Map, MapCoord, RegionNDMap, WcsGeom
+    from gammapy.maps import Map, RegionNDMap, WcsGeom
     from gammapy.maps import MapAxis as PeerAxis
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -259,9 +259,6 @@ def test_what_cannot_be_converted(tmp_path):
     local = gm.PointSpatialModel(frame="altaz")
     with pytest.raises(gj.InputError, match=r"from_gammapy: positions in the frame 'altaz' cannot be transformed"):
         gj.from_gammapy(local)
-    nodes = gm.PiecewiseNormSpatialModel(MapCoord.create({"lon": [0, 1, 0, 1] * u.deg, "lat": [0, 0, 1, 1] * u.deg}))
-    with pytest.raises(gj.InputError, match=r"unknown spatial model type 'PiecewiseNormSpatialModel'"):
-        gj.from_gammapy(nodes)
     linear = gm.TemplateSpatialModel(Map.create(npix=3), interp_kwargs={"values_scale": "lin"})
     with pytest.raises(gj.InputError, match=r"from_gammapy: found interp_kwargs \{'values_scale': 'lin'"):
         gj.from_gammapy(linear)

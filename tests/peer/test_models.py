@@ -29,7 +29,8 @@ gammapy_models = pytest.importorskip("gammapy.modeling.models")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ENERGY = np.geomspace(0.05, 80, 13) * u.TeV
-CLASSES = sorted({cls.__name__ for cls in SPECTRAL_MODELS.values()})
+# the Crab spectrum of Meyer et al. has neither tag nor YAML form in gammapy
+CLASSES = sorted({cls.__name__ for cls in SPECTRAL_MODELS.values()} - {"MeyerCrabSpectralModel"})
 # models with data besides their parameters are made by hand below; gammapy cannot read a ScaleSpectralModel again
 PLAIN = [name for name in CLASSES if not hasattr(SPECTRAL_MODELS[name], "from_extra")]
 

@@ -9,6 +9,8 @@ from scipy.interpolate import CloughTocher2DInterpolator
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(8)
 LON, LAT = 83.6 + RNG.uniform(-2, 2, 15), 22.0 + RNG.uniform(-2, 2, 15)
 NORMS = RNG.uniform(0.5, 2, 15)

@@ -8,6 +8,8 @@ from astropy.coordinates import SkyCoord
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 GEOM = gj.SkyGeom.create(SkyCoord(83.63, 22.01, unit="deg"), 0.1, npix=(12, 10))
 WIDTH = gj.MapAxis.from_nodes([0.1, 0.2, 0.4], "log", "width", "deg")
 TILT = gj.MapAxis.from_edges([-1.0, 1.0, 3.0], "lin", "tilt")
