@@ -80,6 +80,9 @@ class KnownBackground(CountsDataset):
     def warn_of_unreached(self, models: Models, mask: Mask, what: str) -> None:
         fields = fields_of(self)
         counts, background, exposure = fields["counts"], fields["background"], fields["exposure"]
+        # the usual case, of thousands of spectra
+        if isinstance(background, np.ndarray) and background.min() > 0:
+            return
         if not all(is_concrete(x) for x in (mask, counts, background, exposure)):
             return
         alone = np.logical_and(mask, np.asarray(counts) > 0)

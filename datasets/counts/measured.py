@@ -119,7 +119,8 @@ class MeasuredBackground(CountsDataset):
         fields = fields_of(self)
         if fields["counts_off"] is None:
             raise InputError(f"{what}: there are no off counts. Read the background file, or fit a SpectrumDataset.")
-        self.require_alpha(mask, what, positive=True)
+        # by its class: a method of an eqx.Module makes a new pytree at each access
+        type(self).require_alpha(self, mask, what, positive=True)
 
     def require_alpha(self, mask: Mask | None, what: str, *, positive: bool = False) -> None:
         """Raise an `InputError` for bins inside ``mask`` without an off acceptance: their background has not been

@@ -108,7 +108,7 @@ def test_names_select_models(spectrum_factory):
 
 
 def test_masked_bins_neither_count_nor_steer(spectrum_factory, power_law):
-    dataset = spectrum_factory(0).with_mask_fit(energy_min=1.0)
+    dataset = spectrum_factory(0).with_mask_fit(energy_min=1.0, round_to_edge=False)
     outside = ~dataset.mask
     stat = gj.stat_array(dataset, power_law())
     assert not np.any(np.asarray(stat)[outside]) and np.all(np.asarray(stat)[~outside] != 0)

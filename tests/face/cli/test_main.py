@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -124,8 +125,11 @@ def test_float32(fit):
 
 
 def test_energy_range_narrows_the_ranges_of_the_index(fit, folder, tmp_path):
-    code, out, _ = fit("--energy-min", "2TeV", "--energy-max", "20", "--no-plots")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, out, err = fit("--energy-min", "2TeV", "--energy-max", "20", "--no-plots")
     assert code == 0
+    assert "2 TeV is inside the bin from 1.99526 to 2.51189 TeV" in err
     wanted = sum(int(np.sum(d.mask & d.energy_mask(2, 20))) for d in gj.Datasets.read(folder / "datasets.yaml"))
     assert f"for {wanted} bins" in out
 

@@ -94,7 +94,7 @@ def test_a_negative_limit_says_so():
         limit = gj.upper_limit(run, result, AMPLITUDE)
     assert limit.limit == pytest.approx((root - 100) / 1e13 / 0.9, rel=1e-6) and limit.limit < 0
     assert limit.below_zero and "The limit is negative" in repr(limit)
-    bounded = gj.fit(run, models.with_parameter(AMPLITUDE, min=0.0, value=1e-13))
+    bounded = gj.fit(run, models.with_parameter(AMPLITUDE, min=0.0, value=5e-12))
     assert gj.upper_limit(run, bounded, AMPLITUDE).limit > 0
 
 
