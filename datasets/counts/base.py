@@ -180,7 +180,7 @@ class CountsBase(Dataset):
     @property
     def facts(self) -> Facts:
         edges, mask = self.energy_edges, self.mask
-        values = {name: getattr(self, name) for name in self.shown_sums}
+        values = {name: self.figure(name) for name in self.shown_sums}
         found = {name: "none" if numbers is None else sum_text(numbers) for name, numbers in values.items()}
         known = is_concrete(edges)
         found["energy"] = f"{edges[0]:.6g} to {edges[-1]:.6g} TeV" if known else "traced"
@@ -189,6 +189,11 @@ class CountsBase(Dataset):
         livetime = number_text(self.livetime)
         found["livetime"] = "unknown" if livetime == "nan" else f"{livetime} s"
         return found | {"statistic": self.stat_type}
+
+    def figure(self, name: str) -> Array | None:
+        """What a reader sees the sum of: counts, background."""
+        found: Array | None = getattr(self, name)
+        return found
 
     # what a type says of its place: a spectrum, a map, a region
 

@@ -62,6 +62,11 @@ class MeasuredBackground(CountsDataset):
         self.require_alpha(self.mask_safe, "background")
         return self.alpha * self.counts_off
 
+    def figure(self, name: str) -> Array | None:
+        # also where the background is not known in some bins
+        estimated = name == "background" and self.counts_off is not None
+        return self.alpha * self.counts_off if estimated else super().figure(name)
+
     @property
     def excess(self) -> Array:
         """Counts minus `background`."""
@@ -74,10 +79,10 @@ class MeasuredBackground(CountsDataset):
 
         Bins without an off measurement (off acceptance 0 where there is an on acceptance) leave the safe mask.
         """
-        if self.background is None:
+        if self.counts_off is None:
             raise InputError(f"{type(self).__name__}: there are no off counts, and so there is no background.")
         own = {f.name for f in dataclasses.fields(self)} - {*self.background_fields, "stat_type"}
-        fields = {name: getattr(self, name) for name in own} | {"background": self.background}
+        fields = {name: getattr(self, name) for name in own} | {"background": self.alpha * self.counts_off}
         measured = (np.asarray(self.acceptance_off) > 0) | (np.asarray(self.acceptance) == 0)
         return fields if measured.all() else fields | {"mask_safe": self.safe_bins() & measured}
 

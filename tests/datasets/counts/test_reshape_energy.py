@@ -264,6 +264,7 @@ def test_known_background_of_measured_ones():
         livetime=100.0,
         stat_type="wstat",
     )
+    assert "background 6.5" in repr(spectrum)
     known = spectrum.to_spectrum_dataset()
     assert type(known) is gj.SpectrumDataset and known.stat_type == "cash"
     np.testing.assert_allclose(known.background, [2.5, 4, 0, 0])
