@@ -64,8 +64,9 @@ class MeasuredBackground(CountsDataset):
 
     def figure(self, name: str) -> Array | None:
         # also where the background is not known in some bins
-        estimated = name == "background" and self.counts_off is not None
-        return self.alpha * self.counts_off if estimated else super().figure(name)
+        if name == "background" and self.counts_off is not None:
+            return self.alpha * self.counts_off
+        return super().figure(name)
 
     @property
     def excess(self) -> Array:
