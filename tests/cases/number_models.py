@@ -82,8 +82,15 @@ def components() -> list[Argument]:
     vectors = [[1, 0, 0], [0, 1, 0]]
     at = np.array([[1.0, 0, 0]])
 
-    def grid(field: str, **given: Any) -> Any:
-        return lambda v: gj.TemplateNDSpectralModel(**(GRID | given | {field: v})).values
+    def template(cls: Any, unit: str, **given: Any) -> Any:
+        def call(v: Any) -> Any:
+            found = cls(**(given | {"values": v}))
+            # a template has any unit, and keeps it: sources and products look at it
+            if found.value_unit != unit:
+                raise gj.InputError(f"values are in {found.value_unit}")
+            return found.values
+
+        return call
 
     def axis(v: Any) -> Any:
         found = gj.TemplateNDSpectralModel(**(GRID | {"axes": {"tilt": v}})).parameters["tilt"]
@@ -115,9 +122,7 @@ def components() -> list[Argument]:
             ("EBLAbsorptionNormSpectralModel", "data", [[1, 1], [1, 1]], ""),
             ("PiecewiseNormSpectralModel", "energy", [1, 10], "TeV"),
             ("TemplateSpectralModel", "energy", [1, 10], "TeV"),
-            ("TemplateSpectralModel", "values", [1, 2], DNDE),
             ("TemplateNDSpectralModel", "energy", [1, 10], "TeV"),
-            ("TemplateNDSpectralModel", "values", IMAGE, DNDE),
             ("LightCurveTemplateTemporalModel", "time", [0, 1], "d"),
             ("LightCurveTemplateTemporalModel", "norm", [1, 2], ""),
             ("TemplatePhaseCurveTemporalModel", "phase", [0, 1], ""),
@@ -138,13 +143,14 @@ def components() -> list[Argument]:
     return [
         *found,
         Argument("PiecewiseNormSpectralModel: norms", norms, [1, 2, 3]),
-        Argument(
-            "TemplateSpectralModel: values[norms]",
-            lambda v: gj.TemplateSpectralModel([1, 10], v, value_unit="").evaluate(np.array([2.0])),
-            [1, 2],
-            name="values",
+        *(
+            Argument(f"{cls.__name__}: values{label}", template(cls, unit, **given), plain, unit, name="values")
+            for cls, plain, base in (
+                (gj.TemplateSpectralModel, [1, 2], {"energy": [1, 10]}),
+                (gj.TemplateNDSpectralModel, IMAGE, {k: v for k, v in GRID.items() if k != "values"}),
+            )
+            for label, unit, given in (("", DNDE, base), ("[norms]", "", base | {"value_unit": ""}))
         ),
-        Argument("TemplateNDSpectralModel: values[norms]", grid("values", value_unit=""), IMAGE, name="values"),
         Argument("TemplateNDSpectralModel: axes", axis, [1, 2], name="axes: tilt", other="%"),
         Argument("TemplateNDSpectralModel: parameters", tilt, 1, name="tilt"),
         Argument("SpectralModel.__call__: energy", lambda v: PL(v), ENERGIES, "TeV"),
