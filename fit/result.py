@@ -140,7 +140,7 @@ class FitResult(Hinted):
             f"FitResult: {self.status}, stat = {self.stat:.4f}, {self.n_bins} bins, "
             f"{len(self.free_names)} free parameters, {self.iterations} iterations, edm = {self.edm:.2g}",
         ]
-        if not self.success:
+        if not self.success or self.curvature.at_bound:
             lines.append(f"  {self.message}")
         parameters = self.parameters
         for name in self.free_names[:20]:

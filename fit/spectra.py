@@ -18,7 +18,7 @@ from ..datasets.models.collection import Models
 from ..datasets.models.flatten import ModelDef
 from ..datasets.models.sky_model import ModelBase, SkyModel
 from ..datasets.models.spectral.base import DNDE, SpectralModel
-from ..datasets.units import Given, to_unit
+from ..datasets.units import Given, to_unit, with_unit
 from ..kernels.quadrature import integrate_bins, order_for_width
 from .covariance import DENSE_LIMIT, Curvature
 from .joint.parameters import ParameterSpace, parameter_space
@@ -44,7 +44,7 @@ class Estimate(NamedTuple):
 class FittedSpectrum(Hinted):
     """The spectrum of one fitted model, with errors sqrt(J C J^T): C is the covariance of all free parameters.
 
-    Energies are Quantities, or numbers in TeV; results are Quantities where energies are. Made by
+    Energies are Quantities, or numbers in TeV; results are Quantities where an energy has a unit. Made by
     `FitResult.spectrum`::
 
         crab = result.spectrum("crab")
@@ -66,7 +66,7 @@ class FittedSpectrum(Hinted):
     def evaluate_error(self, energy: Given) -> Estimate:
         """dN/dE at ``energy`` (any shape), in TeV-1 s-1 cm-2."""
         grid = np.asarray(to_unit(energy, "TeV", "evaluate_error: energy"))
-        return self._estimate("dnde", (grid,), DNDE, isinstance(energy, u.Quantity))
+        return self._estimate("dnde", (grid,), DNDE, _has_unit(energy))
 
     def integral_error(self, energy_min: Given, energy_max: Given) -> Estimate:
         """Flux between two energies, of shapes that broadcast, in s-1 cm-2."""
@@ -135,7 +135,7 @@ class FittedSpectrum(Hinted):
         low, high = np.broadcast_arrays(low, high)
         if not np.all((low > 0) & (high > low)):
             raise InputError(f"{what}: energy_min must be positive and below energy_max, found {low} and {high} TeV.")
-        return self._estimate(what, (low, high), unit, isinstance(energy_min, u.Quantity))
+        return self._estimate(what, (low, high), unit, _has_unit(energy_min, energy_max))
 
     def _estimate(self, what: str, energies: tuple[np.ndarray, ...], unit: str, with_unit: bool) -> Estimate:
         shape = np.shape(energies[0])
@@ -164,6 +164,11 @@ class FittedSpectrum(Hinted):
         place = {name: i for i, name in enumerate(known)}
         order = np.array([place[name] for name in wanted], int)
         return rows, matrix[np.ix_(order, order)]
+
+
+def _has_unit(*energies: Given) -> bool:
+    """Whether results are Quantities: where an energy has a unit, as a Quantity, text or column."""
+    return any(isinstance(with_unit(energy, "energy"), u.Quantity) for energy in energies)
 
 
 def dense_covariance(curvature: Curvature, free_names: tuple[str, ...]) -> np.ndarray:

@@ -59,6 +59,11 @@ def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | No
     ``source_counts``, ``source_excess`` and ``source_sqrt_ts`` are those of the brightest pixels that together hold
     80 % of what the sources with a position are predicted to give: the whole field hardly notices a source.
     """
+    if name is not None and not isinstance(name, str):
+        raise InputError(
+            f"info_dict: name must be a text, found {type(name).__name__}. Give models by name: "
+            "gj.info_dict(dataset, models=models)."
+        )
     if not isinstance(dataset, Dataset):
         raise InputError(f"info_dict: found {found(dataset)}, expected one dataset: datasets['name'].")
     start: dict[str, Info] = {} if name is None else {"name": name}

@@ -183,18 +183,18 @@ def _shown(pha: Pha, key: str) -> str:
 
 
 def _linked(pha: Pha, key: str) -> Path | None:
-    """File named by a keyword: as given if it exists, else in the folder of the spectrum; None if none is named."""
+    """File named by a keyword: in the folder of the spectrum if it is there, else as given; None if none is named."""
     text = pha.table.text(key)
     if text.upper() in ABSENT:
         return None
     given = as_path(text)
-    for path in (given, pha.path.parent / given):
+    for path in (pha.path.parent / given, given):
         found = existing(path)
         if found is not None:
             return found
     raise InputError(
-        f"{pha.table.where}: the file {text!r} of the keyword {key} was not found, neither as given nor in "
-        f"{pha.path.parent}. "
+        f"{pha.table.where}: the file {text!r} of the keyword {key} was not found, neither in {pha.path.parent} "
+        "nor as given. "
         f"Put it there, or correct {key}."
     )
 

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError
 
 Filename = str | os.PathLike[str]
@@ -64,6 +66,8 @@ def write_files(contents: Mapping[Path, bytes], overwrite: bool = False) -> None
     Existing files are refused before anything is written, unless ``overwrite``. All content goes to temporary names in
     the target folders first, so that a full disk or an interrupt leaves the old files as they were.
     """
+    if not isinstance(overwrite, bool | np.bool_):
+        raise InputError(f"overwrite must be True or False, found {overwrite!r}. Give other arguments by name.")
     paths = list(contents)
     for path in paths:
         if path.is_dir():

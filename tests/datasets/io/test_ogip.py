@@ -776,3 +776,20 @@ def test_real_spectra_survive_a_round_trip(data_path, tmp_path):
         dataset = SpectrumDatasetOnOff.read(path)
         dataset.write(tmp_path / f"{name}.fits")
         assert_equal(dataset, SpectrumDatasetOnOff.read(tmp_path / f"{name}.fits"))
+
+
+def test_files_of_a_spectrum_are_those_beside_it(tmp_path, monkeypatch):
+    """Files of the same names in the current folder are not its own."""
+    edges = np.geomspace(1, 10, 4)
+    for folder, off in (("own", 5.0), ("here", 50.0)):
+        (tmp_path / folder).mkdir()
+        run = gj.SpectrumDatasetOnOff(
+            edges, counts=[9, 8, 7], counts_off=np.full(3, off), acceptance_off=5, exposure=np.full(3, 1e12), livetime=1
+        )
+        run.write(tmp_path / folder / "pha_run.fits", format="ogip")
+    monkeypatch.chdir(tmp_path / "here")
+    read = gj.SpectrumDatasetOnOff.read(tmp_path / "own" / "pha_run.fits")
+    np.testing.assert_array_equal(read.counts_off, [5, 5, 5])
+    with pytest.raises(gj.InputError, match=r"overwrite must be True or False, found 'models\.yaml'"):
+        gj.Datasets([read]).write(tmp_path / "index.yaml", "models.yaml")
+    assert not (tmp_path / "index.yaml").exists()
