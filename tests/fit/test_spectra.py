@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.table import Column
 
 import gammajax as gj
 
@@ -71,6 +72,20 @@ def test_there_may_be_no_pivot_energy(result, spectrum_factory, power_law):
     constant = gj.Models(gj.SkyModel(gj.ConstantSpectralModel(const=1e-13), name="flat"))
     with pytest.raises(gj.InputError, match="no reference energy"):
         _ = gj.fit({"a": spectrum_factory(seed=3)}, constant).spectrum().pivot_energy
+
+
+def test_energies_with_a_unit_give_fluxes_with_one(result):
+    """However the unit comes: Quantities, texts, columns, of one end or both."""
+    spectrum = result.spectrum()
+    low, high = 1 * u.TeV, 10 * u.TeV
+    wanted = spectrum.flux(low, high)
+    ends = [("1 TeV", "10 TeV"), (Column([1000.0], unit="GeV"), Column([10.0], unit="TeV")), (1, high), (low, 10)]
+    for given in ends:
+        found = spectrum.flux(*given)
+        assert isinstance(found, u.Quantity)
+        np.testing.assert_allclose(found.to_value("s-1 cm-2"), wanted.to_value("s-1 cm-2"), rtol=1e-12)
+    assert isinstance(spectrum.evaluate_error("1 TeV").value, u.Quantity)
+    assert not isinstance(spectrum.flux(1, 10), u.Quantity)
 
 
 def test_input(result):
