@@ -193,7 +193,8 @@ class PSFMap(HintedModule):
     def containment_at(self, vector: Direction, rad: Given, energy: Given) -> np.ndarray:
         """`containment` at an ICRS unit vector."""
         radii = jnp.atleast_1d(jnp.asarray(to_unit(rad, "deg", "rad")))
-        return np.asarray(_containment(self, vector, _energies(energy), radii))
+        at = jnp.asarray(kernel_numbers(vector, "", "vector"))
+        return np.asarray(_containment(self, at, _energies(energy), radii))
 
     def containment_radius(self, share: Given, energy: Given, position: "SkyCoord | None" = None) -> u.Quantity:
         """Radius that holds ``share`` of the events at energies (n,) and a SkyCoord, to 1/20 of a bin; (n,) deg."""
@@ -271,7 +272,7 @@ class PSFKernel(HintedModule):
             filename,
             overwrite,
             geom=geom,
-            energy_true_edges=edges_tev(energy_true_edges, "energies"),
+            energy_true_edges=edges_tev(energy_true_edges, "energy_true_edges"),
         )
 
 
