@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
@@ -60,10 +59,7 @@ def files() -> list[Argument]:
 
     def planes(path: Path) -> Any:
         table = Table.read(path, "SKYMAP_BANDS")
-        return (
-            u.Quantity(table["E_MIN"].data, table["E_MIN"].unit),
-            u.Quantity(table["E_MAX"].data, table["E_MAX"].unit),
-        )
+        return tuple(table[name].quantity.to_value("TeV") for name in ("ENERGY_TRUE_MIN", "ENERGY_TRUE_MAX"))
 
     def area(field: str) -> Callable[[Any], Any]:
         base = {"energy_true_edges": EDGES, "area": [1, 2, 3]}
@@ -71,7 +67,7 @@ def files() -> list[Argument]:
 
     def absorbed(field: str) -> Callable[[Any], Any]:
         read = gj.EBLAbsorptionNormSpectralModel.read_builtin
-        return lambda v: getattr(read(**{field: v}, folder=absorption()), field).value
+        return lambda v: getattr(read(**{field: v}, folder=absorption()), field).quantity.to_value("")
 
     return [
         *(
