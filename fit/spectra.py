@@ -18,7 +18,7 @@ from ..datasets.models.collection import Models
 from ..datasets.models.flatten import ModelDef
 from ..datasets.models.sky_model import ModelBase, SkyModel
 from ..datasets.models.spectral.base import DNDE, SpectralModel
-from ..datasets.units import Given, to_unit, with_unit
+from ..datasets.units import Given, numbers_in, with_unit
 from ..kernels.quadrature import integrate_bins, order_for_width
 from .covariance import DENSE_LIMIT, Curvature
 from .joint.parameters import ParameterSpace, parameter_space
@@ -66,7 +66,7 @@ class FittedSpectrum(Hinted):
     def evaluate_error(self, energy: Given) -> Estimate:
         """dN/dE at ``energy`` (any shape), in TeV-1 s-1 cm-2."""
         energy = with_unit(energy, "evaluate_error: energy")
-        grid = np.asarray(to_unit(energy, "TeV", "evaluate_error: energy"))
+        grid = np.asarray(numbers_in(energy, "TeV", "evaluate_error: energy"))
         return self._estimate("dnde", (grid,), DNDE, isinstance(energy, u.Quantity))
 
     def integral_error(self, energy_min: Given, energy_max: Given) -> Estimate:
@@ -79,7 +79,7 @@ class FittedSpectrum(Hinted):
 
     def spectral_index_error(self, energy: Given) -> Estimate:
         """Local index, -d ln(dN/dE) / d ln E, at ``energy`` (any shape)."""
-        grid = np.asarray(to_unit(energy, "TeV", "spectral_index_error: energy"))
+        grid = np.asarray(numbers_in(energy, "TeV", "spectral_index_error: energy"))
         return self._estimate("spectral_index", (grid,), "", False)
 
     def flux(self, energy_min: Given, energy_max: Given) -> Any:
@@ -134,7 +134,7 @@ class FittedSpectrum(Hinted):
     def _between(self, what: str, energy_min: Given, energy_max: Given, unit: str) -> Estimate:
         energy_min = with_unit(energy_min, f"{what}: energy_min")
         low, high = np.broadcast_arrays(
-            to_unit(energy_min, "TeV", f"{what}: energy_min"), to_unit(energy_max, "TeV", f"{what}: energy_max")
+            numbers_in(energy_min, "TeV", f"{what}: energy_min"), numbers_in(energy_max, "TeV", f"{what}: energy_max")
         )
         if not np.all((low > 0) & (high > low)):
             raise InputError(f"{what}: energy_min must be positive and below energy_max, found {low} and {high} TeV.")

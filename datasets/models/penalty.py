@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ..arrays import Array, frozen_array, is_concrete, module_with
 from ..errors import InputError, listed
 from ..hints.modules import HintedModule, found
-from ..units import Given, to_unit
+from ..units import Given, numbers_in
 from .parameter import Parameter
 
 Matrix = Float[Array, "n n"]
@@ -80,7 +80,7 @@ class GaussianPriorPenalty(HintedModule):
     ) -> Self:
         """Independent priors of these standard deviations, (n,) or one for all."""
         names = _names(parameters)
-        width = np.broadcast_to(np.asarray(_numbers(sigma, "sigma")), len(names))
+        width = _each(sigma, len(names), "sigma")
         if not np.all(width > 0):
             raise InputError(f"{cls.__name__}: sigma must be positive, found {width}.")
         return cls.from_precision(names, np.diag(width**-2.0), mean, lambda_)
@@ -183,13 +183,18 @@ def _names(parameters: Iterable[str]) -> tuple[str, ...]:
 
 
 def _numbers(given: Given, what: str) -> Array:
-    return to_unit(given, "", f"{TAG}: {what}")
+    return numbers_in(given, "", f"{TAG}: {what}")
 
 
 def _mean(mean: Given | None, n: int) -> np.ndarray:
-    given = np.asarray(_numbers(0.0 if mean is None else mean, "mean"))
+    return _each(0.0 if mean is None else mean, n, "mean")
+
+
+def _each(numbers: Given, n: int, what: str) -> np.ndarray:
+    """Numbers of all parameters, (n,), from one for each or one for all."""
+    given = np.asarray(_numbers(numbers, what))
     if given.shape not in ((), (n,)):
-        raise InputError(f"{TAG}: mean has shape {given.shape}, expected {(n,)}, one number for each parameter.")
+        raise InputError(f"{TAG}: {what} has shape {given.shape}, expected {(n,)}, one number for each parameter.")
     made: np.ndarray = frozen_array(np.broadcast_to(given, n))
     return made
 

@@ -17,7 +17,7 @@ from ....kernels import tables
 from ...arrays import Array, for_kernels
 from ...errors import InputError
 from ...io.paths import Filename
-from ...units import Given, to_unit
+from ...units import Given, numbers_in, to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, declared, internal, parameter
 from .base import Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -70,7 +70,7 @@ def from_log10(beta: GivenParameter) -> GivenParameter:
     """Curvature for the natural logarithm from one for the decimal logarithm (a number or a `Parameter`)."""
     if isinstance(beta, Parameter):
         return beta.replace(value=beta.value / np.log(10), error=beta.error / np.log(10))
-    return to_unit(beta, "", "beta") / np.log(10)
+    return numbers_in(beta, "", "beta") / np.log(10)
 
 
 class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
