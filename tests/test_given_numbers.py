@@ -221,8 +221,10 @@ def test_masked_rows_of_light_curves(tmp_path):
     table = Table({"TIME": [0, 1, 2.0] * u.d, "NORM": MaskedColumn([1, 9999, 2.0], mask=[0, 1, 0])})
     table.meta = {"MJDREFI": 55555, "MJDREFF": 0.0, "TIMESYS": "tt"}
     table.write(tmp_path / "curve.ecsv")
-    with pytest.raises(gj.InputError, match="norms must be finite"):
-        gj.LightCurveTemplateTemporalModel.read(tmp_path / "curve.ecsv")
+    with pytest.warns(UserWarning, match="1 of 3 norms are missing"):
+        curve = gj.LightCurveTemplateTemporalModel.read(tmp_path / "curve.ecsv")
+    np.testing.assert_array_equal(curve.time, [0, 2])
+    np.testing.assert_array_equal(curve.norm, [1, 2])
 
 
 # integers and booleans of JAX
