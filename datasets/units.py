@@ -60,6 +60,13 @@ def to_unit(value: Given | None, unit: str | u.UnitBase, what: str, masked: floa
     return _converted(value, unit, what, masked)
 
 
+def numbers_in(value: Given | None, unit: str | u.UnitBase, what: str) -> Array:
+    """As `to_unit`, of numbers that have to be there."""
+    if value is None:
+        raise _no_number(value, unit, what)
+    return to_unit(value, unit, what)
+
+
 @overload
 def as_bins(value: None, what: str = "counts") -> None: ...
 

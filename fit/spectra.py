@@ -18,7 +18,7 @@ from ..datasets.models.collection import Models
 from ..datasets.models.flatten import ModelDef
 from ..datasets.models.sky_model import ModelBase, SkyModel
 from ..datasets.models.spectral.base import DNDE, SpectralModel
-from ..datasets.units import Given, to_unit, with_unit
+from ..datasets.units import Given, numbers_in, with_unit
 from ..kernels.quadrature import integrate_bins, order_for_width
 from .covariance import DENSE_LIMIT, Curvature
 from .joint.parameters import ParameterSpace, parameter_space
@@ -65,7 +65,7 @@ class FittedSpectrum(Hinted):
 
     def evaluate_error(self, energy: Given) -> Estimate:
         """dN/dE at ``energy`` (any shape), in TeV-1 s-1 cm-2."""
-        grid = np.asarray(to_unit(energy, "TeV", "evaluate_error: energy"))
+        grid = np.asarray(numbers_in(energy, "TeV", "evaluate_error: energy"))
         return self._estimate("dnde", (grid,), DNDE, _has_unit(energy))
 
     def integral_error(self, energy_min: Given, energy_max: Given) -> Estimate:
@@ -78,7 +78,7 @@ class FittedSpectrum(Hinted):
 
     def spectral_index_error(self, energy: Given) -> Estimate:
         """Local index, -d ln(dN/dE) / d ln E, at ``energy`` (any shape)."""
-        grid = np.asarray(to_unit(energy, "TeV", "spectral_index_error: energy"))
+        grid = np.asarray(numbers_in(energy, "TeV", "spectral_index_error: energy"))
         return self._estimate("spectral_index", (grid,), "", False)
 
     def flux(self, energy_min: Given, energy_max: Given) -> Any:
@@ -131,8 +131,9 @@ class FittedSpectrum(Hinted):
         return peak
 
     def _between(self, what: str, energy_min: Given, energy_max: Given, unit: str) -> Estimate:
-        low, high = (np.asarray(to_unit(e, "TeV", f"{what}: energy")) for e in (energy_min, energy_max))
-        low, high = np.broadcast_arrays(low, high)
+        low, high = np.broadcast_arrays(
+            numbers_in(energy_min, "TeV", f"{what}: energy_min"), numbers_in(energy_max, "TeV", f"{what}: energy_max")
+        )
         if not np.all((low > 0) & (high > low)):
             raise InputError(f"{what}: energy_min must be positive and below energy_max, found {low} and {high} TeV.")
         return self._estimate(what, (low, high), unit, _has_unit(energy_min, energy_max))

@@ -5,7 +5,7 @@
 
 import inspect
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import astropy.units as u
@@ -29,7 +29,21 @@ def interval(v: Any) -> tuple[float, float]:
     return found.lower, found.upper
 
 
+def spectrum(method: str, *given: Any) -> Any:
+    found = getattr(fitted()[1].spectrum("s"), method)(*given)
+    return tuple(found) if isinstance(found, gj.Estimate) else found
+
+
 OF_FITS = [
+    *(
+        Argument(f"FittedSpectrum.{m}: energy", partial(spectrum, m), [1, 2], "TeV")
+        for m in ("evaluate_error", "spectral_index_error", "spectral_index")
+    ),
+    *(
+        Argument(f"FittedSpectrum.{m}: {end}", lambda v, m=m, e=ends: spectrum(m, *e(v)), [2, 3], "TeV")
+        for m in ("integral_error", "energy_flux_error", "flux", "energy_flux")
+        for end, ends in (("energy_min", lambda v: (v, 10)), ("energy_max", lambda v: (1, v)))
+    ),
     Argument("fit: tolerance", lambda v: gj.fit(fitted()[0], fitted()[1].models, tolerance=v).stat, 1),
     Argument(
         "profile: values", lambda v: gj.profile(*fitted(), "index", v, reoptimize=False).stat, [1, 2], name="index"
@@ -52,6 +66,7 @@ NO_NUMBERS: set[str] = {
     *("sed_type", "stat_type", "source_grid", "filename", "base_path", "overwrite", "lazy", "path", "suffix", "kind"),
     *("frozen", "normalize", "containment_correction", "cumulative", "reoptimize", "per_decade", "progress", "where"),
     *("precision", "starts", "what", "axis_name", "apply_irf", "data", "key", "axis", "slices", "by_name", "default"),
+    *("energy_interp", "time_interp", "round_to_edge", "filename_models", "folder", "penalties", "stack"),
     # of a finished model, which dataclasses.replace hands over; keywords that stand in the table one by one
     *("coordinates", "scales", "middle", "rest", "timing", "fields", "changes"),
 }
@@ -66,8 +81,21 @@ WHOLE: set[str] = {
 OTHER_THINGS = {
     # a MapAxis, the names of parameters, parameters
     *("TemplateSpatialModel: energy", "contour: x", "contour: y", "Parameters: parameters"),
+    *("TemplateNDSpatialModel: axes", "TemplateNDSpatialModel: energy", "GaussianPriorPenalty.stat_sum: parameters"),
+    # names of parameters
+    *(
+        f"GaussianPriorPenalty{method}: parameters"
+        for method in ("", ".L2_penalty", ".SmoothnessPenalty", ".from_diagonal", ".from_precision")
+    ),
+    # names of published tables and spectra
+    *("EBLAbsorptionNormSpectralModel.read_builtin: reference", "create_crab_spectral_model: reference"),
     # of models that do not depend on it; for the others TemplateSpatialModel stands
     "PositionedModel.evaluate: energy",
+    # of models without a size, and of maps, which take no notice of it
+    *(
+        f"{name}.to_region: size_factor"
+        for name in ("SpatialModel", "PointSpatialModel", "TemplateSpatialModel", "TemplateNDSpatialModel")
+    ),
 }
 """Arguments by function that are no numbers there."""
 
@@ -89,8 +117,10 @@ INTERNAL: set[str] = {
     *("check_matrix", "per_energy", "pixel_index", "response_mask", "require_stackable", "source_counts", "crop"),
     *("from_arrays", "with_numbers", "with_sizes", "tree_unflatten", "from_extra", "fitted", "from_wcs", "from_header"),
     *("offset_bins", "merged_bins", "updated", "npred", "from_dict", "acting_on", "from_position", "parameters"),
+    *("require_alpha", "warn_of_unreached"),
     # what fits and profiles return
     *("FitResult", "Profile", "Contour", "Interval", "UpperLimit", "Minima", "LogDensity", "Status"),
+    *("FittedSpectrum", "Estimate"),
     # made by their own constructors: from_wcs, create
     *("SkyGeom", "RegionGeom"),
     # of anything; each field of it is in the table by the constructor

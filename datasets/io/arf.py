@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.io import fits
 
 from ..errors import InputError, warn
-from ..units import Given, edges_tev, to_unit
+from ..units import Given, edges_tev, numbers_in
 from .bins import usable_bins
 from .fits import Card, FitsFile, bin_edges, naming, table_hdu, to_bytes
 from .paths import Filename, as_path, write_files
@@ -46,7 +46,7 @@ def write_arf(
     Raises InputError for areas that are negative or not finite, and for edges that do not fit.
     """
     edges = np.asarray(edges_tev(energy_true_edges, "energy_true_edges"))
-    values = usable_bins(np.asarray(to_unit(area, "cm2", "area")), "write_arf: area")
+    values = usable_bins(np.asarray(numbers_in(area, "cm2", "area")), "write_arf: area")
     if values.shape != (edges.size - 1,):
         raise InputError(f"write_arf: area has shape {values.shape}, expected {(edges.size - 1,)}, one per energy bin.")
     hdu = arf_hdu(edges, values, ogip_unit(format), {"TELESCOP": "unknown", "INSTRUME": "unknown", "FILTER": "None"})

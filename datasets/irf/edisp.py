@@ -251,6 +251,7 @@ class EDispMap(HintedModule):
         if migra_edges is None:
             migra_edges = np.linspace(1 - 1e-5, 1 + 1e-5, 4)
         migra = np.asarray(to_unit(migra_edges, "", "migra_edges"))
+        _check_migration(migra)
         holds = (migra[:-1] <= 1 + ROUNDING) & (migra[1:] >= 1 - ROUNDING)
         if not holds.any():
             raise InputError(f"EDispMap: migra_edges from {migra[0]:g} to {migra[-1]:g} do not hold 1.")
@@ -325,6 +326,8 @@ def _nearest(edisp: EDispKernelMap | EDispMap, vector: Direction) -> Float[jax.A
 
 
 def _check_migration(edges: Array) -> None:
+    if np.ndim(edges) != 1 or np.size(edges) < 2:
+        raise InputError(f"EDispMap: migra_edges need at least two in a list, found shape {np.shape(edges)}.")
     if is_concrete(edges) and not (np.all(np.isfinite(edges)) and np.min(edges) >= 0 and np.all(np.diff(edges) > 0)):
         raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {edges}.")
 

@@ -18,7 +18,7 @@ from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..hints.modules import HintedModule
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, edges_tev, kernel_numbers, number_in, require_not_negative, to_unit
+from ..units import Given, edges_tev, kernel_numbers, number_in, numbers_in, require_not_negative, to_unit
 from .formats import Filename, read_response, write_response
 
 if TYPE_CHECKING:
@@ -104,6 +104,12 @@ class PSFMap(HintedModule):
             raise InputError(
                 f"{name}: found {np.size(self.energy_edges)} energy_edges for {n_energy} energies, expected one more."
             )
+        # those of one energy alone are equal
+        edges = self.energy_edges
+        if is_concrete(edges) and not (
+            np.all(np.isfinite(edges)) and np.min(edges) >= 0 and np.all(np.diff(edges) >= 0)
+        ):
+            raise InputError(f"{name}: energy_edges must be at least 0, finite and increasing, found {edges}.")
         if self.exposure is not None and np.shape(self.exposure) != (n_energy, *shape):
             raise InputError(
                 f"{name}: the exposure has shape {np.shape(self.exposure)}, expected {(n_energy, *shape)}: energies, "
@@ -192,8 +198,9 @@ class PSFMap(HintedModule):
 
     def containment_at(self, vector: Direction, rad: Given, energy: Given) -> np.ndarray:
         """`containment` at an ICRS unit vector."""
-        radii = jnp.atleast_1d(jnp.asarray(to_unit(rad, "deg", "rad")))
-        return np.asarray(_containment(self, vector, _energies(energy), radii))
+        radii = jnp.atleast_1d(jnp.asarray(numbers_in(rad, "deg", "rad")))
+        at = jnp.asarray(numbers_in(vector, "", "vector"))
+        return np.asarray(_containment(self, at, _energies(energy), radii))
 
     def containment_radius(self, share: Given, energy: Given, position: "SkyCoord | None" = None) -> u.Quantity:
         """Radius that holds ``share`` of the events at energies (n,) and a SkyCoord, to 1/20 of a bin; (n,) deg."""
@@ -271,7 +278,7 @@ class PSFKernel(HintedModule):
             filename,
             overwrite,
             geom=geom,
-            energy_true_edges=edges_tev(energy_true_edges, "energies"),
+            energy_true_edges=edges_tev(energy_true_edges, "energy_true_edges"),
         )
 
 
@@ -292,7 +299,7 @@ def _radius(psf: PSFMap, vector: Direction, energy: Energies, share: float) -> F
 
 
 def _energies(energy: Given) -> Float[jax.Array, " n"]:
-    return jnp.atleast_1d(jnp.asarray(to_unit(energy, "TeV", "energy")))
+    return jnp.atleast_1d(jnp.asarray(numbers_in(energy, "TeV", "energy")))
 
 
 def _check_axis(what: str, axis: Numbers, positive: bool = False) -> None:

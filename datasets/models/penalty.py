@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ..arrays import Array, NumbersLike, frozen_array, is_concrete, module_with
+from ..arrays import Array, frozen_array, is_concrete, module_with
 from ..errors import InputError, listed
 from ..hints.modules import HintedModule, found
+from ..units import Given, numbers_in
 from .parameter import Parameter
 
 Matrix = Float[Array, "n n"]
@@ -46,14 +47,14 @@ class GaussianPriorPenalty(HintedModule):
     def __init__(
         self,
         parameters: Iterable[str],
-        mean: NumbersLike | None = None,
-        covariance: NumbersLike | None = None,
-        lambda_: NumbersLike = 1.0,
+        mean: Given | None = None,
+        covariance: Given | None = None,
+        lambda_: Given = 1.0,
     ) -> None:
         names = _names(parameters)
         matrix = np.eye(len(names)) if covariance is None else _matrix(covariance, len(names), "covariance")
         self.names, self.precision = names, frozen_array(_inverse(matrix))
-        self.mean, self.lambda_ = _mean(mean, len(names)), frozen_array(lambda_)
+        self.mean, self.lambda_ = _mean(mean, len(names)), _numbers(lambda_, "lambda_")
 
     def __check_init__(self) -> None:
         _check_numbers(self)
@@ -62,37 +63,35 @@ class GaussianPriorPenalty(HintedModule):
     def from_precision(
         cls,
         parameters: Iterable[str],
-        precision: NumbersLike,
-        mean: NumbersLike | None = None,
-        lambda_: NumbersLike = 1.0,
+        precision: Given,
+        mean: Given | None = None,
+        lambda_: Given = 1.0,
     ) -> Self:
         """From the inverse of the covariance, (n, n), which may leave directions free (semi-definite)."""
         names = _names(parameters)
         fields = {"precision": frozen_array(_matrix(precision, len(names), "precision")), "names": names}
-        made = module_with(cls, fields | {"mean": _mean(mean, len(names)), "lambda_": frozen_array(lambda_)})
+        made = module_with(cls, fields | {"mean": _mean(mean, len(names)), "lambda_": _numbers(lambda_, "lambda_")})
         _check_numbers(made)
         return made
 
     @classmethod
     def from_diagonal(
-        cls, parameters: Iterable[str], sigma: NumbersLike, mean: NumbersLike | None = None, lambda_: NumbersLike = 1.0
+        cls, parameters: Iterable[str], sigma: Given, mean: Given | None = None, lambda_: Given = 1.0
     ) -> Self:
         """Independent priors of these standard deviations, (n,) or one for all."""
         names = _names(parameters)
-        width = np.broadcast_to(np.asarray(sigma, float), len(names))
+        width = _each(sigma, len(names), "sigma")
         if not np.all(width > 0):
             raise InputError(f"{cls.__name__}: sigma must be positive, found {width}.")
         return cls.from_precision(names, np.diag(width**-2.0), mean, lambda_)
 
     @classmethod
-    def L2_penalty(cls, parameters: Iterable[str], mean: NumbersLike | None = None, lambda_: NumbersLike = 1.0) -> Self:
+    def L2_penalty(cls, parameters: Iterable[str], mean: Given | None = None, lambda_: Given = 1.0) -> Self:
         """lambda_ sum (x - mean)^2."""
         return cls.from_diagonal(parameters, 1.0, mean, lambda_)
 
     @classmethod
-    def SmoothnessPenalty(
-        cls, parameters: Iterable[str], mean: NumbersLike | None = None, lambda_: NumbersLike = 1.0
-    ) -> Self:
+    def SmoothnessPenalty(cls, parameters: Iterable[str], mean: Given | None = None, lambda_: Given = 1.0) -> Self:
         """lambda_ times the sum of squared differences of neighbours in the list, from ``mean`` at both ends too."""
         names = _names(parameters)
         n = len(names)
@@ -183,16 +182,25 @@ def _names(parameters: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def _mean(mean: NumbersLike | None, n: int) -> np.ndarray:
-    given = np.asarray(0.0 if mean is None else mean, float)
+def _numbers(given: Given, what: str) -> Array:
+    return numbers_in(given, "", f"{TAG}: {what}")
+
+
+def _mean(mean: Given | None, n: int) -> np.ndarray:
+    return _each(0.0 if mean is None else mean, n, "mean")
+
+
+def _each(numbers: Given, n: int, what: str) -> np.ndarray:
+    """Numbers of all parameters, (n,), from one for each or one for all."""
+    given = np.asarray(_numbers(numbers, what))
     if given.shape not in ((), (n,)):
-        raise InputError(f"{TAG}: mean has shape {given.shape}, expected {(n,)}, one number for each parameter.")
+        raise InputError(f"{TAG}: {what} has shape {given.shape}, expected {(n,)}, one number for each parameter.")
     made: np.ndarray = frozen_array(np.broadcast_to(given, n))
     return made
 
 
-def _matrix(given: NumbersLike, n: int, what: str) -> np.ndarray:
-    matrix = np.asarray(given, float)
+def _matrix(given: Given, n: int, what: str) -> np.ndarray:
+    matrix = np.asarray(_numbers(given, what))
     if matrix.shape != (n, n):
         raise InputError(f"{TAG}: {what} has shape {matrix.shape}, expected {(n, n)} for {n} parameters.")
     diagonal = np.diag(matrix)

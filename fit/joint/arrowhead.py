@@ -70,16 +70,9 @@ def active_set(theta: Theta, normal: Normal, low: Theta, high: Theta) -> Theta:
     )
 
 
-def solve_arrowhead(
-    normal: Normal, active: Theta, damping: Array | float, metric: Theta | None = None
-) -> tuple[Theta, jax.Array]:
-    """Step -(A + damping M)^-1 g over the active parameters, and the decrease of the statistic it predicts.
-
-    ``metric``: the diagonal matrix M in units of the diagonal of A, by default that diagonal itself.
-    """
+def solve_arrowhead(normal: Normal, active: Theta, damping: Array | float) -> tuple[Theta, jax.Array]:
+    """Step -(A + damping diag A)^-1 g over the active parameters, and the decrease of the statistic it predicts."""
     weights = jax.tree.map(lambda free: free.astype(normal.slope.dtype), active)
-    if metric is not None:
-        weights = jax.tree.map(jnp.multiply, weights, metric)
     scale, slope, matrix = _scaled(normal.slope, normal.matrix, active.globals)
     schur, right = matrix + damping * jnp.diag(weights.globals), slope
     eliminated: list[Any] = []

@@ -1,11 +1,10 @@
 """Damped Fisher scoring: the default method of joint fits.
 
-Steps d = -(A + damping M)^-1 g with the slope g and the expected curvature A of the statistic, and stopping by the
-estimated distance to the minimum EDM = g^T A^-1 g / 2, in its units. Local parameters are eliminated dataset by dataset
-(Schur complement), so the cost is linear in their number. What there is besides:
+Steps d = -(A + damping diag A)^-1 g with the slope g and the expected curvature A of the statistic, and stopping by the
+estimated distance to the minimum EDM = g^T A^-1 g / 2, in its units: neither depends on units and scales of parameters.
+Local parameters are eliminated dataset by dataset (Schur complement), so the cost is linear in their number. What there
+is besides:
 
-- *Metric*: M is the diagonal of the largest curvatures so far (Moré 1978), in the coordinate of each parameter: units
-  and scales do not matter, and a parameter whose curvature dies does not run away. Amplitudes have no memory.
 - *Damping*: a tenth after a step whose gain (decrease / decrease to expect) is above a quarter, eight times after one
   that does not lead down. Equal statistics count as down only where the decrease to expect is below their rounding.
 - *Coordinates* (`joint.coordinates`): a step along x is taken in 1 / x or ln x where the model is nearly linear in
@@ -25,7 +24,7 @@ from jaxtyping import PyTree
 
 from ...datasets.compile import Program
 from ..joint.arrowhead import Leaf, LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
-from ..joint.coordinates import LOG, LONGEST, at_its_end, moved, slope
+from ..joint.coordinates import LOG, LONGEST, at_its_end, moved
 from ..joint.cutoffs import moved_pairs, sheared
 from ..joint.objective import ProblemSpec, offset, stat_and_normal
 from ..status import Status
@@ -45,13 +44,6 @@ FAR = 10.0
 """Factor by which an amplitude is far off; then it goes down by no more than this where steps are not known to be good.
 """
 
-UNDAMPED = 1e-6
-"""Damping below which a step is held up by nothing but the memory of a curvature that is lost."""
-
-GONE = 1e-30
-"""Curvature, as a share of the largest in the same parameter so far, below which the parameter means nothing any more.
-"""
-
 
 def least_damping(dtype: np.dtype) -> float:
     """Damping that keeps a degenerate curvature matrix of unit diagonal solvable at this precision."""
@@ -61,7 +53,7 @@ def least_damping(dtype: np.dtype) -> float:
 class Scoring(NamedTuple):
     """State of the loop. ``candidate`` is the point to evaluate next; the rest describes the best point so far.
 
-    ``relative``: amplitudes move by factors, not by differences. ``largest``: of each parameter's curvatures so far.
+    ``relative``: amplitudes move by factors, not by differences.
     """
 
     theta: Theta
@@ -71,7 +63,6 @@ class Scoring(NamedTuple):
     candidate: Theta
     predicted: Leaf
     relative: Leaf
-    largest: Theta
     edm: Leaf
     iterations: Leaf
     evaluations: Leaf
@@ -95,9 +86,8 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     normal = Normal(np.zeros(spec.n_global, dtype), np.zeros((spec.n_global, spec.n_global), dtype), locals_)
     infinite, damping = np.asarray(np.inf, dtype), np.asarray(START_DAMPING, dtype)
     zero = np.zeros((), jnp.result_type(int))
-    largest = jax.tree.map(lambda x: np.zeros(np.shape(x), dtype), theta)
     relative = np.zeros((), bool)
-    return Scoring(theta, infinite, normal, damping, theta, infinite, relative, largest, infinite, zero, zero, zero)
+    return Scoring(theta, infinite, normal, damping, theta, infinite, relative, infinite, zero, zero, zero)
 
 
 @Program
@@ -135,26 +125,16 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
     kinds, slopes = arrays["coordinates"], slopes_of(straight, theta)
     ended = jax.tree.map(partial(at_its_end, tolerance), kinds, theta, slopes, low, high)
     active = jax.tree.map(lambda on, end: on & ~end, active_set(theta, straight, low, high), ended)
-    curvatures = jax.tree.map(
-        lambda kind, x, curvature: curvature * slope(kind, x) ** 2, kinds, theta, diagonals(straight, theta)
-    )
-    largest = jax.tree.map(jnp.maximum, s.largest, curvatures)
-    metric = jax.tree.map(_metric, curvatures, largest, arrays["scale_like"])
-    alive = jax.tree.map(lambda free, now, most: free & (now > GONE * most), active, curvatures, largest)
     # with shapes held the statistic is convex in the amplitudes: from far off that is a better way than all at once
     early = s.evaluations < AMPLITUDES_FIRST
-    far = early & _far_off(theta, slopes, diagonals(straight, theta), alive, arrays["scale_like"])
+    far = early & _far_off(theta, slopes, diagonals(straight, theta), active, arrays["scale_like"])
     moving = jax.tree.map(
-        lambda on, free, like: jnp.stack([on & (jnp.asarray(like) | ~far), free]), alive, active, arrays["scale_like"]
+        lambda free, like: jnp.stack([free & (jnp.asarray(like) | ~far), free]), active, arrays["scale_like"]
     )
     steps, decreases = jax.vmap(partial(solve_arrowhead, straight))(
-        moving,
-        jnp.stack([damping, jnp.asarray(least, dtype)]),
-        jax.tree.map(lambda m: jnp.stack([m, jnp.ones_like(m)]), metric),
+        moving, jnp.stack([damping, jnp.asarray(least, dtype)])
     )
     edm = decreases[1]
-    # nothing but parameters that have lost their curvature could still move
-    stuck = (decreases[0] <= tolerance) & (damping <= UNDAMPED) & ~far
     # after a poor step change between x + d and x exp(d / x) for amplitudes: the second follows the valley of a norm
     # that fades while its tilt grows, the first goes straight to the answer from an amplitude far too low
     relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)
@@ -165,22 +145,12 @@ def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array,
     status = jnp.where(
         first & ~finite,
         BAD_START,
-        jnp.where(edm <= tolerance, CONVERGED, jnp.where(stuck | (damping > MOST_DAMPING), STALLED, RUNNING)),
+        jnp.where(edm <= tolerance, CONVERGED, jnp.where(damping > MOST_DAMPING, STALLED, RUNNING)),
     )
     return Scoring(
-        theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, largest, edm,
+        theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, edm,
         s.iterations + (better & ~first), s.evaluations + 1, status,
     )  # fmt: skip
-
-
-def _metric(curvature: jax.Array, largest: jax.Array, scale_like: jax.Array) -> jax.Array:
-    """The metric of the damping in units of the present curvature: that of the largest curvature so far (Moré 1978).
-
-    It does not die where the curvature does, so that a parameter that loses its meaning does not run away. The
-    statistic is convex in amplitudes, which need no memory.
-    """
-    known = curvature > 0
-    return jnp.where(known & ~jnp.asarray(scale_like), largest / jnp.where(known, curvature, 1.0), 1.0)
 
 
 def _move(
@@ -206,7 +176,7 @@ def _move(
     return jnp.clip(jnp.where(amplitude & ~trusted, kept, point), low, high)
 
 
-def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, alive: Theta, scale_like: Theta) -> jax.Array:
+def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, active: Theta, scale_like: Theta) -> jax.Array:
     """Whether an amplitude alone would move by more than the factor `FAR`."""
 
     def far(x: jax.Array, slope: jax.Array, curvature: jax.Array, on: jax.Array, amplitude: jax.Array) -> jax.Array:
@@ -214,7 +184,7 @@ def _far_off(theta: Theta, slopes: Theta, curvatures: Theta, alive: Theta, scale
         leaves = (step < (1 / FAR - 1) * x) | (step > (FAR - 1) * x)
         return jnp.any(jnp.asarray(amplitude) & on & (x > 0) & leaves)
 
-    return jnp.any(jnp.stack(jax.tree.leaves(jax.tree.map(far, theta, slopes, curvatures, alive, scale_like))))
+    return jnp.any(jnp.stack(jax.tree.leaves(jax.tree.map(far, theta, slopes, curvatures, active, scale_like))))
 
 
 def _all_finite(normal: Normal) -> jax.Array:

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 import gammajax as gj
+from cases.number_files import files
 from cases.number_kinds import Argument
-from cases.number_models import DNDE, GEOM, GTI, SOURCE, collections, components
+from cases.number_models import DNDE, GEOM, GTI, SOURCE, collections, components, penalties, places
 from cases.number_points import POINTS, flux_points
 
 EXPOSURE = "cm2 s"
@@ -119,6 +120,8 @@ def responses() -> list[Argument]:
     for cls in (gj.PSFMap, gj.RecoPSFMap):
         units = {"energy": "TeV", "rad": "deg", "rad_edges": "deg", "values": "sr-1", "exposure": EXPOSURE}
         plain = psf | {"rad_edges": [0, 1, 3]}
+        plain |= {"energy_edges": [0.5, 2, 20]}
+        units |= {"energy_edges": "TeV"}
         found += [Argument(f"{cls.__name__}: {f}", response(cls, psf, f), plain[f], unit) for f, unit in units.items()]
     for cls, given in ((gj.EDispKernelMap, kernel), (gj.EDispMap, migration)):
         units = {"values": "", "exposure": EXPOSURE, "energy_true_edges": "TeV", "migra_edges": ""}
@@ -138,11 +141,24 @@ def responses() -> list[Argument]:
             base = {"energy_true_edges": EDGES, "energy_edges": EDGES}
             return lambda v: jax.tree.leaves(cls.from_diagonal_response(**(base | {field: v})))[0]
 
+        whole = {"matrix": np.eye(3)} if cls is gj.EDispKernel else {"geom": None, "values": np.eye(3)[..., None, None]}
         for field in ("energy_true_edges", "energy_edges"):
+            found.append(Argument(f"{name}: {field}", response(cls, whole, field), EDGES, "TeV"))
             found.append(Argument(f"{name}.from_gauss: {field}", gauss(field), EDGES, "TeV"))
             found.append(Argument(f"{name}.from_diagonal_response: {field}", perfect(field), EDGES, "TeV"))
         found.append(Argument(f"{name}.from_gauss: sigma", gauss("sigma"), 1))
         found.append(Argument(f"{name}.from_gauss: bias", gauss("bias"), 1))
+
+    def moments(method: str, field: str) -> Any:
+        base = {"energy_true_edges": EDGES, "energy_edges": EDGES}
+        return lambda v: getattr(KERNEL, method)(**(base | {field: v}))
+
+    def perfect_map(field: str) -> Any:
+        base = {"energy_true_edges": EDGES, "migra_edges": [0.5, 1, 3]}
+        return lambda v: (
+            (made := gj.EDispMap.from_diagonal_response(**(base | {field: v}))).energy_true_edges,
+            made.values,
+        )
 
     def migrated(field: str) -> Any:
         base = {"energy_true_edges": EDGES, "migra_edges": [0, 1, 2, 3], "sigma": 1}
@@ -163,6 +179,13 @@ def responses() -> list[Argument]:
 
     return [
         *found,
+        *(
+            Argument(f"EDispKernel.{method}: {field}", moments(method, field), EDGES, "TeV")
+            for method in ("get_bias", "get_resolution")
+            for field in ("energy_true_edges", "energy_edges")
+        ),
+        Argument("EDispMap.from_diagonal_response: energy_true_edges", perfect_map("energy_true_edges"), EDGES, "TeV"),
+        Argument("EDispMap.from_diagonal_response: migra_edges", perfect_map("migra_edges"), [0, 1, 2, 3]),
         Argument("EDispMap.from_gauss: energy_true_edges", migrated("energy_true_edges"), EDGES, "TeV"),
         Argument("EDispMap.from_gauss: migra_edges", migrated("migra_edges"), [0, 1, 2, 3]),
         Argument("EDispMap.from_gauss: sigma", migrated("sigma"), [1, 2, 3]),
@@ -176,6 +199,9 @@ def responses() -> list[Argument]:
         Argument("PSFMap.from_gauss: rad", psf_gauss("rad"), [0, 1, 2, 3], "deg"),
         Argument("PSFMap.containment: rad", lambda v: PSF.containment(v, [1, 2]), [1, 2], "deg"),
         Argument("PSFMap.containment: energy", lambda v: PSF.containment(0.1, v), [1, 2], "TeV"),
+        Argument("PSFMap.containment_at: vector", lambda v: PSF.containment_at(v, 0.1, [1, 2]), [1, 0, 0]),
+        Argument("PSFMap.containment_at: rad", lambda v: PSF.containment_at(at, v, [1, 2]), [1, 2], "deg"),
+        Argument("PSFMap.containment_at: energy", lambda v: PSF.containment_at(at, 0.1, v), [1, 2], "TeV"),
         Argument("PSFMap.containment_radius: energy", lambda v: PSF.containment_radius(0.5, v), [1, 2], "TeV"),
         Argument("PSFMap.containment_radius: share", lambda v: PSF.containment_radius(v, [1, 2]), 0.5),
         Argument("PSFMap.profile_at: energy", lambda v: PSF.profile_at(at, v), [1, 2], "TeV"),
@@ -338,6 +364,7 @@ def methods() -> list[Argument]:
         Argument("MapBase.pad: pad_width", lambda v: MAP.pad(v).counts, 1, name="width", text=False),
         Argument("SpectrumBase.apply_response: npred_true", lambda v: SPECTRUM.apply_response(v), COUNTS, other="ct"),
         Argument("CountsBase.stat_bins: prediction", lambda v: SPECTRUM.stat_bins(v), COUNTS),
+        Argument("MeasuredBackground.stat_bins: prediction", lambda v: ONOFF.stat_bins(v), COUNTS),
         Argument("CountsBase.deviance_bins: prediction", lambda v: SPECTRUM.deviance_bins(v), COUNTS),
         Argument("CountsBase.scoring_bins: prediction", lambda v: SPECTRUM.scoring_bins(v), COUNTS),
         Argument("FluxPointsDataset.stat_bins: prediction", lambda v: points.stat_bins(v), [7, 8, 9], DNDE),
@@ -375,7 +402,10 @@ ARGUMENTS: list[Argument] = [
     *responses(),
     *sky(),
     *methods(),
+    *files(),
     *flux_points(),
     *components(),
     *collections(),
+    *places(),
+    *penalties(),
 ]

@@ -108,6 +108,7 @@ def components() -> list[Argument]:
 
     def log10(cls: Any, field: str) -> Any:
         base = {"reference": 1, "alpha": 2, "beta": 1, ("norm" if "Norm" in cls.__name__ else "amplitude"): 1}
+        base |= {"escale": 1} if cls is gj.LogParabola2SpectralModel else {}
 
         def call(v: Any) -> Any:
             return cls.from_log10(**(base | {field: v})).parameters[field].quantity.decompose()
@@ -129,9 +130,10 @@ def components() -> list[Argument]:
             ("TemplatePhaseCurveTemporalModel", "norm", [1, 2], ""),
         )
     ]
-    for cls in (gj.LogParabolaSpectralModel, gj.LogParabolaNormSpectralModel):
+    for cls in (gj.LogParabolaSpectralModel, gj.LogParabola2SpectralModel, gj.LogParabolaNormSpectralModel):
         norm = "Norm" in cls.__name__
         units = {"reference": "TeV", "alpha": "", "beta": ""} | ({"norm": ""} if norm else {"amplitude": DNDE})
+        units |= {"escale": "TeV"} if cls is gj.LogParabola2SpectralModel else {}
         found += [Argument(f"{cls.__name__}.from_log10: {f}", log10(cls, f), 1, unit) for f, unit in units.items()]
     for model in (PL, compound):
         for method in ("evaluate", "times_energy"):
@@ -153,6 +155,7 @@ def components() -> list[Argument]:
         ),
         Argument("TemplateNDSpectralModel: axes", axis, [1, 2], name="axes: tilt", other="%"),
         Argument("TemplateNDSpectralModel: parameters", tilt, 1, name="tilt"),
+        Argument("SpectralModel.spectral_index: energy", lambda v: PL.spectral_index(v), ENERGIES, "TeV"),
         Argument("SpectralModel.__call__: energy", lambda v: PL(v), ENERGIES, "TeV"),
         *(
             Argument(f"SpectralModel.{method}: {end}", lambda v, f=f, o=o: f(*o(v)), [2, 3], "TeV")
@@ -215,6 +218,74 @@ def components() -> list[Argument]:
         Argument("LinearTemporalModel.value_mean: high", lambda v: CURVE.value_mean(np.zeros(2), v), [1, 2], "d"),
         Argument("LightCurveTemplateTemporalModel: energy", _light("energy", "energy"), [1, 10], "TeV"),
         Argument("LightCurveTemplateTemporalModel: norm[energy]", _light("norm", "norm"), IMAGE, name="norm"),
+    ]
+
+
+def places() -> list[Argument]:
+    """Norms and grids of images, and outlines."""
+    from astropy.coordinates import SkyCoord
+    from regions import CircleSkyRegion
+
+    base = {"lon": [0, 1, 0, 1], "lat": [0, 0, 1, 2]}
+    circle = CircleSkyRegion(SkyCoord(0, 0, unit="deg"), 1 * u.deg)
+
+    def norms(v: Any) -> Any:
+        return tuple(p.value for p in gj.PiecewiseNormSpatialModel(**base, norms=v).parameters.values())
+
+    def at(field: str) -> Any:
+        return lambda v: getattr(gj.PiecewiseNormSpatialModel(**(base | {field: v})), field)
+
+    def grid(v: Any, **given: Any) -> gj.TemplateNDSpatialModel:
+        axis = gj.MapAxis([1, 2], "lin", "tilt", node_type="center")
+        return gj.TemplateNDSpatialModel(v, GEOM, [axis], **given)
+
+    def size(model: Any) -> Any:
+        def call(v: Any) -> Any:
+            found = model.to_region(v)
+            sizes = ("inner_radius", "outer_radius") if hasattr(found, "inner_radius") else ("width", "height")
+            return tuple(getattr(found, s).to_value("deg") for s in sizes)
+
+        return call
+
+    cubes = [IMAGE, [[2, 3], [4, 5]]]
+    sized = (GAUSS, DISK, gj.GeneralizedGaussianSpatialModel(), gj.ShellSpatialModel(), gj.Shell2SpatialModel())
+    return [
+        *(Argument(f"PiecewiseNormSpatialModel: {f}", at(f), plain, "deg") for f, plain in base.items()),
+        Argument("PiecewiseNormSpatialModel: norms", norms, [1, 2, 3, 4]),
+        Argument("TemplateNDSpatialModel: values", lambda v: grid(v).values, cubes, "sr-1", masked=True),
+        Argument(
+            "TemplateNDSpatialModel: parameters", lambda v: grid(cubes, tilt=v).parameters["tilt"].value, 1, name="tilt"
+        ),
+        *(Argument(f"{type(m).__name__}.to_region: size_factor", size(m), 2) for m in sized),
+        Argument(
+            "DiskSpatialModel.from_region: parameters",
+            lambda v: gj.DiskSpatialModel.from_region(circle, r_0=v).r_0.internal,
+            2,
+            "deg",
+            name="r_0",
+        ),
+    ]
+
+
+def penalties() -> list[Argument]:
+    """Priors on several parameters."""
+    cls, names = gj.GaussianPriorPenalty, ["a", "b"]
+    matrix = [[2, 1], [1, 2]]
+    ways: dict[str, tuple[Any, dict[str, Any]]] = {
+        "": (cls, {"covariance": matrix}),
+        ".from_precision": (cls.from_precision, {"precision": matrix}),
+        ".from_diagonal": (cls.from_diagonal, {"sigma": [1, 2]}),
+        ".L2_penalty": (cls.L2_penalty, {}),
+        ".SmoothnessPenalty": (cls.SmoothnessPenalty, {}),
+    }
+
+    def made(make: Any, given: dict[str, Any], field: str) -> Any:
+        return lambda v: make(names, **(given | {field: v})).terms
+
+    return [
+        Argument(f"GaussianPriorPenalty{way}: {field}", made(make, given, field), plain)
+        for way, (make, given) in ways.items()
+        for field, plain in (given | {"mean": [1, 2], "lambda_": 2}).items()
     ]
 
 

@@ -411,3 +411,17 @@ def test_maps_without_counts_or_source(small):
     # in every energy bin the same share is gone
     assert values[MAP_BACKGROUND[0]] == pytest.approx(0.9 * np.sum(background * hole) / np.sum(background), rel=1e-5)
     assert values[MAP_BACKGROUND[1]] == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("index", [-4.0, -2.5, 0.0, 6.0])
+@pytest.mark.parametrize("amplitude", [1e-14, 1e-9, 1.0, 1e8])
+def test_power_laws_from_absurd_starts(index, amplitude):
+    """The wrong sign of an index, a wrong unit of an amplitude: the one minimum all the same."""
+    edges = np.geomspace(0.5, 50, 16)
+    run = gj.SpectrumDataset(edges, counts=np.zeros(15), background=np.full(15, 0.5), exposure=np.full(15, 1e13))
+    truth = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(amplitude=3e-11, index=2.4), name="s")])
+    run = run.replace(counts=np.round(gj.npred(run, truth)))
+    start = gj.SkyModel(gj.PowerLawSpectralModel(amplitude=amplitude, index=index), name="s")
+    result = gj.fit(run, start)
+    assert result.success, result.message
+    assert result.stat == pytest.approx(gj.fit(run, truth).stat, abs=1e-6)

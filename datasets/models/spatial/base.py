@@ -94,7 +94,7 @@ class SpatialModel(ModelComponent):
         """Radius (deg) that holds the source, or None for one without limits."""
         return None
 
-    def to_region(self, size_factor: float = 1.0) -> "SkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "SkyRegion":
         """The outline as a region of the package regions, as gammapy's; of the whole sky a rectangle.
 
         ``size_factor`` multiplies sizes: of a Gaussian it is the number of standard deviations, at 1 one that holds

@@ -1,5 +1,6 @@
 """Spatial models: parameters, units and tags over the formulas of ``kernels.spatial``."""
 
+import math
 from typing import TYPE_CHECKING, Any, Self
 
 import jax
@@ -10,7 +11,7 @@ from ....kernels import spatial as k
 from ....kernels import spatial_nodes as rules
 from ...arrays import Array
 from ...errors import InputError
-from ...units import Given
+from ...units import Given, number_in
 from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter
 from ..spectral.base import Energies, Values
 from .base import ExtendedModel, Nodes, Offsets, PositionedModel, SpatialModel, Vectors, check_spacing, concrete
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
     from regions import CircleAnnulusSkyRegion, EllipseSkyRegion, PointSkyRegion, Region
 
 
-def _ellipse(model: PositionedModel, size: Parameter, factor: float) -> "EllipseSkyRegion":
+def _ellipse(model: PositionedModel, size: Parameter, factor: Given) -> "EllipseSkyRegion":
     """The ellipse of a model with a size, an eccentricity ``e`` and an angle ``phi``."""
     numbers = (float(p.internal) for p in (size, model.parameters["e"], model.parameters["phi"]))
     major, e, phi = numbers
-    return ellipse_region(model.position, model.frame, factor * major, e, phi)
+    return ellipse_region(model.position, model.frame, _factor(factor) * major, e, phi)
+
+
+def _factor(given: Given) -> float:
+    factor = number_in(given, "", "to_region: size_factor")
+    if not 0 < factor < math.inf:
+        raise InputError(f"to_region: size_factor is {factor}, expected a positive number.")
+    return factor
 
 
 class PointSpatialModel(PositionedModel):
@@ -37,7 +45,7 @@ class PointSpatialModel(PositionedModel):
     def evaluation_radius(self) -> Array | float:
         return 0.0
 
-    def to_region(self, size_factor: float = 1.0) -> "PointSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "PointSkyRegion":
         """The position."""
         return point_region(self.position, self.frame)
 
@@ -72,7 +80,7 @@ class GaussianSpatialModel(PositionedModel):
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.gaussian(x, y, *internal(self.sigma, self.e, self.phi))
 
-    def to_region(self, size_factor: float = 1.0) -> "EllipseSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "EllipseSkyRegion":
         """The ellipse at ``size_factor`` standard deviations."""
         return _ellipse(self, self.sigma, size_factor)
 
@@ -111,7 +119,7 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
     def evaluation_radius(self) -> Array | float:
         return self.r_0.internal * (1 + 8 * self.eta.internal)
 
-    def to_region(self, size_factor: float = 1.0) -> "EllipseSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "EllipseSkyRegion":
         """The ellipse at ``size_factor`` times ``r_0``."""
         return _ellipse(self, self.r_0, size_factor)
 
@@ -142,7 +150,7 @@ class DiskSpatialModel(ExtendedModel):
     def evaluation_radius(self) -> Array | float:
         return 1.1 * self.r_0.internal * (1 + self.edge_width.internal)
 
-    def to_region(self, size_factor: float = 1.0) -> "EllipseSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "EllipseSkyRegion":
         """The ellipse of half axis ``size_factor`` times ``r_0``."""
         return _ellipse(self, self.r_0, size_factor)
 
@@ -175,9 +183,9 @@ class ShellSpatialModel(ExtendedModel):
     def evaluation_radius(self) -> Array | float:
         return self.radius.internal + self.width.internal
 
-    def to_region(self, size_factor: float = 1.0) -> "CircleAnnulusSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "CircleAnnulusSkyRegion":
         """The ring between the inner and the outer radius, times ``size_factor``."""
-        radius, width = (size_factor * float(x) for x in internal(self.radius, self.width))
+        radius, width = (_factor(size_factor) * float(x) for x in internal(self.radius, self.width))
         return annulus_region(self.position, self.frame, radius, radius + width)
 
     def profile(self, x: Offsets, y: Offsets) -> Values:
@@ -201,9 +209,9 @@ class Shell2SpatialModel(ExtendedModel):
     def evaluation_radius(self) -> Array | float:
         return self.r_0.internal
 
-    def to_region(self, size_factor: float = 1.0) -> "CircleAnnulusSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "CircleAnnulusSkyRegion":
         """The ring between the inner and the outer radius, times ``size_factor``."""
-        radius, width = (size_factor * float(x) for x in self._radius_and_width())
+        radius, width = (_factor(size_factor) * float(x) for x in self._radius_and_width())
         return annulus_region(self.position, self.frame, radius, radius + width)
 
     @property

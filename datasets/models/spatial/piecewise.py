@@ -1,7 +1,6 @@
 """Norms at places on the sky, with a smooth surface through them."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import equinox as eqx
@@ -13,14 +12,14 @@ from jaxtyping import Float
 from ....kernels import tables
 from ....kernels.clough_tocher import ordinates, slant, surface
 from ....kernels.sphere import from_icrs, vector_to_lonlat
-from ...arrays import Array, NumbersLike, fields_of, frozen_array
+from ...arrays import Array, fields_of, frozen_array
 from ...errors import InputError
 from ...io.paths import Filename
-from ...units import to_unit
+from ...units import Given, to_unit
 from ..component import Section
-from ..parameter import GivenParameter, Parameter, declared, internal, is_parameter, placed
+from ..parameter import GivenParameter, Parameter, internal, placed
 from ..spectral.base import Energies, Values
-from ..spectral.norms import quantity_from
+from ..spectral.norms import GivenNorms, norms_of, quantity_from
 from .base import SpatialModel, Vectors
 
 NAME = "PiecewiseNormSpatialModel"
@@ -56,9 +55,9 @@ class PiecewiseNormSpatialModel(SpatialModel):
 
     def __init__(
         self,
-        lon: NumbersLike,
-        lat: NumbersLike,
-        norms: Mapping[str, GivenParameter] | Sequence[GivenParameter] | np.ndarray | None = None,
+        lon: Given,
+        lat: Given,
+        norms: GivenNorms | None = None,
         interp: str = "lin",
         frame: str = "icrs",
         **rest: Any,
@@ -77,14 +76,7 @@ class PiecewiseNormSpatialModel(SpatialModel):
                 f"{NAME}: lon and lat must be lists of at least {LEAST} finite angles, found shapes {x.shape} and "
                 f"{y.shape}."
             )
-        given: Any = np.ones(x.size) if norms is None else norms
-        listed: list[Any] = list(given.values()) if isinstance(given, Mapping) else list(given)
-        if len(listed) != x.size:
-            raise InputError(f"{NAME}: {x.size} places need as many norms, found {len(listed)}.")
-        self.norms = OrderedDict(
-            (f"norm_{i}", declared(norm if is_parameter(norm) else Parameter(norm), 1.0, "norm"))
-            for i, norm in enumerate(listed)
-        )
+        self.norms = norms_of(norms, x.size, NAME, "places")
         # the turn around the places is cut on the other side of the sky
         turns = np.exp(1j * np.deg2rad(x))
         self.wrap = frozen_array(np.rad2deg(np.angle(turns.mean())) + 180)
@@ -105,7 +97,7 @@ class PiecewiseNormSpatialModel(SpatialModel):
         unknown = sorted(set(changes) - set(self.norms))
         if unknown:
             raise InputError(f"{NAME} has no parameter {unknown[0]!r}; it has norm_0 to norm_{len(self.norms) - 1}.")
-        new = {name: placed(given, self.norms[name]) for name, given in changes.items()}
+        new = {name: placed(given, self.norms[name], name) for name, given in changes.items()}
         norms = OrderedDict((name, new.get(name, p)) for name, p in self.norms.items())
         return type(self)(**(dict(fields_of(self)) | {"norms": norms}))
 

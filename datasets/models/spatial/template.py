@@ -133,7 +133,7 @@ class TemplateSpatialModel(SpatialModel):
             raise InputError("TemplateSpatialModel: an image has no energies.")
         return centres_of(self.energy, self.energy_interp, self.energy_edges)
 
-    def to_region(self, size_factor: float = 1.0) -> "RectangleSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "RectangleSkyRegion":
         """The rectangle of the map."""
         return map_region(self.geom, self.position, self.frame)
 
@@ -244,15 +244,20 @@ def pixel_areas(geom: SkyGeom) -> np.ndarray:
     return np.where(shown, np.nan_to_num(geom.solid_angle), 0.0)
 
 
-def _processed(values: Given, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[np.ndarray, str]:
-    """Surface brightness, and its unit."""
-    what = "TemplateSpatialModel: values"
+def surface_numbers(values: Given, what: str) -> tuple[np.ndarray, u.UnitBase]:
+    """Numbers of a table as they are given, NaN in place of masked ones, and their unit."""
     given, hidden = split_mask(values, what)
     given = with_unit(given, what)
     unit = given.unit if isinstance(given, u.Quantity) else u.Unit(SURFACE)
     numbers = np.array(to_unit(given, unit, what))
     if hidden is not None:
         numbers[hidden] = np.nan
+    return numbers, unit
+
+
+def _processed(values: Given, geom: SkyGeom, energy: MapAxis | None, normalize: bool) -> tuple[np.ndarray, str]:
+    """Surface brightness, and its unit."""
+    numbers, unit = surface_numbers(values, "TemplateSpatialModel: values")
     wanted = geom.shape if energy is None else (energy.nbin, *geom.shape)
     if numbers.shape != wanted:
         raise InputError(

@@ -11,18 +11,19 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels import sky_table, tables
-from ...arrays import Array, NumbersLike, fields_of, for_kernels, frozen_array
+from ...arrays import Array, fields_of, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import FitsFile, to_bytes
 from ...io.gadf_quantity import map_hdus, read_quantity
 from ...io.paths import Filename, as_path, beside, write_files
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
+from ...units import Given
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, internal, placed
 from ..spectral.base import Energies, Values
 from .base import SpatialModel, Vectors
-from .template import DNDE_SURFACE, SURFACE, TemplateSpatialModel, centres_of, map_region, plane_of
+from .template import DNDE_SURFACE, SURFACE, TemplateSpatialModel, centres_of, map_region, plane_of, surface_numbers
 from .template_files import ENERGY_NAMES
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TemplateNDSpatialModel(SpatialModel):
     Parameters
     ----------
     values : (n_1, ..., n_k, ny, nx) or (n_1, ..., n_k, n_energy, ny, nx), Quantity or numbers in sr-1: surface
-        brightness, or a diffuse flux in TeV-1 s-1 cm-2 sr-1. NaN and negative entries count as 0.
+        brightness, or a diffuse flux in TeV-1 s-1 cm-2 sr-1. NaN, negative and masked entries count as 0.
     geom : `SkyGeom`
     axes : one `MapAxis` for each further parameter, named as it; values stand at its centres
     energy : `MapAxis` of true energies for a cube
@@ -66,7 +67,7 @@ class TemplateNDSpatialModel(SpatialModel):
 
     def __init__(
         self,
-        values: NumbersLike,
+        values: Given,
         geom: SkyGeom,
         axes: Iterable[MapAxis] = (),
         energy: MapAxis | None = None,
@@ -83,8 +84,7 @@ class TemplateNDSpatialModel(SpatialModel):
         names = [axis.name for axis in rows]
         if not rows or len(set(names)) < len(names) or not all(names):
             raise InputError(f"{NAME}: axes must be at least one MapAxis, each with a name of its own; found {names}.")
-        unit = values.unit if isinstance(values, u.Quantity) else u.Unit(SURFACE)
-        numbers = np.array(getattr(values, "value", values), float)
+        numbers, unit = surface_numbers(values, f"{NAME}: values")
         wanted = (*(axis.nbin for axis in rows), *(() if energy is None else (energy.nbin,)), *geom.shape)
         if numbers.shape != wanted or min(axis.nbin for axis in rows) < 2:
             raise InputError(
@@ -130,7 +130,7 @@ class TemplateNDSpatialModel(SpatialModel):
         unknown = sorted(set(changes) - set(self.coordinates))
         if unknown:
             raise InputError(f"{NAME} has no parameter {unknown[0]!r}; it has {', '.join(self.coordinates)}.")
-        new = {name: placed(given, self.coordinates[name]) for name, given in changes.items()}
+        new = {name: placed(given, self.coordinates[name], name) for name, given in changes.items()}
         coordinates = OrderedDict((name, new.get(name, p)) for name, p in self.coordinates.items())
         return type(self)(**(dict(fields_of(self)) | {"coordinates": coordinates}))
 
@@ -148,7 +148,7 @@ class TemplateNDSpatialModel(SpatialModel):
         """Half of the longer side of the map."""
         return self.radius
 
-    def to_region(self, size_factor: float = 1.0) -> "RectangleSkyRegion":
+    def to_region(self, size_factor: Given = 1.0) -> "RectangleSkyRegion":
         """The rectangle of the map."""
         return map_region(self.geom, self.position, self.frame)
 
@@ -221,4 +221,4 @@ def _coordinate(axis: MapAxis, given: GivenParameter | None) -> Parameter:
     """The parameter of an axis: in its middle and bounded by its ends, or what is given in place of that."""
     low, high = float(axis.nodes[0]), float(axis.nodes[-1])
     default = Parameter((low + high) / 2, axis.unit, min=low, max=high)
-    return default if given is None else placed(given, default)
+    return default if given is None else placed(given, default, axis.name)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
 from ...arrays import Array
-from ...units import Given, to_unit, with_unit
+from ...units import Given, numbers_in, with_unit
 from ..component import Formulas, ModelComponent, fields_by_name
 from ..parameter import Parameter, is_parameter
 
@@ -25,8 +25,8 @@ Values = Float[jax.Array, "..."]
 
 
 def energy_in_tev(energy: Given, what: str = "energy") -> jax.Array:
-    """Numbers in TeV for kernels, see `to_unit`."""
-    return jnp.asarray(to_unit(energy, "TeV", what))
+    """Numbers in TeV for kernels, see `numbers_in`."""
+    return jnp.asarray(numbers_in(energy, "TeV", what))
 
 
 class SpectralModel(ModelComponent):

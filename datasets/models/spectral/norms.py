@@ -17,7 +17,7 @@ from ....kernels import tables
 from ...arrays import Array, for_kernels
 from ...errors import InputError
 from ...io.paths import Filename
-from ...units import Given, to_unit
+from ...units import Given, numbers_in, to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, declared, internal, parameter
 from .base import Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -70,7 +70,7 @@ def from_log10(beta: GivenParameter) -> GivenParameter:
     """Curvature for the natural logarithm from one for the decimal logarithm (a number or a `Parameter`)."""
     if isinstance(beta, Parameter):
         return beta.replace(value=beta.value / np.log(10), error=beta.error / np.log(10))
-    return to_unit(beta, "", "beta") / np.log(10)
+    return numbers_in(beta, "", "beta") / np.log(10)
 
 
 class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
@@ -106,6 +106,9 @@ def table_energy(energy: Given, what: str, least: int = 2) -> Float[Array, " n_e
     return nodes
 
 
+GivenNorms = Mapping[str, GivenParameter] | Sequence[GivenParameter] | Given
+
+
 class PiecewiseNormSpectralModel(NestedSpectralModel):
     """Norms at energy nodes, interpolated between them and constant beyond the first and last.
 
@@ -121,19 +124,13 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
     def __init__(
         self,
         energy: Given,
-        norms: Mapping[str, GivenParameter] | Sequence[GivenParameter] | Given | None = None,
+        norms: GivenNorms | None = None,
         interp: str = "log",
     ) -> None:
         if interp not in ("log", "lin"):
             raise InputError(f"PiecewiseNormSpectralModel: interp must be 'log' or 'lin', found {interp!r}.")
         self.energy = table_energy(energy, "PiecewiseNormSpectralModel")
-        count = self.energy.shape[0]
-        if norms is None:
-            norms = np.ones(count)
-        given = list(norms.values()) if isinstance(norms, Mapping) else _as_list(norms)
-        if len(given) != count:
-            raise InputError(f"PiecewiseNormSpectralModel: {count} energies need as many norms, found {len(given)}.")
-        self.norms = OrderedDict((f"norm_{i}", _norm(norm, f"norms: norm_{i}")) for i, norm in enumerate(given))
+        self.norms = norms_of(norms, self.energy.shape[0], "PiecewiseNormSpectralModel", "energies")
         self.interp = interp
 
     @property
@@ -173,6 +170,14 @@ class PiecewiseNormSpectralModel(NestedSpectralModel):
                 f"{cls.__name__}: {len(names)} energies need the parameter {missing[0]!r}, it is not there."
             )
         return cls(energy, [parameters[name] for name in names], data.get("interp", "log"))
+
+
+def norms_of(norms: GivenNorms | None, count: int, what: str, nodes: str) -> OrderedDict[str, Parameter]:
+    """The parameters ``norm_0``, ... of a model, by default 1: one for each of ``count`` nodes."""
+    given = [1.0] * count if norms is None else list(norms.values()) if isinstance(norms, Mapping) else _as_list(norms)
+    if len(given) != count:
+        raise InputError(f"{what}: {count} {nodes} need as many norms, found {len(given)}.")
+    return OrderedDict((f"norm_{i}", _norm(norm, f"norms: norm_{i}")) for i, norm in enumerate(given))
 
 
 def _norm(given: GivenParameter, what: str) -> Parameter:
