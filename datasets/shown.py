@@ -1,11 +1,15 @@
 """How objects show themselves: one line of figures, and a table in notebooks. Nothing is computed by JAX for it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
 import numpy as np
+
+Shows = TypeVar("Shows")
 
 Facts = Mapping[str, str]
 """What is shown of an object: figures as text, by their names."""
@@ -48,6 +52,29 @@ def _html_row(cells: Iterable[str]) -> str:
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
+def robust(show: Callable[[Shows], str]) -> Callable[[Shows], str]:
+    """A representation that falls back on the bare tree where fields do not hold what they should: JAX and equinox put
+    None, shapes and other things into trees, and show them in their errors."""
+
+    @wraps(show)
+    def shown(self: Shows) -> str:
+        try:
+            return show(self)
+        except Exception:
+            return bare(self)
+
+    return shown
+
+
+def bare(tree: object) -> str:
+    """A tree as equinox shows it, or its type alone where it has not been filled."""
+    try:
+        fields = ", ".join(f"{name}={eqx.tree_pformat(value)}" for name, value in vars(tree).items())
+        return f"{type(tree).__name__}({fields})"
+    except Exception:
+        return f"<{type(tree).__name__}>"
+
+
 class Shown:
     """Base of what shows itself by figures: a subclass has ``facts``."""
 
@@ -56,8 +83,10 @@ class Shown:
         """The figures."""
         return {}
 
+    @robust
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name} {text}'.strip() for name, text in self.facts.items())})"
 
+    @robust
     def _repr_html_(self) -> str:
         return html_table([self.facts], type(self).__name__)

@@ -97,6 +97,11 @@ def fit(
     if method != "scoring" and n_processes(check_mesh(mesh)) > 1:
         raise InputError("fit: on a mesh of several processes the method must be 'scoring'.")
     tolerance = number_in(tolerance, "", "fit: tolerance")
+    if not 0 <= tolerance < np.inf:
+        raise InputError(f"fit: tolerance must be finite and not negative, found {tolerance}.")
+    whole = isinstance(max_iterations, int | np.integer) and not isinstance(max_iterations, bool)
+    if not whole or max_iterations < 0:
+        raise InputError(f"fit: max_iterations must be a whole number that is not negative, found {max_iterations!r}.")
     if precision == "float32":
         tolerance = max(tolerance, 1e-4)
 

@@ -340,3 +340,28 @@ def test_devices_keep_their_arrays():
 def test_positions_are_not_touched():
     model = gj.PointSpatialModel.from_position(SkyCoord(83.6, 22.0, unit="deg"))
     close([float(model.lon_0.value), float(model.lat_0.value)], [83.6, 22.0])
+
+
+def test_linked_parameters_in_different_units_are_refused():
+    """A number in the unit of one of them was given to the other."""
+    first, second = (
+        gj.PowerLawSpectralModel(amplitude=gj.Parameter(value, unit=f"cm-2 s-1 {energy}-1", link="L"))
+        for value, energy in ((1e-11, "TeV"), (1e-14, "GeV"))
+    )
+    models = gj.Models([gj.SkyModel(first, name="a"), gj.SkyModel(second, name="b")])
+    wanted = u.Quantity(2e-11, "cm-2 s-1 TeV-1")
+    for change in (
+        lambda: models.with_values({"b.spectral.amplitude": wanted}),
+        lambda: models.with_parameter("a.spectral.amplitude", value=2e-11),
+        lambda: gj.fit(onoff(np.array([60, 30, 12])), models),
+    ):
+        with pytest.raises(gj.InputError, match=r"linked .* different units"):
+            change()
+
+
+@pytest.mark.parametrize(
+    "given", [{"tolerance": np.inf}, {"tolerance": -1}, {"max_iterations": -1}, {"max_iterations": 2.5}], ids=str
+)
+def test_limits_of_fits_are_numbers_that_make_sense(given):
+    with pytest.raises(gj.InputError, match="must be"):
+        gj.fit(onoff(np.array([60, 30, 12])), MODELS, **given)

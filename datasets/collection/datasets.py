@@ -18,7 +18,7 @@ from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename
 from ..models.collection import Models
-from ..shown import html_table
+from ..shown import html_table, robust
 from ..sky.geom import SkyGeom
 from ..units import Given
 from .index import read_index, write_index
@@ -164,12 +164,14 @@ class Datasets(HintedModule):
         more = Datasets(other)
         return Datasets(self.entries + more.entries, self.names + more.names)
 
+    @robust
     def __repr__(self) -> str:
         shown = list(zip(self.names, self.entries, strict=True))[:20]
         lines = [f"  {name}: {d!r}" for name, d in shown]
         more = [f"  ... {len(self) - 20} more"] if len(self) > 20 else []
         return "\n".join(["Datasets(", *lines, *more, ")"])
 
+    @robust
     def _repr_html_(self) -> str:
         # what was not read stays so
         rows = [

@@ -20,7 +20,7 @@ from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
-from ..shown import Facts, Shown, html_table, sum_text
+from ..shown import Facts, Shown, html_table, robust, sum_text
 from ..units import Given, to_mask, to_unit
 from .files import point_contents, read_point_fields
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux
@@ -258,6 +258,7 @@ class FluxPoints(Shown, HintedModule):
         where = f"{np.min(energy):.6g} to {np.max(energy):.6g} TeV" if is_concrete(energy) else "traced"
         return {"points": str(self.n_points), "upper limits": sum_text(self.is_ul), "energy": where, "": self.sed_type}
 
+    @robust
     def _repr_html_(self) -> str:
         names = ("energy_ref", "dnde", "dnde_err", "dnde_ul", "sqrt_ts", "is_ul")
         columns = {name: getattr(self, name) for name in names}

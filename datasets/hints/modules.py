@@ -102,6 +102,9 @@ else:
             except dataclasses.FrozenInstanceError:
                 raise _read_only(self, name) from None
 
+        def __delattr__(self, name: str) -> None:
+            raise _read_only(self, name)
+
 
 def _read_only(module: eqx.Module, name: str) -> ReadOnlyAttribute:
     cls = type(module)

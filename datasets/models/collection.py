@@ -1,6 +1,5 @@
 """The container of models, and the view of their parameters."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,11 @@ from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
 from ..io.yaml import load_yaml
-from ..shown import html_table
+from ..shown import html_table, robust
 from ..units import Given, to_unit
 from .component import Section
 from .flatten import ValueAndError, flatten, free_by_default, with_numbers
+from .links import check_links, check_units
 from .parameter import Parameter, is_parameter, placed
 from .penalty import GaussianPriorPenalty, in_full, read_penalties
 from .sky_model import ModelBase, SkyModel
@@ -115,9 +115,11 @@ class Parameters(Hinted, Mapping[str, Parameter]):
             table[name].info.format = form
         return table
 
+    @robust
     def __repr__(self) -> str:
         return "\n".join(f"{n}: {p!r}" for n, p in self._parameters.items())
 
+    @robust
     def _repr_html_(self) -> str:
         return parameter_html(self)
 
@@ -323,7 +325,7 @@ class Models(HintedModule):
 
     def contents(self, filename: Filename) -> dict[Path, bytes]:
         """What `write` writes, by path."""
-        check_links(self)
+        check_links(self.parameters)
         return components_contents(self, filename)
 
     @classmethod
@@ -336,9 +338,10 @@ class Models(HintedModule):
 
     def to_dict(self) -> Section:
         """The content of the YAML file of the models."""
-        check_links(self)
+        check_links(self.parameters)
         return components_to_dict(self)
 
+    @robust
     def __repr__(self) -> str:
         lines = []
         for model in self.models:
@@ -349,6 +352,7 @@ class Models(HintedModule):
                 lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
         return "\n".join(lines) or "Models()"
 
+    @robust
     def _repr_html_(self) -> str:
         return parameter_html(self.parameters)
 
@@ -380,6 +384,7 @@ def _changed(models: Models, changes: Changes, parameters: Parameters) -> Models
                 )
             known[field] = content
     if shared:
+        check_units(parameters, shared)
         by_label = {n: shared[p.link] for n, p in parameters.items() if p.link in shared}
         changes = {**changes, **by_label}
     return _mapped(models, changes)
@@ -431,20 +436,3 @@ def _new(changes: Mapping[str, Any], name: str, parameter: Parameter) -> Paramet
         return Parameter.replace(parameter, **change)
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix('Parameter: ')}") from error
-
-
-def check_links(models: Models) -> None:
-    """Parameters with one label have to be one, else the file would not say which of them is meant."""
-    seen: dict[str, tuple[str, Parameter]] = {}
-    # roles are those of the models
-    compared = [f.name for f in dataclasses.fields(Parameter) if f.name != "role"]
-    for name, parameter in models.parameters.items():
-        if parameter.link is None:
-            continue
-        first, lead = seen.setdefault(parameter.link, (name, parameter))
-        # texts, so that an undetermined error (NaN) equals itself
-        if any(str(getattr(lead, n)) != str(getattr(parameter, n)) for n in compared):
-            raise InputError(
-                f"{name}: it is linked (as {parameter.link!r}) with {first}, but they differ: {parameter!r} and "
-                f"{lead!r}. Make them one with models.link({first!r}, {name!r})."
-            )

@@ -10,7 +10,7 @@ import jax
 
 from ..errors import InputError
 from ..hints.modules import HintedModule
-from ..shown import html_table
+from ..shown import html_table, robust
 from ..units import kernel_numbers
 from .parameter import Declaration, Parameter, is_parameter, placed
 
@@ -51,10 +51,12 @@ class ModelComponent(HintedModule):
         leaves, names = named_leaves(self)
         return {name: leaf for name, leaf in zip(names, leaves, strict=True) if is_parameter(leaf)}
 
+    @robust
     def __repr__(self) -> str:
         shown = (f"{name}={p.text}{' frozen' if p.frozen else ''}" for name, p in self.parameters.items())
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    @robust
     def _repr_html_(self) -> str:
         return html_table([p.facts(name) for name, p in self.parameters.items()], type(self).__name__)
 

@@ -12,7 +12,7 @@ from astropy.time import Time
 from ..arrays import Array, fields_of, for_kernels, module_with
 from ..errors import InputError
 from ..hints.modules import HintedModule
-from ..shown import Facts, number_text
+from ..shown import Facts, number_text, robust
 from ..units import Given, _unit_text, parse_unit, to_unit, with_unit
 from .prior import Prior
 
@@ -120,6 +120,7 @@ class Parameter(HintedModule):
         new.__check_init__()
         return new
 
+    @robust
     def __repr__(self) -> str:
         return f"Parameter({self.text}{', frozen' if self.frozen else ''})"
 

@@ -17,7 +17,7 @@ from ..arrays import Array, fields_of, is_concrete, module_with
 from ..errors import InputError, closest
 from ..gti import GTI
 from ..hints.modules import HintedModule
-from ..shown import html_table, number_text
+from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers
 from .component import ModelComponent
 from .spatial.base import SpatialModel
@@ -81,11 +81,13 @@ class ModelBase(HintedModule):
         """Model components by the word that stands for them in full parameter names."""
         return {part: getattr(self, part) for part in self.parts if getattr(self, part) is not None}
 
+    @robust
     def __repr__(self) -> str:
         where = "" if self.datasets_names is None else f" on {', '.join(self.datasets_names)}"
         parts = [f"  {word}: {_shown_part(part)}" for word, part in self.components.items()]
         return "\n".join([f"{type(self).__name__} {self.name!r}{where}", *parts])
 
+    @robust
     def _repr_html_(self) -> str:
         named = {
             f"{word}.{n}": p

@@ -109,12 +109,12 @@ def _register(space: ParameterSpace, values: list[Array], links: dict[str, int],
         index = links[link]
         first = space.parameters[index]
         assert first is not None
-        _check_link(space.names[index], first, name, parameter)
         if (first.unit, first.scale) != (parameter.unit, parameter.scale):
             raise InputError(
                 f"Parameters {space.names[index]} ({first.unit!r}) and {name} ({parameter.unit!r}) are linked by "
                 f"{parameter.link!r} but have different units. Give both the same unit."
             )
+        _check_link(space.names[index], first, name, parameter)
         return np.array([index])
     index = len(values)
     if link is not None:

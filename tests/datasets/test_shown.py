@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -146,3 +147,30 @@ def test_tables_written_as_ecsv_keep_all_digits(spectrum, models, tmp_path):
     table = gj.Models(models["crab"]).with_values({"index": 1 / 3}).parameters.to_table()
     table.write(tmp_path / "parameters.ecsv")
     assert Table.read(tmp_path / "parameters.ecsv")["value"][0] == 1 / 3
+
+
+@pytest.mark.parametrize("which", ["spectrum", "models", "model", "spectral", "parameter", "datasets", "gti", "counts"])
+def test_trees_that_hold_other_things_are_shown(which, spectrum, models):
+    """JAX and equinox put None, shapes and batches in place of numbers, and show the result in their errors."""
+    made = {
+        "spectrum": spectrum, "models": models, "model": models[0], "spectral": models[0].spectral,
+        "parameter": models[0].spectral.index, "datasets": gj.Datasets([spectrum]), "gti": gj.GTI([0.0], [1.0]),
+        "counts": gj.WStatCountsStatistic(3, 4, 0.5),
+    }  # fmt: skip
+    whole = made[which]
+    others = [
+        eqx.partition(whole, eqx.is_array)[1],
+        jax.eval_shape(lambda: whole),
+        jax.tree.map(lambda x: None, whole),
+        jax.vmap(lambda _: whole)(np.ones(4)),
+        object.__new__(type(whole)),
+    ]
+    for tree in others:
+        assert type(whole).__name__ in repr(tree) or which in ("models", "model")
+        assert repr(tree) and isinstance(getattr(tree, "_repr_html_", str)(), str)
+
+
+def test_fields_cannot_be_deleted(spectrum):
+    with pytest.raises(gj.InputError, match="immutable"):
+        del spectrum.counts
+    assert spectrum.counts is not None

@@ -15,6 +15,7 @@ from ....kernels import spectral_integrals as integrals
 from ....kernels.quadrature import integrate_pieces
 from ...errors import InputError
 from ...io.paths import Filename
+from ...shown import robust
 from ...units import to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, is_parameter, parameter
@@ -73,6 +74,7 @@ class CompoundSpectralModel(NestedSpectralModel):
                 "A norm model multiplies a flux model."
             )
 
+    @robust
     def __repr__(self) -> str:
         return f"CompoundSpectralModel({self.model1!r}, {self.model2!r}, {self.operator!r})"
 

@@ -11,7 +11,8 @@ from astropy.table import Table
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.fits import Fields
 from gammajax.datasets.io.paths import as_path, existing
-from gammajax.datasets.models.collection import Models, check_links
+from gammajax.datasets.models.collection import Models
+from gammajax.datasets.models.links import check_links
 from gammajax.datasets.models.parameter import Parameter
 from gammajax.datasets.models.penalty import GaussianPriorPenalty
 from gammajax.datasets.models.sky_model import FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel
@@ -245,7 +246,7 @@ _FROM: dict[str, tuple[type[Part], Callable[[PeerPart, Fields], Part]]] = {
 
 def models_to(models: Models, api: Api, geom: "gammapy.maps.Geom | None" = None) -> "peers.Models":
     """A container of gammapy; ``geom`` (of gammapy) is that of the counts of `TemplateNPredModel`s."""
-    check_links(models)
+    check_links(models.parameters)
     components = [_model_to(model, api, geom) for model in models]
     _link(components, models)
     built = _built(api.models.Models, components)
