@@ -39,10 +39,14 @@ def _values_in(values: Given, value_unit: str | None, what: str) -> tuple[Array,
             found = DNDE if value_unit is None else value_unit
             return to_unit(values, found, f"{what}: values"), found
         unit = parse_unit(value_unit, f"{what}: value_unit")
-        values = u.Quantity(values, unit)
     target = next((t for t in (DNDE, "") if unit.is_equivalent(t)), None)
     own = unit.to_string("fits") if target is None else target
-    return to_unit(values, own, f"{what}: values"), own
+    if isinstance(values, u.Quantity):
+        return to_unit(values, own, f"{what}: values"), own
+    # numbers of JAX, perhaps traced, cannot be Quantities
+    factor = float(unit.to(own))
+    numbers = to_unit(values, "", f"{what}: values")
+    return (numbers if factor == 1 else to_unit(numbers * factor, "", f"{what}: values")), own
 
 
 class TemplateSpectralModel(SpectralModel):

@@ -178,7 +178,8 @@ def test_template_of_one_energy_is_a_constant():
     model = TemplateSpectralModel([2.0] * u.TeV, [3e-12] * FLUX)
     np.testing.assert_array_equal(model.evaluate(E), 3e-12)
     np.testing.assert_allclose(INTEGRATE(model, E), 3e-12 * np.diff(E), rtol=1e-12)
-    assert TemplateSpectralModel([2.0], [-1.0], "").evaluate(np.array([1.0]))[0] == 0
+    with pytest.raises(InputError, match="no value is above zero"):
+        TemplateSpectralModel([2.0], [-1.0], "")
     with pytest.raises(InputError, match="at least one energy"):
         TemplateSpectralModel([], [])
 
