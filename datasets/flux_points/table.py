@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from astropy import units as u
-from astropy.utils.masked import Masked
 
 from ..arrays import Array
 from ..errors import InputError
@@ -204,7 +203,12 @@ def _array(column: Any, what: str) -> Any:
     given, hidden = split_mask(column, what)
     numbers = with_unit(given, what)
     numbers = numbers if isinstance(numbers, np.ndarray) else np.asarray(numbers)
-    return numbers if hidden is None else Masked(numbers, mask=hidden)
+    if hidden is None:
+        return numbers
+    # takes longer to import than what it is needed for
+    from astropy.utils.masked import Masked
+
+    return Masked(numbers, mask=hidden)
 
 
 def _filled(column: Any) -> np.ndarray:
