@@ -29,7 +29,7 @@ from ..spectral.base import Energies, Values
 from .base import Days, TemporalModel, mjd_in, t_ref
 
 if TYPE_CHECKING:
-    from astropy.table import Column, Table
+    from astropy.table import Table
 
 
 GivenTime: TypeAlias = Time | GivenParameter | None
@@ -293,11 +293,6 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
     def from_extra(cls, data: Section, parameters: dict[str, Parameter], base_path: Filename | None = None) -> Self:
         path = beside(_named(cls, data), base_path)
         return cls.read(path, data.get("normalize", True), data.get("scale", "utc"), **parameters)
-
-
-def _filled(column: "Column") -> np.ndarray:
-    """A column as numbers, NaN where it is masked."""
-    return np.asarray(np.ma.filled(np.ma.asarray(column).astype(float), np.nan))
 
 
 def _present(nodes: np.ndarray, norm: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
