@@ -272,9 +272,10 @@ class Dataset(Shown, HintedModule):
         return {"": f"data of shape {self.data_shape}", "statistic": self.stat_type}
 
     def info_dict(self) -> dict[str, Any]:
-        """What `gammajax.info_dict` shows beside name, type and statistic."""
+        """The dataset in figures, all that `gammajax.info_dict` shows without a name and models."""
         mask = np.asarray(fitted_bins(self))
-        return {"n_bins": int(mask.size), "n_fit_bins": int(mask.sum())}
+        kind = {"type": self.tag, "stat_type": self.stat_type}
+        return kind | {"n_bins": int(mask.size), "n_fit_bins": int(mask.sum())}
 
     def summary(self, models: Models | None = None) -> dict[str, Any]:
         """`info_dict`, and with ``models`` what depends on them."""
@@ -356,6 +357,13 @@ class FlatDataset(Prepared):
     def _flat(self, what: str, values: Array) -> Bins:
         require_shape(f"{type(self.dataset).__name__}.{what}", values, self.dataset.data_shape)
         return jnp.ravel(values)
+
+
+def on_host(tree: object, what: str) -> None:
+    """Raise an `InputError` that starts with ``what`` for numbers inside a JAX transformation: what chooses shapes, or
+    gives plain numbers, is done with NumPy."""
+    if not all(is_concrete(leaf) for leaf in jax.tree.leaves(tree)):
+        raise InputError(f"{what}: call it outside of jit, vmap and grad, and pass its result to them.")
 
 
 def require_shape(what: str, values: Array, shape: tuple[int, ...]) -> None:

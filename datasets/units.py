@@ -5,7 +5,6 @@ Every constructor and method that takes physical numbers takes them through `to_
 is decided here and nowhere else. JAX arrays of floating-point numbers, traced or not, pass as they are.
 """
 
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, overload
@@ -17,7 +16,7 @@ from astropy import units as u
 from jaxtyping import Bool, Float
 
 from .arrays import Array, Mask, frozen_array, is_concrete
-from .errors import InputError
+from .errors import InputError, warn
 
 Given: TypeAlias = u.Quantity | Array | Sequence[float] | float | str
 """Numbers as users give them: with a unit, as text, or bare in the package's unit."""
@@ -214,8 +213,15 @@ def nearest_edge(energy: float, edges: np.ndarray, scale: str) -> float:
     return float(edges[np.argmin(np.abs(scaled[:-1] - scaled[-1]))])
 
 
-def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given | None]) -> None:
-    """A warning for each of the ``energies`` (None: no limit) that cuts a bin; ``low``, ``high``: edges (n,) in TeV."""
+NOT_FITTED = "which is not fitted: ranges that meet there both leave it out"
+AT_EDGE = "and is moved to the nearest edge"
+
+
+def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given | None], what: str, then: str) -> None:
+    """A warning for each of the ``energies`` (None: no limit) that cuts a bin; ``low``, ``high``: edges (n,) in TeV.
+
+    It starts with ``what``, and says what happens ``then``.
+    """
     for given in energies:
         energy = None if given is None else number_in(given, "TeV", "energy")
         if energy is None:
@@ -223,12 +229,10 @@ def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given
         cut = (low * (1 + EDGE_TOLERANCE) < energy) & (energy < high * (1 - EDGE_TOLERANCE))
         if cut.any():
             i = int(np.argmax(cut))
-            warnings.warn(
-                f"with_mask_fit: {energy:.6g} TeV is inside the bin from {low[i]:.6g} to {high[i]:.6g} TeV, which is "
-                "not fitted: ranges that meet there both leave it out. round_to_edge=True moves energies to the "
-                "nearest edge, round_to_edge=False says that this is meant.",
-                UserWarning,
-                stacklevel=3,
+            warn(
+                f"{what}: {energy:.6g} TeV is inside the bin from {low[i]:.6g} to {high[i]:.6g} TeV, {then}. "
+                "round_to_edge=True moves energies to the nearest edge, round_to_edge=False says that only whole bins "
+                "are meant."
             )
 
 

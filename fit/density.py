@@ -8,11 +8,13 @@ from jaxtyping import Float, PyTree
 
 from ..datasets.arrays import Array, frozen_array
 from ..datasets.counts.npred import SomeModels
+from ..datasets.hints.calls import hinted
 from ..datasets.units import to_unit
 from .joint.objective import ProblemSpec, compiled_stat
 from .joint.problem import SomeDatasets, as_models, make_problem
 
 
+@hinted
 def stat_sum(datasets: SomeDatasets, models: SomeModels) -> jax.Array:
     """Fit statistic summed over all datasets (inside their masks), plus the priors of ``models``: a scalar.
 
@@ -44,6 +46,7 @@ class LogDensity(eqx.Module):
         return jnp.where(inside, -compiled_stat(self.spec, self.arrays, safe) / 2, -jnp.inf)
 
 
+@hinted
 def log_density(datasets: SomeDatasets, models: SomeModels) -> LogDensity:
     """The log density of the free parameters of ``models`` given ``datasets``; see `LogDensity`.
 

@@ -15,6 +15,7 @@ from ..datasets.compile import tracing_ahead
 from ..datasets.counts.npred import SomeModels
 from ..datasets.dataset import Dataset, fitted_bins
 from ..datasets.errors import InputError
+from ..datasets.hints.calls import hinted
 from ..datasets.models.collection import Models
 from ..datasets.models.sky_model import SkyModel
 from ..datasets.models.spatial.extent import fits_in
@@ -44,6 +45,7 @@ AHEAD_DATASETS = 1000
 """Datasets up to which the program for the errors is compiled while the fit runs; it computes them once for nothing."""
 
 
+@hinted
 def fit(
     datasets: SomeDatasets,
     models: SomeModels,

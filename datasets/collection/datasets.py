@@ -14,7 +14,9 @@ from ..counts.stack import stack_named
 from ..dataset import Dataset
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.calls import hinted
 from ..hints.modules import HintedModule
+from ..hints.modules import found as kind_of
 from ..io.fits import naming
 from ..io.paths import Filename
 from ..models.collection import Models
@@ -60,6 +62,12 @@ class Datasets(HintedModule):
         else:
             entries = tuple(datasets)
             names = tuple(f"dataset-{i}" for i in range(len(entries))) if names is None else tuple(map(str, names))
+        for name, entry in zip(names, entries, strict=False):
+            if not isinstance(entry, Dataset | LazyDataset):
+                raise InputError(
+                    f"Datasets: found {kind_of(entry)} as {name!r}, expected a dataset. A type of your own must derive "
+                    "from gammajax.Dataset, which says what it needs."
+                )
         if len(names) != len(entries):
             raise InputError(f"Datasets: found {len(names)} names for {len(entries)} datasets.")
         if len(set(names)) != len(names):
@@ -123,10 +131,18 @@ class Datasets(HintedModule):
 
         return region_spectra(self, region, containment_correction)
 
-    def slice_by_energy(self, energy_min: Given | None = None, energy_max: Given | None = None) -> "Datasets":
-        """The datasets between two energies; those without a bin there are left out."""
+    def slice_by_energy(
+        self,
+        energy_min: Given | None = None,
+        energy_max: Given | None = None,
+        *,
+        round_to_edge: bool | None = None,
+    ) -> "Datasets":
+        """The datasets between two energies; those without a bin there are left out.
 
-        return slice_all(self, energy_min, energy_max)
+        Energies inside of bins are treated as by `SpectrumDataset.slice_by_energy`.
+        """
+        return slice_all(self, energy_min, energy_max, round_to_edge)
 
     def stack_reduce(self) -> CountsDataset:
         """The sum of all datasets, one dataset; see `gammajax.stack`."""
@@ -236,7 +252,9 @@ def _listed(names: Iterable[str], limit: int = 10) -> str:
     return ", ".join(repr(n) for n in names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def slice_all(datasets: Datasets, energy_min: Given | None, energy_max: Given | None) -> Datasets:
+def slice_all(
+    datasets: Datasets, energy_min: Given | None, energy_max: Given | None, round_to_edge: bool | None = None
+) -> Datasets:
     """`slice_energy_range` of each of `Datasets`, under their names; those without a bin in the range are left out."""
     kept = {}
     for name, dataset in datasets.items():
@@ -246,7 +264,7 @@ def slice_all(datasets: Datasets, energy_min: Given | None, energy_max: Given | 
                 "it out: datasets.select([...])."
             )
         try:
-            kept[name] = dataset.slice_by_energy(energy_min, energy_max)
+            kept[name] = dataset.slice_by_energy(energy_min, energy_max, round_to_edge=round_to_edge)
         except NoBinLeft:
             continue
     return type(datasets)(kept)
@@ -265,6 +283,7 @@ def region_spectra(datasets: Datasets, on_region: "Region", containment_correcti
     return type(datasets)(spectra)
 
 
+@hinted
 def stack(datasets: Datasets | Mapping[str, Dataset] | Iterable[Dataset], geom: SkyGeom | None = None) -> CountsDataset:
     """The sum of datasets of one type: a dataset that holds the counts, background and exposure of all.
 
@@ -297,6 +316,7 @@ def stack(datasets: Datasets | Mapping[str, Dataset] | Iterable[Dataset], geom: 
     return total
 
 
+@hinted
 def info_table(
     datasets: Datasets | Mapping[str, Dataset] | Iterable[Dataset],
     models: SomeModels | None = None,

@@ -11,9 +11,10 @@ from ..counts.base import CountsBase
 from ..counts.npred import SomeModels, acting
 from ..counts.stack import stack_named
 from ..counts.summary import Info
-from ..dataset import Dataset, fitted_bins
+from ..dataset import Dataset, fitted_bins, on_host
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.calls import hinted
 from ..hints.modules import found
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ COLUMN_FORMATS = {
 }
 
 
+@hinted
 def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | None = None) -> dict[str, Info]:
     """Sums over the safe bins of a dataset; numbers with a unit are Quantities, unknown ones NaN.
 
@@ -66,6 +68,7 @@ def info_dict(dataset: Dataset, name: str | None = None, models: SomeModels | No
         )
     if not isinstance(dataset, Dataset):
         raise InputError(f"info_dict: found {found(dataset)}, expected one dataset: datasets['name'].")
+    on_host((dataset, models), "info_dict")
     start: dict[str, Info] = {} if name is None else {"name": name}
     chosen = None if models is None else acting(models, name)
     return start | {"type": dataset.tag, "stat_type": dataset.stat_type} | dataset.summary(chosen)

@@ -16,6 +16,7 @@ from ..counts.dataset import CountsDataset
 from ..dataset import Dataset
 from ..errors import InputError
 from ..flux_points.dataset import FluxPointsDataset
+from ..hints.calls import hinted
 from ..io.fits import FitsFile
 from ..io.paths import Filename
 from ..map.dataset import MapDataset, MapDatasetOnOff
@@ -49,6 +50,7 @@ class DatasetType:
     word: str = ""
 
 
+@hinted
 def register_dataset(cls: Kind, *, suffix: str = ".fits") -> Kind:
     """Let an index of datasets name datasets of this class: ``type`` is its ``tag``. Usable as a decorator.
 

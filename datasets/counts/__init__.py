@@ -18,5 +18,4 @@ from .simulate import asimov as asimov
 from .simulate import fake as fake
 from .stack_meta import join_meta as join_meta
 from .sums import bin_sums as bin_sums
-from .sums import on_host as on_host
 from .sums import stored as stored

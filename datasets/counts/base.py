@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 
 from ...kernels.edisp import diagonal_response
 from ...kernels.quadrature import bin_centers
-from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
-from ..dataset import Dataset, Models, require_shape
+from ..arrays import Array, Mask, fields_of, is_concrete
+from ..dataset import Dataset, Models, on_host, require_shape
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import require_models
@@ -30,15 +30,14 @@ from ..statistics.registry import STATISTICS
 from ..units import (
     EDGE_TOLERANCE,
     Given,
-    as_bins,
     edges_tev,
     kernel_numbers,
     nearest_edge,
     number_in,
-    split_mask,
     to_mask,
     to_unit,
 )
+from .bins import take_bins, take_exposure
 from .given import quadrature_nodes
 from .template import template_counts
 
@@ -73,7 +72,8 @@ class CountsBase(Dataset):
     reconstructed bin (and pixel). ``edisp=None`` means a perfect detector. ``energy_interp`` is the scale of the
     reconstructed energies ("log", "lin" or "sqrt"), in which the centres of bins are halfway: norms of backgrounds and
     of templates are taken there. Centres of true bins are always logarithmic. Bins that are masked in what is given (a
-    masked array or column of counts or of a background) are 0 and not in ``mask_safe``.
+    masked array or column of counts or of a background) are 0 and not in ``mask_safe``, and so are NaN, infinite and
+    negative numbers that the masks exclude. An exposure that cannot enter a bin inside the masks may be such, too.
     """
 
     energy_edges: Float[Array, " n_reco+1"]
@@ -114,10 +114,21 @@ class CountsBase(Dataset):
             # through the class: a method looked up on a module is a module of its own
             setattr(self, name, None if mask is None else type(self).as_mask(self, mask))
         take_bins(self, "counts")
-        self.exposure = to_unit(self.exposure, "cm2 s", "exposure")
+        take_exposure(self)
         self.livetime = to_unit(np.nan if self.livetime is None else self.livetime, "s", "livetime")
         self.meta = Meta() if self.meta is None else self.meta
         self.nodes = quadrature_nodes(self.nodes, self.energy_true_edges)
+
+    def response_table(self) -> np.ndarray | None:
+        """Share of each true energy that is reconstructed in each bin, the largest of all positions, (n_true, n_reco);
+        None where the energy dispersion does not say, or is of other axes."""
+        edisp = self.edisp
+        if isinstance(edisp, EDispMap):
+            return None
+        table = self.diagonal_matrix() if edisp is None else getattr(edisp, "matrix", getattr(edisp, "values", None))
+        if table is None or not is_concrete(table) or np.shape(table)[:2] != (self.n_true, self.n_reco):
+            return None
+        return np.asarray(table, float).reshape(self.n_true, self.n_reco, -1).max(axis=2)
 
     # axes
 
@@ -155,6 +166,7 @@ class CountsBase(Dataset):
         """
         low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
         high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
+        on_host(self.energy_edges, "energy_mask")
         edges = np.asarray(self.energy_edges)
         if round_to_edge:
             low, high = (nearest_edge(energy, edges, self.energy_interp) for energy in (low, high))
@@ -422,22 +434,3 @@ def fitted_of(dataset: CountsBase) -> Mask:
     if safe is None or fit is None:
         return fit if safe is None else safe
     return safe & fit
-
-
-def take_bins(dataset: CountsBase, *fields: str) -> None:
-    """Set fields, of one number a bin, to arrays of what was given for them; ``mask_safe`` loses what is masked there.
-
-    For constructors: the masks of the dataset have to be set.
-    """
-    for field in fields:
-        given, hidden = split_mask(getattr(dataset, field), field)
-        numbers = as_bins(given, field)
-        if hidden is not None:
-            if hidden.shape != dataset.data_shape:
-                raise InputError(
-                    f"{field}: found {int(hidden.sum())} masked numbers in an array of shape {hidden.shape}, expected "
-                    f"the shape {dataset.data_shape} of the bins. Give one number a bin."
-                )
-            safe = dataset.mask_safe
-            dataset.mask_safe = frozen_array(~hidden, bool) if safe is None else safe & ~hidden
-        setattr(dataset, field, numbers)

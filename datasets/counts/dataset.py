@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..hints.modules import found, require_models
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.axis import MapAxis
-from ..units import Given, warn_of_cut_bins
+from ..units import NOT_FITTED, Given, warn_of_cut_bins
 from .base import CountsBase, fitted_of
 from .reshape_energy import (
     axes_to_slice,
@@ -54,7 +54,7 @@ class CountsDataset(CountsBase):
             mask = self.energy_mask(energy_min, energy_max, bool(round_to_edge))
             if round_to_edge is None:
                 edges = np.asarray(self.energy_edges)
-                warn_of_cut_bins(edges[:-1], edges[1:], (energy_min, energy_max))
+                warn_of_cut_bins(edges[:-1], edges[1:], (energy_min, energy_max), "with_mask_fit", NOT_FITTED)
         return self.replace(mask_fit=mask)
 
     def with_mask_safe(self, mask: Mask | None) -> Self:
@@ -94,9 +94,18 @@ class CountsDataset(CountsBase):
         """A copy of a range of pixels."""
         raise InputError(f"crop: a {type(self).__name__} has no pixels.")
 
-    def slice_by_energy(self, energy_min: Given | None = None, energy_max: Given | None = None) -> Self:
-        """A copy with the reconstructed bins between two energies, which are moved to the nearest edges of bins."""
-        return slice_energy_range(self, energy_min, energy_max)
+    def slice_by_energy(
+        self,
+        energy_min: Given | None = None,
+        energy_max: Given | None = None,
+        *,
+        round_to_edge: bool | None = None,
+    ) -> Self:
+        """A copy with the reconstructed bins between two energies, which are moved to the nearest edges of bins.
+
+        A warning says so unless ``round_to_edge`` is True; if it is False only bins wholly in the range are taken.
+        """
+        return slice_energy_range(self, energy_min, energy_max, round_to_edge)
 
     def downsample(self, factor: int, axis_name: str | None = None) -> Self:
         """A copy in which ``factor`` bins of the axis "energy" are one."""
@@ -115,9 +124,12 @@ class CountsDataset(CountsBase):
         """See `gammajax.residuals`."""
         return count_residuals(self, require_models(models, "residuals"), method)
 
+    def info_dict(self) -> dict[str, Info]:
+        return self.summary()
+
     def summary(self, models: Models | None = None) -> dict[str, Info]:
         """See `gammajax.info_dict`."""
-        return counts_summary(self, models)
+        return {"type": self.tag, "stat_type": self.stat_type} | counts_summary(self, models)
 
     @abstractmethod
     def counts_statistic(self, models: Models) -> CashCountsStatistic | WStatCountsStatistic:

@@ -15,12 +15,12 @@ from ...kernels.significance import cash_ts
 from ..arrays import Array, Mask, fields_of, is_concrete
 from ..dataset import Models
 from ..errors import InputError, listed
-from ..irf.edisp import EDispMap
 from ..irf.stack import Part
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins
 from ..units import Given
-from .base import Counts, CountsSums, Expected, Sum, take_bins
+from .base import Counts, CountsSums, Expected, Sum
+from .bins import take_bins
 from .dataset import CountsDataset
 from .significance import CashCountsStatistic
 from .summary import significance
@@ -112,12 +112,9 @@ class KnownBackground(CountsDataset):
     def reached(self) -> np.ndarray:
         """Bins of the counts that a source with some flux at all energies can reach, if its image does."""
         exposure = np.asarray(self.exposure) > 0
-        edisp = self.edisp
-        table = self.diagonal_matrix() if edisp is None else getattr(edisp, "matrix", getattr(edisp, "values", None))
-        if table is None or isinstance(edisp, EDispMap) or not is_concrete(table):
+        matrix = self.response_table()
+        if matrix is None:
             return np.ones(self.data_shape, bool)
-        # at any position
-        matrix = np.asarray(table, dtype=float).reshape(*np.shape(table)[:2], -1).max(axis=2)
         return np.asarray(np.tensordot(matrix.T, exposure.astype(float), axes=1) > 0)
 
     def expected(self, models: Models, npred_background: Given | None, what: str) -> Expected:

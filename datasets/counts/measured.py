@@ -18,7 +18,8 @@ from ..models.sky_model import FoVBackgroundModel
 from ..statistics.base import Bins
 from ..statistics.wstat import alpha_of, profiled_background
 from ..units import Given, as_bins
-from .base import Counts, CountsSums, Expected, Sum, take_bins
+from .base import Counts, CountsSums, Expected, Sum
+from .bins import take_bins
 from .dataset import CountsDataset
 from .given import per_bin
 from .significance import WStatCountsStatistic

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ..arrays import Array
 from ..dataset import Dataset, stat_bins_of
 from ..errors import InputError
+from ..hints.calls import hinted
 from ..hints.modules import found
 from ..models.collection import Models
 from ..models.sky_model import ModelBase, SkyModel, TemplateNPredModel
@@ -32,6 +33,7 @@ def npred_signal(
 ) -> dict[str, jax.Array]: ...
 
 
+@hinted
 def npred_signal(
     dataset: CountsDataset, models: SomeModels, name: str | None = None, *, stack: bool = True
 ) -> jax.Array | dict[str, jax.Array]:
@@ -47,6 +49,7 @@ def npred_signal(
     return {m.name: known.signal([m]) for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)}
 
 
+@hinted
 def npred_background(dataset: CountsDataset, models: SomeModels = (), name: str | None = None) -> jax.Array:
     """Predicted background counts in the on region, of the shape of the counts.
 
@@ -56,6 +59,7 @@ def npred_background(dataset: CountsDataset, models: SomeModels = (), name: str 
     return _with_counts(dataset).npred_background(acting(models, name))
 
 
+@hinted
 def npred(dataset: Dataset, models: SomeModels = (), name: str | None = None) -> jax.Array:
     """Predicted counts, signal plus background, of the shape of the counts.
 
@@ -65,6 +69,7 @@ def npred(dataset: Dataset, models: SomeModels = (), name: str | None = None) ->
     return jnp.asarray(_one(dataset).npred(acting(models, name)))
 
 
+@hinted
 def stat_array(dataset: Dataset, models: SomeModels = (), name: str | None = None) -> jax.Array:
     """Fit statistic per bin (``cash``, ``wstat``, or that of flux points), of the shape of the counts; 0 outside the
     mask. No priors."""
@@ -76,6 +81,7 @@ def stat_array(dataset: Dataset, models: SomeModels = (), name: str | None = Non
     return stat_bins_of(dataset, chosen)
 
 
+@hinted
 def residuals(dataset: Dataset, models: SomeModels = (), method: str = "diff", name: str | None = None) -> Array:
     """Residuals of the data to the prediction of ``models``, of the shape of the data.
 
@@ -98,6 +104,7 @@ def residuals(dataset: Dataset, models: SomeModels = (), method: str = "diff", n
     return dataset.residuals(acting(models, name), method)
 
 
+@hinted
 def counts_statistic(
     dataset: CountsDataset, models: SomeModels = (), name: str | None = None
 ) -> CashCountsStatistic | WStatCountsStatistic:

@@ -7,14 +7,15 @@ import numpy as np
 from astropy import units as u
 
 from ..arrays import frozen_array
+from ..dataset import on_host
 from ..errors import InputError
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, RecoPSFMap
 from ..sky.axis import MapAxis
-from ..units import EDGE_TOLERANCE, Given, edges_tev, to_unit
+from ..units import AT_EDGE, EDGE_TOLERANCE, Given, edges_tev, to_unit, warn_of_cut_bins
 from .base import AnyCounts, CountsBase
 from .reshape_mask import masked_edisp
-from .sums import bin_sums, on_host, stored
+from .sums import bin_sums, stored
 
 
 class NoBinLeft(InputError):
@@ -111,12 +112,16 @@ def _rows_of_edisp(edisp: EDisp | None, rows: slice) -> EDisp | None:
 
 
 def slice_energy_range(
-    dataset: AnyCounts, energy_min: Given | None = None, energy_max: Given | None = None
+    dataset: AnyCounts,
+    energy_min: Given | None = None,
+    energy_max: Given | None = None,
+    round_to_edge: bool | None = None,
 ) -> AnyCounts:
     """A copy with the reconstructed bins between two energies (Quantities, texts such as "1 TeV", or TeV).
 
-    Energies are moved to the nearest edge of a bin in ln E, and to the ends of the axis from outside (as gammapy does).
-    InputError where no bin is left.
+    Energies are moved to the nearest edge of a bin in ln E, and to the ends of the axis from outside (as gammapy does);
+    a warning names the bins that are cut, unless ``round_to_edge`` is True. If it is False bins have to be wholly
+    inside. InputError where no bin is left.
     """
     on_host(dataset, "slice_by_energy")
     edges = np.asarray(dataset.energy_edges)
@@ -125,7 +130,13 @@ def slice_energy_range(
         for name, value, default in (("energy_min", energy_min, edges[0]), ("energy_max", energy_max, edges[-1]))
     )
     place = np.interp(np.log([low, high]), np.log(edges), np.arange(float(edges.size)))
-    start, stop = (int(i) for i in np.round(place))
+    if round_to_edge is None:
+        warn_of_cut_bins(edges[:-1], edges[1:], (low, high), "slice_by_energy", AT_EDGE)
+    near = np.round(place)
+    if round_to_edge is False:
+        exact = np.abs(place - near) < EDGE_TOLERANCE
+        near = np.where(exact, near, [np.ceil(place[0]), np.floor(place[1])])
+    start, stop = (int(i) for i in near)
     if not start < stop:
         raise NoBinLeft(
             f"slice_by_energy: no bin is left between {low:.6g} and {high:.6g} TeV, which are moved to the nearest bin "

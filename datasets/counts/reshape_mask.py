@@ -6,10 +6,11 @@ import equinox as eqx
 import numpy as np
 
 from ..arrays import frozen_array
+from ..dataset import on_host
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
 from ..irf.psf import PSFMap
 from .base import AnyCounts, CountsBase
-from .sums import on_host, stored
+from .sums import stored
 
 
 def masked(dataset: AnyCounts) -> AnyCounts:

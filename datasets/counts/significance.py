@@ -14,6 +14,7 @@ from ...kernels.cash import cash
 from ...kernels.wstat import wstat
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
+from ..hints.calls import hinted
 from ..hints.modules import HintedModule
 from ..shown import Facts, Shown, number_text
 from ..statistics.base import Bins
@@ -263,11 +264,13 @@ class WStatCountsStatistic(CountsStatistic):
         return WStatCountsStatistic(self.n_on[key], self.n_off[key], self.alpha[key], self.mu_sig[key])
 
 
+@hinted
 def sigma_to_ts(n_sigma: Given, df: Given = 1) -> Bins:
     """Test statistic (``df`` degrees of freedom) as rare as ``n_sigma`` standard deviations; see the kernel."""
     return _call("sigma_to_ts", *_degrees("sigma_to_ts", "n_sigma", n_sigma, df))
 
 
+@hinted
 def ts_to_sigma(ts: Given, df: Given = 1) -> Bins:
     """Standard deviations as rare as a test statistic of ``df`` degrees of freedom; see the kernel."""
     return _call("ts_to_sigma", *_degrees("ts_to_sigma", "ts", ts, df))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import is_concrete
 from ..errors import InputError
+from ..hints.calls import hinted
 from ..statistics.base import Bins
 from ..units import Given
 from .base import Expected
@@ -17,6 +18,7 @@ from .npred import SomeModels, acting
 AnyDataset = TypeVar("AnyDataset", bound=CountsDataset)
 
 
+@hinted
 def fake(
     key: jax.Array,
     dataset: AnyDataset,
@@ -31,10 +33,12 @@ def fake(
     background expected in the on region, one number per bin, by default the estimate alpha n_off from the present off
     counts. ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
     """
+    require_key(key, "fake")
     expected = _expected(dataset, models, name, npred_background, "fake")
     return _with_counts(dataset, dataset.draw(key, expected, _poisson))
 
 
+@hinted
 def asimov(
     dataset: AnyDataset, models: SomeModels = (), name: str | None = None, *, npred_background: Given | None = None
 ) -> AnyDataset:
@@ -58,6 +62,15 @@ def _expected(
                 f"{', '.join(map(str, first))}."
             )
     return expected
+
+
+def require_key(key: object, what: str) -> None:
+    """Raise an `InputError` that starts with ``what`` for what is no random key of JAX, or several of them."""
+    dtype, shape = getattr(key, "dtype", None), np.shape(key) if hasattr(key, "dtype") else None
+    typed = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and shape == ()) and not (dtype == np.uint32 and shape is not None and len(shape) == 1):
+        shown = str(key)[:60] if shape in (None, ()) else f"{shape} of {dtype}"
+        raise InputError(f"{what}: found {shown} as key, expected jax.random.key(seed). Of many: jax.vmap over them.")
 
 
 def _poisson(key: jax.Array, expected: Bins) -> Bins:

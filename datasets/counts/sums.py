@@ -1,17 +1,8 @@
 """Sums over bins of a dataset: what merging energies, pixels or a region has in common."""
 
-import jax
 import numpy as np
 
-from ..arrays import is_concrete
-from ..errors import InputError
 from .base import CountsBase, Sum
-
-
-def on_host(dataset: CountsBase, what: str) -> None:
-    """InputError inside a JAX transformation: reshaping chooses shapes, and is done with numpy."""
-    if not all(is_concrete(leaf) for leaf in jax.tree.leaves(dataset)):
-        raise InputError(f"{what}: call it outside of jit, vmap and grad, and pass its result to them.")
 
 
 def stored(dataset: CountsBase) -> dict[str, np.ndarray]:

@@ -12,10 +12,11 @@ from ...kernels.sphere import lonlat_to_vector, vector_to_lonlat
 from ..arrays import Array, is_concrete
 from ..counts.dataset import CountsDataset, require_counts
 from ..counts.npred import SomeModels
-from ..counts.simulate import AnyDataset
+from ..counts.simulate import AnyDataset, require_key
 from ..counts.template import template_counts
 from ..errors import InputError
 from ..gti import GTI
+from ..hints.calls import hinted
 from ..irf.psf import RecoPSFMap
 from ..map.reshape import geom_of
 from ..meta import Meta
@@ -47,6 +48,7 @@ Part = tuple[int, Origins | None, Events]
 """Events of one origin: its number, what they were before the response acted (None: not known), and the events."""
 
 
+@hinted
 def sample_events(
     key: jax.Array,
     dataset: CountsDataset,
@@ -90,6 +92,7 @@ def sample_events(
     return _joined(dataset, gti, parts, names)
 
 
+@hinted
 def bin_events(events: EventList, dataset: AnyDataset) -> AnyDataset:
     """The dataset with counts (n_reco, ny, nx), or (n_reco,) for a spectrum, of the events in its bins.
 
@@ -128,13 +131,9 @@ def _generator(key: jax.Array) -> np.random.Generator:
     """A random generator that is seeded with the numbers of a JAX key."""
     if not is_concrete(key):
         raise InputError("sample_events: events have no fixed number and cannot be drawn inside jit or vmap; use fake.")
-    try:
-        typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
-        words = np.asarray(jax.random.key_data(key) if typed else key)
-        if words.dtype.kind not in "ui" or words.ndim != 1:
-            raise TypeError
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"sample_events: found {key!r} as key, expected jax.random.key(seed).") from error
+    require_key(key, "sample_events")
+    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    words = np.asarray(jax.random.key_data(key) if typed else key)
     return np.random.default_rng([int(word) for word in words])
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from ..arrays import Array, Mask, fields_of, is_concrete
 from ..counts.npred import SomeModels
 from ..counts.summary import Info
-from ..dataset import Arrays, Dataset, Frozen
+from ..dataset import Arrays, Dataset, Frozen, on_host
 from ..dataset import Models as ActingModels
 from ..errors import InputError
 from ..gti import GTI
@@ -28,7 +28,7 @@ from ..models.sky_model import SkyModel, dnde
 from ..shown import Facts, sum_text
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
-from ..units import EDGE_TOLERANCE, Given, number_in, to_mask, to_unit
+from ..units import EDGE_TOLERANCE, NOT_FITTED, Given, nearest_edge, number_in, to_mask, to_unit, warn_of_cut_bins
 from .files import dataset_contents, read_dataset_fields
 from .points import FluxPoints, PerPoint, PointsMask
 from .prepared import PointsSpec
@@ -149,28 +149,45 @@ class FluxPointsDataset(Dataset):
         return self.mask_valid if kept is None else self.mask_valid & kept
 
     def with_mask_fit(
-        self, mask: Mask | None = None, *, energy_min: Given | None = None, energy_max: Given | None = None
+        self,
+        mask: Mask | None = None,
+        *,
+        energy_min: Given | None = None,
+        energy_max: Given | None = None,
+        round_to_edge: bool | None = None,
     ) -> Self:
         """A copy that fits points wholly inside [energy_min, energy_max], or those where ``mask`` is True.
 
-        Energies are Quantities or numbers in TeV; `energy_mask` says which points those are. Called without arguments
-        it removes the fit mask.
+        Energies are Quantities or numbers in TeV; `energy_mask` says which points those are. For ``round_to_edge`` see
+        `SpectrumDataset.with_mask_fit`. Called without arguments it removes the fit mask.
         """
         if mask is not None and (energy_min is not None or energy_max is not None):
             raise InputError("with_mask_fit: give either a mask or an energy range, not both.")
         if mask is None and (energy_min is not None or energy_max is not None):
-            mask = self.energy_mask(energy_min, energy_max)
+            mask = self.energy_mask(energy_min, energy_max, bool(round_to_edge))
+            if round_to_edge is None and self.data.energy_min is not None:
+                low, high = (np.asarray(e) for e in (self.data.energy_min, self.data.energy_max))
+                warn_of_cut_bins(low, high, (energy_min, energy_max), "with_mask_fit", NOT_FITTED)
         return self.replace(mask_fit=mask)
 
     def with_mask_safe(self, mask: Mask | None) -> Self:
         """A copy with another safe mask."""
         return self.replace(mask_safe=mask)
 
-    def energy_mask(self, energy_min: Given | None = None, energy_max: Given | None = None) -> np.ndarray:
-        """Points whose bin, or reference energy if there are no bins, is wholly inside [energy_min, energy_max]."""
+    def energy_mask(
+        self, energy_min: Given | None = None, energy_max: Given | None = None, round_to_edge: bool = False
+    ) -> np.ndarray:
+        """Points whose bin, or reference energy if there are no bins, is wholly inside [energy_min, energy_max].
+
+        ``round_to_edge`` moves the two to the nearest edges of bins first, in ln E.
+        """
+        on_host((self.data.energy_ref, self.data.energy_min, self.data.energy_max), "energy_mask")
         low = -np.inf if energy_min is None else number_in(energy_min, "TeV", "energy_min")
         high = np.inf if energy_max is None else number_in(energy_max, "TeV", "energy_max")
         points = self.data
+        if round_to_edge and points.energy_min is not None:
+            edges = np.unique([np.asarray(points.energy_min), np.asarray(points.energy_max)])
+            low, high = (nearest_edge(energy, edges, "log") for energy in (low, high))
         bottom, top = (points.energy_ref if e is None else e for e in (points.energy_min, points.energy_max))
         inside = np.asarray(bottom) >= low * (1 - EDGE_TOLERANCE)
         return inside & (np.asarray(top) <= high * (1 + EDGE_TOLERANCE))
@@ -253,6 +270,8 @@ class FluxPointsDataset(Dataset):
         top = edges[1:] if self.data.energy_max is None else np.asarray(self.data.energy_max)
         low, high = (edges[:-1][mask].min(), top[mask].max()) if mask.any() else (np.nan, np.nan)
         return {
+            "type": self.tag,
+            "stat_type": self.stat_type,
             "n_bins": self.n_reco,
             "n_fit_bins": int(mask.sum()),
             "n_ul": int(np.sum(np.asarray(self.data.is_ul))),

@@ -59,3 +59,25 @@ ARGUMENTS: Mapping[str, Habits] = {
     },
 }
 """Keyword arguments of constructors, by class."""
+
+CALLS: Mapping[str, Habits] = {
+    "fit": {
+        "backend": "method='scoring', 'minuit' or an optax optimiser",
+        "optimize_opts": "tolerance=..., max_iterations=..., starts=...",
+        "covariance_opts": "the covariance is that of the exact second derivatives",
+        "confidence_opts": "gj.confidence_interval(datasets, result, name)",
+        "store_trace": "progress=function, which is called as progress(iterations, stat, edm)",
+    },
+    "read": {"name": "names are the keys: gj.Datasets({'name': dataset})", "checksum": "checksums are always checked"},
+    "write": {"checksum": "checksums are always written", "full_output": INTERNAL, "overwrite_templates": INTERNAL},
+    "fake": {"random_state": "key=jax.random.key(seed)", "fake_mode": "gj.fake, or gj.asimov for 'asimov'"},
+    "create": {"name": "names are the keys: gj.Datasets({'name': dataset})", "energy_axis": "energy_edges=axis.edges"},
+    "slice_by_energy": {"name": "names are the keys: gj.Datasets({'name': dataset})"},
+    "slice_by_idx": {"name": "names are the keys: gj.Datasets({'name': dataset})"},
+    "downsample": {"weights": INTERNAL, "name": "names are the keys: gj.Datasets({'name': dataset})"},
+    "cutout": {"name": "names are the keys: gj.Datasets({'name': dataset})"},
+    "stack": {"nan_to_num": "bins that are NaN and not in mask_safe are 0"},
+    "confidence_interval": {"parameter": "name='source.spectral.index'"},
+    "profile": {"parameter": "name='source.spectral.index'"},
+}
+"""Keyword arguments of functions and methods, by the name of these."""

@@ -14,6 +14,7 @@ import equinox as eqx
 from ..errors import InputError, closest
 from .arguments import ARGUMENTS, ASSIGNMENTS
 from .attributes import ATTRIBUTES
+from .calls import NoSuchArgument, hinted, wrong_call
 from .names import NAMES, OBJECTS
 from .phrases import MODELS_GIVEN, Habits
 
@@ -28,10 +29,6 @@ class ReadOnlyAttribute(InputError, dataclasses.FrozenInstanceError):
     """An attribute that cannot be set, as `dataclasses.FrozenInstanceError`; the message says what to write."""
 
 
-class NoSuchArgument(InputError, TypeError):
-    """A keyword argument that a constructor does not have, as `TypeError`; the message says what to write."""
-
-
 def habit(table: Mapping[str, Habits], cls: type, name: str) -> str | None:
     """What to write for ``name``, by the first class among the bases of ``cls`` that says so."""
     for base in cls.__mro__:
@@ -41,6 +38,11 @@ def habit(table: Mapping[str, Habits], cls: type, name: str) -> str | None:
     return None
 
 
+def sentence(hint: str) -> str:
+    """What to write, as the last sentence of a message."""
+    return f"Here: {hint}{'' if hint.endswith('...') else '.'}"
+
+
 def no_attribute(cls: type, name: str) -> AttributeError:
     """The error for an attribute that ``cls`` or one of its objects lacks."""
     message = f"{cls.__name__} has no attribute {name!r}"
@@ -48,14 +50,14 @@ def no_attribute(cls: type, name: str) -> AttributeError:
     hint = None if name.startswith("_") else habit(ATTRIBUTES, cls, name)
     if hint is None:
         return AttributeError(message, name=name)
-    return NoSuchAttribute(f"{message}. Here: {hint}.")
+    return NoSuchAttribute(f"{message}. {sentence(hint)}")
 
 
 def no_name(name: str) -> AttributeError:
     """The error for a name that the package lacks."""
     message = f"module 'gammajax' has no attribute {name!r}"
     hint = NAMES.get(name)
-    return AttributeError(message, name=name) if hint is None else NoSuchAttribute(f"{message}. Here: {hint}.")
+    return AttributeError(message, name=name) if hint is None else NoSuchAttribute(f"{message}. {sentence(hint)}")
 
 
 class Hinted:
@@ -88,13 +90,29 @@ else:
                     raise no_argument(cls, next(name for name in kwargs if name not in known), known)
             for given in (*args, *kwargs.values()):
                 refuse_foreign(given, cls.__name__)
-            return super().__call__(*args, **kwargs)
+            try:
+                return super().__call__(*args, **kwargs)
+            except TypeError as error:
+                wrong = None if isinstance(error, InputError) else wrong_call(cls, args, kwargs, cls.__name__)
+                if wrong is None:
+                    raise
+                raise wrong from None
 
         def __getattr__(cls, name: str) -> Any:
             raise no_attribute(cls, name)
 
     class HintedModule(Hinted, eqx.Module, metaclass=HintedType):
         """Base of the public modules."""
+
+        def __init_subclass__(cls, **keywords: Any) -> None:
+            super().__init_subclass__(**keywords)
+            for name, content in tuple(vars(cls).items()):
+                if name.startswith("_") and name != "__call__":
+                    continue
+                if inspect.isfunction(content):
+                    setattr(cls, name, hinted(content))
+                elif isinstance(content, classmethod):
+                    setattr(cls, name, classmethod(hinted(content.__func__)))
 
         def __setattr__(self, name: str, value: Any) -> None:
             try:
@@ -113,7 +131,7 @@ def _read_only(module: eqx.Module, name: str) -> ReadOnlyAttribute:
         known = {f.name for f in dataclasses.fields(cls)} | set(getattr(module, "parameters", ()))
         replaced = name in known and hasattr(cls, "replace")
         hint = f"new = old.replace({name}=...)" if replaced else "make a new object"
-    return ReadOnlyAttribute(f"{cls.__name__} is immutable: {name!r} cannot be set. Here: {hint}.")
+    return ReadOnlyAttribute(f"{cls.__name__} is immutable: {name!r} cannot be set. {sentence(hint)}")
 
 
 @lru_cache(maxsize=1024)
@@ -128,7 +146,7 @@ def _arguments(cls: type) -> frozenset[str] | None:
 def no_argument(cls: type, name: str, known: frozenset[str]) -> NoSuchArgument:
     """The error for a keyword argument that the constructor of ``cls`` lacks."""
     hint = habit(ARGUMENTS, cls, name)
-    says = f"Here: {hint}." if hint is not None else closest(name, sorted(known), "arguments")
+    says = sentence(hint) if hint is not None else closest(name, sorted(known), "arguments")
     return NoSuchArgument(f"{cls.__name__} has no argument {name!r}. {says}")
 
 

@@ -11,6 +11,7 @@ from astropy import units as u
 from astropy.io import fits
 
 from ..errors import InputError, warn
+from ..hints.calls import hinted
 from ..units import Given, edges_tev, numbers_in
 from .bins import usable_bins
 from .fits import Card, FitsFile, bin_edges, naming, table_hdu, to_bytes
@@ -27,6 +28,7 @@ class EffectiveArea(NamedTuple):
     area: u.Quantity
 
 
+@hinted
 def read_arf(filename: Filename) -> EffectiveArea:
     """The effective area in an ARF file; times a livetime it is the ``exposure`` of a dataset.
 
@@ -37,6 +39,7 @@ def read_arf(filename: Filename) -> EffectiveArea:
     return EffectiveArea(u.Quantity(edges, "TeV"), u.Quantity(area, "cm2"))
 
 
+@hinted
 def write_arf(
     filename: Filename, energy_true_edges: Given, area: Given, overwrite: bool = False, format: str = "ogip"
 ) -> None:

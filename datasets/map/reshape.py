@@ -8,7 +8,8 @@ import numpy as np
 from ..arrays import Array, frozen_array
 from ..counts.base import AnyCounts, CountsBase
 from ..counts.reshape_energy import check_factor, downsample_energy, slice_bounds
-from ..counts.sums import bin_sums, on_host, stored
+from ..counts.sums import bin_sums, stored
+from ..dataset import on_host
 from ..errors import InputError
 from ..irf.edisp import EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, PSFMap

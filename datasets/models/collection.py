@@ -133,7 +133,8 @@ class Models(HintedModule):
     """Models by name, in order. Immutable; every method that changes something returns a new container.
 
     ``penalties`` are priors on several parameters of theirs; where some of the models are taken, those stay of which
-    all parameters are among them.
+    all parameters are among them. They stay in ``models + [model]``, ``[model] + models`` and ``Models([models,
+    model])``; ``list(models)`` and ``[*models, model]`` are lists of Python, which have none.
     """
 
     models: tuple[Any, ...]
@@ -149,6 +150,12 @@ class Models(HintedModule):
             penalties = models.penalties if isinstance(models, Models) else ()
         single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
         self.models = (given,) if single else tuple(given)
+        inner = [m for m in self.models if isinstance(m, Models)]
+        if inner:
+            # containers among the models are their models, with their penalties
+            own = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
+            penalties = (*own, *(p for m in inner for p in m.penalties))
+            self.models = tuple(x for m in self.models for x in (m.models if isinstance(m, Models) else (m,)))
         several = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
         self.penalties = in_full(several, self.parameters.full_name) if several else ()
 
@@ -187,6 +194,10 @@ class Models(HintedModule):
     def __add__(self, other: "Models | ModelBase | Iterable[ModelBase]") -> "Models":
         more = Models(other)
         return Models(self.models + more.models, self.penalties + more.penalties)
+
+    def __radd__(self, other: "ModelBase | Iterable[ModelBase]") -> "Models":
+        """``[model] + models``, with the penalties."""
+        return Models(other) + self
 
     def acting_on(self, dataset_name: str | None) -> "Models":
         """The models that act on a dataset of this name.

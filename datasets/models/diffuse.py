@@ -4,6 +4,7 @@ import numpy as np
 from astropy import units as u
 
 from ..errors import InputError
+from ..hints.calls import hinted
 from ..io.paths import Filename, as_path
 from .sky_model import Names, SkyModel
 from .spatial.builtin import ConstantSpatialModel
@@ -12,6 +13,7 @@ from .spectral.norms import PowerLawNormSpectralModel
 from .spectral.template import TemplateSpectralModel
 
 
+@hinted
 def create_fermi_isotropic_diffuse_model(
     filename: Filename, datasets_names: Names = None, name: str | None = None
 ) -> SkyModel:

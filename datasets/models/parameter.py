@@ -11,6 +11,7 @@ from astropy.time import Time
 
 from ..arrays import Array, fields_of, for_kernels, module_with
 from ..errors import InputError
+from ..hints.calls import hinted
 from ..hints.modules import HintedModule
 from ..shown import Facts, number_text, robust
 from ..units import Given, _unit_text, parse_unit, to_unit, with_unit
@@ -215,6 +216,7 @@ def internal(*parameters: Parameter) -> list[jax.Array]:
     return [p.internal for p in parameters]
 
 
+@hinted
 def parameter(
     default: float,
     unit: str = "",

@@ -16,6 +16,7 @@ from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, fields_of, is_concrete, module_with
 from ..errors import InputError, closest
 from ..gti import GTI
+from ..hints.calls import hinted
 from ..hints.modules import HintedModule
 from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers
@@ -382,6 +383,7 @@ def as_counts(counts: Given, what: str) -> Array:
     return bins
 
 
+@hinted
 def dnde(models: SkyModel | Iterable[eqx.Module], energy: Given, gti: GTI | None = None) -> jax.Array:
     """Differential flux of sky models at ``energy`` (Quantity or TeV, any shape), summed, in TeV-1 s-1 cm-2.
 

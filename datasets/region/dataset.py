@@ -12,8 +12,7 @@ from jaxtyping import Float
 from ..counts.base import CountsBase
 from ..counts.dataset import CountsDataset
 from ..counts.known import KnownBackground
-from ..counts.sums import on_host
-from ..dataset import Arrays, Dataset, Frozen, Models
+from ..dataset import Arrays, Dataset, Frozen, Models, on_host
 from ..errors import InputError
 from ..io.fits import FitsFile, naming
 from ..io.gadf_write import gadf_map_contents

@@ -36,9 +36,9 @@ class SpectrumBase(CountsDataset):
     edisp: EDispKernel | None = eqx.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.edisp is not None and not isinstance(self.edisp, EDispKernel):
             self.edisp = EDispKernel(self.edisp)
+        super().__post_init__()
 
     def __check_init__(self) -> None:
         if self.edisp is not None and is_concrete(self.edisp.matrix):

@@ -1,6 +1,7 @@
 """The fit statistics by their ``stat_type``, open to statistics of your own."""
 
 from ..errors import InputError
+from ..hints.calls import hinted
 from .base import Statistic
 from .cash import CashStatistic
 from .chi2 import Chi2Statistic
@@ -15,6 +16,7 @@ STATISTICS: dict[str, Statistic] = {
 _BUILT_IN = frozenset(STATISTICS)
 
 
+@hinted
 def register_statistic(statistic: Statistic) -> Statistic:
     """Let datasets name this statistic by its ``stat_type``.
 

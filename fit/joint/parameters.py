@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from ...datasets.arrays import Array, fields_of
-from ...datasets.errors import InputError
+from ...datasets.errors import InputError, closest, listed, warn
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import Item, ModelDef, flatten
 from ...datasets.models.parameter import Parameter, bounds_of
@@ -141,6 +141,7 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
     """For each dataset the indices of the models that act on it."""
     position = {name: i for i, name in enumerate(dataset_names)}
     acting: list[list[int]] = [[] for _ in dataset_names]
+    strange: set[str] = set()
     for i, model in enumerate(models.models):
         names = fields_of(model)["datasets_names"]
         if names is None:
@@ -154,8 +155,15 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
                 f"{', '.join(dataset_names[:10])}{' ...' if len(dataset_names) > 10 else ''}. "
                 "Correct datasets_names, or remove the model."
             )
+        if names is not None and len(chosen) < len(set(names)):
+            strange |= {n for n in names if n not in position}
         for j in chosen:
             acting[j].append(i)
+    if strange:
+        warn(
+            f"datasets_names of the models name {listed(sorted(strange))}, beside datasets that are there: no such "
+            f"dataset is. {closest(min(strange), dataset_names, 'datasets')}"
+        )
     return [tuple(a) for a in acting]
 
 

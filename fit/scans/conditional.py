@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from ...datasets.dataset import on_host
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ..covariance import DENSE_LIMIT
@@ -58,6 +59,7 @@ class ConditionalFit:
 
     def __init__(self, datasets: SomeDatasets, result: FitResult, names: Sequence[str], what: str):
         _check(result, what)
+        on_host((datasets, result.models), what)
         self.what = what
         self.problem = make_problem(datasets, result.models.with_image_margins())
         space = self.problem.space

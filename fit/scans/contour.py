@@ -7,6 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from ...datasets.errors import InputError
+from ...datasets.hints.calls import hinted
 from ...datasets.units import Given
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
@@ -47,6 +48,7 @@ class Contour:
         return Table(columns, names=("x", "y", "at_bound", "converged"), meta=meta)
 
 
+@hinted
 def contour(datasets: SomeDatasets, result: FitResult, x: str, y: str, sigma: Given = 1.0, n: int = 20) -> Contour:
     """Where the profile of the parameters ``x`` and ``y`` is ``sigma``^2 above its minimum: ``n`` points and the first.
 

@@ -14,6 +14,7 @@ import numpy as np
 from astropy import units as u
 
 from ...datasets.errors import InputError
+from ...datasets.hints.calls import hinted
 from ...datasets.models.collection import Models
 from ...datasets.units import Given, to_unit
 from ..joint.problem import SomeDatasets
@@ -154,6 +155,7 @@ def _unconverged(converged: bool) -> list[str]:
     return [] if converged else ["The other parameters did not reach their best everywhere: take it with care."]
 
 
+@hinted
 def profile(
     datasets: SomeDatasets,
     result: FitResult,
@@ -210,6 +212,7 @@ def profile(
     )
 
 
+@hinted
 def confidence_interval(datasets: SomeDatasets, result: FitResult, name: str, sigma: Given = 1.0) -> Interval:
     """Where the profile of the parameter ``name`` is ``sigma``^2 above its minimum, on both sides.
 
@@ -233,6 +236,7 @@ def confidence_interval(datasets: SomeDatasets, result: FitResult, name: str, si
     )
 
 
+@hinted
 def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence: Given = 0.95) -> UpperLimit:
     """One-sided upper limit of the parameter ``name`` at the given confidence, from its profile likelihood.
 

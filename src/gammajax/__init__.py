@@ -4,6 +4,7 @@ Importing gammajax changes no global JAX setting. Fits need float64: say ``jax.c
 """
 
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 from gammajax.datasets import (
@@ -187,7 +188,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """All public names, those that are loaded when they are used included."""
-    return sorted({*globals(), *__all__, "plots"})
+    modules = {name for name, content in globals().items() if isinstance(content, ModuleType)}
+    dunder = {name for name in globals() if name.startswith("__")}
+    return sorted({*__all__, *modules, *dunder, "plots"})
 
 
 __all__ = [

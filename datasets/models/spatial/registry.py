@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from ...hints.calls import hinted
 from ..registry import Registry
 from .base import SpatialModel
 from .builtin import (
@@ -40,6 +41,7 @@ SPATIAL_MODELS: Registry[type[SpatialModel]] = Registry(SpatialModel, CLASSES, "
 ``from_extra`` and ``extra_dict``."""
 
 
+@hinted
 def register_spatial_model(cls: type[Model]) -> type[Model]:
     """Let YAML files name models of this class by its ``tag``: a tuple of words. Usable as a decorator.
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from astropy import units as u
 
 from ...errors import InputError, closest
+from ...hints.calls import hinted
 from ..parameter import ParameterField, parameter
 from .base import DNDE, Energies, SpectralModel, Values
 from .builtin import ExpCutoffPowerLawSpectralModel, LogParabolaSpectralModel, PowerLawSpectralModel
@@ -31,6 +32,7 @@ class MeyerCrabSpectralModel(SpectralModel):
         return self.norm.internal * TEV_PER_ERG * 10**power / energy**2
 
 
+@hinted
 def create_crab_spectral_model(reference: str = "meyer") -> SpectralModel:
     """A published spectrum of the Crab nebula, by gammapy's names.
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from ...hints.calls import hinted
 from ..component import Section
 from ..parameter import Parameter
 from ..registry import Registry
@@ -88,6 +89,7 @@ SPECTRAL_MODELS: Registry[type[SpectralModel]] = Registry(SpectralModel, CLASSES
 """Models by tag."""
 
 
+@hinted
 def register_spectral_model(cls: type[Model]) -> type[Model]:
     """Let YAML files name models of this class by its ``tag``: a tuple of words. Usable as a decorator.
 

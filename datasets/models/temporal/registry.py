@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from ...hints.calls import hinted
 from ..registry import Registry
 from .base import TemporalModel
 from .builtin import (
@@ -38,6 +39,7 @@ TEMPORAL_MODELS: Registry[type[TemporalModel]] = Registry(TemporalModel, CLASSES
 ``from_extra`` and ``extra_dict``; the key ``scale`` is the time scale of every temporal model."""
 
 
+@hinted
 def register_temporal_model(cls: type[Model]) -> type[Model]:
     """Let YAML files name models of this class by its ``tag``: a tuple of words. Usable as a decorator.
 

@@ -16,6 +16,7 @@ from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.dataset import FluxPointsDataset
 from gammajax.datasets.flux_points.points import FluxPoints
 from gammajax.datasets.gti import GTI
+from gammajax.datasets.hints.calls import hinted
 from gammajax.datasets.io.bins import usable_bins
 from gammajax.datasets.io.fits import Fields, FitsTable
 from gammajax.datasets.io.meta_table import meta_table_hdus, read_meta_table
@@ -52,6 +53,7 @@ SUPPORTED = (
 REGION = "COUNTS_REGION"
 
 
+@hinted
 def from_gammapy(obj: object) -> Any:
     """The gammajax form of a gammapy object; nothing is shared with it.
 
@@ -87,6 +89,7 @@ def from_gammapy(obj: object) -> Any:
     raise _unsupported("from_gammapy", obj)
 
 
+@hinted
 def to_gammapy(obj: object, name: str | None = None, dataset: CountsBase | None = None) -> Any:
     """The gammapy form of a gammajax object; nothing is shared with it.
 
