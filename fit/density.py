@@ -8,6 +8,7 @@ from jaxtyping import Float, PyTree
 
 from ..datasets.arrays import Array, frozen_array
 from ..datasets.counts.npred import SomeModels
+from ..datasets.errors import listed
 from ..datasets.hints.calls import hinted
 from ..datasets.units import to_unit
 from .joint.objective import ProblemSpec, compiled_stat
@@ -38,6 +39,14 @@ class LogDensity(eqx.Module):
     initial: Float[Array, " n"]
     low: Float[Array, " n"]
     high: Float[Array, " n"]
+
+    def __repr__(self) -> str:
+        """The parameters and where they start."""
+        try:
+            start = [f"{name}={float(value):.6g}" for name, value in zip(self.names, self.initial, strict=True)]
+        except (TypeError, ValueError):  # inside a JAX transformation
+            start = list(self.names)
+        return f"LogDensity({listed(start)})"
 
     def __call__(self, vector: Float[Array, " n"]) -> jax.Array:
         vector = jnp.asarray(to_unit(vector, "", "LogDensity: vector"))

@@ -10,6 +10,7 @@ from ..datasets.io.paths import write_files
 from ..datasets.models.collection import Models, Parameters, parameter_html
 from .covariance import Curvature
 from .result_files import result_contents
+from .result_read import result_fields
 from .spectra import FittedSpectrum, dense_covariance, source_name
 from .status import Status
 
@@ -122,10 +123,28 @@ class FitResult(Hinted):
             "evaluations": int(self.evaluations),
             "edm": float(self.edm),
             "method": self.method,
+            "degenerate": list(self.degenerate),
+            "at_bound": list(self.at_bound),
             "minima": [float(s) for s in (self.starts.stats if self.starts else ())],
             "minima_counts": [int(c) for c in (self.starts.counts if self.starts else ())],
             "datasets": list(self.datasets_names),
         }
+
+    @classmethod
+    def read(cls, filename: Any) -> "FitResult":
+        """Read the YAML form that `write` makes: models, figures of the fit, and the covariance beside it.
+
+        Scans and errors of spectra go on from it as from the result of the fit. The covariance is NaN where the file
+        has none (directions that the data do not constrain), but for its diagonal.
+
+        Raises
+        ------
+        InputError
+            for other files, and for fits of models of your own with free arrays, which YAML does not hold
+        """
+        fields = result_fields(filename)
+        minima = Minima(fields.pop("minima"), fields.pop("minima_counts"))
+        return cls(**fields, starts=minima if minima.stats else None)
 
     def write(self, filename: Any, overwrite: bool = False) -> None:
         """Write the result; the ending chooses the form.

@@ -57,6 +57,10 @@ class FittedSpectrum(Hinted):
     free_names: tuple[str, ...]
     curvature: Curvature
 
+    def __repr__(self) -> str:
+        shown = [f"{n}={p.text}" for n, p in self.models.parameters.items() if n.startswith(f"{self.name}.spectral.")]
+        return f"FittedSpectrum({self.name}: {', '.join(shown).replace(f'{self.name}.spectral.', '')})"
+
     @property
     def model(self) -> SkyModel:
         """The fitted source."""

@@ -54,6 +54,15 @@ def capped_exp(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.exp(jnp.minimum(x, 0.9 * math.log(float(jnp.finfo(x.dtype).max))))
 
 
+def overflowing(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """x, infinite where it is beyond the root of the largest number of the dtype, as what `capped_exp` holds is.
+
+    For numbers that a reader sees; the slope there is 0.
+    """
+    x = jnp.asarray(x)
+    return jnp.where(jnp.abs(x) > math.sqrt(float(jnp.finfo(x.dtype).max)), jnp.sign(x) * jnp.inf, x)
+
+
 def odd_power(base: Float[Array, "*shape"], exponent: Float[Array, ""]) -> Float[Array, "*shape"]:
     """sign(b) |b|^p for p > 0: a real power that goes on smoothly through b = 0 where the power does.
 

@@ -193,7 +193,7 @@ class CountsBase(Dataset):
     def facts(self) -> Facts:
         edges, mask = self.energy_edges, self.mask
         values = {name: self.figure(name) for name in self.shown_sums}
-        found = {name: "none" if numbers is None else sum_text(numbers) for name, numbers in values.items()}
+        found = {name: "none" if numbers is None else self._sum_shown(numbers) for name, numbers in values.items()}
         known = is_concrete(edges)
         found["energy"] = f"{edges[0]:.6g} to {edges[-1]:.6g} TeV" if known else "traced"
         fitted = "all" if mask is None else sum_text(mask)
@@ -201,6 +201,14 @@ class CountsBase(Dataset):
         livetime = number_text(self.livetime)
         found["livetime"] = "unknown" if livetime == "nan" else f"{livetime} s"
         return found | {"statistic": self.stat_type}
+
+    def _sum_shown(self, numbers: Array) -> str:
+        """The sum over all bins, and over the safe ones where that is another."""
+        whole, safe = sum_text(numbers), self.mask_safe
+        if safe is None or not is_concrete(safe) or not is_concrete(numbers):
+            return whole
+        inside = sum_text(np.asarray(numbers)[np.asarray(safe)])
+        return whole if inside == whole else f"{whole} ({inside} in safe bins)"
 
     def figure(self, name: str) -> Array | None:
         """What a reader sees the sum of: counts, background."""

@@ -6,6 +6,7 @@ from typing import Literal, overload
 import jax
 import jax.numpy as jnp
 
+from ...kernels.elementary import overflowing
 from ..arrays import Array
 from ..dataset import Dataset, stat_bins_of
 from ..errors import InputError
@@ -45,8 +46,8 @@ def npred_signal(
     """
     known, chosen = _with_counts(dataset), acting(models, name)
     if stack:
-        return known.signal(chosen)
-    return {m.name: known.signal([m]) for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)}
+        return overflowing(known.signal(chosen))
+    return {m.name: overflowing(known.signal([m])) for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)}
 
 
 @hinted
@@ -64,9 +65,10 @@ def npred(dataset: Dataset, models: SomeModels = (), name: str | None = None) ->
     """Predicted counts, signal plus background, of the shape of the counts.
 
     Pure: jit, vmap and grad work on dataset and models. Negative predictions (of a negative amplitude, say) are not
-    clipped. For a dataset without counts it is what the data are compared with, such as the flux at flux points.
+    clipped; beyond 1e154 they are infinite (an exponential has run away). For a dataset without counts it is what the
+    data are compared with, such as the flux at flux points.
     """
-    return jnp.asarray(_one(dataset).npred(acting(models, name)))
+    return overflowing(jnp.asarray(_one(dataset).npred(acting(models, name))))
 
 
 @hinted

@@ -66,7 +66,7 @@ def _expected(
 
 def require_key(key: object, what: str) -> None:
     """Raise an `InputError` that starts with ``what`` for what is no random key of JAX, or several of them."""
-    dtype, shape = getattr(key, "dtype", None), np.shape(key) if hasattr(key, "dtype") else None
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
     typed = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
     if not (typed and shape == ()) and not (dtype == np.uint32 and shape is not None and len(shape) == 1):
         shown = str(key)[:60] if shape in (None, ()) else f"{shape} of {dtype}"

@@ -24,7 +24,7 @@ from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.collection import Models
-from ..models.sky_model import SkyModel, dnde
+from ..models.sky_model import SkyModel, summed_flux
 from ..shown import Facts, sum_text
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
@@ -194,7 +194,7 @@ class FluxPointsDataset(Dataset):
 
     def predict(self, models: ActingModels) -> Bins:
         """Flux of the sky models at the reference energies, (n,) in TeV-1 s-1 cm-2."""
-        return dnde(models, self.data.energy_ref, self.data.gti)
+        return summed_flux(models, jnp.asarray(self.data.energy_ref), self.data.gti)
 
     def flux_pred(self, models: SomeModels | None = None, name: str | None = None) -> Bins:
         """`predict` for models of which those that act on the dataset ``name`` count."""

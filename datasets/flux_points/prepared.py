@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from ..arrays import Array
 from ..dataset import Arrays, Models, PreparedCounts, Spec
 from ..gti import GTI
-from ..models.sky_model import dnde
+from ..models.sky_model import summed_flux
 from ..statistics.base import Bins, Statistic
 
 
@@ -36,4 +36,4 @@ class PreparedPoints(PreparedCounts):
     def predict(self, models: Models) -> Bins:
         """Predicted norms: flux at the reference energies, in units of the reference flux."""
         times = GTI.from_arrays(dict(self.data))
-        return dnde(models, self.data["energy"], times) / jnp.asarray(self.data["reference"])
+        return summed_flux(models, jnp.asarray(self.data["energy"]), times) / jnp.asarray(self.data["reference"])

@@ -11,6 +11,7 @@ from ...kernels.psf import nearest_valid
 from ..arrays import Array, for_kernels, is_concrete
 from ..errors import InputError
 from ..hints.modules import HintedModule
+from ..shown import Facts, Shown, number_text
 from ..sky.geom import Direction, SkyGeom
 from ..units import Given, edges_tev, kernel_numbers, require_not_negative, to_unit
 from .formats import Filename, read_response, write_response
@@ -26,8 +27,11 @@ RecoEdges = Float[Array, " n_reco+1"]
 ROUNDING = 1e-9
 """Distance at which a migration is an edge."""
 
+MOST = 1.1
+"""Sum of the probabilities of a true energy that is not more than 1 but for the binning of what made it."""
 
-class EDispKernel(HintedModule):
+
+class EDispKernel(Shown, HintedModule):
     """Probability of a reconstructed energy bin, given a true one: ``matrix`` has shape (n_true, n_reco).
 
     ``energy_true_edges`` (n_true + 1,) and ``energy_edges`` (n_reco + 1,), Quantities or TeV, are needed in files of
@@ -44,6 +48,10 @@ class EDispKernel(HintedModule):
         self.matrix = to_unit(matrix, "", "EDispKernel: matrix")
         self.energy_true_edges, self.energy_edges = _edges_of(energy_true_edges, energy_edges)
 
+    @property
+    def facts(self) -> Facts:
+        return _facts(np.shape(self.matrix), None, self.energy_true_edges, self.energy_edges)
+
     def __check_init__(self) -> None:
         if isinstance(self.matrix, np.ndarray):
             if self.matrix.ndim != 2:
@@ -55,6 +63,7 @@ class EDispKernel(HintedModule):
                     "EDispKernel: the matrix has NaN, infinite or negative entries; probabilities are needed."
                 )
             _check_edges(self, np.shape(self.matrix))
+            _check_sums(self.matrix, "EDispKernel")
 
     @classmethod
     def from_diagonal_response(cls, energy_true_edges: Given, energy_edges: Given | None = None) -> "EDispKernel":
@@ -130,7 +139,7 @@ class EDispKernel(HintedModule):
         return np.sqrt(np.sum(shares * (reco - mean[:, None]) ** 2, axis=1)), mean, true
 
 
-class EDispKernelMap(HintedModule):
+class EDispKernelMap(Shown, HintedModule):
     """Matrices of the energy dispersion at a grid of positions.
 
     ``geom``: `SkyGeom` of the grid, or None for one matrix everywhere. ``values``: (n_true, n_reco, y, x), the
@@ -156,8 +165,13 @@ class EDispKernelMap(HintedModule):
         self.exposure = to_unit(exposure, "cm2 s", "EDispKernelMap exposure")
         self.energy_true_edges, self.energy_edges = _edges_of(energy_true_edges, energy_edges)
 
+    @property
+    def facts(self) -> Facts:
+        return _facts(np.shape(self.values), self.geom, self.energy_true_edges, self.energy_edges)
+
     def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_reco, y, x)")
+        _check_sums(self.values, "EDispKernelMap")
         _check_edges(self, np.shape(self.values)[:2])
 
     @classmethod
@@ -205,7 +219,7 @@ class EDispKernelMap(HintedModule):
         return _nearest(self, vector)
 
 
-class EDispMap(HintedModule):
+class EDispMap(Shown, HintedModule):
     """Migration tables at a grid of positions.
 
     ``values``: (n_true, n_migra, y, x), dP / d(migra) with migra = E_reco / E_true, whose bins have ``migra_edges``.
@@ -231,6 +245,11 @@ class EDispMap(HintedModule):
         self.migra_edges = to_unit(migra_edges, "", "migra_edges")
         self.exposure = to_unit(exposure, "cm2 s", "EDispMap exposure")
 
+    @property
+    def facts(self) -> Facts:
+        found = _facts(np.shape(self.values), self.geom, self.energy_true_edges, None, "migrations")
+        return {**found, "E_reco / E_true": _range(self.migra_edges)}
+
     def __check_init__(self) -> None:
         _check_values(self, "(n_true, n_migra, y, x)")
         _check_migration(self.migra_edges)
@@ -240,6 +259,8 @@ class EDispMap(HintedModule):
                 f"EDispMap: values have shape {np.shape(self.values)}, expected {expected[0]} true energies and "
                 f"{expected[1]} migrations, as its edges say."
             )
+        if isinstance(self.values, np.ndarray) and isinstance(self.migra_edges, np.ndarray):
+            _check_sums(self.values * np.diff(self.migra_edges)[:, None, None], "EDispMap")
 
     @classmethod
     def from_diagonal_response(cls, energy_true_edges: Given, migra_edges: Given | None = None) -> "EDispMap":
@@ -330,6 +351,33 @@ def _check_migration(edges: Array) -> None:
         raise InputError(f"EDispMap: migra_edges need at least two in a list, found shape {np.shape(edges)}.")
     if is_concrete(edges) and not (np.all(np.isfinite(edges)) and np.min(edges) >= 0 and np.all(np.diff(edges) > 0)):
         raise InputError(f"EDispMap: migra_edges must be at least 0, finite and increasing, found {edges}.")
+
+
+def _check_sums(probabilities: Array, name: str) -> None:
+    """Raise an `InputError` if more than all events of a true energy are reconstructed: (n_true, n, ...)."""
+    if not isinstance(probabilities, np.ndarray) or not probabilities.size:
+        return
+    sums = probabilities.sum(axis=1)
+    if np.max(sums) > MOST:
+        row = int(np.unravel_index(np.argmax(sums), sums.shape)[0])
+        raise InputError(
+            f"{name}: the probabilities of true-energy bin {row} add up to {np.max(sums):.6g}, expected at most 1. "
+            "Normalise them; an effective area belongs into the exposure."
+        )
+
+
+def _facts(
+    shape: tuple[int, ...], geom: SkyGeom | None, true: Array | None, reco: Array | None, kind: str = "energies"
+) -> Facts:
+    """What is shown of an energy dispersion."""
+    size = "one position" if geom is None else f"{' x '.join(map(str, geom.shape))} positions"
+    found = {"": f"{shape[0]} true energies, {shape[1]} {kind}, {size}"}
+    edges = {"energy_true": true, "energy": reco}
+    return found | {name: f"{_range(e)} TeV" for name, e in edges.items() if e is not None}
+
+
+def _range(edges: Array) -> str:
+    return f"{number_text(edges[0])} to {number_text(edges[-1])}"
 
 
 def _edges_of(true: Given | None, reco: Given | None) -> tuple[TrueEdges | None, RecoEdges | None]:

@@ -17,6 +17,7 @@ from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..hints.modules import HintedModule
+from ..shown import Facts, Shown, number_text
 from ..sky.geom import Direction, SkyGeom
 from ..units import Given, edges_tev, kernel_numbers, number_in, numbers_in, require_not_negative, to_unit
 from .formats import Filename, read_response, write_response
@@ -31,7 +32,7 @@ Energies = Float[Array, " n"]
 """Energies in TeV."""
 
 
-class PSFMap(HintedModule):
+class PSFMap(Shown, HintedModule):
     """Radial profiles of the point spread function at a grid of positions, as a function of true energy.
 
     Parameters
@@ -86,6 +87,13 @@ class PSFMap(HintedModule):
                 "with equinox.tree_at."
             )
         self.reach, self.core = _sizes(np.asarray(self.values), np.asarray(self.rad), np.asarray(self.rad_edges))
+
+    @property
+    def facts(self) -> Facts:
+        """What is shown: energies, radii, positions, and the radii that hold 68 % and 99.9 % (their largest)."""
+        size = "one position" if self.geom is None else f"{' x '.join(map(str, self.geom.shape))} positions"
+        found = {"energy": f"{number_text(self.energy)} TeV", "rad": f"{number_text(self.rad, 4)} deg", "": size}
+        return found | {"68 % within": f"{self.core:.4g} deg", "99.9 % within": f"{self.reach:.4g} deg"}
 
     def _check(self) -> None:
         name = type(self).__name__
@@ -222,7 +230,7 @@ class RecoPSFMap(PSFMap):
     energy_axis = "energy"
 
 
-class PSFKernel(HintedModule):
+class PSFKernel(Shown, HintedModule):
     """A fixed kernel on the pixels of a map: ``values`` (n_true, n, n), n odd, the PSF integrated over pixels.
 
     It is used as it is, at every position, for maps with the same pixels. Planes are normalised to sum 1.
@@ -241,6 +249,11 @@ class PSFKernel(HintedModule):
             if normalize:
                 planes = frozen_array(np.asarray(kernels.normalised(jnp.asarray(planes))))
         self.values = planes
+
+    @property
+    def facts(self) -> Facts:
+        n, ny, nx = np.shape(self.values)
+        return {"": f"{n} energies of {ny} x {nx} pixels"}
 
     @classmethod
     def from_gauss(

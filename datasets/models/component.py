@@ -7,10 +7,11 @@ from functools import lru_cache, wraps
 from typing import Any, ClassVar, Self
 
 import jax
+import numpy as np
 
 from ..errors import InputError
 from ..hints.modules import HintedModule
-from ..shown import html_table, robust
+from ..shown import html_table, number_text, robust
 from ..units import kernel_numbers
 from .parameter import Declaration, Parameter, is_parameter, placed
 
@@ -54,7 +55,12 @@ class ModelComponent(HintedModule):
     @robust
     def __repr__(self) -> str:
         shown = (f"{name}={p.text}{' frozen' if p.frozen else ''}" for name, p in self.parameters.items())
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{type(self).__name__}({', '.join([*shown, *self._tables()])})"
+
+    def _tables(self) -> list[str]:
+        """The tables among the fields, in figures."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return [f"{name}={_figures(v)}" for name, v in fields.items() if isinstance(v, np.ndarray | jax.Array)]
 
     @robust
     def _repr_html_(self) -> str:
@@ -98,6 +104,15 @@ def _of_bare_numbers(formula: Callable[..., Any], units: tuple[str, ...]) -> Cal
 def fields_by_name(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     """Fields of a class of modules."""
     return {field.name: field for field in dataclasses.fields(kind)}
+
+
+def _figures(table: Any) -> str:
+    shape = np.shape(table)
+    return (
+        number_text(table)
+        if len(shape) < 2
+        else f"{number_text(table)} of shape {shape}".replace(f" ({np.size(table)} values)", "")
+    )
 
 
 def named_leaves(tree: object) -> tuple[list[Any], tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """Parameters: a number that a fit may change, with all that is known about it."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, TypeGuard, get_args
 
 import equinox as eqx
@@ -18,18 +19,30 @@ from ..units import Given, _unit_text, parse_unit, to_unit, with_unit
 from .prior import Prior
 
 Role = Literal[
-    "", "amplitude", "norm", "position", "width", "radius", "eccentricity", "angle", "index", "energy", "time",
-    "cutoff", "rate", "exponent", "coefficient",
+    "", "amplitude", "norm", "position", "latitude", "width", "radius", "eccentricity", "angle", "index", "energy",
+    "time", "cutoff", "rate", "exponent", "coefficient", "redshift",
 ]  # fmt: skip
 """What a parameter is in its model, which solvers and plots read instead of names.
 
-``amplitude`` and ``norm`` multiply a whole component. ``eccentricity`` and ``angle`` (deg) are those of an ellipse on
-the sky, whose half axis or standard deviation is a ``radius`` or a ``width``. ``index`` is the slope of a power law,
-``energy`` and ``time`` are places on their axes. Of a cutoff exp(-(x / x_c)^a) or exp(-r x^a), x_c is a ``cutoff``,
-1 / x_c a ``rate``, r a ``coefficient`` (positive) and a an ``exponent`` (positive). No word: none of these.
+``amplitude`` and ``norm`` multiply a whole component. ``latitude`` is the position that has poles. ``eccentricity`` and
+``angle`` (deg) are those of an ellipse on the sky, whose half axis or standard deviation is a ``radius`` or a
+``width``. ``index`` is the slope of a power law, ``energy`` and ``time`` are places on their axes. Of a cutoff
+exp(-(x / x_c)^a) or exp(-r x^a), x_c is a ``cutoff``, 1 / x_c a ``rate``, r a ``coefficient`` (positive) and a an
+``exponent`` (positive). No word: none of these.
 """
 
 ROLES: tuple[str, ...] = get_args(Role)
+
+DOMAINS: Mapping[Role, tuple[float, float]] = {
+    "latitude": (-90.0, 90.0),
+    "width": (0.0, math.inf),
+    "radius": (0.0, math.inf),
+    "eccentricity": (0.0, 1.0),
+    "energy": (5e-324, math.inf),
+    "redshift": (0.0, math.inf),
+}
+"""Between which numbers, in the unit of kernels, a parameter means anything. The formulas of models go on outside, and
+so may fits; what users and files give has to lie inside."""
 
 SCALING: tuple[Role, ...] = ("amplitude", "norm")
 """Roles of parameters that multiply a whole component."""
@@ -94,7 +107,10 @@ class Parameter(HintedModule):
 
     @property
     def internal(self) -> jax.Array:
-        """The value in the unit in which kernels compute."""
+        """The value in the unit in which kernels compute: formulas of models of your own take this one.
+
+        ``value`` is the number in ``unit``, as the user gave it: 1000 for 1000 GeV, where this is 1 (TeV).
+        """
         return for_kernels(self.value if self.scale == 1.0 else self.value * self.scale)
 
     @property
@@ -119,11 +135,18 @@ class Parameter(HintedModule):
             )
         new = module_with(Parameter, fields_of(self) | _clean(changes, self.unit))
         new.__check_init__()
+        if "value" in changes:
+            require_domain(new, "Parameter: value")
         return new
 
     @robust
     def __repr__(self) -> str:
-        return f"Parameter({self.text}{', frozen' if self.frozen else ''})"
+        more = ["frozen"] if self.frozen else []
+        if not (math.isinf(self.min) and math.isinf(self.max)):
+            more.append(f"from {self.min:.6g} to {self.max:.6g}")
+        more += [] if self.prior is None else [repr(self.prior)]
+        more += [] if self.link is None else [f"link {self.link!r}"]
+        return f"Parameter({', '.join([self.text, *more])})"
 
     def facts(self, name: str) -> Facts:
         """What a table shows of the parameter, under a name."""
@@ -182,6 +205,21 @@ def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
     return clean
 
 
+def require_domain(parameter: Parameter, name: str) -> None:
+    """Raise an `InputError` that starts with ``name`` for a value outside the domain of its role."""
+    fields = fields_of(parameter)
+    domain = DOMAINS.get(fields["role"])
+    value = fields["value"]
+    if domain is None or isinstance(value, jax.core.Tracer):
+        return
+    low, high = domain
+    if not low <= float(value) * fields["scale"] <= high * (1 + 1e-9):
+        unit, scale = fields["unit"], fields["scale"]
+        least = "a number above 0" if 0 < low < 1e-300 else f"at least {low / scale:g}"
+        most = "" if math.isinf(high) else f" and at most {high / scale:g}"
+        raise InputError(f"{name}: found {float(value):.6g} {unit}, expected {least}{most} {unit}".rstrip() + ".")
+
+
 def placed(given: GivenParameter, like: Parameter, name: str = "parameter") -> Parameter:
     """What is given in place of a parameter: a number or Quantity is its new value, a `Parameter` replaces it whole.
 
@@ -195,7 +233,9 @@ def placed(given: GivenParameter, like: Parameter, name: str = "parameter") -> P
     own, unit = (parse_unit(p.unit, name) for p in (given, like))
     if not own.is_equivalent(unit):
         raise InputError(f"{name}: found unit {given.unit!r}, expected one convertible to {like.unit!r}.")
-    return declared(given, like.scale if own == unit else like.scale * float(own.to(unit)), like.role)
+    found = declared(given, like.scale if own == unit else like.scale * float(own.to(unit)), like.role)
+    require_domain(found, name)
+    return found
 
 
 def _of_field(name: str, error: InputError) -> InputError:
@@ -248,6 +288,13 @@ class Declaration:
         self.frozen, self.min, self.max, self.role = frozen, min, max, role
 
     def __call__(self, given: GivenParameter | Time) -> Any:
+        """The parameter; InputError for what is none, other units, and values outside the domain of the role."""
+        found = self._placed(given)
+        if self.role in DOMAINS:
+            require_domain(found, self.name)
+        return found
+
+    def _placed(self, given: GivenParameter | Time) -> Any:
         if isinstance(given, Time) and self.role == "time":
             # what number it is depends on the scale of the model, which converts it
             return given

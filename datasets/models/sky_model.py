@@ -12,6 +12,7 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Float
 
+from ...kernels.elementary import overflowing
 from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, fields_of, is_concrete, module_with
 from ..errors import InputError, closest
@@ -388,9 +389,14 @@ def dnde(models: SkyModel | Iterable[eqx.Module], energy: Given, gti: GTI | None
     """Differential flux of sky models at ``energy`` (Quantity or TeV, any shape), summed, in TeV-1 s-1 cm-2.
 
     Shapes on the sky do not matter. With good time intervals ``gti`` light curves are averaged over them, for energies
-    of shape (n,); without, fluxes are those of the spectra, which are averages over time already.
+    of shape (n,); without, fluxes are those of the spectra, which are averages over time already. Infinite beyond
+    1e154, where an exponential has run away.
     """
-    energy = energy_in_tev(energy)
+    return overflowing(summed_flux(models, energy_in_tev(energy), gti))
+
+
+def summed_flux(models: SkyModel | Iterable[eqx.Module], energy: jax.Array, gti: GTI | None = None) -> jax.Array:
+    """`dnde` at energies in TeV for fits, in which exponentials that run away are finite."""
     total = jnp.zeros(energy.shape, jnp.result_type(energy.dtype, float))
     for model in [models] if isinstance(models, SkyModel) else models:
         if not isinstance(model, SkyModel):

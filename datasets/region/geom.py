@@ -17,6 +17,7 @@ from ..io.fits import FitsTable
 from ..io.region_table import region_hdu, region_of
 from ..irf.psf import PSFMap
 from ..meta import Meta
+from ..shown import Facts, Shown
 from ..sky.geom import SkyGeom
 from ..units import Given, to_unit
 
@@ -51,7 +52,7 @@ FIRST_STEP = 1e-3
 """Pixels in deg of the image on which the extent of a region is measured first."""
 
 
-class RegionGeom(HintedModule):
+class RegionGeom(Shown, HintedModule):
     """A region of the sky, and the Fourier transform of it on a lattice (a gnomonic image around its middle).
 
     ``lattice``: the `SkyGeom` of the nodes, (n, n). ``transform``: (2, n, n // 2 + 1) real and imaginary part of the
@@ -63,6 +64,12 @@ class RegionGeom(HintedModule):
     transform: Float[Array, "2 n m"]
     meta: Meta
     reach: float = eqx.field(static=True)
+
+    @property
+    def facts(self) -> Facts:
+        region = self.meta.get("region")
+        seen = {"sources seen within": f"{self.reach:.4g} deg"}
+        return {"": "traced" if region is None else " ".join(repr(region).split())} | seen
 
     @classmethod
     def create(

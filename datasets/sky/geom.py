@@ -16,6 +16,7 @@ from ..arrays import Array, frozen_array
 from ..errors import InputError
 from ..hints.modules import HintedModule
 from ..meta import Meta
+from ..shown import Facts, Shown
 from ..units import Given, kernel_numbers, whole_numbers
 from .bend import bend
 from .cutout import PadWidth, SameArray, cropped, cutout_slices, downsampled, padded, upsampled
@@ -42,7 +43,7 @@ FITTED = 1.5
 """Coordinates up to which polynomials hold, in units of the range in which they were fitted."""
 
 
-class SkyGeom(HintedModule):
+class SkyGeom(Shown, HintedModule):
     """Geometry of an image: ``shape`` (ny, nx) pixels, and where each looks.
 
     The projections of `ANALYTIC` have closed forms; any other that astropy reads is fitted by polynomials over the map.
@@ -60,6 +61,17 @@ class SkyGeom(HintedModule):
     coefficients: Float[Array, "2 n_terms 2"] | None
     meta: Meta
     bend: float = eqx.field(static=True, default=math.inf)
+
+    @property
+    def facts(self) -> Facts:
+        """What is shown: pixels, and where the middle is. Of a geometry inside a JAX transformation the pixels only."""
+        pixels = f"{self.shape[1]} x {self.shape[0]} pixels of {self.pixel_size:.6g} deg"
+        try:
+            sky, frame = self.center, self.frame
+        except Exception:  # no header, or traced
+            return {"": f"{pixels} {self.projection}"}
+        lon, lat = (sky.ra, sky.dec) if frame == "icrs" else (sky.galactic.l, sky.galactic.b)
+        return {"": f"{pixels} {self.projection}, {frame}, around {lon.deg:.5f}, {lat.deg:.5f} deg"}
 
     @classmethod
     def from_header(cls, header: fits.Header | Cards, shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":

@@ -39,6 +39,13 @@ class Contour:
     converged: np.ndarray
     evaluations: int
 
+    def __repr__(self) -> str:
+        x, y = (
+            f"{name} {np.min(v):.6g} to {np.max(v):.6g} {unit}".rstrip()
+            for name, v, unit in ((self.x_name, self.x, self.x_unit), (self.y_name, self.y, self.y_unit))
+        )
+        return f"Contour({x}, {y}, {len(self.x) - 1} points, {self.sigma:g} sigma)"
+
     def table(self) -> "Table":
         """An astropy Table with one row per point: x, y, at_bound, converged."""
         from astropy.table import Table

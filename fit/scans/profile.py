@@ -16,6 +16,7 @@ from astropy import units as u
 from ...datasets.errors import InputError
 from ...datasets.hints.calls import hinted
 from ...datasets.models.collection import Models
+from ...datasets.shown import number_text
 from ...datasets.units import Given, to_unit
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
@@ -49,6 +50,13 @@ class Profile:
     delta_stat: np.ndarray
     converged: np.ndarray
     new_minimum: Models | None = None
+
+    def __repr__(self) -> str:
+        low = self.values[int(np.argmin(self.stat))] if len(self.values) else math.nan
+        return (
+            f"Profile({self.name}, {number_text(self.values)} {self.unit}".rstrip()
+            + f", delta_stat {number_text(self.delta_stat, 4)}, lowest at {low:.6g})"
+        )
 
     def table(self) -> "Table":
         """An astropy Table with one row per value: value, stat, delta_stat, converged."""

@@ -119,7 +119,7 @@ class PositionedModel(SpatialModel):
     """Base of the models around a position, ``lon_0`` and ``lat_0``, given by a profile of local offsets."""
 
     lon_0: ParameterField = parameter(0.0, "deg", role="position")
-    lat_0: ParameterField = parameter(0.0, "deg", min=-90.0, max=90.0, role="position")
+    lat_0: ParameterField = parameter(0.0, "deg", min=-90.0, max=90.0, role="latitude")
 
     @classmethod
     def from_position(cls, position: "SkyCoord", **parameters: GivenParameter) -> Self:

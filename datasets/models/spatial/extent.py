@@ -48,7 +48,9 @@ def sizes_of(spatial: SpatialModel | None) -> Sizes | None:
     if not isinstance(spatial, ExtendedModel):
         return Sizes(extent)
     # where a source lies and points has nothing to do with its size
-    return Sizes(extent, tuple(0.0 if p.role in ("position", "angle") else _rounded(p) for p in parameters.values()))
+    return Sizes(
+        extent, tuple(0.0 if p.role in ("position", "latitude", "angle") else _rounded(p) for p in parameters.values())
+    )
 
 
 def fits_in(new: Sizes, old: Sizes) -> bool:

@@ -56,7 +56,7 @@ class TemplateSpatialModel(SpatialModel):
     values: Float[Array, "..."]
     geom: SkyGeom
     lon_0: ParameterField = parameter(0.0, "deg", frozen=True, role="position")
-    lat_0: ParameterField = parameter(0.0, "deg", frozen=True, min=-90.0, max=90.0, role="position")
+    lat_0: ParameterField = parameter(0.0, "deg", frozen=True, min=-90.0, max=90.0, role="latitude")
     energy: Float[Array, " n_energy"] | None = None
     middle: Float[Array, "2"] = eqx.field(default=None)
     radius: Float[Array, ""] = eqx.field(default=None)

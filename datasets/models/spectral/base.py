@@ -11,8 +11,10 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Float
 
+from ....kernels.elementary import overflowing
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
 from ...arrays import Array
+from ...errors import InputError
 from ...units import Given, numbers_in, with_unit
 from ..component import Formulas, ModelComponent, fields_by_name
 from ..parameter import Parameter, is_parameter
@@ -70,13 +72,20 @@ class SpectralModel(ModelComponent):
         return integrate_bins(self.times_energy, edges, order)
 
     def __call__(self, energy: Given) -> Array:
-        """Value at ``energy``: a Quantity for what has a unit, an array (in ``unit``) for numbers in TeV."""
+        """Value at ``energy``: a Quantity for what has a unit, an array (in ``unit``) for numbers in TeV.
+
+        Infinite beyond 1e154, where an exponential has run away: the wrong unit in a cutoff, say.
+        """
         energy = with_unit(energy, "energy")
-        value = self.evaluate(energy_in_tev(energy))
+        value = overflowing(self.evaluate(energy_in_tev(energy)))
         return u.Quantity(np.asarray(value), self.unit) if isinstance(energy, u.Quantity) else value
 
     def integral(self, energy_min: Given, energy_max: Given) -> Array:
-        """Integral from ``energy_min`` to ``energy_max``: Quantities or numbers in TeV, of shapes that broadcast."""
+        """Integral from ``energy_min`` to ``energy_max``: Quantities or numbers in TeV, of shapes that broadcast.
+
+        ``energy_max`` may be infinite. InputError where the integral does not exist then, and for an ``energy_min``
+        that is not positive.
+        """
         return self._between("integrate_bins", energy_min, energy_max, u.Unit(self.unit) * u.TeV)
 
     def energy_flux(self, energy_min: Given, energy_max: Given) -> Array:
@@ -94,15 +103,47 @@ class SpectralModel(ModelComponent):
         energy_min = with_unit(energy_min, "energy_min")
         ends = energy_in_tev(energy_min, "energy_min"), energy_in_tev(energy_max, "energy_max")
         low, high = np.broadcast_arrays(*ends)
+        if np.any(low <= 0) or np.any(high <= 0):
+            raise InputError(f"energies must be positive, found {min(np.min(low), np.min(high)):g} TeV.")
+        endless = np.isinf(high)
+        high = np.where(endless, 2 * low, high)
         order = order_for_width(float(np.max(np.log(high / low), initial=0.0)))
         pairs = jnp.asarray(np.stack([low.ravel(), high.ravel()], axis=-1), float)
-        result = _integrate_pairs(self, pairs, method, order).reshape(low.shape)
+        result = overflowing(_integrate_pairs(self, pairs, method, order))
+        if endless.any():
+            tails = [_to_infinity(self, float(e), method) for e in low[endless]]
+            result = result.at[np.flatnonzero(endless)].set(jnp.asarray(tails))
+        result = result.reshape(low.shape)
         return u.Quantity(np.asarray(result), unit) if isinstance(energy_min, u.Quantity) else result
 
 
 @eqx.filter_jit
 def _integrate_pairs(model: SpectralModel, pairs: jax.Array, method: str, order: int) -> jax.Array:
     return jax.vmap(lambda pair: getattr(model, method)(pair, order)[0])(pairs)
+
+
+FAR, PIECES = 1e12, 49
+"""Energy, in units of the lowest, beyond which a spectrum is a power law, and ends of the pieces up to there."""
+
+
+def _to_infinity(model: SpectralModel, low: float, method: str) -> float:
+    """`SpectralModel.integral` (or of E times the value) from ``low`` (TeV) up: beyond `FAR` as a power law."""
+    edges = np.geomspace(low, FAR * low, PIECES)
+    pairs = jnp.asarray(np.stack([edges[:-1], edges[1:]], axis=-1))
+    order = order_for_width(float(np.log(edges[1] / edges[0])))
+    within = float(jnp.sum(_integrate_pairs(model, pairs, method, order)))
+    far = jnp.asarray(edges[-1])
+    value = float(model.evaluate(far)) * edges[-1] ** (2 if method == "integrate_energy_bins" else 1)
+    if value == 0:
+        return within
+    # the value times E (times E again) falls as E^-steepness
+    steepness = float(model.spectral_index(far)) - (2 if method == "integrate_energy_bins" else 1)
+    if not steepness > 0:
+        raise InputError(
+            f"the integral of {type(model).__name__} to infinity does not exist: far out it falls as E^"
+            f"{-steepness - (2 if method == 'integrate_energy_bins' else 1):.4g}. Give a finite energy_max."
+        )
+    return within + value / steepness
 
 
 def kinks_of(model: SpectralModel) -> jax.Array:

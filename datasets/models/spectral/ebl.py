@@ -50,7 +50,7 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
     energy: Float[Array, " n_energy"]
     param: Float[Array, " n_redshift"]
     data: Float[Array, "n_redshift n_energy"]
-    redshift: ParameterField = parameter(0.1, frozen=True)
+    redshift: ParameterField = parameter(0.1, frozen=True, role="redshift")
     alpha_norm: ParameterField = parameter(1.0, frozen=True)
     filename: str | None = eqx.field(static=True, default=None)
     tag = ("EBLAbsorptionNormSpectralModel", "ebl-norm")
