@@ -120,7 +120,7 @@ def _perfect(
 
 def _empty(cls: type[CountsBase], shape: tuple[int, ...]) -> dict[str, object]:
     return {
-        **{name: np.zeros(shape) for name in ("counts", *cls.background_fields)},
+        **{name: np.zeros(shape) for name in ("counts", *cls.background_fields) if name != "weights"},
         "mask_safe": np.zeros(shape, bool),
         "livetime": 0.0,
         "gti": GTI([], []),

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Self, cast
 
 import equinox as eqx
 import jax
@@ -12,12 +13,13 @@ import numpy as np
 from ...kernels.cash import TRUNCATION
 from ...kernels.quadrature import bin_centers
 from ...kernels.significance import cash_ts
-from ..arrays import Array, Mask, fields_of, is_concrete
+from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete, ratio
 from ..dataset import Models
 from ..errors import InputError, listed
 from ..irf.stack import Part
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins
+from ..statistics.registry import STATISTICS
 from ..units import Given
 from .base import Counts, CountsSums, Expected, Sum
 from .bins import take_bins
@@ -29,17 +31,27 @@ from .summary import significance
 class KnownBackground(CountsDataset):
     """Counts with a known background, which a `FoVBackgroundModel` may scale. Statistic ``cash``, or another of counts.
 
-    ``background`` has the shape of the counts; None stands for no background.
+    ``background`` has the shape of the counts; None stands for no background. ``weights``, of that shape too, multiply
+    the statistic ``cash_weighted`` bin by bin (1 everywhere by default); other statistics have none.
     """
 
     background: Counts | None = None
+    weights: Counts | None = eqx.field(default=None, kw_only=True)
     stat_type: str = eqx.field(default="cash", static=True, kw_only=True)
 
-    background_fields = ("background",)
+    background_fields = ("background", "weights")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        take_bins(self, "background")
+        take_bins(self, *self.background_fields)
+        reads = "weights" in getattr(STATISTICS.get(self.stat_type), "names", ())
+        if self.weights is None and reads:
+            self.weights = frozen_array(np.ones(self.data_shape))
+        elif self.weights is not None and not reads:
+            raise InputError(
+                f"{type(self).__name__}: weights are for stat_type='cash_weighted', found {self.stat_type!r}. Set "
+                "both: dataset.replace(stat_type='cash_weighted', weights=...), or weights=None."
+            )
 
     @property
     def excess(self) -> Array | None:
@@ -155,12 +167,36 @@ class KnownBackground(CountsDataset):
     def background_sums(
         self, fields: Mapping[str, np.ndarray], safe: np.ndarray, total: Sum, average: Sum | None
     ) -> dict[str, np.ndarray]:
-        return {name: total(fields[name] * safe) for name in self.background_fields if name in fields}
+        sums = {"background": total(fields["background"] * safe)} if "background" in fields else {}
+        if "weights" in fields:
+            weights = fields["weights"]
+            sums["weights"] = _common_weights(
+                total(weights * safe), total(weights**2 * safe), total(np.broadcast_to(safe, self.data_shape) * 1.0)
+            )
+        return sums
 
     def stacked_background(
         self, parts: Sequence[Part], total: Callable[[str], np.ndarray | None], shape: tuple[int, ...]
     ) -> dict[str, np.ndarray | None]:
-        return {"background": total("background")}
+        background = total("background")
+        if not parts or cast(Self, parts[0].dataset).weights is None:
+            return {"background": background, "weights": None}
+        sums = np.zeros((3, *shape))
+        for part in parts:
+            weights = np.asarray(cast(Self, part.dataset).weights)
+            sums[(slice(None), *part.place())] += np.stack([weights, weights**2, np.ones(weights.shape)]) * part.safe
+        return {"background": background, "weights": _common_weights(*sums)}
+
+
+def _common_weights(total: np.ndarray, squares: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """The weight of merged bins that have one and the same, from sums over them; 1 where none is safe."""
+    mean = ratio(total, number)
+    if np.any(squares * number - total**2 > 1e-9 * np.maximum(squares * number, 1e-300)):
+        raise InputError(
+            "weights: bins that are merged have different weights, and the sum of their counts has none then. Merge "
+            "with stat_type='cash', and weight the sum."
+        )
+    return np.where(number > 0, mean, 1.0)
 
 
 def background_model(models: Models) -> FoVBackgroundModel | None:

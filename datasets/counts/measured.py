@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..irf.stack import Part
 from ..models.sky_model import FoVBackgroundModel
 from ..statistics.base import Bins
-from ..statistics.wstat import alpha_of, profiled_background
+from ..statistics.wstat import alpha_of
 from ..units import Given, as_bins
 from .base import Counts, CountsSums, Expected, Sum
 from .bins import take_bins
@@ -115,7 +115,8 @@ class MeasuredBackground(CountsDataset):
         if self.missing_data() is not None:
             return jnp.zeros_like(signal)
         self.require_alpha(self.mask, "npred_background")
-        return profiled_background({name: getattr(self, name) for name in ("counts", *self.background_fields)}, signal)
+        data = {name: getattr(self, name) for name in ("counts", *self.background_fields)}
+        return self.statistic.background_bins(data, signal)
 
     def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
         if backgrounds:

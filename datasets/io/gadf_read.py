@@ -20,11 +20,12 @@ from .gadf_quantity import STRUCTURE, StoredMap, is_region, read_quantity, reada
 from .gti_table import read_gti
 from .meta_table import read_meta_table
 from .region_table import pack_region
+from .stat_type import STAT_TYPE, stat_type_of
 
-ON_ENERGY = ("COUNTS", "BACKGROUND", "COUNTS_OFF", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_SAFE", "MASK_FIT")
+ON_ENERGY = ("COUNTS", "BACKGROUND", "COUNTS_OFF", "ACCEPTANCE", "ACCEPTANCE_OFF", "WEIGHTS", "MASK_SAFE", "MASK_FIT")
 """Quantities on the sky pixels and reconstructed energies of a dataset."""
 
-KNOWN_BACKGROUND = ("COUNTS", "BACKGROUND", "MASK_SAFE", "MASK_FIT")
+KNOWN_BACKGROUND = ("COUNTS", "BACKGROUND", "WEIGHTS", "MASK_SAFE", "MASK_FIT")
 
 AGAIN = "Write the dataset again from one source."
 
@@ -43,7 +44,7 @@ def on_off_fields(file: FitsFile) -> Fields:
             f"the HDU ACCEPTANCE is missing, there are {file.names()}; an on/off dataset needs it. "
             "Read a dataset with known background by MapDataset.read."
         )
-    fields = map_fields(file, tuple(name for name in ON_ENERGY if name != "BACKGROUND"))
+    fields = map_fields(file, tuple(name for name in ON_ENERGY if name not in ("BACKGROUND", "WEIGHTS")))
     if fields["acceptance_off"] is None:
         raise InputError(f"the HDU ACCEPTANCE_OFF is missing, there are {file.names()}. {AGAIN}")
     return fields
@@ -78,6 +79,7 @@ def map_fields(file: FitsFile, names: tuple[str, ...], of_region: bool = False) 
     fields |= {name.lower(): None for name in names}
     for name, stored in maps.items():
         fields[name.lower()] = masks[name] if name in masks else _numbers(stored, None if safe is None else ~safe)
+    fields |= stat_type_of(file.hdus[0].header, str(file), "wstat" if "ACCEPTANCE" in names else "cash")
     return fields | {
         "energy_true_edges": true_edges,
         "exposure": None if exposure is None else exposure[0],
@@ -116,8 +118,8 @@ def _mask(stored: StoredMap) -> np.ndarray:
     if odd.any():
         value = values[odd][0]
         raise InputError(
-            f"{stored.where}: a mask holds 0 and 1, found {value}. Masks as weights of the statistic are not read: "
-            "write a mask of 0 and 1."
+            f"{stored.where}: a mask holds 0 and 1, found {value}. Weights of the statistic are another "
+            "quantity: write a mask of 0 and 1, and replace(stat_type='cash_weighted', weights=...)."
         )
     return frozen_array(values != 0, bool)
 
@@ -185,6 +187,7 @@ def _seconds(value: u.Quantity | str | float | None) -> float | None:
 def _description(file: FitsFile) -> dict[str, object]:
     """Name, header cards of the file, regions, and the table of observations: a single one as upper-case entries."""
     primary = readable_cards(file.hdus[0].header, str(file))
+    primary.pop(STAT_TYPE, None)
     meta: dict[str, object] = {}
     if name := str(primary.pop("NAME", "")).strip():
         meta["name"] = name

@@ -19,6 +19,7 @@ from .fits import Column, Fields, FitsFile, FitsTable, Hdu, naming, require_same
 from .gti_table import gti_hdu, read_gti
 from .meta_table import META_TABLE, meta_table_hdus, read_meta_table
 from .region_table import pack_region, unpack_region
+from .stat_type import stat_type_cards, stat_type_of
 
 ON_ENERGY = ("COUNTS", "COUNTS_OFF", "BACKGROUND", "MASK_SAFE", "ACCEPTANCE", "ACCEPTANCE_OFF", "MASK_FIT")
 
@@ -43,7 +44,7 @@ def on_off_fields(file: FitsFile) -> Fields:
             if values is None and fields["counts_off"] is not None:
                 raise InputError(f"the HDU {key} is missing, there are {file.names()}. Write the dataset again.")
             fields[key.lower()] = 0.0 if values is None else values
-        return fields
+        return fields | stat_type_of(file.hdus[0].header, str(file), "wstat")
 
 
 def counts_fields(file: FitsFile) -> Fields:
@@ -52,7 +53,10 @@ def counts_fields(file: FitsFile) -> Fields:
         if "ACCEPTANCE" in file:
             raise InputError("the file is an on/off spectrum (it has ACCEPTANCE). Use SpectrumDatasetOnOff.read.")
         fields, edges = _common(file)
-        return fields | {"background": _values(file, "BACKGROUND", edges, excluded=_excluded(fields))}
+        fields |= stat_type_of(file.hdus[0].header, str(file), "cash")
+        return fields | {
+            key.lower(): _values(file, key, edges, excluded=_excluded(fields)) for key in ("BACKGROUND", "WEIGHTS")
+        }
 
 
 def _common(file: FitsFile) -> tuple[Fields, np.ndarray]:
@@ -194,7 +198,7 @@ def gadf_contents(dataset: Any, name: str) -> bytes:
     reco = MapAxis(edges, dataset.energy_interp, "energy", "TeV")
     true = MapAxis(true_edges, "log", "energy_true", "TeV")
     primary = fits.PrimaryHDU()
-    set_cards(primary.header, {"NAME": name})
+    set_cards(primary.header, {"NAME": name, **stat_type_cards(dataset)})
     hdus: list[Hdu] = [primary]
 
     def add(key: str, values: Array | None, unit: str, *axes: MapAxis, region: str = "region") -> None:

@@ -16,6 +16,7 @@ from .gadf_quantity import map_hdus
 from .gti_table import gti_hdu
 from .meta_table import meta_table_hdus
 from .region_table import pack_region
+from .stat_type import stat_type_cards
 
 
 def gadf_map_contents(dataset: Any, name: str) -> bytes:
@@ -27,7 +28,7 @@ def gadf_map_contents(dataset: Any, name: str) -> bytes:
     if all(getattr(dataset, name) is None for name in ("counts", "background", "mask_safe", "mask_fit")):
         dataset = dataset.replace(mask_safe=np.ones(dataset.data_shape, bool))
     primary = fits.PrimaryHDU()
-    set_cards(primary.header, {**dataset.meta.get("primary", {}), "NAME": name})
+    set_cards(primary.header, {**dataset.meta.get("primary", {}), "NAME": name, **stat_type_cards(dataset)})
     hdus: list[Hdu] = [primary]
     reco = MapAxis(np.asarray(dataset.energy_edges), dataset.energy_interp, "energy", "TeV")
     true = MapAxis(np.asarray(dataset.energy_true_edges), "log", "energy_true", "TeV")

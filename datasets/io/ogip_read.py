@@ -19,6 +19,7 @@ from .gti_table import read_gti
 from .paths import as_path, existing
 from .region_table import PackedTable, pack_region, plain
 from .rmf import Redistribution, channel_numbers, read_rmf
+from .stat_type import stat_type_of
 
 ABSENT = ("", "NONE")
 
@@ -102,6 +103,8 @@ def read_fields(file: FitsFile, background: bool) -> Fields:
         fields |= off_fields | {"mask_safe": pha.good & off.good}
         if region is not None:
             meta["region_off"] = region
+    if background:
+        fields |= stat_type_of(pha.table.header, pha.table.where, "wstat")
     return fields | {"meta": Meta(meta)}
 
 

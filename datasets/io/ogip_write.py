@@ -15,6 +15,7 @@ from .gti_table import gti_hdu
 from .paths import Filename, as_path, write_files
 from .region_table import unpack_region
 from .rmf import ebounds_hdu, rmf_hdus
+from .stat_type import stat_type_cards
 
 ENDINGS = (".fits", ".fit", ".fts", ".pha")
 
@@ -71,9 +72,10 @@ def ogip_contents(dataset: Any, path: Path, name: str | None = None, energy_unit
     if isinstance(dataset.edisp, EDispKernel):
         # gammapy opens whatever RESPFILE says, 'NONE' too
         links["RESPFILE"] = paths["rmf"].name
+    chosen: dict[str, Card] = {**stat_type_cards(dataset)}
     bounds = ebounds_hdu(edges, energy_unit, source)
     on = [
-        _spectrum_hdu(per_bin["counts"], safe, per_bin["acceptance"], "TOTAL", cards | links),
+        _spectrum_hdu(per_bin["counts"], safe, per_bin["acceptance"], "TOTAL", cards | links | chosen),
         bounds,
         *_region(dataset, "region"),
     ]

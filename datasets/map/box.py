@@ -10,7 +10,6 @@ import numpy as np
 from ..arrays import Array, Mask
 from ..sky.cutout import SameArray
 from ..statistics.base import Bins, Data, Statistic
-from ..statistics.wstat import profiled_background
 from .source_image import SourceImage
 
 Place = tuple[int, int]
@@ -82,7 +81,7 @@ def measured_bins(
 def _without_signal(statistic: Statistic, data: Data) -> tuple[Bins, Bins]:
     """Statistic and background of bins that no signal reaches."""
     nothing = jnp.zeros(jnp.shape(data["counts"]))
-    return statistic.stat_bins(data, nothing), profiled_background(data, nothing)
+    return statistic.stat_bins(data, nothing), statistic.background_bins(data, nothing)
 
 
 def _beyond(pixels: tuple[int, ...], box: tuple[int, int], origin: tuple[int, int]) -> np.ndarray:

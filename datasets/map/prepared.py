@@ -28,7 +28,6 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..models.spatial.base import SpatialModel
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
-from ..statistics.wstat import profiled_background
 from .box import Place, box_around, cut_box, known_bins, measured_bins
 from .plan import Plan, plan
 from .response import Response
@@ -242,7 +241,7 @@ class MeasuredMap(PreparedMap):
 
     def background_bins(self, models: Models, signal: Bins | None = None) -> Bins:
         """Background profiled for the signal, per bin."""
-        return profiled_background(self.data, self.signal(models) if signal is None else signal)
+        return self.statistic.background_bins(self.data, self.signal(models) if signal is None else signal)
 
 
 Kind = tuple[str, ModelDef, jax.tree_util.PyTreeDef]
@@ -271,6 +270,7 @@ def prepare_map(
         signal = dataset.signal(found.unchanging)
         constant = np.asarray(signal) if is_concrete(signal) else signal
     data = {field: getattr(dataset, field) for field in ("counts", *dataset.background_fields)}
+    data = {name: values for name, values in data.items() if name != "weights" or values is not None}
     if not measured and data["background"] is None:
         data["background"] = np.zeros(dataset.data_shape)
     mask = fitted_bins(dataset)

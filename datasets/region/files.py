@@ -11,7 +11,7 @@ from ..io.paths import Filename
 from ..meta import Meta
 from .geom import RegionGeom
 
-PER_BIN = ("counts", "background", "exposure", "mask_safe", "mask_fit")
+PER_BIN = ("counts", "background", "weights", "exposure", "mask_safe", "mask_fit")
 
 
 def region_fields(filename: Filename | FitsFile) -> dict[str, Any]:

@@ -151,6 +151,9 @@ def prepare_region(
         "energy_true_edges": dataset.energy_true_edges,
         "constant": np.asarray(constant) if is_concrete(constant) else constant,
     }
+    weights = getattr(dataset, "weights", None)
+    if weights is not None:
+        arrays["weights"] = weights
     parts: list[RegionPart] = []
     for (kind, scheme, _, treedef), members in alike.items():
         number, n_leaves = len(parts), len(members[0][1])

@@ -17,7 +17,6 @@ from ..gti import GTI
 from ..models.sky_model import SkyModel, TemplateNPredModel
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
-from ..statistics.wstat import profiled_background
 from .npred import SpectrumResponse, spectrum_counts
 
 AXES: Mapping[str, tuple[str, ...]] = {
@@ -28,6 +27,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "acceptance": ("energy",),
     "acceptance_off": ("energy",),
     "background": ("energy",),
+    "weights": ("energy",),
     "exposure": ("energy_true",),
     "edisp": ("energy_true", "energy"),
     "mask_safe": ("energy",),
@@ -126,7 +126,7 @@ class MeasuredSpectrum(PreparedSpectrum):
 
     def background(self, models: Models, signal: Bins) -> Bins:
         """Background profiled for the signal, (n_reco,)."""
-        return profiled_background(self.data, signal)
+        return self.statistic.background_bins(self.data, signal)
 
     def predict(self, models: Models) -> Bins:
         return self.signal(models)
@@ -137,7 +137,9 @@ def prepare_spectrum(dataset: CountsBase, models: Models, *, measured: bool) -> 
     fields = fields_of(dataset)
     n_reco, n_true = len(fields["energy_edges"]) - 1, len(fields["energy_true_edges"]) - 1
     arrays: dict[str, Any] = {name: fields[name] for name in ("energy_edges", "energy_true_edges", "counts")}
-    arrays |= {name: fields[name] for name in dataset.background_fields}
+    arrays |= {
+        name: fields[name] for name in dataset.background_fields if name != "weights" or fields[name] is not None
+    }
     arrays["exposure"] = np.zeros(n_true) if fields["exposure"] is None else fields["exposure"]
     if not measured and arrays["background"] is None:
         arrays["background"] = np.zeros(n_reco)

@@ -2,6 +2,7 @@
 
 from .base import Statistic as Statistic
 from .cash import CashStatistic as CashStatistic
+from .cash import WeightedCashStatistic as WeightedCashStatistic
 from .chi2 import Chi2Statistic as Chi2Statistic
 from .distrib import DistribStatistic as DistribStatistic
 from .profile import ProfileStatistic as ProfileStatistic

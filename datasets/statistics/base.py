@@ -53,6 +53,14 @@ class Statistic(ABC):
         """
         return scoring_terms(lambda p: self.deviance_bins(data, p), prediction)
 
+    def background_bins(self, data: Data, signal: Array) -> Bins:
+        """Background expected in the on region of on/off data for a ``signal``, per bin: what `npred_background`,
+        residuals and plots show. The statistic of on and off counts decides it; InputError where it does not."""
+        raise InputError(
+            f"{type(self).__name__}: the statistic does not say what background it expects in on/off data. Override "
+            "background_bins(data, signal)."
+        )
+
     merges: ClassVar[bool] = False
     """Whether `merged_bins` is there: without it all pixels of maps are fitted one by one."""
 

@@ -41,3 +41,30 @@ class CashStatistic(Statistic):
         unknown = np.where(where & (background == 0), counts, 0.0)
         constant = constant + 2 * np.sum(np.where(unknown > 0, TRUNCATION - unknown * np.log(TRUNCATION), 0.0))
         return {"counts": total_n, "background": total_b, "mask_safe": known.any((1, 2))}, np.asarray(constant)
+
+
+class WeightedCashStatistic(Statistic):
+    """Cash statistic times a weight per bin, ``weights``: 2 w (mu - n ln mu), gammapy's ``cash_weighted``.
+
+    With weights below 1 it is no likelihood any more, but what is fitted where a systematic error per bin limits what
+    the bins may say (Fermi-LAT's weighted likelihood); its errors are those of the weighted sum.
+    """
+
+    stat_type = "cash_weighted"
+    names = ("counts", "weights")
+
+    def stat_bins(self, data: Data, prediction: Array) -> Bins:
+        return self._times(data, cash(jnp.asarray(data["counts"]), jnp.asarray(prediction)))
+
+    def deviance_bins(self, data: Data, prediction: Array) -> Bins:
+        return self._times(data, cash_deviance(jnp.asarray(data["counts"]), jnp.asarray(prediction)))
+
+    def offset_bins(self, data: Data) -> Bins:
+        return self._times(data, cash_offset(jnp.asarray(data["counts"])))
+
+    def scoring_bins(self, data: Data, prediction: Array) -> tuple[Bins, Bins, Bins]:
+        stat, slope, curvature = cash_terms(jnp.asarray(data["counts"]), jnp.asarray(prediction))
+        return self._times(data, stat), self._times(data, slope), self._times(data, curvature)
+
+    def _times(self, data: Data, terms: Bins) -> Bins:
+        return jnp.asarray(data["weights"]) * terms

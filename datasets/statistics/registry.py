@@ -1,17 +1,38 @@
 """The fit statistics by their ``stat_type``, open to statistics of your own."""
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..hints.calls import hinted
 from .base import Statistic
-from .cash import CashStatistic
+from .cash import CashStatistic, WeightedCashStatistic
 from .chi2 import Chi2Statistic
 from .distrib import DistribStatistic
 from .profile import ProfileStatistic
 from .wstat import WStatistic
 
 STATISTICS: dict[str, Statistic] = {
-    s.stat_type: s for s in (CashStatistic(), WStatistic(), Chi2Statistic(), DistribStatistic(), ProfileStatistic())
+    s.stat_type: s
+    for s in (
+        CashStatistic(),
+        WeightedCashStatistic(),
+        WStatistic(),
+        Chi2Statistic(),
+        DistribStatistic(),
+        ProfileStatistic(),
+    )
 }
+
+
+def known_stat_type(name: object, where: str, default: str) -> str:
+    """The ``stat_type`` that a file names, ``default`` where it names none; a warning, and the default, for one that
+    nobody has registered."""
+    if name is None or name in STATISTICS:
+        return default if name is None else str(name)
+    warn(
+        f"{where}: the statistic {name!r} is not known here, and the dataset has {default!r}. Register it before "
+        "reading: gj.register_statistic(...)."
+    )
+    return default
+
 
 _BUILT_IN = frozenset(STATISTICS)
 

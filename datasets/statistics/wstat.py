@@ -34,6 +34,9 @@ class WStatistic(Statistic):
     def scoring_bins(self, data: Data, prediction: Array) -> tuple[Bins, Bins, Bins]:
         return wstat_terms(*self._arrays(data), jnp.asarray(prediction))
 
+    def background_bins(self, data: Data, signal: Array) -> Bins:
+        return profiled_background(data, signal)
+
     def _arrays(self, data: Data) -> tuple[Bins, Bins, Bins]:
         alpha = alpha_of(data["acceptance"], data["acceptance_off"])
         return jnp.asarray(data["counts"]), jnp.asarray(data["counts_off"]), jnp.asarray(alpha)

@@ -12,6 +12,7 @@ from gammajax.datasets.arrays import Array
 from gammajax.datasets.collection.datasets import Datasets
 from gammajax.datasets.counts.base import CountsBase
 from gammajax.datasets.counts.dataset import CountsDataset
+from gammajax.datasets.counts.known import KnownBackground
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.dataset import FluxPointsDataset
 from gammajax.datasets.flux_points.points import FluxPoints
@@ -102,7 +103,12 @@ def to_gammapy(obj: object, name: str | None = None, dataset: CountsBase | None 
     if isinstance(obj, SpectrumDataset | SpectrumDatasetOnOff):
         return _spectrum_to(obj, name, peer)
     if isinstance(obj, MapDataset | MapDatasetOnOff | RegionMapDataset):
-        return map_to(obj, name, peer)
+        made, weights = map_to(obj, name, peer), weighted_mask(obj)
+        if weights is not None:
+            geom = made._geom
+            made.mask_fit = peer.maps.Map.from_geom(geom, data=weights.reshape(geom.data_shape), dtype=float)
+            made.stat_type = WEIGHTED
+        return made
     if isinstance(obj, FluxPointsDataset):
         return dataset_to(obj, name, peer, *_points_extras(obj.data, peer))
     if name is not None:
@@ -120,6 +126,9 @@ def to_gammapy(obj: object, name: str | None = None, dataset: CountsBase | None 
     raise _unsupported("to_gammapy", obj)
 
 
+WEIGHTED = "cash_weighted"
+
+
 def _unsupported(function: str, obj: object) -> InputError:
     kind = type(obj)
     return InputError(f"{function}: found {kind.__module__}.{kind.__name__}. Supported are {SUPPORTED}.")
@@ -130,14 +139,23 @@ def _map_from(peer: "gammapy.datasets.MapDataset", api: Api) -> CountsDataset:
     if is_region(peer):
         if peer.psf is not None:
             _check_statistic(peer, MapDatasetOnOff if on_off else MapDataset)
-            return region_from(peer, api)
+            return _weighted(region_from(peer, api), peer)
         return _spectrum_from(peer, SpectrumDatasetOnOff if on_off else SpectrumDataset)
     _check_statistic(peer, MapDatasetOnOff if on_off else MapDataset)
-    return map_from(peer, api)
+    return _weighted(map_from(peer, api), peer)
+
+
+def _weighted(found: CountsDataset, peer: "gammapy.datasets.MapDataset") -> CountsDataset:
+    """With weights, if the statistic has them: files of gammapy hold them as whole numbers."""
+    if peer.stat_type != WEIGHTED:
+        return found
+    mask = None if peer.mask_fit is None else np.asarray(peer.mask_fit.data).reshape(found.data_shape)
+    return found.replace(**_weights_from(mask))
 
 
 def _check_statistic(peer: "gammapy.datasets.MapDataset", kind: type[CountsDataset]) -> None:
-    if peer.stat_type != kind.stat_type:
+    weighted = peer.stat_type == WEIGHTED and issubclass(kind, KnownBackground)
+    if peer.stat_type != kind.stat_type and not weighted:
         raise InputError(
             f"from_gammapy: {peer.tag} {peer.name!r}: its statistic is {peer.stat_type!r}, and {kind.__name__} has "
             f"{kind.stat_type!r}. Set stat_type to {kind.stat_type!r}."
@@ -180,6 +198,8 @@ def _spectrum_from(
         "gti": None if peer.gti is None else _gti_from(peer.gti),
     }
     meta = _meta_from(peer.meta_table) | _region_from(geom, "region")
+    if peer.stat_type == WEIGHTED:
+        fields |= _weights_from(_values(peer.mask_fit))
     if kind is SpectrumDataset:
         fields["background"] = _numbers(peer.background, f"{where}: background", excluded)
     else:
@@ -194,6 +214,22 @@ def _spectrum_from(
         return kind(**fields, meta=Meta(meta))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _weights_from(mask: np.ndarray | None) -> Fields:
+    """Arguments for the statistic whose weights gammapy keeps in ``mask_fit``; it leaves negative ones out."""
+    if mask is None:
+        return {"stat_type": WEIGHTED}
+    numbers = np.asarray(mask, float)
+    return {"stat_type": WEIGHTED, "mask_fit": numbers > 0, "weights": np.where(numbers > 0, numbers, 1.0)}
+
+
+def weighted_mask(dataset: CountsBase) -> np.ndarray | None:
+    """The fit mask as numbers, as gammapy has weights; None for other statistics."""
+    if dataset.stat_type != WEIGHTED:
+        return None
+    weights = np.asarray(getattr(dataset, "weights"))  # noqa: B009  # of known backgrounds
+    return weights if dataset.mask_fit is None else weights * np.asarray(dataset.mask_fit)
 
 
 def _values(peer_map: "gammapy.maps.RegionNDMap | None", dtype: type[float] | type[bool] = float) -> np.ndarray | None:
@@ -280,6 +316,9 @@ def _spectrum_to(
         "name": name,
     }
     if isinstance(dataset, SpectrumDataset):
+        weights = weighted_mask(dataset)
+        if weights is not None:
+            fields |= {"mask_fit": to_map(weights), "stat_type": WEIGHTED}
         return peer.datasets.SpectrumDataset(**fields, background=to_map(dataset.background))
     off = _region_to(dataset.meta, "region_off", peer)
     fields |= {

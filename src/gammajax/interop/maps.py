@@ -54,13 +54,24 @@ def region_from(peer: "gammapy.datasets.MapDataset", api: Api) -> RegionMapDatas
     if peer.psf is not None and not hasattr(peer.psf, "psf_map"):
         raise InputError(f"{where} has a PSFKernel, which says nothing about a region. Give it a PSFMap.")
     try:
-        hdus = api.datasets.MapDataset.to_hdulist(peer)
+        hdus = _hdus_of(peer, api)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _no_form(where, error) from error
     # that its tables leave out
     livetime = (getattr(peer.exposure, "meta", None) or {}).get("livetime")
     dataset = RegionMapDataset.read(_InMemory(hdus, where))
     return dataset if livetime is None else dataset.replace(livetime=livetime)
+
+
+def _hdus_of(peer: "gammapy.datasets.MapDataset", api: Api) -> fits.HDUList:
+    """Its FITS form, in which a fit mask of weights is one of 0 and 1."""
+    hdus = api.datasets.MapDataset.to_hdulist(peer)
+    if peer.stat_type == "cash_weighted" and peer.mask_fit is not None:
+        inside = np.asarray(peer.mask_fit.data) > 0
+        mask = api.maps.Map.from_geom(peer.mask_fit.geom, data=inside.astype(float)).to_hdulist(hdu="mask_fit")
+        names = {hdu.name for hdu in mask[1:]}
+        hdus = fits.HDUList([*(hdu for hdu in hdus if hdu.name not in names), *mask[1:]])
+    return hdus
 
 
 def _no_form(where: str, error: Exception) -> InputError:
@@ -76,7 +87,7 @@ def map_from(peer: "gammapy.datasets.MapDataset", api: Api) -> MapDataset | MapD
     on_off = isinstance(peer, api.datasets.MapDatasetOnOff)
     try:
         # its own to_hdulist asks for a background, which a dataset without off counts has not
-        hdus = api.datasets.MapDataset.to_hdulist(peer)
+        hdus = _hdus_of(peer, api)
         for name in OFF_MAPS if on_off else ():
             off = getattr(peer, name)
             if off is not None:
