@@ -15,7 +15,16 @@ ORDER = (
     *("datasets/gti", "datasets/statistics", "datasets/dataset", "datasets/sky", "datasets/irf", "datasets/io"),
     *("datasets/models", "datasets/counts", "datasets/spectrum", "datasets/flux_points", "datasets/region"),
     *("datasets/map", "datasets/events", "datasets/collection"),
-    *("fit/status", "fit/joint", "fit/covariance", "fit/result_files", "fit/spectra", "fit/result", "fit/solvers"),
+    *(
+        "fit/status",
+        "fit/joint",
+        "fit/covariance",
+        "fit/result_files",
+        "fit/result_read",
+        "fit/spectra",
+        "fit/result",
+        "fit/solvers",
+    ),
     *("fit/density", "fit/predictions", "fit/fit", "fit/scans", "fit/estimators", "src/gammajax"),
 )
 """Files and folders, each of which may import only from those before it and from itself."""

@@ -32,7 +32,17 @@ CASH, WSTAT = gj.CashCountsStatistic([30, 20], 5), gj.WStatCountsStatistic([30, 
 DENSITY = gj.log_density(SPECTRUM, gj.Models([SOURCE]).freeze("index"))
 KEY = jax.random.key(0)
 EVENTS = {"energy": [1, 2, 3], "time": [1, 2, 3], "gti": GTI}
-FIELDS = ("counts", "background", "counts_off", "acceptance", "acceptance_off", "exposure", "mask_safe", "mask_fit")
+FIELDS = (
+    "counts",
+    "background",
+    "counts_off",
+    "acceptance",
+    "acceptance_off",
+    "exposure",
+    "weights",
+    "mask_safe",
+    "mask_fit",
+)
 
 
 def fields_of(dataset: Any) -> tuple[Any, ...]:
@@ -80,6 +90,10 @@ def datasets() -> list[Argument]:
         for field in ("counts", *background):
             plain = CUBE.tolist() if cube else OFF
             found.append(Argument(f"{name}: {field}", make(field), plain, other="ct", masked=True))
+        if not measured:
+            weighted = _dataset(cls, stat_type="cash_weighted")
+            plain = CUBE.tolist() if cube else OFF
+            found.append(Argument(f"{name}: weights", weighted("weights"), plain, other="ct", masked=True))
         exposure = CUBE.tolist() if cube else OFF
         masks = ONES.tolist() if cube else mask
         found += [
@@ -107,14 +121,15 @@ def responses() -> list[Argument]:
     at, tall = np.array([1.0, 0.0, 0.0]), [[[1]], [[2]]]
     tables = [[[[1]], [[2]]], [[[3]], [[1]]]]
     psf = {"geom": None, "energy": [1, 10], "rad": [1, 2], "rad_edges": None, "values": tables, "exposure": tall}
-    kernel = {"geom": None, "values": tables, "exposure": tall}
-    migration = {"geom": None, "energy_true_edges": [1, 2, 4], "migra_edges": [0, 1, 3]} | kernel
+    # of which no row is above 1
+    kernel = {"geom": None, "values": [[[[1]], [[0]]], [[[0]], [[1]]]], "exposure": tall}
+    migration = {"geom": None, "energy_true_edges": [1, 2, 4], "migra_edges": [0, 1, 2]} | kernel
 
     def response(cls: Any, given: dict[str, Any], field: str, *read: str) -> Any:
         return lambda v: tuple(getattr(cls(**(given | {field: v})), name) for name in (read or (field,)))
 
     found = [
-        Argument("EDispKernel: matrix", lambda v: gj.EDispKernel(v).matrix, [[1, 0], [1, 1]]),
+        Argument("EDispKernel: matrix", lambda v: gj.EDispKernel(v).matrix, [[1, 0], [0, 1]]),
         Argument("PSFKernel: values", lambda v: gj.PSFKernel(v).values, [[[1, 1, 1], [1, 2, 1], [1, 1, 1]]]),
     ]
     for cls in (gj.PSFMap, gj.RecoPSFMap):

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import pickle
 import re
 
@@ -13,6 +14,7 @@ import pytest
 import gammajax as gj
 from gammajax.datasets.hints.arguments import ARGUMENTS, ASSIGNMENTS
 from gammajax.datasets.hints.attributes import ATTRIBUTES
+from gammajax.datasets.hints.calls import hinted
 from gammajax.datasets.hints.modules import found, is_foreign
 from gammajax.datasets.hints.names import NAMES, OBJECTS
 
@@ -218,3 +220,62 @@ def test_objects_of_gammapy():
 
 def test_dir_lists_all_public_names():
     assert {*gj.__all__, "plots", "from_gammapy", "to_gammapy"} <= set(dir(gj))
+
+
+FIT_OPTIONS = {"backend": "minuit"}
+RUN = gj.SpectrumDataset(EDGES, counts=[60, 20, 5])
+
+WRONG_CALLS = {
+    "unknown argument": (lambda: gj.fit(RUN, MODEL, **FIT_OPTIONS), "fit has no argument 'backend'. Here: method="),
+    "of a method": (lambda: RUN.slice_by_energy(1, 2, name="a"), "has no argument 'name'. Here: names are the keys"),
+    "misspelt": (lambda: gj.npred(RUN, model=MODEL), "npred has no argument 'model'. Did you mean 'models'?"),
+    "too many": (
+        lambda: RUN.with_mask_fit(1, 2),
+        r"with_mask_fit: too many .* with_mask_fit\(mask=None, \*, energy_min",
+    ),
+    "missing": (lambda: gj.fit(RUN), "fit: missing a required argument: 'models'"),
+    "of a constructor": (lambda: gj.GTI([1], [2], 3, 4), "GTI: too many positional"),
+    "none of a constructor": (lambda: gj.SpectrumDataset(), "SpectrumDataset: missing a required argument"),
+    "of a class method": (lambda: gj.PSFMap.from_gauss(1, 2, 3, 4, 5), "from_gauss: too many positional"),
+    "of a call": (lambda: gj.PowerLawSpectralModel()(), "__call__: missing a required argument: 'energy'"),
+    "no key": (lambda: gj.fake(42, RUN, MODEL), r"fake: found 42 as key, expected jax.random.key\(seed\)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CALLS)
+def test_wrong_calls_show_the_right_one(case):
+    call, text = WRONG_CALLS[case]
+    with pytest.raises(gj.InputError, match=text):
+        call()
+
+
+def public_functions():
+    """Functions of the package and methods of its classes, by their names."""
+    for name in gj.__all__:
+        content = getattr(gj, name)
+        if inspect.isfunction(content):
+            yield name, content
+        elif inspect.isclass(content) and issubclass(content, eqx.Module):
+            for word, member in vars(content).items():
+                member = getattr(member, "__func__", member)
+                public = not word.startswith("_") and not isinstance(
+                    inspect.getattr_static(content, word), staticmethod
+                )
+                if public and inspect.isfunction(member):
+                    yield f"{name}.{word}", member
+
+
+@pytest.mark.parametrize("name", [name for name, _ in public_functions()])
+def test_every_public_function_answers_a_wrong_keyword(name):
+    function = dict(public_functions())[name]
+    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values()):
+        return
+    bare = [None] * sum(p.default is p.empty for p in inspect.signature(function).parameters.values())
+    with pytest.raises(gj.InputError, match="has no argument 'no_such_argument'"):
+        function(*bare, no_such_argument=1)
+
+
+def test_errors_inside_a_function_stay():
+    with pytest.raises(TypeError, match="unhashable") as caught:
+        hinted(lambda x: {x})([])
+    assert not isinstance(caught.value, gj.InputError)

@@ -168,3 +168,38 @@ def test_gammapy_reads_models_and_covariance(result, night, tmp_path):
             expected = np.where(np.equal.outer(source, source), expected, 0.0)
         # it takes the diagonal from the squared errors
         np.testing.assert_allclose(seen, expected, rtol=1e-14)
+
+
+def test_a_result_is_read_back(result, night, tmp_path):
+    result.write(tmp_path / "r.yaml")
+    back = gj.FitResult.read(tmp_path / "r.yaml")
+    assert back.summary() == result.summary() and back.status is result.status
+    assert back.free_names == result.free_names
+    np.testing.assert_array_equal(back.covariance, result.covariance)
+    for name, p in result.parameters.items():
+        assert (back.parameters[name].value, back.parameters[name].error) == (p.value, p.error)
+    # scans and errors of spectra go on from it
+    for found in (gj.FitResult.read(tmp_path / "r.yaml").spectrum(), result.spectrum()):
+        np.testing.assert_allclose(found.integral_error(1, 10), result.spectrum().integral_error(1, 10), rtol=1e-12)
+    a, b = (gj.profile(night, r, "alpha", [2.4]).stat for r in (back, result))
+    np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
+def test_linked_parameters_and_no_covariance_are_read_back(night, tmp_path):
+    result = linked(night)
+    result.write(tmp_path / "r.yaml")
+    back = gj.FitResult.read(tmp_path / "r.yaml")
+    assert back.free_names == result.free_names
+    np.testing.assert_array_equal(back.covariance, result.covariance)
+    (tmp_path / "r_covariance.dat").unlink()
+    with pytest.raises(gj.InputError, match="the file of the covariance is missing"):
+        gj.FitResult.read(tmp_path / "r.yaml")
+
+
+def test_other_files_are_no_results(result, tmp_path):
+    result.models.write(tmp_path / "models.yaml")
+    with pytest.raises(gj.InputError, match="no figures of a fit"):
+        gj.FitResult.read(tmp_path / "models.yaml")
+    result.write(tmp_path / "r.fits")
+    with pytest.raises(gj.InputError, match="takes the YAML form"):
+        gj.FitResult.read(tmp_path / "r.fits")

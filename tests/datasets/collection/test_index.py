@@ -245,9 +245,10 @@ def test_bad_mask_fit(tmp_path, entry, mask_fit):
         Datasets.read(write_index(tmp_path, entry | {"mask_fit": mask_fit}))
 
 
-def test_other_types_cannot_be_written(tmp_path):
-    with pytest.raises(InputError, match=r"dataset 'x': dict cannot be written; this version writes SpectrumDataset"):
-        Datasets({"x": {}}).write(tmp_path / "index.yaml")
+def test_other_things_are_no_datasets():
+    for thing in ({}, 3, None, np.ones(3), gj.PowerLawSpectralModel()):
+        with pytest.raises(InputError, match=r"Datasets: found \w+ as 'x', expected a dataset"):
+            Datasets({"x": thing})
 
 
 # --- maps ---------------------------------------------------------------------------------------------------------

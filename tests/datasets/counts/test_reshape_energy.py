@@ -140,12 +140,23 @@ def test_energies_move_to_the_nearest_edge():
     edges = np.geomspace(1, 10, 4)
     spectrum = gj.SpectrumDataset(edges, counts=[1, 2, 3])
     # (1.5, 7) TeV on three bins a decade
-    np.testing.assert_allclose(spectrum.slice_by_energy("1.5 TeV", 7).energy_edges, edges[1:], rtol=1e-15)
+    with pytest.warns(
+        UserWarning, match=r"1.5 TeV is inside the bin from 1 to 2.15443 TeV, and is moved to the nearest"
+    ):
+        found = spectrum.slice_by_energy("1.5 TeV", 10)
+    np.testing.assert_allclose(found.energy_edges, edges[1:], rtol=1e-15)
+    found = spectrum.slice_by_energy("1.5 TeV", 7, round_to_edge=True)
+    np.testing.assert_allclose(found.energy_edges, edges[1:], rtol=1e-15)
+    whole = spectrum.slice_by_energy("1.5 TeV", 7, round_to_edge=False)
+    np.testing.assert_allclose(whole.energy_edges, edges[1:3], rtol=1e-15)
+    # an edge of float32 is one
+    exact = spectrum.slice_by_energy(float(np.float32(edges[1])), float(np.float32(edges[2])), round_to_edge=False)
+    assert exact.counts.tolist() == spectrum.slice_by_energy(*edges[1:3]).counts.tolist() == [2]
     assert spectrum.slice_by_energy(0.01, 1e3).n_reco == 3
-    assert spectrum.slice_by_energy(energy_min=3e3 * u.GeV).counts.tolist() == [2, 3]
+    assert spectrum.slice_by_energy(energy_min=3e3 * u.GeV, round_to_edge=True).counts.tolist() == [2, 3]
     for low, high in ((1.01, 1.02), (20, 30), (5, 2)):
         with pytest.raises(InputError, match=r"slice_by_energy: no bin is left between"):
-            spectrum.slice_by_energy(low, high)
+            spectrum.slice_by_energy(low, high, round_to_edge=True)
     for bad in ("many", 3 * u.s, -1.0, np.nan, [1, 2]):
         with pytest.raises(InputError, match=r"energy_min"):
             spectrum.slice_by_energy(energy_min=bad)
@@ -153,12 +164,13 @@ def test_energies_move_to_the_nearest_edge():
 
 def test_datasets_slice_by_energy():
     low, high = (gj.SpectrumDataset(np.geomspace(1, 10, 4) * f, counts=[1, 2, 3]) for f in (1, 100))
-    found = gj.Datasets({"low": low, "high": high}).slice_by_energy(1 * u.TeV, 5 * u.TeV)
+    found = gj.Datasets({"low": low, "high": high}).slice_by_energy(1 * u.TeV, 5 * u.TeV, round_to_edge=True)
     assert found.names == ("low",) and found["low"].counts.tolist() == [1, 2]
     with pytest.raises(InputError, match="must be a positive energy"):
         gj.Datasets({"low": low}).slice_by_energy(-1)
-    with pytest.raises(InputError, match="dataset 'other' is a EDispKernel, which has no bins of counts"):
-        gj.Datasets({"other": gj.EDispKernel(np.eye(3))}).slice_by_energy(1)
+    points = gj.FluxPointsDataset(gj.FluxPoints([1.0, 2.0], [1.0, 1.0], [1e-12, 1e-13], norm_err=[0.1, 0.1]))
+    with pytest.raises(InputError, match="dataset 'other' is a FluxPointsDataset, which has no bins of counts"):
+        gj.Datasets({"other": points}).slice_by_energy(1)
 
 
 @pytest.mark.parametrize(

@@ -378,8 +378,9 @@ def test_other_bad_input():
         gj.stack({"a": spectrum, "b": make("SpectrumDatasetOnOff")})
     with pytest.raises(InputError, match="dataset 'b' is a MapDataset and 'a' a SpectrumDataset, expected one type"):
         gj.Datasets({"a": spectrum, "b": image}).stack_reduce()
-    with pytest.raises(InputError, match="dataset 'b' is a EDispKernel, expected one of counts"):
-        gj.Datasets({"a": spectrum, "b": gj.EDispKernel(np.eye(3))}).stack_reduce()
+    points = gj.FluxPointsDataset(gj.FluxPoints([1.0, 2.0], [1.0, 1.0], [1e-12, 1e-13], norm_err=[0.1, 0.1]))
+    with pytest.raises(InputError, match="dataset 'b' is a FluxPointsDataset, expected one of counts"):
+        gj.Datasets({"a": spectrum, "b": points}).stack_reduce()
     with pytest.raises(InputError, match="found ndarray, expected a dataset: a SpectrumDataset"):
         spectrum.stack(np.ones(3))
     with pytest.raises(InputError, match="not inside a JAX transformation"):

@@ -147,7 +147,7 @@ def test_which_points_take_part():
     np.testing.assert_array_equal(distrib.mask, ~lost)
     np.testing.assert_array_equal(profile.mask, ~lost)
     safe = np.arange(N) != 0
-    kept = chi2.with_mask_safe(safe).with_mask_fit(energy_min=0.4, energy_max=5 * u.TeV)
+    kept = chi2.with_mask_safe(safe).with_mask_fit(energy_min=0.4, energy_max=5 * u.TeV, round_to_edge=False)
     inside = (cases.EDGES[:-1] >= 0.4) & (cases.EDGES[1:] <= 5)
     np.testing.assert_array_equal(kept.mask, chi2.mask_valid & safe & inside)
     assert kept.with_mask_fit().mask_fit is None
@@ -365,10 +365,21 @@ def test_errors_under_another_name(stat_type):
     assert gj.FluxPointsDataset(gj.FluxPoints.from_table(columns), stat_type=stat_type).mask_valid.all()
 
 
+def test_energies_that_cut_a_bin_are_said():
+    dataset, inside = cases.dataset(), float(np.sqrt(cases.EDGES[1] * cases.EDGES[2]) * 1.01)
+    with pytest.warns(UserWarning, match="with_mask_fit: .* TeV is inside the bin from"):
+        cut = dataset.with_mask_fit(energy_min=inside)
+    np.testing.assert_array_equal(cut.mask_fit, np.arange(N) >= 2)
+    moved = dataset.with_mask_fit(energy_max=inside, round_to_edge=True)
+    np.testing.assert_array_equal(moved.mask_fit, np.arange(N) < 2)
+    np.testing.assert_array_equal(dataset.with_mask_fit(energy_min=cases.EDGES[2]).mask_fit, np.arange(N) >= 2)
+
+
 def test_fit_range_from_text():
     dataset = cases.dataset()
     np.testing.assert_array_equal(
-        dataset.with_mask_fit(energy_min="1000 GeV").mask_fit, dataset.with_mask_fit(energy_min=1.0).mask_fit
+        dataset.with_mask_fit(energy_min="1000 GeV", round_to_edge=False).mask_fit,
+        dataset.with_mask_fit(energy_min=1.0, round_to_edge=False).mask_fit,
     )
     with pytest.raises(gj.InputError, match="energy_max: found 'high'"):
         dataset.with_mask_fit(energy_max="high")

@@ -36,7 +36,9 @@ def test_points_round_trip(tmp_path, ending, kind):
 @pytest.mark.parametrize("ending", ENDINGS[:2])
 @pytest.mark.parametrize("stat_type", ["chi2", "distrib", "profile"])
 def test_datasets_round_trip(tmp_path, ending, stat_type):
-    dataset = cases.dataset(stat_type).with_mask_safe(np.arange(N) > 0).with_mask_fit(energy_max=20.0)
+    dataset = (
+        cases.dataset(stat_type).with_mask_safe(np.arange(N) > 0).with_mask_fit(energy_max=20.0, round_to_edge=False)
+    )
     path = tmp_path / f"points{ending}"
     dataset.write(path)
     back = gj.FluxPointsDataset.read(path)

@@ -156,7 +156,7 @@ def test_roles_come_from_the_class_wherever_the_parameter_comes_from():
     assert grid.tilt.role == "" and list(Models(SkyModel(grid, "b")).parameters) == ["b.spectral.tilt"]
     geom = SkyGeom.create((10, 20), 0.1, npix=(3, 3))
     image = TemplateSpatialModel(np.ones((3, 3)), geom, lon_0=Parameter(10, "deg"))
-    assert (image.lon_0.role, image.lat_0.role) == ("position", "position")
+    assert (image.lon_0.role, image.lat_0.role) == ("position", "latitude")
 
 
 def test_roles_survive_files_flattening_and_links():
@@ -165,7 +165,7 @@ def test_roles_survive_files_flattening_and_links():
     roles = {name: p.role for name, p in models.parameters.items()}
     assert list(roles.values())[:8] == [
         *("index", "amplitude", "energy"),
-        *("position", "position", "width", "eccentricity", "angle"),
+        *("position", "latitude", "width", "eccentricity", "angle"),
     ]
     # linked parameters are one, and what each is in its model stays
     linked = models.link("a.spatial.sigma", "b.spatial.lon_0").with_values({"a.spatial.sigma": 0.3})
