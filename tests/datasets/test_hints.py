@@ -231,7 +231,7 @@ WRONG_CALLS = {
     "misspelt": (lambda: gj.npred(RUN, model=MODEL), "npred has no argument 'model'. Did you mean 'models'?"),
     "too many": (
         lambda: RUN.with_mask_fit(1, 2),
-        r"with_mask_fit: too many .* with_mask_fit\(mask=None, \*, energy_min",
+        r"with_mask_fit\(mask=None, \*, energy_min=None",
     ),
     "missing": (lambda: gj.fit(RUN), "fit: missing a required argument: 'models'"),
     "of a constructor": (lambda: gj.GTI([1], [2], 3, 4), "GTI: too many positional"),

@@ -246,7 +246,7 @@ def test_bad_mask_fit(tmp_path, entry, mask_fit):
 
 
 def test_other_things_are_no_datasets():
-    for thing in ({}, 3, None, np.ones(3), gj.PowerLawSpectralModel()):
+    for thing in ({}, 3, None, np.ones(3)):
         with pytest.raises(InputError, match=r"Datasets: found \w+ as 'x', expected a dataset"):
             Datasets({"x": thing})
 

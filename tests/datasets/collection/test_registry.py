@@ -70,7 +70,9 @@ def test_mask_fit_of_an_index_needs_energies(tmp_path, registered):
 def test_flux_points_in_an_index(tmp_path, data_path):
     folder = data_path / "flux-points"
     datasets = gj.Datasets({
-        "a b": gj.FluxPointsDataset.read(folder / "crab_hess_fp.fits").with_mask_fit(energy_min=0.7, round_to_edge=False),
+        "a b": gj.FluxPointsDataset.read(folder / "crab_hess_fp.fits").with_mask_fit(
+            energy_min=0.7, round_to_edge=False
+        ),
         "fermi": gj.FluxPointsDataset.read(folder / "diff_flux_points.ecsv").replace(stat_type="distrib"),
     })  # fmt: skip
     datasets.write(tmp_path / "index.yaml")
