@@ -217,7 +217,8 @@ def require_domain(parameter: Parameter, name: str) -> None:
         unit, scale = fields["unit"], fields["scale"]
         least = "a number above 0" if 0 < low < 1e-300 else f"at least {low / scale:g}"
         most = "" if math.isinf(high) else f" and at most {high / scale:g}"
-        raise InputError(f"{name}: found {float(value):.6g} {unit}, expected {least}{most} {unit}".rstrip() + ".")
+        unit = f" {unit}" if unit else ""
+        raise InputError(f"{name}: found {float(value):.6g}{unit}, expected {least}{most}{unit}.")
 
 
 def placed(given: GivenParameter, like: Parameter, name: str = "parameter") -> Parameter:

@@ -110,7 +110,7 @@ class RegionMapDataset(KnownBackground, OfRegion):
         wholly. With a `SkyModel` (one source, at its present position and size) the exposure is multiplied by
         `contained_share` of it."""
         on_host(self, WHAT)
-        names = ("counts", "background", "weights", "stat_type", "exposure", "mask_safe", "mask_fit", *CARRIED)
+        names = ("counts", "background", "weights", "exposure", "mask_safe", "mask_fit", *CARRIED)
         fields: dict[str, Any] = {name: getattr(self, name) for name in names}
         lattice = self.region.lattice
         vector = np.asarray(lattice.pixel_to_vector(*lattice.middle))

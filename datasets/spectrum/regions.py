@@ -10,7 +10,7 @@ from ..sky.geom import SkyGeom
 
 WHAT = "to_spectrum_dataset"
 
-CARRIED = ("energy_edges", "energy_true_edges", "livetime", "gti", "nodes", "energy_interp")
+CARRIED = ("energy_edges", "energy_true_edges", "livetime", "gti", "nodes", "energy_interp", "stat_type")
 """Fields that a spectrum made of another dataset shares with it."""
 
 
