@@ -129,7 +129,7 @@ INTERNAL: set[str] = {
     *("ConstantTemporalModel.mean", "EDispKernelMap.matrix_at"),
     # the protocol of datasets and statistics of somebody's own
     *("Dataset.deviance_bins", "Dataset.scoring_bins", "Dataset.stat_bins", "Statistic.stat_bins"),
-    *("Statistic.deviance_bins", "Statistic.scoring_bins"),
+    *("Statistic.deviance_bins", "Statistic.scoring_bins", "Statistic.background_bins"),
 }
 """Functions whose arrays come from the package itself."""
 
