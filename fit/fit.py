@@ -32,6 +32,7 @@ from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
 from .solvers.solution import Progress, Solution
+from .solvers.vanished import vanished
 from .status import MESSAGES, Status
 
 if TYPE_CHECKING:
@@ -221,14 +222,15 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
     if endless:
         # the errors of the others are those of the limit
         errors = curvature(problem, theta, exact, expected, without=endless)
-    status = _status(solution, errors, endless)
+    gone = vanished(problem, solution, errors.free_errors) if problem.share.processes == 1 else []
+    status = _status(solution, errors, endless, gone)
     with no_collection():
         models = _fitted_models(problem, solution.free, errors.errors)
     return FitResult(
         models=models,
         stat=solution.stat,
         status=status,
-        message=_message(status, solution, errors, [problem.space.names[i] for i in endless]),
+        message=_message(status, solution, errors, [problem.space.names[i] for i in endless], gone),
         iterations=solution.iterations,
         evaluations=solution.evaluations,
         edm=solution.edm,
@@ -248,16 +250,23 @@ def _n_bins(problem: Problem) -> int:
     return sum({i: n for part in parts for i, n in part.items()}.values())
 
 
-def _status(solution: Solution, errors: Curvature, endless: list[int]) -> Status:
+def _status(solution: Solution, errors: Curvature, endless: list[int], gone: list[str]) -> Status:
     """Converged only where every free parameter has a place of its own."""
+    if gone:
+        return Status.VANISHED
     if endless:
         return Status.AT_INFINITY
     ended = solution.status in (Status.CONVERGED, Status.FLAT, Status.STALLED)
     return Status.UNCONSTRAINED if ended and errors.degenerate else solution.status
 
 
-def _message(status: Status, solution: Solution, errors: Curvature, endless: list[str]) -> str:
+def _message(status: Status, solution: Solution, errors: Curvature, endless: list[str], gone: list[str]) -> str:
     parts = [MESSAGES[status] if status != solution.status else solution.message or MESSAGES[status]]
+    if gone:
+        parts.append(
+            f"The data would not miss {', '.join(gone)}: the amplitude is next to nothing, and whatever else is "
+            "free there has no effect. Start nearer (position, size, amplitude), bound its parameters, or leave it out."
+        )
     if endless:
         parts.append(
             f"There is no best value of {', '.join(endless)}: much further out the statistic is the same. Freeze it, "

@@ -137,9 +137,7 @@ class ConditionalFit:
         )
 
     def _run(self, start: np.ndarray, fixed: np.ndarray) -> tuple[Point, Scoring]:
-        arrays = dict(self.problem.arrays)
-        arrays["low"] = from_free(arrays, np.where(fixed, start, self._low))
-        arrays["high"] = from_free(arrays, np.where(fixed, start, self._high))
+        arrays = self.problem.arrays | self.problem.held(start, fixed)
         state, constant, _ = minimise(
             self.problem.spec, arrays, from_free(arrays, start), tolerance=TOLERANCE, max_iterations=200
         )
@@ -228,7 +226,7 @@ def crossing(fit: ConditionalFit, direction: np.ndarray, delta: float) -> Crossi
 
 
 def _check(result: FitResult, what: str) -> None:
-    if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED, Status.AT_INFINITY):
+    if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED, Status.VANISHED, Status.AT_INFINITY):
         raise InputError(
             f"{what}: the fit did not converge ({result.status}), so that there is no minimum to start from. "
             "Fit again from where it ended, gj.fit(datasets, result.models, max_iterations=1000), and see its message."
