@@ -16,8 +16,8 @@ def components(problem: Problem) -> Iterator[tuple[str, np.ndarray, np.ndarray]]
         parts: dict[str, tuple[list[int], list[int]]] = {}
         for item, index in zip(entry.items, entry.entries, strict=True):
             if item.kind == "parameter" and index is not None and space.free[index[0]]:
-                scales = space.roles[index[0]] in SCALING
-                parts.setdefault(item.name.rpartition(".")[0], ([], []))[not scales].append(int(place[index[0]]))
+                shape = space.roles[index[0]] not in SCALING
+                parts.setdefault(item.name.rpartition(".")[0], ([], []))[shape].append(int(place[index[0]]))
         scaled = {name: both for name, both in parts.items() if both[0]}
         if len(scaled) == 1:
             ((scales, _),) = scaled.values()

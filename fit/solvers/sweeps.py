@@ -8,7 +8,7 @@ index has no effect there, and the first component is the whole spectrum (a para
 alternative; Davies 1977, Biometrika 64, 247).
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -32,11 +32,17 @@ BEND = 0.7
 """Difference of the indices on both sides of a break at first: where they are equal, a break has no effect."""
 
 EDGE, STEEP = 4, 8.0
-"""Energies at either end of the range at which a break may also cut the spectrum off: there the outer index differs
-by so much more."""
+"""Energies at either end of the range at which a break may also be the end of the spectrum: there the outer index
+differs by so much more. At half as many it may be a rise."""
+
+EVERY = 3
+"""One in so many energies is tried with the indices exchanged."""
 
 FIRST, EACH = 30, 12
 """Most evaluations of the fit that a sweep begins with, and at each value."""
+
+WORTH = 10.0
+"""How far above the lowest minimum of a profile another one may lie to be a start."""
 
 TOLERANCE = 1e-2
 """Estimated distance to the minimum that is near enough."""
@@ -81,7 +87,8 @@ def sweeps(problem: Problem) -> list[Sweep]:
                     found |= {"below": roles["index"][0], "above": roles["index"][-1]}
                 key = ("energy", name.partition(".")[2], entry.definition if space.owner[index] >= 0 else number)
                 rows.setdefault(key, []).append(found)
-                unit = u.Unit("TeV").to(space.parameters[index].unit)
+                parameter = space.parameters[index]
+                unit = 1.0 if parameter is None else u.Unit("TeV").to(parameter.unit)
                 grids[key] = np.geomspace(low, high, ENERGIES + 2)[1:-1] * unit
         summed = {name: roles for name, roles in components.items() if "amplitude" in roles and "index" in roles}
         # of components that are alike it does not matter which is the second
@@ -174,13 +181,10 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
     minima = np.isfinite(profile[1:-1]) & (profile[1:-1] <= profile[:-2]) & (profile[1:-1] < profile[2:])
     known = [ends[k] for k in range(size)]
     found = [known[k] for k in np.flatnonzero(minima)]
-    for places, by, outer in ((sweep.above, STEEP, range(size - EDGE, size)), (sweep.below, -STEEP, range(EDGE))):
-        if len(places):
-            cut = np.zeros(len(base))
-            cut[places] = by
-            cuts = [at(k, ends[k][1] + cut) for k in outer]
-            found.append(min(cuts, key=lambda end: end[0]))
-            known += cuts
+    for start, tried in _turned(sweep, list(known), len(base)):
+        more = [at(k, start[k]) for k in tried]
+        found.append(min(more, key=lambda end: end[0]))
+        known += more
     found.sort(key=lambda end: end[0])
     known = [end for end in known if np.isfinite(end[0])]
     if known and any(np.isin(place, sweep.places).any() for place in problem.arrays["places"].locals):
@@ -188,4 +192,24 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
         thetas = [from_free(problem.arrays, free) for _, free in known]
         best = min(range(len(known)), key=lambda k: known[k][0])
         found.insert(0, (known[best][0], problem.to_free(best_members(problem, thetas[best], thetas))))
-    return [free for stat, free in found if np.isfinite(stat)], spent
+    return [free for stat, free in found if np.isfinite(stat) and stat <= found[0][0] + WORTH], spent
+
+
+def _turned(sweep: Sweep, ends: list[tuple[float, np.ndarray]], size: int) -> Iterator[tuple[list[np.ndarray], range]]:
+    """Other starts along breaks, and the values from which to take them.
+
+    Indices exchanged, for a smooth break bends the one way in which it began; and spectra that end, or rise, at either
+    end of the range.
+    """
+    if not len(sweep.below):
+        return
+    n = len(ends)
+    exchanged = [np.array(free) for _, free in ends]
+    for free in exchanged:
+        free[sweep.below], free[sweep.above] = free[sweep.above].copy(), free[sweep.below].copy()
+    yield exchanged, range(1, n, EVERY)
+    for places, outwards in ((sweep.above, 1.0), (sweep.below, -1.0)):
+        for sign, edge in ((1.0, EDGE), (-1.0, EDGE // 2)):
+            steeper = np.zeros(size)
+            steeper[places] = STEEP * outwards * sign
+            yield [free + steeper for _, free in ends], range(n - edge, n) if outwards > 0 else range(edge)
