@@ -5,7 +5,7 @@ matrix of all parameters is never formed unless it is asked for.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,10 @@ DENSE_LIMIT = 4000
 class Curvature:
     """Errors at a minimum.
 
-    ``errors`` (n,) for all parameters: 0 for frozen ones, NaN for those that a bound stops, infinite along degenerate
-    directions. ``covariance`` belongs to the global parameters ``names``; ``degenerate`` holds one text per direction
-    that the data do not constrain, ``at_bound`` the names of parameters held by a bound.
+    ``errors`` (n,) for all parameters: 0 for frozen ones, NaN for those that a bound stops or whose errors the
+    curvature does not tell (see `untold`), infinite along degenerate directions. ``covariance`` belongs to the global
+    parameters ``names``; ``degenerate`` holds one text per direction that the data do not constrain, ``at_bound`` the
+    names of parameters held by a bound.
     """
 
     errors: np.ndarray
@@ -175,6 +176,21 @@ def curvature(
         tuple(None if part is None else part[1] for part in solved),
         problem.arrays["places"],
         errors[problem.space.free],
+    )
+
+
+def untold(problem: Problem, found: Curvature, which: Sequence[int]) -> Curvature:
+    """The curvature without the errors of the parameters ``which`` (indices of all): NaN, and infinite variances."""
+    if not which:
+        return found
+    space = problem.space
+    chosen = np.isin(np.arange(len(space.names)), which)
+    opened = np.where(chosen, np.inf, found.errors)
+    return replace(
+        found,
+        errors=np.where(chosen, np.nan, found.errors),
+        covariance=_opened(found.covariance, opened[problem.global_index]),
+        free_errors=opened[space.free],
     )
 
 

@@ -20,19 +20,20 @@ from ..datasets.models.collection import Models
 from ..datasets.models.sky_model import SkyModel
 from ..datasets.models.spatial.extent import fits_in
 from ..datasets.units import number_in
-from .covariance import Curvature, curvature
+from .covariance import Curvature, curvature, untold
 from .joint.devices import check_mesh, n_processes
 from .joint.objective import compiled_exact_normal, from_free
 from .joint.parameters import ParameterSpace
 from .joint.problem import Problem, SomeDatasets, as_datasets, as_models, make_problem, no_collection
 from .result import FitResult
 from .solvers.globalise import Starts, check_starts
-from .solvers.infinity import at_infinity
+from .solvers.infinity import at_infinity, beside_infinity
 from .solvers.minimise import lower_scoring, run_scoring_method
 from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
 from .solvers.solution import Progress, Solution
+from .solvers.vanished import vanished
 from .status import MESSAGES, Status
 
 if TYPE_CHECKING:
@@ -219,18 +220,26 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
         exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
     exact, expected = jax.device_get((exact, solution.expected))
     errors = curvature(problem, theta, exact, expected)
-    endless = at_infinity(problem, solution, errors.free_errors) if problem.share.processes == 1 else []
-    if endless:
-        # the errors of the others are those of the limit
-        errors = curvature(problem, theta, exact, expected, without=endless)
-    status = _status(solution, errors, endless)
+    endless: list[int] = []
+    blunt: list[int] = []
+    gone: list[str] = []
+    if problem.share.processes == 1:
+        endless = at_infinity(problem, solution, errors.free_errors)
+        if endless:
+            # the errors of the others are those of the limit
+            errors = curvature(problem, theta, exact, expected, without=endless)
+        gone = vanished(problem, solution, errors.free_errors)
+        blunt = beside_infinity(problem, solution, errors.free_errors, endless)
+        errors = untold(problem, errors, blunt)
+    status = _status(solution, errors, endless, gone)
     with no_collection():
         models = _fitted_models(problem, solution.free, errors.errors)
+    names = problem.space.names
     return FitResult(
         models=models,
         stat=solution.stat,
         status=status,
-        message=_message(status, solution, errors, [problem.space.names[i] for i in endless]),
+        message=_message(status, solution, errors, [names[i] for i in endless], [names[i] for i in blunt], gone),
         iterations=solution.iterations,
         evaluations=solution.evaluations,
         edm=solution.edm,
@@ -250,20 +259,34 @@ def _n_bins(problem: Problem) -> int:
     return sum({i: n for part in parts for i, n in part.items()}.values())
 
 
-def _status(solution: Solution, errors: Curvature, endless: list[int]) -> Status:
+def _status(solution: Solution, errors: Curvature, endless: list[int], gone: list[str]) -> Status:
     """Converged only where every free parameter has a place of its own."""
+    if gone:
+        return Status.VANISHED
     if endless:
         return Status.AT_INFINITY
     ended = solution.status in (Status.CONVERGED, Status.FLAT, Status.STALLED)
     return Status.UNCONSTRAINED if ended and errors.degenerate else solution.status
 
 
-def _message(status: Status, solution: Solution, errors: Curvature, endless: list[str]) -> str:
+def _message(
+    status: Status, solution: Solution, errors: Curvature, endless: list[str], blunt: list[str], gone: list[str]
+) -> str:
     parts = [MESSAGES[status] if status != solution.status else solution.message or MESSAGES[status]]
+    if gone:
+        parts.append(
+            f"The data would not miss {', '.join(gone)}: the amplitude is next to nothing, and whatever else is "
+            "free there has no effect. Start nearer (position, size, amplitude), bound its parameters, or leave it out."
+        )
     if endless:
         parts.append(
             f"There is no best value of {', '.join(endless)}: much further out the statistic is the same. Freeze it, "
             "bound it, or take a simpler model; the other parameters are those of that limit."
+        )
+    if blunt:
+        parts.append(
+            f"The curvature there does not tell the errors of {', '.join(blunt)}, which are NaN: see "
+            "gj.confidence_interval."
         )
     if errors.degenerate:
         shown = "; ".join(errors.degenerate[:5]) + (" ..." if len(errors.degenerate) > 5 else "")

@@ -11,6 +11,7 @@ class Status(StrEnum):
 
     CONVERGED = "converged"
     UNCONSTRAINED = "unconstrained"
+    VANISHED = "vanished"
     AT_INFINITY = "at_infinity"
     FLAT = "flat"
     STALLED = "stalled"
@@ -21,6 +22,7 @@ class Status(StrEnum):
 MESSAGES = {
     Status.CONVERGED: "The fit converged.",
     Status.UNCONSTRAINED: "The fit found a lowest statistic, but not a single place for it.",
+    Status.VANISHED: "The fit ended where a component of the model has vanished.",
     Status.AT_INFINITY: "The statistic goes on falling towards an infinite, or vanishing, value of a parameter.",
     Status.FLAT: (
         "The statistic goes on falling, ever more slowly, without a minimum in sight: it is flat there, or its optimum "

@@ -40,7 +40,7 @@ class Theta(NamedTuple):
 def slopes_of(normal: Normal, theta: Theta) -> Theta:
     """The slopes by parameter; zero where a group has no local ones."""
     blocks = zip(normal.locals, theta.locals, strict=True)
-    return Theta(normal.slope, tuple(jnp.zeros_like(x) if b is None else b.slope for b, x in blocks))
+    return Theta(normal.slope, tuple(np.zeros(x.shape, x.dtype) if b is None else b.slope for b, x in blocks))
 
 
 def diagonals(normal: Normal, theta: Theta) -> Theta:
@@ -48,7 +48,7 @@ def diagonals(normal: Normal, theta: Theta) -> Theta:
     blocks = zip(normal.locals, theta.locals, strict=True)
     return Theta(
         normal.matrix.diagonal(),
-        tuple(jnp.zeros_like(x) if b is None else b.matrix.diagonal(axis1=1, axis2=2) for b, x in blocks),
+        tuple(np.zeros(x.shape, x.dtype) if b is None else b.matrix.diagonal(axis1=1, axis2=2) for b, x in blocks),
     )
 
 

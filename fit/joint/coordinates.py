@@ -28,10 +28,16 @@ OUTWARDS = 1e3
 
 
 def at_its_end(tolerance: Array, kind: Array, x: jax.Array, slope_of_x: Array, low: Array, high: Array) -> jax.Array:
-    """Whether a parameter has come so near to the infinity that ends its range that the rest of the way is worth less
-    than the tolerance; it is held there, as at a bound."""
-    bounded = ((low >= 0) & (x > 0) & (slope_of_x < 0)) | ((high <= 0) & (x < 0) & (slope_of_x > 0))
-    return (kind == INVERSE) & bounded & (jnp.abs(slope_of_x * x) <= tolerance)
+    """Whether a parameter has come so near to its bound, or to the infinity that ends its range, that the rest of the
+    way is worth less than the tolerance; it is held there, as at a bound.
+
+    An amplitude that its steps divide would never arrive at zero, and look as far from its minimum for ever.
+    """
+    down, up = slope_of_x > 0, slope_of_x < 0
+    way = jnp.where(down, x - low, jnp.where(up, high - x, jnp.inf))
+    next_to_it = jnp.isfinite(way) & (jnp.abs(slope_of_x) * jnp.where(jnp.isfinite(way), way, 0.0) <= tolerance)
+    bounded = ((low >= 0) & (x > 0) & up) | ((high <= 0) & (x < 0) & down)
+    return ((kind == INVERSE) & bounded & (jnp.abs(slope_of_x * x) <= tolerance)) | next_to_it
 
 
 def coordinates_of(space: ParameterSpace) -> np.ndarray:

@@ -24,7 +24,7 @@ from .coordinates import coordinates_of
 from .cutoffs import cutoff_pairs, pairs_in
 from .devices import check_mesh, n_processes, placed_everywhere, placed_rows
 from .groups import BY_MEMBER, Group, build_groups
-from .objective import ProblemSpec
+from .objective import ProblemSpec, from_free
 from .parameters import ParameterSpace, parameter_space
 from .priors import PenaltyArrays, PriorArrays, prior_arrays
 from .processes import Share, share_of
@@ -70,6 +70,15 @@ class Problem:
         for group, place, block in zip(self.groups, places.locals, blocks.locals, strict=True):
             vector[place[group.rows]] = np.asarray(block)[group.rows]
         return vector
+
+    def held(self, free: np.ndarray, fixed: np.ndarray) -> dict[str, PyTree]:
+        """The ``arrays`` of bounds with which the ``fixed`` (n,) of the ``free`` parameters stay where they are.
+
+        Bounds are data: a fit with parameters held runs the compiled program of the fit itself.
+        """
+        low, high = self.space.low[self.space.free], self.space.high[self.space.free]
+        bounds = {"low": np.where(fixed, free, low), "high": np.where(fixed, free, high)}
+        return {name: from_free(self.arrays, bound) for name, bound in bounds.items()}
 
 
 def make_problem(

@@ -20,6 +20,7 @@ from ..joint.arrowhead import diagonals, slopes_of
 from ..joint.objective import from_free
 from ..joint.problem import Problem, SomeDatasets, make_problem
 from ..result import FitResult
+from ..solvers.globalise import SAME, automatic
 from ..solvers.minimise import minimise
 from ..solvers.scoring import BAD_START, CONVERGED, Scoring
 from ..status import Status
@@ -29,6 +30,9 @@ TOLERANCE = 1e-8
 
 NEW_MINIMUM = 1e-3
 """A statistic lower than that of the result by more than this is another minimum (and never less than its rounding)."""
+
+LOWER = 1e-6
+"""A point lower than another by more than this lies in another minimum of the other parameters."""
 
 CLOSE = 3e-3
 """Last step of a root search, relative to the distance from the best: its own error is of the order of its square."""
@@ -89,6 +93,8 @@ class ConditionalFit:
             )
         self.known, self.lowest = [self.best], self.best
         self.plane = _plane(self.problem, result, list(index), self.best, self.places, state)
+        self._inverse = np.linalg.inv(self.plane)
+        self.several_minima = automatic(self.problem) > 1
 
     def at(self, held: np.ndarray, reoptimize: bool = True) -> Point:
         """The best of the other parameters for these values; ``reoptimize=False``: the others where they are."""
@@ -103,16 +109,28 @@ class ConditionalFit:
         point, _ = self._run(guess, fixed)
         if not point.converged:
             other, _ = self._run(start, fixed)
-            point = other if other.converged or other.stat < point.stat else point
+            point = other if _better(other, point) else point
+        return self._kept(point)
+
+    def from_neighbour(self, point: Point, neighbour: Point) -> Point:
+        """The same point, or a lower one that the other parameters of a ``neighbour`` lead to."""
+        fixed = np.zeros(len(self._low), bool)
+        fixed[self.places] = True
+        other, _ = self._run(np.where(fixed, point.free, neighbour.free), fixed)
+        return self._kept(other) if _better(other, point) else point
+
+    def _kept(self, point: Point) -> Point:
+        """A new point, that later ones may start from."""
         if point.converged:
+            self.known = [p for p in self.known if not np.array_equal(p.held, point.held) or p.stat < point.stat]
             self.known.append(point)
         if point.stat < self.lowest.stat:
             self.lowest = point
         return point
 
     def coordinates(self, held: np.ndarray) -> np.ndarray:
-        """Distance from the best in the coordinates of ``plane``."""
-        return np.linalg.solve(self.plane, held - self.best.held)
+        """Distance of points (..., d) from the best in the coordinates of ``plane``."""
+        return (held - self.best.held) @ self._inverse.T
 
     def models_at(self, point: Point) -> Models:
         """The models with the values of a point."""
@@ -139,9 +157,7 @@ class ConditionalFit:
         )
 
     def _run(self, start: np.ndarray, fixed: np.ndarray) -> tuple[Point, Scoring]:
-        arrays = dict(self.problem.arrays)
-        arrays["low"] = from_free(arrays, np.where(fixed, start, self._low))
-        arrays["high"] = from_free(arrays, np.where(fixed, start, self._high))
+        arrays = self.problem.arrays | self.problem.held(start, fixed)
         state, constant, _ = minimise(
             self.problem.spec, arrays, from_free(arrays, start), tolerance=TOLERANCE, max_iterations=200
         )
@@ -156,7 +172,7 @@ class ConditionalFit:
 
     def _guess(self, held: np.ndarray) -> np.ndarray:
         """Start values from the nearest points known: linear through one more of them than parameters are held."""
-        at = np.array([self.coordinates(p.held) for p in self.known])
+        at = self.coordinates(np.array([p.held for p in self.known]))
         wanted = self.coordinates(held)
         near = np.argsort(np.linalg.norm(at - wanted, axis=1), kind="stable")[: len(held) + 1]
         if len(near) == len(held) + 1:
@@ -165,6 +181,12 @@ class ConditionalFit:
             if np.max(np.abs(weights)) < 5 and np.allclose(matrix @ weights, [1.0, *wanted]):
                 return weights @ np.array([self.known[i].free for i in near])
         return np.array(self.known[near[0]].free)
+
+
+def _better(other: Point, point: Point) -> bool:
+    """Whether another end of the same point is lower, or the same and converged."""
+    slack = -LOWER if other.converged == point.converged else SAME if other.converged else -SAME
+    return other.stat < point.stat + slack
 
 
 class Crossing(NamedTuple):
@@ -230,7 +252,7 @@ def crossing(fit: ConditionalFit, direction: np.ndarray, delta: float) -> Crossi
 
 
 def _check(result: FitResult, what: str) -> None:
-    if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED, Status.AT_INFINITY):
+    if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED, Status.VANISHED, Status.AT_INFINITY):
         raise InputError(
             f"{what}: the fit did not converge ({result.status}), so that there is no minimum to start from. "
             "Fit again from where it ended, gj.fit(datasets, result.models, max_iterations=1000), and see its message."

@@ -7,6 +7,7 @@ many degrees of freedom as parameters are held.
 import math
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -184,7 +185,9 @@ def profile(
         off at the bounds
     reoptimize : False leaves the other parameters where they are
 
-    A minimum below that of the result does not raise: ``delta_stat`` is negative there, and ``new_minimum`` set.
+    Where the models may have several minima (see `fit`, ``starts``) every point is also fitted from both neighbours,
+    and the lowest counts. A minimum below that of the result does not raise: ``delta_stat`` is negative there, and
+    ``new_minimum`` set.
     """
     fit = ConditionalFit(datasets, result, [name], "profile")
     best, low, high, unit = fit.best.held[0], fit.low[0], fit.high[0], fit.units[0]
@@ -208,6 +211,12 @@ def profile(
             )
     # from the best outwards, so that every point starts at a neighbour
     points = {i: fit.at(grid[i : i + 1], reoptimize) for i in np.argsort(np.abs(grid - best), kind="stable")}
+    if fit.several_minima and reoptimize:
+        # and to either side, so that none lies above what its neighbours lead to
+        order = np.argsort(grid, kind="stable")
+        for way in (order, order[::-1]):
+            for before, i in pairwise(way.tolist()):
+                points[i] = fit.from_neighbour(points[i], points[before])
     stat = np.array([points[i].stat for i in range(len(grid))])
     return Profile(
         name=fit.names[0],

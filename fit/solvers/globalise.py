@@ -11,9 +11,12 @@ import numpy as np
 
 from ...datasets.errors import InputError
 from ...datasets.models.parameter import SCALING
+from ..joint.arrowhead import Theta
 from ..joint.cutoffs import cutoff_pairs
+from ..joint.objective import compiled_member_stats
 from ..joint.problem import Problem
 from ..result import Minima
+from .components import components
 
 Starts = int | Literal["auto"]
 """How many starts a fit takes; "auto" lets the models decide."""
@@ -32,6 +35,9 @@ SEVERAL_MINIMA = ("energy", "cutoff", "rate", "exponent", "coefficient")
 
 FADED = 1e-3
 """Share of its start below which an amplitude has faded."""
+
+GONE = 1e-6
+"""Share of its start below which it is gone."""
 
 AUTO = 4
 """Starts where the models say that there may be several minima, or where the first fit ended badly; twice as many where
@@ -128,6 +134,35 @@ def _sums(problem: Problem) -> list[tuple[np.ndarray, np.ndarray]]:
             places = [np.searchsorted(space.free_index, np.array(x, int)) for x in (amplitudes, of_role["index"])]
             found.append((places[0], places[1]))
     return found
+
+
+def faded(problem: Problem, first: np.ndarray, ended: np.ndarray) -> np.ndarray:
+    """Which of the free parameters belong to components whose amplitudes have faded to next to nothing, (n,).
+
+    A step too long in the shape of a component (a width of 2 deg) makes its amplitude fade, and without an amplitude
+    nothing leads back.
+    """
+    found = np.zeros(len(first), bool)
+    if np.all(np.isfinite(ended)):
+        for _, scales, shapes in components(problem):
+            gone = np.abs(ended[scales]) < GONE * np.abs(first[scales])
+            if len(scales) and len(shapes) and np.all(gone):
+                found[scales] = found[shapes] = True
+    return found
+
+
+def best_members(problem: Problem, best: Theta, others: list[Theta]) -> Theta:
+    """``best`` with the local parameters of each dataset from that of ``others`` that suits it best.
+
+    Datasets have minima of their own, and no start is the best of all of them.
+    """
+    stats = [compiled_member_stats(problem.spec, problem.arrays, theta) for theta in others]
+    locals_ = []
+    for number in range(len(best.locals)):
+        chosen = np.argmin(np.array([np.asarray(s[number]) for s in stats]), axis=0)
+        values = np.array([np.asarray(theta.locals[number]) for theta in others])
+        locals_.append(values[chosen, np.arange(len(chosen))])
+    return best._replace(locals=tuple(locals_))
 
 
 SAME = 1e-3

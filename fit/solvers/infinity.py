@@ -8,9 +8,10 @@ higher where the fit began.
 import numpy as np
 
 from ..joint.coordinates import INVERSE, LOG
+from ..joint.objective import from_free
 from ..joint.problem import Problem
 from ..status import Status
-from .minimise import stat_at
+from .minimise import minimise, stat_at
 from .solution import Solution
 
 UNBOUNDED = ("index", "energy", "cutoff", "rate", "exponent", "coefficient")
@@ -21,6 +22,12 @@ FURTHER = 100.0
 
 SAME, RISE = 1e-3, 1e-2
 """How little the statistic changes further out, and how much it rises towards the start."""
+
+TOO_LITTLE, TOO_MUCH = 0.25, 4.0
+"""Rise of the statistic one error away from the best, outside which that is not the error: a factor two."""
+
+NEAR_ENOUGH, STEPS = 1e-3, 20
+"""Estimated distance to the minimum, and evaluations, of the fits that measure the rise."""
 
 MOST = 50
 """Parameters up to which this is looked at."""
@@ -54,3 +61,48 @@ def at_infinity(problem: Problem, solution: Solution, errors: np.ndarray) -> lis
         if abs(stats[0] - solution.stat) <= SAME and not stats[1] <= solution.stat + RISE:
             found.append(int(space.free_index[k]))
     return found
+
+
+def beside_infinity(problem: Problem, solution: Solution, errors: np.ndarray, endless: list[int]) -> list[int]:
+    """The free parameters, as indices of all, whose errors the curvature of the limit does not tell.
+
+    Where the parameters ``endless`` of a model lie at infinity, or have an infinite error, the statistic may be sharp
+    in others (a break on the edge of a bin), while from finite values of the endless ones it is blunt. ``errors`` (n,)
+    of the free parameters are tried: one of them away to either side the statistic has to have risen by about one, the
+    others at their best.
+    """
+    space, start = problem.space, np.asarray(problem.start(), float)
+    place = np.cumsum(space.free) - 1
+    low, high = space.low[space.free], space.high[space.free]
+    found: list[int] = []
+    boundless = [
+        i for i, e in zip(space.free_index, errors, strict=True) if np.isinf(e) and space.roles[i] in UNBOUNDED
+    ]
+    endless = sorted({*endless, *map(int, boundless)})
+    for entry in space.models:
+        members = {int(index[0]) for index in entry.entries if index is not None and index.size == 1}
+        if members.isdisjoint(endless) or len(members) > MOST:
+            continue
+        far = place[sorted(members & set(endless))]
+        for member in sorted(members - set(endless)):
+            k = place[member]
+            if space.free[member] and np.isfinite(errors[k]) and errors[k] > 0:
+                values = [v for v in solution.free[k] + errors[k] * np.array([-1.0, 1.0]) if low[k] <= v <= high[k]]
+                if not all(_rises(problem, solution, start, int(k), value, far) for value in values):
+                    found.append(member)
+    return found
+
+
+def _rises(problem: Problem, solution: Solution, start: np.ndarray, k: int, value: float, far: np.ndarray) -> bool:
+    """Whether the statistic with parameter ``k`` at ``value`` is about one above the minimum."""
+    fixed = np.arange(len(start)) == k
+    least = np.inf
+    for begun in (solution.free, np.where(np.isin(np.arange(len(start)), far), start, solution.free)):
+        free = np.where(fixed, value, begun)
+        arrays = problem.arrays | problem.held(free, fixed)
+        theta = from_free(arrays, free.astype(arrays["low"].globals.dtype))
+        end = minimise(problem.spec, arrays, theta, tolerance=NEAR_ENOUGH, max_iterations=STEPS)
+        least = min(least, end.stat) if np.isfinite(end.stat) else least
+        if least < solution.stat + TOO_LITTLE:
+            return False
+    return least < solution.stat + TOO_MUCH

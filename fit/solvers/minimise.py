@@ -9,9 +9,9 @@ from jaxtyping import PyTree
 from ...datasets.arrays import Array
 from ...datasets.errors import InputError
 from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
-from ..joint.objective import ProblemSpec, compiled_exact_normal, compiled_member_stats, from_free
+from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
-from .globalise import AUTO, SAME, Starts, automatic, distinct, scattered
+from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, faded, scattered
 from .newton import newton_step
 from .scoring import (
     BAD_START,
@@ -25,6 +25,7 @@ from .scoring import (
     run_scoring,
 )
 from .solution import Progress, Solution
+from .sweeps import sweeps, swept
 from .valley import REACH, leap
 
 PATIENCE = 8
@@ -215,9 +216,13 @@ def run_scoring_method(
     """Damped Fisher scoring, see ``scoring``, from one start or from several, see ``globalise``."""
     spec, arrays = problem.spec, problem.arrays
 
-    def ended(free: np.ndarray, most: int, progress: Progress | None) -> Minimum:
+    def ended(
+        free: np.ndarray, most: int, progress: Progress | None, bounds: dict[str, PyTree] | None = None
+    ) -> Minimum:
         theta = from_free(arrays, np.asarray(free, precision))
-        return minimise(spec, arrays, theta, tolerance=tolerance, max_iterations=most, progress=progress)
+        return minimise(
+            spec, arrays | (bounds or {}), theta, tolerance=tolerance, max_iterations=most, progress=progress
+        )
 
     first = np.asarray(problem.start(), float)
     best = ended(first, max_iterations, progress)
@@ -227,12 +232,16 @@ def run_scoring_method(
     doubtful = int(best.state.status) != CONVERGED and max_iterations >= MOST_ELSEWHERE
     n_starts = max(automatic(problem), AUTO if doubtful else 1) if starts == "auto" else starts
     converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
-    for number in range(1, n_starts):
-        other = ended(
-            scattered(problem, first, number, ended_at if converged else None),
-            min(max_iterations, MOST_ELSEWHERE),
-            None,
-        )
+    others: list[np.ndarray] = []
+    for sweep in sweeps(problem) if n_starts > 1 else []:
+        found, spent = swept(problem, sweep, first)
+        others += found[: AUTO - 1]
+        evaluations += spent
+    if starts != "auto" or not others:
+        more = range(1, n_starts - len(others))
+        others += [scattered(problem, first, k, ended_at if converged else None) for k in more]
+    for start in others:
+        other = ended(start, min(max_iterations, MOST_ELSEWHERE), None)
         evaluations += int(other.state.evaluations)
         cut_short = int(other.state.status) in (MAX_ITERATIONS, FLAT) and int(other.state.evaluations) > MOST_ELSEWHERE
         if cut_short and other.stat < best.stat + PROMISING:
@@ -244,8 +253,20 @@ def run_scoring_method(
         ends.append(other)
         if _preferred(other, best):
             best = other
+    gone = faded(problem, first, problem.to_free(best.state.theta))
+    if gone.any() and starts == "auto":
+        # once more with the amplitude that suits the shape at the start
+        start = np.where(gone, first, problem.to_free(best.state.theta))
+        scaling = problem.to_free(jax.tree.map(np.asarray, arrays["scale_like"])) > 0
+        held = ended(start, MOST_AT_BOUNDS, None, problem.held(start, ~scaling))
+        evaluations += int(held.state.evaluations)
+        if held.stat < best.stat - SAME:
+            other = ended(problem.to_free(held.state.theta), max_iterations, None)
+            evaluations += int(other.state.evaluations)
+            best = other if _preferred(other, best) else best
     if len(ends) > 1 and any(np.size(x) for x in best.state.theta.locals):
-        other = ended(problem.to_free(_best_members(problem, best, ends)), max_iterations, None)
+        thetas = [end.state.theta for end in ends if np.isfinite(end.stat)]
+        other = ended(problem.to_free(best_members(problem, best.state.theta, thetas)), max_iterations, None)
         evaluations += int(other.state.evaluations)
         if _preferred(other, best):
             stats, best = [*stats, other.stat], other
@@ -262,19 +283,6 @@ def run_scoring_method(
         exact=best.exact,
         minima=distinct(stats),
     )
-
-
-def _best_members(problem: Problem, best: Minimum, ends: list[Minimum]) -> Theta:
-    """The best end with the local parameters of each dataset from the end that suits it best: datasets have minima of
-    their own, and no start is the best of all of them."""
-    usable = [end for end in ends if np.isfinite(end.stat)]
-    stats = [compiled_member_stats(problem.spec, problem.arrays, end.state.theta) for end in usable]
-    locals_ = []
-    for number in range(len(best.state.theta.locals)):
-        chosen = np.argmin(np.array([np.asarray(s[number]) for s in stats]), axis=0)
-        values = np.array([np.asarray(end.state.theta.locals[number]) for end in usable])
-        locals_.append(values[chosen, np.arange(len(chosen))])
-    return best.state.theta._replace(locals=tuple(locals_))
 
 
 def _preferred(other: Minimum, best: Minimum) -> bool:

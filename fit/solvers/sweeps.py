@@ -1,0 +1,215 @@
+"""Sweeps: starts from coarse profiles along the parameters that make several minima.
+
+Along a break the statistic has a minimum for every few bins, and of a sum a second component has one for every way in
+which the spectrum bends. With that one parameter held (the energy of the break, the index of the second component) the
+rest is a fit with one minimum, as a rule. So it is held at values all over the range of the data, each fit going on
+from its neighbour's, and the minima of this profile are the starts. A second component begins with amplitude zero: its
+index has no effect there, and the first component is the whole spectrum (a parameter that is present only under the
+alternative; Davies 1977, Biometrika 64, 247).
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from astropy import units as u
+
+from ..joint.objective import from_free
+from ..joint.parameters import ModelEntry
+from ..joint.problem import Problem
+from .globalise import best_members
+from .scoring import BAD_START, initial_state, run_scoring
+
+AWAY = np.array([0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
+OFFSETS = np.concatenate([-AWAY[::-1], AWAY])
+"""Indices of a second component at which it is tried, relative to the first's."""
+
+ENERGIES = 16
+"""Number of energies at which a break is tried, evenly spaced in their logarithm over the range of the data."""
+
+BEND = 0.7
+"""Difference of the indices on both sides of a break at first: where they are equal, a break has no effect."""
+
+EDGE, STEEP = 4, 8.0
+"""Energies at either end of the range at which a break may also be the end of the spectrum: there the outer index
+differs by so much more. At half as many it may be a rise."""
+
+EVERY = 3
+"""One in so many energies is tried with the indices exchanged."""
+
+FIRST, EACH = 30, 12
+"""Most evaluations of the fit that a sweep begins with, and at each value."""
+
+WORTH = 10.0
+"""How far above the lowest minimum of a profile another one may lie to be a start."""
+
+TOLERANCE = 1e-2
+"""Estimated distance to the minimum that is near enough."""
+
+MOST = 3
+"""Sweeps of a fit; with more parameters of this kind the other starts are scattered."""
+
+
+NONE = np.zeros(0, int)
+
+
+class Sweep(NamedTuple):
+    """Values at which parameters are held in turn.
+
+    ``places`` (k,) of the parameter among the free ones, one of each of k models alike with datasets of their own;
+    ``values`` (n,), ascending. Of sums, values are relative to the index of another component, with the place
+    ``beside`` (k,), and the ``amplitudes`` (k,) begin at zero. Of breaks, ``below`` and ``above`` (k,) are the places
+    of the indices on either side.
+    """
+
+    places: np.ndarray
+    values: np.ndarray
+    beside: np.ndarray = NONE
+    amplitudes: np.ndarray = NONE
+    below: np.ndarray = NONE
+    above: np.ndarray = NONE
+
+
+def sweeps(problem: Problem) -> list[Sweep]:
+    """The sweeps that the roles of the free parameters ask for; none if they are too many."""
+    space, place = problem.space, np.cumsum(problem.space.free) - 1
+    low, high = _energies(problem)
+    rows: dict[Hashable, list[dict[str, int]]] = {}
+    grids: dict[Hashable, np.ndarray] = {}
+    for number, entry in enumerate(space.models):
+        components = _components(problem, entry)
+        for name, roles in components.items():
+            if "energy" in roles and low > 0:
+                index = roles["energy"][0]
+                found = {"places": index}
+                if len(roles.get("index", [])) > 1:
+                    found |= {"below": roles["index"][0], "above": roles["index"][-1]}
+                key = ("energy", name.partition(".")[2], entry.definition if space.owner[index] >= 0 else number)
+                rows.setdefault(key, []).append(found)
+                parameter = space.parameters[index]
+                unit = 1.0 if parameter is None else u.Unit("TeV").to(parameter.unit)
+                grids[key] = np.geomspace(low, high, ENERGIES + 2)[1:-1] * unit
+        summed = {name: roles for name, roles in components.items() if "amplitude" in roles and "index" in roles}
+        # of components that are alike it does not matter which is the second
+        for name in {tuple(roles): name for name, roles in summed.items()}.values() if len(summed) > 1 else ():
+            index = summed[name]["index"][0]
+            other = next(roles for another, roles in summed.items() if another != name)["index"][0]
+            key = ("index", name.partition(".")[2], entry.definition if space.owner[index] >= 0 else number)
+            rows.setdefault(key, []).append(
+                {"places": index, "beside": other, "amplitudes": summed[name]["amplitude"][0]}
+            )
+            grids[key] = OFFSETS
+    if len(rows) > MOST:
+        return []
+    return [
+        Sweep(values=grids[key], **{name: place[[row[name] for row in found]] for name in found[0]})
+        for key, found in rows.items()
+    ]
+
+
+def _components(problem: Problem, entry: ModelEntry) -> dict[str, dict[str, list[int]]]:
+    """The free parameters of each component of a model, by role."""
+    space = problem.space
+    components: dict[str, dict[str, list[int]]] = {}
+    for item, index in zip(entry.items, entry.entries, strict=True):
+        if item.kind == "parameter" and index is not None and space.free[index[0]]:
+            roles = components.setdefault(item.name.rpartition(".")[0], {})
+            roles.setdefault(space.roles[index[0]], []).append(int(index[0]))
+    return components
+
+
+def _energies(problem: Problem) -> tuple[float, float]:
+    """Range of the fitted energies of all datasets in TeV; 0 and 0 if there is none."""
+
+    def mine() -> list[tuple[float, float]]:
+        ranges = []
+        for dataset in problem.share.held.values():
+            edges, mask = getattr(dataset, "energy_edges", None), dataset.mask
+            if edges is None:
+                continue
+            edges = np.asarray(edges)
+            used = (
+                np.ones(len(edges) - 1, bool) if mask is None else np.asarray(mask).reshape(len(edges) - 1, -1).any(1)
+            )
+            if used.any():
+                ranges.append((float(edges[:-1][used].min()), float(edges[1:][used].max())))
+        return ranges
+
+    ranges = [r for part in problem.share.collect(mine) for r in part]
+    return (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else (0.0, 0.0)
+
+
+def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """Starts at the minima of the profile along ``sweep``, the lowest first, and the evaluations that it took."""
+    spent, size = 0, len(sweep.values)
+    low, high = problem.space.low[problem.space.free], problem.space.high[problem.space.free]
+
+    def run(start: np.ndarray, held: np.ndarray, limit: int) -> tuple[float, np.ndarray]:
+        nonlocal spent
+        arrays = problem.arrays | problem.held(start, held)
+        state = initial_state(problem.spec, from_free(arrays, start.astype(arrays["low"].globals.dtype)))
+        tolerance = np.asarray(TOLERANCE, state.stat.dtype)
+        state, constant = jax.device_get(run_scoring(problem.spec, arrays, state, tolerance, np.asarray(limit)))
+        spent += int(state.evaluations)
+        bad = int(state.status) == BAD_START or not np.isfinite(state.stat)
+        return np.inf if bad else float(state.stat + constant), problem.to_free(state.theta)
+
+    base, held = np.array(first, float), np.zeros(len(first), bool)
+    held[sweep.places], held[sweep.amplitudes] = True, True
+    base[sweep.amplitudes] = 0.0
+    if not len(sweep.beside):
+        base[sweep.places] = sweep.values[size // 2]
+        middle = (base[sweep.below] + base[sweep.above]) / 2
+        base[sweep.below], base[sweep.above] = middle - BEND / 2, middle + BEND / 2
+    _, base = run(np.clip(base, low, high), held, FIRST)
+    held[sweep.amplitudes] = False
+
+    def at(k: int, start: np.ndarray) -> tuple[float, np.ndarray]:
+        start = np.array(start)
+        start[sweep.places] = sweep.values[k] + (base[sweep.beside] if len(sweep.beside) else 0.0)
+        inside = np.all((start >= low) & (start <= high))
+        return run(start, held, EACH) if inside else (np.inf, base)
+
+    ends: dict[int, tuple[float, np.ndarray]] = {}
+    for order in (range(size // 2, size), range(size // 2 - 1, -1, -1)):
+        last = base
+        for k in order:
+            ends[k] = at(k, last)
+            last = ends[k][1] if np.isfinite(ends[k][0]) else base
+    profile = np.array([np.inf, *(ends[k][0] for k in range(size)), np.inf])
+    minima = np.isfinite(profile[1:-1]) & (profile[1:-1] <= profile[:-2]) & (profile[1:-1] < profile[2:])
+    known = [ends[k] for k in range(size)]
+    found = [known[k] for k in np.flatnonzero(minima)]
+    for start, tried in _turned(sweep, list(known), len(base)):
+        more = [at(k, start[k]) for k in tried]
+        found.append(min(more, key=lambda end: end[0]))
+        known += more
+    found.sort(key=lambda end: end[0])
+    known = [end for end in known if np.isfinite(end[0])]
+    if known and any(np.isin(place, sweep.places).any() for place in problem.arrays["places"].locals):
+        # no value suits all datasets
+        thetas = [from_free(problem.arrays, free) for _, free in known]
+        best = min(range(len(known)), key=lambda k: known[k][0])
+        found.insert(0, (known[best][0], problem.to_free(best_members(problem, thetas[best], thetas))))
+    return [free for stat, free in found if np.isfinite(stat) and stat <= found[0][0] + WORTH], spent
+
+
+def _turned(sweep: Sweep, ends: list[tuple[float, np.ndarray]], size: int) -> Iterator[tuple[list[np.ndarray], range]]:
+    """Other starts along breaks, and the values from which to take them.
+
+    Indices exchanged, for a smooth break bends the one way in which it began; and spectra that end, or rise, at either
+    end of the range.
+    """
+    if not len(sweep.below):
+        return
+    n = len(ends)
+    exchanged = [np.array(free) for _, free in ends]
+    for free in exchanged:
+        free[sweep.below], free[sweep.above] = free[sweep.above].copy(), free[sweep.below].copy()
+    yield exchanged, range(1, n, EVERY)
+    for places, outwards in ((sweep.above, 1.0), (sweep.below, -1.0)):
+        for sign, edge in ((1.0, EDGE), (-1.0, EDGE // 2)):
+            steeper = np.zeros(size)
+            steeper[places] = STEEP * outwards * sign
+            yield [free + steeper for _, free in ends], range(n - edge, n) if outwards > 0 else range(edge)
