@@ -11,6 +11,7 @@ from ..dataset import Dataset, stat_bins_of
 from ..errors import InputError
 from ..hints.modules import found
 from ..models.collection import Models
+from ..models.instrument import InstrumentModel
 from ..models.sky_model import ModelBase, SkyModel, TemplateNPredModel
 from .base import CountsBase
 from .dataset import CountsDataset, require_counts
@@ -44,7 +45,9 @@ def npred_signal(
     known, chosen = _with_counts(dataset), acting(models, name)
     if stack:
         return known.signal(chosen)
-    return {m.name: known.signal([m]) for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)}
+    instruments = [m for m in chosen if isinstance(m, InstrumentModel)]
+    sources = [m for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)]
+    return {m.name: known.signal([m, *instruments]) for m in sources}
 
 
 def npred_background(dataset: CountsDataset, models: SomeModels = (), name: str | None = None) -> jax.Array:
