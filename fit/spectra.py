@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -245,7 +245,7 @@ def _compiled(
             size = int(np.prod(shape))
             numbers.append(vector[place : place + size].reshape(shape))
             place += size
-        return QUANTITIES[what](definition.build(numbers).spectral, energies, order)
+        return QUANTITIES[what](cast(SkyModel, definition.build(numbers)).spectral, energies, order)
 
     differentiate = jax.jacfwd if vector.shape[0] <= energies[0].shape[0] else jax.jacrev
     return quantity(vector), differentiate(quantity)(vector)

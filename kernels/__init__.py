@@ -19,10 +19,12 @@ from .chi2 import chi2 as chi2
 from .chi2 import chi2_covariance as chi2_covariance
 from .chi2 import whiten as whiten
 from .edisp import diagonal_response as diagonal_response
+from .edisp import extended_response as extended_response
 from .edisp import fold as fold
 from .edisp import gauss_response as gauss_response
 from .edisp import gauss_shares as gauss_shares
 from .edisp import matrix_from_migration as matrix_from_migration
+from .edisp import rescaled as rescaled
 from .edisp import unfold as unfold
 from .elementary import capped_exp as capped_exp
 from .elementary import expm1_ratio as expm1_ratio
@@ -69,9 +71,12 @@ from .psf import nearest_valid as nearest_valid
 from .psf import normalised as normalised
 from .psf import odd_width as odd_width
 from .psf import pixel_kernel as pixel_kernel
+from .psf import radial_frequencies as radial_frequencies
+from .psf import radial_table as radial_table
 from .psf import radial_values as radial_values
 from .psf import smooth_values as smooth_values
 from .psf import transforms as transforms
+from .psf import transforms_at as transforms_at
 from .quadrature import STEEP_ORDER as STEEP_ORDER
 from .quadrature import integrate_bins as integrate_bins
 from .quadrature import integrate_pieces as integrate_pieces

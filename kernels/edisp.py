@@ -80,3 +80,102 @@ def gauss_shares(
     same for all true bins, or one list for each."""
     z = (migra_edges - 1 - bias[:, None]) / (jnp.sqrt(2.0) * sigma[:, None])
     return jnp.diff(erf(z), axis=1) / 2
+
+
+GHOSTS = 8
+"""Bins by which a response is continued beyond either end of the reconstructed energies."""
+
+
+def extended_response(
+    matrix: Float[Array, "true reco"],
+    edges_true: Float[Array, " e"],
+    edges_reco: Float[Array, " r"],
+    n_reco: AnyArray | int | None = None,
+) -> Float[Array, "true extended"]:
+    """Response with `GHOSTS` bins more on either side, as wide in ln E as those at the ends.
+
+    There a true bin has what the bin at the end has for a true energy that is as much higher or lower: the distribution
+    of E_reco / E changes slowly with E. ``n_reco``: bins of ``edges_reco`` that are no padding, if not all.
+    """
+    matrix = jnp.asarray(matrix)
+    n = matrix.shape[1] if n_reco is None else n_reco
+    place = np.arange(-GHOSTS, matrix.shape[1] + GHOSTS)
+    logs, true = jnp.log(jnp.asarray(edges_reco)), jnp.log(jnp.asarray(edges_true))
+    first, last = logs[1] - logs[0], logs[n] - logs[n - 1]
+    moved = -np.minimum(place, 0) * first - jnp.maximum(place - n + 1, 0) * last
+    return _at_other_energies(matrix[:, jnp.clip(place, 0, n - 1)], (true[1:] + true[:-1]) / 2, moved)
+
+
+def rescaled(
+    counts: Float[Array, "*rows extended"],
+    edges_reco: Float[Array, " r"],
+    scale: Float[Array, " r"],
+    n_reco: AnyArray | int | None = None,
+) -> Float[Array, "*rows reco"]:
+    """Counts per reconstructed bin when reconstructed energies are multiplied by ``scale``, given at the edges: what is
+    recorded at E had been recorded at E / scale(E) before.
+
+    ``counts`` are in the bins of an `extended_response`: of a source folded with it, or rows of the response itself.
+    R'[r] = C(ln E_r,max - ln s) - C(ln E_r,min - ln s), where C are cumulative counts: between the edges the quintic
+    that has their values, and the slopes and bends that polynomials through five neighbouring edges have. So nothing
+    changes for a scale of 1, counts are conserved, second derivatives in the scale are continuous, and counts of
+    several sources add up. Rows that are narrower than the bins ring into their neighbours, where they may be negative;
+    their sum over the true bins of a smooth spectrum does not.
+    """
+    n = edges_reco.shape[0] - 1 if n_reco is None else n_reco
+    logs, place = jnp.log(jnp.asarray(edges_reco)), np.arange(-GHOSTS, edges_reco.shape[0] + GHOSTS)
+    first, last = logs[1] - logs[0], logs[n] - logs[n - 1]
+    nodes = logs[jnp.clip(place, 0, n)] + np.minimum(place, 0) * first + jnp.maximum(place - n, 0) * last
+
+    slope, bend = _edge_derivatives(nodes, counts)
+    # the outermost nodes have no neighbours on one side
+    low, high = 2, nodes.shape[0] - 3
+    at = jnp.clip(nodes[GHOSTS:-GHOSTS] - jnp.log(jnp.asarray(scale)), nodes[low], nodes[high])
+    piece = jnp.clip(jnp.searchsorted(nodes, at, side="right") - 1, low, high - 1)
+    width = nodes[piece + 1] - nodes[piece]
+    t = (at - nodes[piece]) / width
+    slopes = [slope[..., piece + k] * width for k in (0, 1)]
+    bends = [bend[..., piece + k] * width**2 for k in (0, 1)]
+    gain = _quintic(t, counts[..., piece], *slopes, *bends)
+    # differences of running sums would lose the digits of the high energies of a steep spectrum
+    steps = jnp.diff(piece)
+    total = jnp.cumsum(counts, axis=-1)[..., piece - 1]
+    between = jnp.where(steps == 1, counts[..., piece[:-1]], jnp.where(steps == 0, 0.0, jnp.diff(total, axis=-1)))
+    return jnp.where(np.arange(edges_reco.shape[0] - 1) < n, between + jnp.diff(gain, axis=-1), 0.0)
+
+
+def _at_other_energies(
+    shares: Float[Array, "true k"], log_true: Float[Array, " true"], moved: Float[AnyArray, " k"]
+) -> Float[Array, "true k"]:
+    """Columns at true energies that are higher by ``moved`` in ln E, straight between the bins; unchanged where 0."""
+    if log_true.shape[0] < 2:
+        return shares
+    at = log_true[:, None] + moved
+    low = jnp.clip(jnp.searchsorted(log_true, at, side="right") - 1, 0, log_true.shape[0] - 2)
+    weight = jnp.clip((at - log_true[low]) / (log_true[low + 1] - log_true[low]), 0.0, 1.0)
+    found = [jnp.take_along_axis(shares, low + k, axis=0) for k in (0, 1)]
+    return jnp.where(moved == 0, shares, found[0] * (1 - weight) + found[1] * weight)
+
+
+def _edge_derivatives(nodes: Float[Array, " k"], shares: Float[Array, "*rows k-1"]) -> tuple[Array, Array]:
+    """First and second derivative at each node of the polynomial through the cumulative sums at it and at the two nodes
+    on either side; (*rows, k), 0 at the outermost two."""
+    middle = nodes[2:-2]
+    offsets = [nodes[i : nodes.shape[0] - 4 + i] - middle for i in (0, 1, 3, 4)]
+    lower, upper = shares[..., 1:-2], shares[..., 2:-1]
+    rises = (-(lower + shares[..., :-3]), -lower, upper, upper + shares[..., 3:])
+    slope, bend = jnp.zeros_like(lower), jnp.zeros_like(lower)
+    for k, (a, rise) in enumerate(zip(offsets, rises, strict=True)):
+        p, q, r = (b for j, b in enumerate(offsets) if j != k)
+        weight = 1 / (a * (a - p) * (a - q) * (a - r))
+        slope = slope - p * q * r * weight * rise
+        bend = bend + 2 * (p * q + p * r + q * r) * weight * rise
+    ends = ((0, 0),) * (shares.ndim - 1) + ((2, 2),)
+    return jnp.pad(slope, ends), jnp.pad(bend, ends)
+
+
+def _quintic(t: Array, rise: Array, slope_0: Array, slope_1: Array, bend_0: Array, bend_1: Array) -> Array:
+    """The quintic in t with the value 0 at 0 and ``rise`` at 1, and these slopes and bends there."""
+    a, b, c = rise - slope_0 - bend_0 / 2, slope_1 - slope_0 - bend_0, bend_1 - bend_0
+    cubic, quartic, quintic = 10 * a - 4 * b + c / 2, -15 * a + 7 * b - c, 6 * a - 3 * b + c / 2
+    return t * (slope_0 + t * (bend_0 / 2 + t * (cubic + t * (quartic + t * quintic))))

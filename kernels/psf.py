@@ -207,18 +207,52 @@ def transforms(
     ``last`` (deg): where the profiles end. The profiles, linear between their radii, are transformed exactly, so that
     cusps in their middle need no fine lattice.
     """
+    k = radial_frequencies(jacobian, fx, fy)
+    return transforms_at(radial_table(profile, rad, last, reach, taper, jnp.max(k)), k)
+
+
+def radial_frequencies(
+    jacobian: Float[Array, "2 2"], fx: Float[Array, "*shape"], fy: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Frequencies in cycles per deg of those along x and y in cycles per pixel, see `transforms`."""
+    # they transform with the inverse transpose of the offsets
+    inverse = jnp.linalg.inv(jacobian)
+    along = inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy
+    return jnp.asarray(hypotenuse(*along))
+
+
+def radial_table(
+    profile: Float[Array, "e r"],
+    rad: Array,
+    last: Array,
+    reach: Float[Array, " e"],
+    taper: Array | float,
+    highest: Array,
+) -> Float[Array, "k e"]:
+    """Transforms of profiles at frequencies up to ``highest`` (cycles per deg), see `transforms`."""
     radius, weight = radial_quadrature(rad, last)
     whole = radial_values(profile, rad, radius)
     total = weight @ whole
     # a sharp end would ring all over the lattice
     beyond = jnp.clip((radius[:, None] - reach) / taper - 1, -1.0, 1.0)
     values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
-    # frequencies transform with the inverse transpose of the offsets
-    inverse = jnp.linalg.inv(jacobian)
-    k = hypotenuse(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)
-    step = jnp.max(k) / (FREQUENCIES - 4)
-    table = radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * step)
-    return jnp.moveaxis(interpolate_uniform(table, jnp.asarray(k / step)), -1, 0)
+    return radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * (highest / (FREQUENCIES - 4)))
+
+
+def transforms_at(
+    table: Float[Array, "k e"], k: Float[Array, "*shape"], width: Float[Array, " e"] | None = None
+) -> Float[Array, "e *shape"]:
+    """Transforms from a `radial_table` up to the highest of ``k`` (cycles per deg); of profiles that are wider by the
+    factors ``width``, P(r / w) / w^2, whose transform at k is that at w k.
+
+    Beyond the table, where point spread functions that the lattice resolves have nothing left, its end value holds.
+    """
+    if width is not None:
+        # along the table, which is short: the same for all frequencies of one length
+        at = jnp.minimum(np.arange(FREQUENCIES) * width[:, None], FREQUENCIES - 3.0)
+        table = jax.vmap(lambda column, k: interpolate_uniform(column[:, None], k)[:, 0], (1, 0), 1)(table, at)
+    found: Array = jnp.moveaxis(interpolate_uniform(table, jnp.asarray(k / (jnp.max(k) / (FREQUENCIES - 4)))), -1, 0)
+    return found
 
 
 def normalised(planes: Float[Array, "e n m"]) -> Float[Array, "e n m"]:

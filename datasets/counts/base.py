@@ -39,6 +39,7 @@ from ..units import (
 )
 from .bins import take_bins, take_exposure
 from .given import quadrature_nodes
+from .instrument import NOMINAL, Instrument, instrument_of
 from .template import template_counts
 
 Counts = Float[Array, "n_reco *pixels"]
@@ -223,8 +224,12 @@ class CountsBase(Dataset):
         """The point spread function; None where there is none, or a perfect one."""
 
     @abstractmethod
-    def source_counts(self, sources: Sequence[SkyModel]) -> Bins:
-        """Counts of sky models, of the shape of the counts."""
+    def source_counts(self, sources: Sequence[SkyModel], instrument: Instrument = NOMINAL) -> Bins:
+        """Counts of sky models, of the shape of the counts, with the responses as the ``instrument`` changes them."""
+
+    def instrument(self, models: Models) -> Instrument:
+        """What the instrument models among ``models`` do to the responses."""
+        return instrument_of(models, self.energy_true_edges, self.energy_edges)
 
     def check_source(self, model: SkyModel, what: str) -> None:
         """Raise an `InputError` that starts with ``what`` for a source that cannot be predicted here."""
@@ -252,7 +257,7 @@ class CountsBase(Dataset):
         """Where a mask of the bins (n, *pixels) uses the pixels of a response, (n, ny', nx')."""
         return mask[:, None, None]
 
-    def seen_dataset(self, model: SkyModel) -> "CountsBase":
+    def seen_dataset(self, model: SkyModel, instrument: Instrument = NOMINAL) -> "CountsBase":
         """The dataset by which the events of a source are drawn one by one."""
         return self
 
@@ -354,7 +359,7 @@ class CountsBase(Dataset):
 
     def signal(self, models: Models) -> Bins:
         """Counts of the sky models and templates among ``models``."""
-        total = self.source_counts([m for m in models if isinstance(m, SkyModel)])
+        total = self.source_counts([m for m in models if isinstance(m, SkyModel)], self.instrument(models))
         for model in models:
             if isinstance(model, TemplateNPredModel):
                 total = total + template_counts(model, self.energy_edges, self.data_shape, self.energy_interp)

@@ -24,6 +24,7 @@ from ..units import Given
 from .base import Counts, CountsSums, Expected, Sum
 from .bins import take_bins
 from .dataset import CountsDataset
+from .instrument import livetime_factor
 from .significance import CashCountsStatistic
 from .summary import significance
 
@@ -75,15 +76,19 @@ class KnownBackground(CountsDataset):
 
     def _background(self, models: Models, *, fitted_only: bool = False) -> Bins:
         model = background_model(models)
+        if self.background is None:
+            known = jnp.zeros(self.data_shape)
+        else:
+            known = jnp.asarray(self.background) * livetime_factor(models)
         if model is None:
-            return jnp.zeros(self.data_shape) if self.background is None else jnp.asarray(self.background)
+            return known
         kept = None
         if fitted_only and self.mask is not None:
             kept = fitted_energies(self.mask)
         norm = self.per_energy(background_norm(model, self.energy_edges, self.energy_interp, kept))
         if model.spatial is not None:
             norm = norm * self.norm_on_sky(model)
-        return jnp.zeros(self.data_shape) if self.background is None else jnp.asarray(self.background) * norm
+        return known if self.background is None else known * norm
 
     def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
         if backgrounds and self.background is None:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..hints.calls import hinted
 from ..hints.modules import found
 from ..models.collection import Models
+from ..models.instrument import InstrumentModel
 from ..models.sky_model import ModelBase, SkyModel, TemplateNPredModel
 from .base import CountsBase
 from .dataset import CountsDataset, require_counts
@@ -47,7 +48,9 @@ def npred_signal(
     known, chosen = _with_counts(dataset), acting(models, name)
     if stack:
         return overflowing(known.signal(chosen))
-    return {m.name: overflowing(known.signal([m])) for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)}
+    instruments = [m for m in chosen if isinstance(m, InstrumentModel)]
+    sources = [m for m in chosen if isinstance(m, SkyModel | TemplateNPredModel)]
+    return {m.name: overflowing(known.signal([m, *instruments])) for m in sources}
 
 
 @hinted

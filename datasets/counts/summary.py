@@ -55,7 +55,9 @@ def _at_sources(dataset: CountsBase, models: Models, safe: np.ndarray) -> dict[s
     placed = [m for m in models if isinstance(m, SkyModel) and m.spatial is not None and m.spatial.position is not None]
     if not dataset.pixels or not placed or dataset.missing_data() is not None:
         return {}
-    image = np.where(safe, np.asarray(dataset.source_counts(placed)), 0.0).sum(axis=0).ravel()
+    image = (
+        np.where(safe, np.asarray(dataset.source_counts(placed, dataset.instrument(models))), 0.0).sum(axis=0).ravel()
+    )
     order = np.argsort(image)[::-1]
     share = np.cumsum(image[order])
     if not share[-1] > 0:

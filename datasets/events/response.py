@@ -4,6 +4,7 @@ Unlike in predictions, which take both at the position of a source, every event 
 """
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -26,14 +27,16 @@ def blurred(
     vectors: np.ndarray,
     energy: np.ndarray,
     bins: np.ndarray,
+    widened: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """Reconstructed directions (n, 3) of events from ``vectors``; NaN where there is no point spread function.
 
     ``energy`` (n,) in TeV, true or reconstructed as the axis of the PSF says; ``bins``: true-energy bins, for kernels.
+    ``widened``: radii (n,) as they are from those of the table.
     """
     if isinstance(psf, PSFKernel):
         return _by_kernel(rng, psf, geom, vectors, bins)
-    radius = _radii(rng, psf, vectors, energy)
+    radius = widened(_radii(rng, psf, vectors, energy))
     return moved(vectors, radius, 2 * np.pi * rng.random(radius.size))
 
 

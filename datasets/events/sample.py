@@ -11,6 +11,7 @@ from jaxtyping import Float
 from ...kernels.sphere import lonlat_to_vector, vector_to_lonlat
 from ..arrays import Array, is_concrete
 from ..counts.dataset import CountsDataset, require_counts
+from ..counts.instrument import Instrument
 from ..counts.npred import SomeModels
 from ..counts.simulate import AnyDataset, require_key
 from ..counts.template import template_counts
@@ -85,7 +86,7 @@ def sample_events(
     for number, model in enumerate(sources, 1):
         names[number] = model.name
         if isinstance(model, SkyModel):
-            parts.append((number, *_from_source(rng, dataset, model, gti)))
+            parts.append((number, *_from_source(rng, dataset, model, gti, dataset.instrument(list(acting)))))
         else:
             counts = np.asarray(template_counts(model, dataset.energy_edges, dataset.data_shape, dataset.energy_interp))
             parts.append((number, None, _from_bins(rng, dataset, counts, gti, f"model {model.name!r}")))
@@ -144,25 +145,33 @@ def _background(dataset: CountsDataset, acting: Models, given: Array | None) -> 
     return None if expected is None else np.asarray(expected), model
 
 
-def _from_source(rng: np.random.Generator, dataset: CountsDataset, model: SkyModel, gti: GTI) -> tuple[Origins, Events]:
+def _from_source(
+    rng: np.random.Generator, dataset: CountsDataset, model: SkyModel, gti: GTI, instrument: Instrument
+) -> tuple[Origins, Events]:
     """The events of a source that are inside the dataset, before and after the response."""
-    seen_by = dataset.seen_dataset(model)
-    vectors, energy, bins = draw_source(rng, seen_by, model)
+    seen_by = dataset.seen_dataset(model, instrument)
+    vectors, energy, bins = draw_source(rng, seen_by, model, instrument)
     edges = np.asarray(seen_by.energy_true_edges)
     apply_psf, apply_edisp = model.flags.psf, model.flags.edisp
     times = draw_times(rng, gti, model.temporal, bins, np.sqrt(edges[1:] * edges[:-1]))
     reco_edges = np.asarray(seen_by.energy_edges)
     reco = dispersed(rng, seen_by.edisp if apply_edisp else None, reco_edges, vectors, energy, bins)
+    if apply_edisp:
+        reco = instrument.recorded(reco, reco_edges)
     kept = (reco >= reco_edges[0]) & (reco < reco_edges[-1])
     if vectors is None:
-        return Origins(None, energy[kept]), Events(None, reco[kept], times[kept])
+        return Origins(None, instrument.true_energy(energy[kept], edges)), Events(None, reco[kept], times[kept])
     vectors, energy, reco, times, bins = (a[kept] for a in (vectors, energy, reco, times, bins))
     seen = vectors
     if apply_psf and seen_by.psf is not None:
-        axis = reco if isinstance(seen_by.psf, RecoPSFMap) else energy
-        seen = blurred(rng, seen_by.psf, geom_of(seen_by), vectors, axis, bins)
+        of_reco = isinstance(seen_by.psf, RecoPSFMap)
+        axis, at = (reco, (reco_edges, "reco")) if of_reco else (energy, (edges, "true"))
+        seen = blurred(
+            rng, seen_by.psf, geom_of(seen_by), vectors, axis, bins, lambda r: instrument.widened(r, axis, *at)
+        )
     kept = np.asarray(seen_by.pixel_index(seen)[1])
-    return Origins(vectors[kept], energy[kept]), Events(seen[kept], reco[kept], times[kept])
+    true = instrument.true_energy(energy[kept], edges)
+    return Origins(vectors[kept], true), Events(seen[kept], reco[kept], times[kept])
 
 
 def _from_bins(rng: np.random.Generator, dataset: CountsDataset, expected: np.ndarray, gti: GTI, what: str) -> Events:

@@ -12,6 +12,7 @@ from ..arrays import Array, Numbers, for_kernels
 from ..compile import Program
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
+from ..counts.instrument import NOMINAL, Instrument
 from ..errors import InputError
 from ..gti import GTI
 from ..irf.psf import PSFKernel
@@ -41,15 +42,17 @@ class TrueEvents(NamedTuple):
     bins: np.ndarray
 
 
-def draw_source(rng: np.random.Generator, dataset: CountsBase, model: SkyModel) -> TrueEvents:
-    """Events of a source that the detector sees, in true directions and energies.
+def draw_source(
+    rng: np.random.Generator, dataset: CountsBase, model: SkyModel, instrument: Instrument = NOMINAL
+) -> TrueEvents:
+    """Events of a source that the detector sees, in true directions; energies are those that the ``instrument`` sees.
 
     Their number is Poisson around flux times exposure, the exposure being that at the true direction (linear between
     pixels; beyond the map that at its edge). Directions follow the shape of the source itself, not its pixels; maps of
     surface brightness without a position are drawn by pixels of the dataset, and uniform inside them.
     """
     edges = np.asarray(dataset.energy_true_edges)
-    flux, fine, shares = _spectrum(dataset, model, edges)
+    flux, fine, shares = _spectrum(dataset, model, edges, instrument)
     if not np.all(np.isfinite(flux)) or np.min(flux) < 0:
         bad = int(np.argmax(~(np.isfinite(flux) & (flux >= 0))))
         raise InputError(
@@ -73,7 +76,9 @@ def draw_source(rng: np.random.Generator, dataset: CountsBase, model: SkyModel) 
     return TrueEvents(vectors, energy, bins)
 
 
-def _spectrum(dataset: CountsBase, model: SkyModel, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _spectrum(
+    dataset: CountsBase, model: SkyModel, edges: np.ndarray, instrument: Instrument
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean flux in each true bin, edges of fine parts of the bins, and the fluxes of the parts (n_true, n_parts)."""
     parts = max(int(np.ceil(np.max(np.diff(np.log(edges))) / FINE)), 1)
     steps = np.arange(parts) / parts
@@ -81,18 +86,24 @@ def _spectrum(dataset: CountsBase, model: SkyModel, edges: np.ndarray) -> tuple[
     if model.temporal is not None:
         model.check_times(dataset.gti, type(dataset).__name__)
     definition, numbers = canonical(model)
-    flux, shares = _fluxes((definition, dataset.nodes), numbers, edges, fine, dataset.gti)
+    true = instrument.true_energy(fine, edges)
+    flux, shares = _fluxes((definition, dataset.nodes), numbers, edges, true, dataset.gti, instrument)
     return np.asarray(flux), fine, np.maximum(np.asarray(shares).reshape(-1, parts), 0.0)
 
 
 @Program
 def _fluxes(
-    static: tuple[ModelDef, int], numbers: list[Array], edges: Numbers, fine: Numbers, gti: GTI | None
+    static: tuple[ModelDef, int],
+    numbers: list[Array],
+    edges: Numbers,
+    fine: Numbers,
+    gti: GTI | None,
+    instrument: Instrument,
 ) -> tuple[Numbers, Numbers]:
     """Fluxes in true bins, the means over time, and in fine parts of them."""
     definition, nodes = static
     model = cast(SkyModel, definition.build(numbers))
-    return source_flux(model, edges, nodes, gti), model.integrate_bins(for_kernels(fine), nodes)
+    return source_flux(model, edges, nodes, gti, instrument), model.integrate_bins(for_kernels(fine), nodes)
 
 
 def _bins(rng: np.random.Generator, expected: np.ndarray, model: SkyModel) -> np.ndarray:

@@ -14,6 +14,7 @@ from ..arrays import Array, Mask, frozen_array, is_concrete
 from ..counts.base import CountsBase
 from ..counts.create import empty_map
 from ..counts.dataset import CountsDataset
+from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
 from ..counts.measured import MeasuredBackground
 from ..dataset import Arrays, Dataset, Frozen, Models
@@ -163,10 +164,10 @@ class MapBase(CountsDataset, OnPixels):
         """
         return empty_map(cls, geom, energy_edges, energy_true_edges, **fields)
 
-    def source_counts(self, sources: Sequence[SkyModel]) -> Bins:
+    def source_counts(self, sources: Sequence[SkyModel], instrument: Instrument = NOMINAL) -> Bins:
         for model in sources:
             self.require_exposure(model)
-        return map_counts(self.response, sources, self.nodes, self.gti, type(self).__name__)
+        return map_counts(self.response, sources, self.nodes, self.gti, type(self).__name__, instrument)
 
     @property
     def response(self) -> Response:

@@ -10,6 +10,7 @@ from ...kernels.quadrature import log_centers
 from ..arrays import Array
 from ..compile import Program
 from ..counts.flux import source_flux
+from ..counts.instrument import NOMINAL, Instrument
 from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import SkyModel
@@ -19,7 +20,14 @@ from .response import Response
 from .source_image import prepare_image
 
 
-def map_counts(response: Response, sources: Sequence[SkyModel], nodes: int, gti: GTI | None, what: str) -> Bins:
+def map_counts(
+    response: Response,
+    sources: Sequence[SkyModel],
+    nodes: int,
+    gti: GTI | None,
+    what: str,
+    instrument: Instrument = NOMINAL,
+) -> Bins:
     """Counts of sky models, (n_reco, ny, nx); ``what`` begins messages."""
     shape = (response.energy_edges.shape[0] - 1, *response.geom.shape)
     total = jnp.zeros(shape, jnp.asarray(response.energy_true_edges).dtype)
@@ -31,13 +39,18 @@ def map_counts(response: Response, sources: Sequence[SkyModel], nodes: int, gti:
         definition, numbers = canonical(model)
         alike.setdefault((definition, plan(response, model)), []).append(numbers)
     for (definition, sizes), members in alike.items():
-        total = _add_sources((definition, sizes, nodes), total, members, response, gti)
+        total = _add_sources((definition, sizes, nodes), total, members, response, gti, instrument)
     return total
 
 
 @Program
 def _add_sources(
-    static: tuple[ModelDef, Plan, int], total: Bins, members: list[list[Array]], response: Response, gti: GTI | None
+    static: tuple[ModelDef, Plan, int],
+    total: Bins,
+    members: list[list[Array]],
+    response: Response,
+    gti: GTI | None,
+    instrument: Instrument,
 ) -> Bins:
     """``total`` and the counts of sources of one definition with these numbers."""
     definition, sizes, nodes = static
@@ -47,8 +60,8 @@ def _add_sources(
     def add(padded: Bins, numbers: Sequence[Array]) -> tuple[Bins, None]:
         model = cast(SkyModel, definition.build(list(numbers)))
         assert model.spatial is not None
-        of_bins = source_flux(model, edges, nodes, gti)
-        image = prepare_image(response, model, sizes)
+        of_bins = source_flux(model, edges, nodes, gti, instrument)
+        image = prepare_image(response, model, sizes, True).seen_by(instrument, model, edges, response.energy_edges)
         counts = image.counts(model.spatial, of_bins, log_centers(edges))
         start = (0, image.y + ny, image.x + nx)
         here = jax.lax.dynamic_slice(padded, start, counts.shape)

@@ -19,11 +19,13 @@ from ..arrays import Array, is_concrete, stack_rows
 from ..compile import Program, ahead_threads, is_tracing_ahead
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
+from ..counts.instrument import Instrument, instrument_of, instruments_of, livetime_factor
 from ..counts.known import background_model, background_norm, fitted_energies
 from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
 from ..errors import InputError
 from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
+from ..models.instrument import InstrumentModel
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..models.spatial.base import SpatialModel
 from ..sky.geom import SkyGeom
@@ -109,13 +111,19 @@ class PreparedMap(PreparedCounts):
         """Centres of the reconstructed bins, TeV."""
         return bin_centers(self.energy_edges, self.spec.energy_interp)
 
-    def _flux(self, model: SkyModel) -> Float[Array, " n_true"]:
-        return source_flux(model, self.energy_true_edges, self.spec.nodes, self.gti)
+    def _seen(
+        self, model: SkyModel, image: SourceImage, instrument: Instrument
+    ) -> tuple[Float[Array, " n_true"], SourceImage]:
+        """Flux of a source, and its image, with the responses as they are."""
+        edges = self.energy_true_edges, self.energy_edges
+        flux = source_flux(model, edges[0], self.spec.nodes, self.gti, instrument)
+        return flux, image.seen_by(instrument, model, *edges)
 
     def signal(self, models: Models) -> Bins:
         """Counts of the sources, (n_bins,)."""
         spec, arrays = self.spec, self.arrays
         energy = log_centers(self.energy_true_edges)
+        instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
         total = jnp.asarray(arrays["constant"]).reshape(spec.n_reco, *spec.box)
         for number, part in enumerate(spec.parts):
             if part.kind == "template":
@@ -126,7 +134,7 @@ class PreparedMap(PreparedCounts):
             def add(total: Bins, source: Source, part: SourcePart = part) -> tuple[Bins, None]:
                 model, place_, leaves = source
                 image, exposed = part.unpacked(leaves)
-                of_bins = self._flux(model)
+                of_bins, image = self._seen(model, image, instrument)
                 if part.kind == "shape":
                     counts = image.counts_of(exposed, of_bins)
                 else:
@@ -147,6 +155,7 @@ class PreparedMap(PreparedCounts):
         """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""
         spec, arrays = self.spec, self.arrays
         energy = log_centers(self.energy_true_edges)
+        instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
         ny, nx = spec.box
         of_box = weights.reshape(spec.n_reco, -1)[:, : ny * nx].reshape(spec.n_reco, ny, nx)
         total = jnp.sum(of_box * jnp.asarray(arrays["constant"]).reshape(of_box.shape))
@@ -161,7 +170,7 @@ class PreparedMap(PreparedCounts):
                 image, exposed = part.unpacked(leaves)
                 shape = (spec.n_reco, *image.plan.shape)
                 here = jax.lax.dynamic_slice(of_box, (0, place_[0], place_[1]), shape)
-                of_bins = self._flux(model)
+                of_bins, image = self._seen(model, image, instrument)
                 if part.kind == "shape":
                     return total + image.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
                 return total + image.weighted(cast(SpatialModel, model.spatial), of_bins, energy, here).astype(
@@ -217,7 +226,7 @@ class KnownMap(PreparedMap):
 
     def background_bins(self, models: Models, signal: Bins | None = None) -> Bins:
         """Background times its norm, per bin."""
-        counts = jnp.asarray(self.arrays["background"]).reshape(self.spec.n_reco, -1)
+        counts = jnp.asarray(self.arrays["background"]).reshape(self.spec.n_reco, -1) * livetime_factor(models)
         model = background_model(models)
         if model is None:
             return counts.reshape(-1)
@@ -267,7 +276,7 @@ def prepare_map(
     found = _sorted(response, models, frozen)
     constant: Array = np.zeros(dataset.data_shape)
     if found.unchanging and not is_tracing_ahead():
-        signal = dataset.signal(found.unchanging)
+        signal = dataset.signal([*found.unchanging, *instruments_of(models, frozen).models])
         constant = np.asarray(signal) if is_concrete(signal) else signal
     data = {field: getattr(dataset, field) for field in ("counts", *dataset.background_fields)}
     data = {name: values for name, values in data.items() if name != "weights" or values is not None}
@@ -313,11 +322,11 @@ def prepare_map(
 
 
 def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _Sorted:
-    found = _Sorted([], [], {})
+    found, instruments = _Sorted([], [], {}), instruments_of(models, frozen)
     for i, (model, is_frozen) in enumerate(zip(models, frozen, strict=True)):
-        if isinstance(model, FoVBackgroundModel):
+        if isinstance(model, FoVBackgroundModel | InstrumentModel):
             continue
-        if is_frozen.model:
+        if is_frozen.model and not (instruments.free and isinstance(model, SkyModel)):
             found.unchanging.append(model)
             continue
         if isinstance(model, TemplateNPredModel):
@@ -327,8 +336,9 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
         sizes = plan(response, source)
         definition, numbers = canonical(source)
         bare = definition.build(numbers)
-        made = is_frozen.shape and sizes.psf != "reco"
-        pair = _prepared_image(_image_of_shape if made else _image_of_source, sizes, response, cast(SkyModel, bare))
+        made = is_frozen.shape and sizes.psf != "reco" and not instruments.psf_width
+        program = _image_of_shape if made else _image_with_radial if instruments.psf_width else _image_of_source
+        pair = _prepared_image(program, sizes, response, cast(SkyModel, bare))
         leaves, treedef = jax.tree_util.tree_flatten(pair)
         key = ("shape" if made else "source", definition, treedef)
         found.alike.setdefault(key, []).append((i, leaves, pair[0]))
@@ -363,11 +373,16 @@ def _image_of_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[
 
 
 @Program
+def _image_with_radial(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, None]:
+    return prepare_image(response, model, sizes, True), None
+
+
+@Program
 def _image_of_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, Image]:
     """The image of a frozen shape, and a source image without what made it."""
     image = prepare_image(response, model, sizes)
     exposed = image.exposed(image.image(cast(SpatialModel, model.spatial), log_centers(response.energy_true_edges)))
-    small = SourceImage(cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, sizes)
+    small = SourceImage(cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, None, sizes)
     return small, exposed
 
 

@@ -21,6 +21,7 @@ from ...kernels.edisp import fold, unfold
 from ...kernels.quadrature import log_centers
 from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
 from ..arrays import Array, Numbers, for_kernels
+from ..counts.instrument import Instrument
 from ..irf.edisp import Matrix, matrix_at
 from ..irf.psf import PSFKernel, PSFMap
 from ..models.sky_model import SkyModel
@@ -44,13 +45,26 @@ PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
 
 
+class RadialTransform(eqx.Module):
+    """Transforms of the PSF at a position, before they are put on pixels: a table over frequencies, see `radial_table`;
+    ``jacobian``: offsets to the east and north (deg) per pixel in x and y."""
+
+    table: Float[jax.Array, "k n_energy"]
+    jacobian: Float[jax.Array, "2 2"]
+
+    def at(self, plan: Plan, width: Float[jax.Array, " n_energy"] | None = None) -> jax.Array:
+        """Transforms (n_energy, *shape) at the frequencies of a plan, of a PSF wider by the factors ``width``."""
+        return psf_kernels.transforms_at(self.table, _radial_frequencies(plan, self.jacobian), width)
+
+
 class SourceImage(eqx.Module):
     """A source on a map: kernel, response and exposure at its position, and the pixels of its window.
 
     ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the
     rest, None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco).
     ``vectors``, ``omega``: directions and solid angles of the lattice nodes, where the scheme needs them. ``inverse``:
-    pixels in x and y per deg to the east and north, (2, 2), likewise.
+    pixels in x and y per deg to the east and north, (2, 2), likewise. ``radial``: what kernels of another width of the
+    PSF are made from, where that was asked for.
     """
 
     geom: SkyGeom
@@ -62,7 +76,21 @@ class SourceImage(eqx.Module):
     vectors: Float[jax.Array, "*nodes 3"] | None
     omega: Float[jax.Array, "*nodes"] | None
     inverse: Float[jax.Array, "2 2"] | None
+    radial: RadialTransform | None
     plan: Plan = eqx.field(static=True)
+
+    def seen_by(
+        self, instrument: Instrument, model: SkyModel, energy_true_edges: Array, energy_edges: Array
+    ) -> "SourceImage":
+        """The same of the ``model`` with the responses as the ``instrument`` changes them."""
+        image = self
+        if model.flags.edisp and instrument.dispersion is not None:
+            matrix = instrument.matrix(self.matrix, energy_true_edges, energy_edges)
+            image = eqx.tree_at(lambda i: i.matrix, image, matrix)
+        width = instrument.width_of(self.plan.psf)
+        if width is None or self.radial is None:
+            return image
+        return eqx.tree_at(lambda i: i.kernel, image, _of_radial(self.radial, self.plan, self.geom.pixel_size, width))
 
     def image(self, spatial: SpatialModel, energy: Vector) -> Image:
         """Share of the flux in each pixel of the window after the PSF, (n_true or 1, ny, nx).
@@ -94,7 +122,7 @@ class SourceImage(eqx.Module):
 
     @property
     def _by_pixel(self) -> bool:
-        return self.plan.scheme in ("direct", "pixel") or self.plan.grid == "pixel"
+        return _by_pixel(self.plan)
 
     def _pixel_of(self, spatial: SpatialModel) -> tuple[Pixel, Pixel]:
         """Position of a source in pixels of the window; far outside where the projection does not show it."""
@@ -211,8 +239,11 @@ def place(geom: SkyGeom, spatial: SpatialModel, plan: Plan) -> tuple[Direction, 
     return vector, (x, y), (first[0], first[1])
 
 
-def prepare_image(response: Response, model: SkyModel, plan: Plan) -> SourceImage:
-    """Kernel and response at the position of a source (the middle of the map if it has none)."""
+def prepare_image(response: Response, model: SkyModel, plan: Plan, keep_radial: bool = False) -> SourceImage:
+    """Kernel and response at the position of a source (the middle of the map if it has none).
+
+    ``keep_radial``: for a PSF whose width is a parameter, see `SourceImage.seen_by`.
+    """
     geom, spatial = response.geom, model.spatial
     assert spatial is not None
     apply_exposure, apply_edisp = model.flags.exposure, model.flags.edisp
@@ -224,11 +255,12 @@ def prepare_image(response: Response, model: SkyModel, plan: Plan) -> SourceImag
     vectors = omega = None
     if plan.scheme in ("gauss", "pixel", "direct") or (plan.scheme == "point" and plan.psf == "reco"):
         vectors, omega = _nodes_of(geom, first_x, first_y, plan)
+    radial = _radial(response, plan, vector, x, y)
     return SourceImage(
         geom=geom,
         x=first_x,
         y=first_y,
-        kernel=_kernel(response, plan, vector, x, y),
+        kernel=_kernel(response, plan, vector, radial),
         exposure=exposure,
         matrix=matrix_at(
             response.edisp if apply_edisp else None, vector, response.energy_true_edges, response.energy_edges
@@ -236,6 +268,7 @@ def prepare_image(response: Response, model: SkyModel, plan: Plan) -> SourceImag
         vectors=vectors,
         omega=omega,
         inverse=jnp.linalg.inv(_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
+        radial=radial if keep_radial else None,
         plan=plan,
     )
 
@@ -269,12 +302,18 @@ def cut(
     return jax.lax.dynamic_slice(padded, (0, y + ny, x + nx), (maps.shape[0], ny, nx))
 
 
-def _kernel(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array | None:
+def _by_pixel(plan: Plan) -> bool:
+    """Whether kernels are steps of pixels apart."""
+    return plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
+
+
+def _kernel(response: Response, plan: Plan, vector: Direction, radial: RadialTransform | None) -> jax.Array | None:
     """The kernel of a `SourceImage`."""
-    by_pixel = plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
-    as_point = plan.scheme == "point" and plan.psf != "reco"
+    if radial is not None:
+        return _of_radial(radial, plan, response.geom.pixel_size)
+    by_pixel, as_point = _by_pixel(plan), plan.scheme == "point" and plan.psf != "reco"
     if plan.by_transform:
-        return _point_transform(response, plan, vector, x, y)
+        return _point_transform(response, plan)
     if plan.psf == "none":
         if by_pixel:
             return jnp.ones((1, 1, 1)) if as_point else None
@@ -285,30 +324,67 @@ def _kernel(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixe
             kernel = jnp.pad(kernel, ((0, 0), (PADDING, PADDING), (PADDING, PADDING)))
             kernel = kernels.integrated(kernels.transform(kernel), kernel.shape[-1], 0, _spread(plan, None))
     else:
-        kernel = _from_profile(response, plan, vector, x, y, by_pixel)
+        kernel = _pixel_kernel(response, plan, vector)
     if as_point:
         return kernel
     return kernels.kernel_spectra(kernel, plan.shape, 1 if by_pixel else plan.s)
 
 
-def _point_transform(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array:
-    """Transform of the PSF, integrated over pixels, for the image of a point or a Gaussian."""
+def _point_transform(response: Response, plan: Plan) -> jax.Array:
+    """Transform of a fixed kernel, or of no PSF, integrated over pixels, for the image of a point or a Gaussian."""
     if plan.psf == "kernel":
         return point_kernels.kernel_transform(jnp.asarray(cast(PSFKernel, response.psf).values), plan.period)
     fy, fx = point_kernels.frequencies(plan.period, plan.s)
     fy = fy[:, :, None, None]
     window = point_kernels.pixel_window(plan.period, plan.s)
-    if plan.psf == "none" and plan.scheme == "fourier":
+    if plan.scheme == "fourier":
         return jnp.asarray(window)[None]
-    if plan.psf == "none":
-        width = kernels.BLUR / NO_PSF_STEPS
-        return jnp.asarray(np.exp(-2 * (np.pi * width) ** 2 * (fx**2 + fy**2)) * window)[None]
+    width = kernels.BLUR / NO_PSF_STEPS
+    return jnp.asarray(np.exp(-2 * (np.pi * width) ** 2 * (fx**2 + fy**2)) * window)[None]
+
+
+def _radial(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> RadialTransform | None:
+    """Transforms of the profiles of a `PSFMap`; None where there is none, or kernels are not made from them."""
+    if plan.psf not in ("true", "reco") or plan.grid == "pixel":
+        return None
     profile, rad, last, radius = _profile(response, plan, vector)
     jacobian = _jacobian(response.geom, x, y)
-    pixel = response.geom.pixel_size
-    return (
-        psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, jnp.asarray(fx), jnp.asarray(fy)) * window
-    )
+    highest = jnp.max(_radial_frequencies(plan, jacobian))
+    table = psf_kernels.radial_table(profile, rad, last, radius, response.geom.pixel_size, highest)
+    return RadialTransform(table, jacobian)
+
+
+def _radial_frequencies(plan: Plan, jacobian: Float[jax.Array, "2 2"]) -> jax.Array:
+    """Frequencies in cycles per deg at which a plan needs the transforms of the PSF."""
+    if plan.by_transform:
+        fy, fx = point_kernels.frequencies(plan.period, plan.s)
+        return psf_kernels.radial_frequencies(jacobian, jnp.asarray(fx), jnp.asarray(fy[:, :, None, None]))
+    size = _lattice_size(plan)
+    f = jnp.asarray(np.fft.fftfreq(size) * plan.s)
+    return psf_kernels.radial_frequencies(jacobian, f[None, : size // 2 + 1], f[:, None])
+
+
+def _lattice_size(plan: Plan) -> int:
+    """Lattice steps of a kernel and its padding."""
+    return fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
+
+
+def _of_radial(
+    radial: RadialTransform, plan: Plan, pixel_size: float, width: Float[jax.Array, " n_energy"] | None = None
+) -> jax.Array:
+    """The kernel of a `SourceImage`, of a PSF that is wider by the factors ``width``."""
+    spectrum = radial.at(plan, width)
+    if plan.by_transform:
+        return spectrum * point_kernels.pixel_window(plan.period, plan.s)
+    size = _lattice_size(plan)
+    if not _by_pixel(plan):
+        kernel = kernels.integrated(spectrum, size, plan.s, _spread(plan, radial.jacobian, pixel_size))
+        return kernels.kernel_spectra(kernel, plan.shape, plan.s)
+    kernel = kernels.integrated(spectrum, size, plan.s)
+    # the pixel-spaced part, with offset 0 in the middle
+    half = plan.width // 2 + 1
+    index = size // 2 + plan.s * np.arange(-half, half + 1)
+    return kernels.kernel_spectra(kernel[:, index][:, :, index], plan.shape, 1)
 
 
 def _profile(
@@ -323,30 +399,15 @@ def _profile(
     return profile, rad, rad_edges[-1], radius
 
 
-def _from_profile(
-    response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel, by_pixel: bool
-) -> Float[jax.Array, "n_energy n n"]:
-    """The kernel on lattice steps, or on pixels, of profiles."""
+def _pixel_kernel(response: Response, plan: Plan, vector: Direction) -> Float[jax.Array, "n_energy n n"]:
+    """The kernel on pixels of profiles, for sources that are put on pixels."""
     geom, pixel = response.geom, response.geom.pixel_size
-    profile, rad, last, radius = _profile(response, plan, vector)
-    if plan.grid == "pixel":
-        widths = jnp.minimum(psf_kernels.odd_width(2 * radius / pixel), plan.width)
-        edges = jnp.asarray(cast(PSFMap, response.psf).rad_edges)
-        core = psf_kernels.containment_radius(profile, rad, edges, 0.68)
-        factors = jnp.minimum(jnp.ceil(12 / (2 * core / pixel)), 4)
-        return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
-    size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
-    jacobian = _jacobian(geom, x, y)
-    f = jnp.asarray(np.fft.fftfreq(size) * plan.s)
-    fy, fx = f[:, None], f[None, : size // 2 + 1]
-    spectrum = psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, fx, fy)
-    if not by_pixel:
-        return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom.pixel_size))
-    kernel = kernels.integrated(spectrum, size, plan.s)
-    # the pixel-spaced part, with offset 0 in the middle
-    half = plan.width // 2 + 1
-    index = size // 2 + plan.s * np.arange(-half, half + 1)
-    return kernel[:, index][:, :, index]
+    profile, rad, _, radius = _profile(response, plan, vector)
+    widths = jnp.minimum(psf_kernels.odd_width(2 * radius / pixel), plan.width)
+    edges = jnp.asarray(cast(PSFMap, response.psf).rad_edges)
+    core = psf_kernels.containment_radius(profile, rad, edges, 0.68)
+    factors = jnp.minimum(jnp.ceil(12 / (2 * core / pixel)), 4)
+    return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
 
 
 def _spread(plan: Plan, jacobian: Float[jax.Array, "2 2"] | None, pixel_size: float = 1.0) -> Float[jax.Array, "2 2"]:

@@ -9,6 +9,7 @@ from .flatten import ModelDef as ModelDef
 from .flatten import canonical as canonical
 from .flatten import flatten as flatten
 from .flatten import free_by_default as free_by_default
+from .instrument import InstrumentModel as InstrumentModel
 from .parameter import Parameter as Parameter
 from .parameter import ParameterField as ParameterField
 from .parameter import Role as Role

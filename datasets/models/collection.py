@@ -231,7 +231,7 @@ class Models(HintedModule):
         tags = {tag} if isinstance(tag, str) else None if tag is None else set(tag)
 
         def chosen(model: ModelBase) -> bool:
-            own = {*model.tag, *getattr(model.spectral, "tag", ())}
+            own = {*model.tag, *(t for part in _parts(model, "spectral") for t in getattr(part, "tag", ()))}
             return (
                 (name_substring is None or name_substring in model.name)
                 and (datasets_names is None or any(model.acts_on(name) for name in datasets_names))
@@ -357,7 +357,8 @@ class Models(HintedModule):
         lines = []
         for model in self.models:
             where = "" if model.datasets_names is None else f" on {', '.join(model.datasets_names)}"
-            lines.append(f"{type(model).__name__} {model.name!r}: {type(model.spectral).__name__}{where}")
+            kinds = ", ".join(type(part).__name__ for part in _parts(model, "spectral"))
+            lines.append(f"{type(model).__name__} {model.name!r}: {kinds}{where}")
             for item in flatten(model)[1]:
                 content = repr(item.content) if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
                 lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
@@ -369,6 +370,12 @@ class Models(HintedModule):
 
 
 # Functions and not methods: equinox builds a module that holds the whole container for every method that is looked up.
+
+
+def _parts(model: ModelBase, word: str) -> list[Any]:
+    """The component of a model that goes by ``word``, or all if there is none of this name."""
+    components = model.components
+    return [components[word]] if word in components else list(components.values())
 
 
 def _flagged(models: Models, names: tuple[str, ...], frozen: bool) -> Models:

@@ -16,10 +16,9 @@ import numpy as np
 from jax.tree_util import PyTreeDef
 
 from ..arrays import Array, fields_of, frozen_array, module_with
-from .component import leaf_names
+from .component import ModelComponent, leaf_names
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
-from .spectral.base import SpectralModel
 from .spectral.compound import ScaleSpectralModel
 
 ValueAndError = tuple[Array | float, Array | float]
@@ -173,10 +172,15 @@ def canonical(model: ModelBase) -> tuple[ModelDef, list[Array]]:
 
 
 def _parts(model: ModelBase) -> Iterator[tuple[str, Any, bool]]:
-    """Name and content of each part, and whether it is a spectrum from elsewhere (whose arrays are weights)."""
+    """Name and content of each part, and whether it comes from elsewhere, so that its arrays are weights."""
     for part in type(model).parts:
         content = fields_of(model)[part]
-        yield part, content, part == "spectral" and not isinstance(content, SpectralModel)
+        yield part, content, is_foreign_part(content)
+
+
+def is_foreign_part(content: Any) -> bool:
+    """Whether a part of a model is a module or function of somebody's own: neither a component nor a table."""
+    return not (isinstance(content, ModelComponent) or eqx.is_array(content))
 
 
 def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
@@ -227,7 +231,7 @@ def with_numbers(model: ModelBase, numbers: Sequence[ValueAndError]) -> ModelBas
             new_fields = {name: _with_number(p, *next(given)) for name, p in zip(names, plain[1], strict=True)}
             fields[part] = module_with(of_content, fields_of(content) | new_fields)
             continue
-        foreign = part == "spectral" and not isinstance(content, SpectralModel)
+        foreign = is_foreign_part(content)
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
         new: list[Any] = []
         for leaf in leaves:

@@ -69,7 +69,6 @@ class ModelBase(HintedModule):
     tag: ClassVar[tuple[str, ...]] = ()
     # fields that hold parameters or tables, by the word that stands for them in full parameter names
     parts: ClassVar[tuple[str, ...]] = ("spectral",)
-    spectral: eqx.AbstractVar[Any]
     name: eqx.AbstractVar[str]
     datasets_names: eqx.AbstractVar[tuple[str, ...] | None]
     # static choices that change the program, beside the types of the components

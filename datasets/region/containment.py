@@ -18,6 +18,7 @@ from ...kernels.lattice import BLUR, lattice_nodes, particle_image
 from ...kernels.quadrature import log_centers
 from ...kernels.sphere import local_offsets, offset_vectors
 from ..arrays import Array, for_kernels
+from ..counts.instrument import NOMINAL, Instrument
 from ..errors import InputError
 from ..irf.edisp import EDisp, matrix_at
 from ..irf.psf import PSFMap, RecoPSFMap
@@ -156,8 +157,11 @@ class RegionShare(eqx.Module):
         return spatial.evaluate(self.vectors, for_kernels(energy)) * self.omega
 
 
-def prepare_share(response: RegionResponse, model: SkyModel, plan: SharePlan) -> RegionShare:
-    """Containment and responses at the position of a source, or in the middle of the region if it has none."""
+def prepare_share(
+    response: RegionResponse, model: SkyModel, plan: SharePlan, instrument: Instrument = NOMINAL
+) -> RegionShare:
+    """Containment and responses at the position of a source, or in the middle of the region if it has none, as the
+    ``instrument`` changes them."""
     region, spatial = response.region, model.spatial
     lattice = region.lattice
     vector = None if spatial is None else spatial.center_vector
@@ -165,19 +169,24 @@ def prepare_share(response: RegionResponse, model: SkyModel, plan: SharePlan) ->
         vector = lattice.pixel_to_vector(*(jnp.asarray(c) for c in lattice.middle))
     apply_exposure, apply_edisp = model.flags.exposure, model.flags.edisp
     edisp = response.edisp if apply_edisp else None
-    matrix = matrix_at(edisp, vector, response.energy_true_edges, response.energy_edges)
+    edges = response.energy_true_edges, response.energy_edges
+    matrix = matrix_at(edisp, vector, *edges)
+    if apply_edisp:
+        matrix = instrument.matrix(matrix, *edges)
     if apply_exposure and response.exposure is not None:
         matrix = matrix * jnp.asarray(response.exposure)[:, None]
     contained = vectors = omega = None
     if plan.scheme != "whole":
-        contained = _contained(response, plan, vector)
+        contained = _contained(response, plan, vector, instrument.width_of(plan.psf))
     if plan.scheme in ("gauss", "direct"):
         x, y = lattice_nodes(lattice.shape, 1)
         vectors, omega = lattice.pixel_to_vector(x, y), lattice.cell_solid_angle(x, y)
     return RegionShare(lattice, contained, matrix, vectors, omega, plan)
 
 
-def _contained(response: RegionResponse, plan: SharePlan, vector: Direction) -> jax.Array:
+def _contained(
+    response: RegionResponse, plan: SharePlan, vector: Direction, width: Float[jax.Array, " n"] | None
+) -> jax.Array:
     """The field ``contained`` of a `RegionShare`."""
     region, lattice = response.region, response.region.lattice
     n, step = lattice.shape[0], lattice.pixel_size
@@ -192,16 +201,10 @@ def _contained(response: RegionResponse, plan: SharePlan, vector: Direction) -> 
         profile = table.profile_at(vector, log_centers(edges))
         held = psf_kernels.containment_radius(profile, rad, rad_edges, HELD)
         fy, fx = kernels.lattice_frequencies(n)
-        psf = psf_kernels.transforms(
-            profile,
-            rad,
-            rad_edges[-1],
-            jnp.minimum(held, region.reach),
-            step,
-            jacobian,
-            jnp.asarray(fx),
-            jnp.asarray(fy),
-        )
+        k = psf_kernels.radial_frequencies(jacobian, jnp.asarray(fx), jnp.asarray(fy))
+        reach = jnp.minimum(held, region.reach)
+        spectrum = psf_kernels.radial_table(profile, rad, rad_edges[-1], reach, step, jnp.max(k))
+        psf = psf_kernels.transforms_at(spectrum, k, width)
     seen = kernels.seen_region(psf, jnp.asarray(region.transform))
     if plan.scheme == "point":
         return kernels.frequency_terms(seen)

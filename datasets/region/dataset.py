@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ..counts.base import CountsBase
 from ..counts.dataset import CountsDataset
+from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
 from ..dataset import Arrays, Dataset, Frozen, Models, on_host
 from ..errors import InputError
@@ -109,13 +110,16 @@ class RegionMapDataset(KnownBackground, OfRegion):
         """The `SpectrumDataset` with these counts, exposure and energy dispersion; without PSF sources are contained
         wholly. With a `SkyModel` (one source, at its present position and size) the exposure is multiplied by
         `contained_share` of it."""
+        return self._as_spectrum(model, NOMINAL)
+
+    def _as_spectrum(self, model: SkyModel | None, instrument: Instrument) -> SpectrumDataset:
         on_host(self, WHAT)
         names = ("counts", "background", "weights", "exposure", "mask_safe", "mask_fit", *CARRIED)
         fields: dict[str, Any] = {name: getattr(self, name) for name in names}
         lattice = self.region.lattice
         vector = np.asarray(lattice.pixel_to_vector(*lattice.middle))
         if model is not None:
-            share = np.asarray(self.contained_share(model))
+            share = np.asarray(contained_share(self.response, model, instrument))
             if isinstance(self.psf, RecoPSFMap):
                 raise InputError(
                     f"{WHAT}: the PSF is in reconstructed energy, so that what the region contains is no factor of the "
@@ -131,12 +135,12 @@ class RegionMapDataset(KnownBackground, OfRegion):
         fields["meta"] = with_region(self.meta, lattice, self.region.region)
         return SpectrumDataset(**fields)
 
-    def source_counts(self, sources: Sequence[SkyModel]) -> Bins:
+    def source_counts(self, sources: Sequence[SkyModel], instrument: Instrument = NOMINAL) -> Bins:
         for model in sources:
             if model.temporal is not None:
                 model.check_times(self.gti, type(self).__name__)
             self.require_exposure(model)
-        return region_counts(self.response, sources, self.nodes, self.gti)
+        return region_counts(self.response, sources, self.nodes, self.gti, instrument)
 
     def check_source(self, model: SkyModel, what: str) -> None:
         if model.spatial is not None:
@@ -158,9 +162,9 @@ class RegionMapDataset(KnownBackground, OfRegion):
         assert isinstance(other, RegionMapDataset)
         require_same_region(own_name, self.region, name, other.region)
 
-    def seen_dataset(self, model: SkyModel) -> CountsDataset:
+    def seen_dataset(self, model: SkyModel, instrument: Instrument = NOMINAL) -> CountsDataset:
         # of the events in a region directions are not drawn, only how many there are
-        return self.to_spectrum_dataset(model)
+        return self._as_spectrum(model, instrument)
 
     def pixel_index(self, vectors: np.ndarray | None) -> tuple[np.ndarray | int, np.ndarray | bool]:
         return 0, True if vectors is None else self.region.contains(vectors)

@@ -17,11 +17,13 @@ from ...kernels.quadrature import log_centers
 from ..arrays import Array, is_concrete, stack_rows
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
+from ..counts.instrument import instrument_of, instruments_of, livetime_factor
 from ..counts.known import background_model, background_norm, fitted_energies
 from ..counts.template import template_counts
 from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
 from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
+from ..models.instrument import InstrumentModel
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins, Statistic
 from .containment import RegionResponse, RegionShare, ResponseMatrix, SharePlan, plan_share, prepare_share
@@ -30,17 +32,18 @@ from .npred import quick_program
 
 @dataclass(frozen=True)
 class RegionPart:
-    """How some sources enter: "matrix" (their response matrices are made already) or "source".
+    """How some sources enter: "matrix" (their response matrices are made already), "source", or "response" (nothing is
+    made, as an instrument model changes the responses).
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``. ``scheme`` is that of their shapes, see `SharePlan`.
+    arrays of one source, of which there are ``n_leaves``.
     """
 
     kind: str
     models: tuple[int, ...]
     treedef: jax.tree_util.PyTreeDef
     n_leaves: int
-    scheme: str
+    plan: SharePlan
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class RegionSpec(Spec):
 
     @property
     def quick_to_compile(self) -> bool:
-        return all(part.kind != "source" or part.scheme == "point" for part in self.parts)
+        return all(part.kind == "matrix" or part.plan.scheme == "point" for part in self.parts)
 
 
 class PreparedRegion(PreparedCounts):
@@ -81,7 +84,7 @@ class PreparedRegion(PreparedCounts):
 
     def background(self, models: Models) -> Bins:
         """Background times its norm, (n_reco,)."""
-        known, model = jnp.asarray(self.arrays["background"]), background_model(models)
+        known, model = jnp.asarray(self.arrays["background"]) * livetime_factor(models), background_model(models)
         if model is None:
             return known
         return known * background_norm(model, self.energy_edges, self.spec.energy_interp, fitted_energies(self.mask))
@@ -92,7 +95,8 @@ class PreparedRegion(PreparedCounts):
 
     def signal(self, models: Models) -> Bins:
         """Counts of the sources, (n_reco,)."""
-        energy = log_centers(self.energy_true_edges)
+        edges = self.energy_true_edges, self.energy_edges
+        energy, instrument = log_centers(edges[0]), instrument_of(models, *edges)
         total = jnp.asarray(self.arrays["constant"])
         for place in self.spec.templates:
             total = total + self._template(models[place], total.shape)
@@ -101,8 +105,12 @@ class PreparedRegion(PreparedCounts):
             def counts(source: tuple[SkyModel, list[jax.Array]], part: RegionPart = part) -> Bins:
                 model, leaves = source
                 staged = jax.tree_util.tree_unflatten(part.treedef, leaves)
+                if part.kind == "response":
+                    staged = prepare_share(staged, model, part.plan, instrument)
                 matrix = staged if part.kind == "matrix" else staged.matrix(model.spatial, energy)
-                return source_flux(model, self.energy_true_edges, self.spec.nodes, self.gti) @ matrix
+                if part.kind != "response" and model.flags.edisp:
+                    matrix = instrument.matrix(matrix, *edges)
+                return source_flux(model, edges[0], self.spec.nodes, self.gti, instrument) @ matrix
 
             leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
             chosen = [cast(SkyModel, models[i]) for i in part.models]
@@ -114,8 +122,8 @@ class PreparedRegion(PreparedCounts):
         return total
 
 
-Kind = tuple[str, str, ModelDef, jax.tree_util.PyTreeDef]
-"""What sources of one part have in common: "matrix" or "source", scheme, definition, and the tree of their arrays."""
+Kind = tuple[str, SharePlan, ModelDef, jax.tree_util.PyTreeDef]
+"""What sources of one part have in common: the kind of the part, plan, definition, and the tree of their arrays."""
 
 
 def prepare_region(
@@ -123,13 +131,15 @@ def prepare_region(
 ) -> tuple[RegionSpec, Arrays]:
     """A region dataset with the models that act on it, at their present parameters."""
     templates: list[int] = []
+    instruments = instruments_of(models, frozen)
+    instrument = dataset.instrument(instruments.models)
     # sources that differ in numbers only, by what they have in common
     alike: dict[Kind, list[tuple[int, list[Array]]]] = {}
     unchanging: list[eqx.Module] = []
     for i, (model, is_frozen) in enumerate(zip(models, frozen, strict=True)):
-        if isinstance(model, FoVBackgroundModel):
+        if isinstance(model, FoVBackgroundModel | InstrumentModel):
             continue
-        if is_frozen.model:
+        if is_frozen.model and not (instruments.free and isinstance(model, SkyModel)):
             unchanging.append(model)
             continue
         if isinstance(model, TemplateNPredModel):
@@ -139,9 +149,15 @@ def prepare_region(
         made = is_frozen.shape or source.spatial is None
         definition, numbers = canonical(source)
         plan = plan_share(response, source)
-        staged = (_matrix if made else _share)((definition, plan), numbers, response)
+        kind = "matrix" if made else "source"
+        if instruments.psf_width or (instrument.dispersion is not None and plan.psf == "reco"):
+            kind = "response"
+        staged: RegionResponse | RegionShare | ResponseMatrix = response
+        if kind != "response":
+            staged = (_matrix if made else _share)((definition, plan), numbers, response)
         leaves, treedef = jax.tree_util.tree_flatten(staged)
-        alike.setdefault(("matrix" if made else "source", plan.scheme, definition, treedef), []).append((i, leaves))
+        alike.setdefault((kind, plan, definition, treedef), []).append((i, leaves))
+    unchanging += instruments.models if unchanging else []
     constant: Array = dataset.signal(unchanging) if unchanging else np.zeros(dataset.n_reco)
     arrays: Arrays = {
         "counts": cast(Array, dataset.counts),
@@ -155,9 +171,9 @@ def prepare_region(
     if weights is not None:
         arrays["weights"] = weights
     parts: list[RegionPart] = []
-    for (kind, scheme, _, treedef), members in alike.items():
+    for (kind, plan, _, treedef), members in alike.items():
         number, n_leaves = len(parts), len(members[0][1])
-        parts.append(RegionPart(kind, tuple(i for i, _ in members), treedef, n_leaves, scheme))
+        parts.append(RegionPart(kind, tuple(i for i, _ in members), treedef, n_leaves, plan))
         for k in range(n_leaves):
             arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves in members])
     if any(isinstance(m, SkyModel) and m.temporal is not None for m in models):

@@ -12,6 +12,7 @@ from ...kernels.edisp import fold
 from ..arrays import is_concrete
 from ..counts.create import empty_spectrum
 from ..counts.dataset import CountsDataset
+from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
 from ..counts.measured import MeasuredBackground
 from ..dataset import Arrays, Frozen, Models
@@ -54,14 +55,14 @@ class SpectrumBase(CountsDataset):
         matrix = self.diagonal_matrix() if self.edisp is None or not edisp else self.edisp.matrix
         return fold(jnp.asarray(matrix), jnp.asarray(as_bins(npred_true, "npred_true")))
 
-    def source_counts(self, sources: Sequence[SkyModel]) -> Bins:
+    def source_counts(self, sources: Sequence[SkyModel], instrument: Instrument = NOMINAL) -> Bins:
         for model in sources:
             self.require_exposure(model)
         matrix = None if self.edisp is None else self.edisp.matrix
         response = SpectrumResponse(
             self.energy_edges, self.energy_true_edges, self.exposure, matrix, self.nodes, self.gti
         )
-        return spectrum_counts(response, sources)
+        return spectrum_counts(response, sources, instrument)
 
     def check_source(self, model: SkyModel, what: str) -> None:
         if model.spatial is not None:

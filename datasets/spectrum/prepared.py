@@ -10,10 +10,12 @@ import numpy as np
 
 from ..arrays import Array, fields_of
 from ..counts.base import CountsBase, fitted_of
+from ..counts.instrument import instrument_of, livetime_factor
 from ..counts.known import background_model, background_norm, fitted_energies
 from ..counts.template import template_counts
 from ..dataset import Arrays, Models, PreparedCounts, Size, Spec
 from ..gti import GTI
+from ..models.instrument import InstrumentModel
 from ..models.sky_model import SkyModel, TemplateNPredModel
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
@@ -31,6 +33,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "exposure": ("energy_true",),
     "edisp": ("energy_true", "energy"),
     "mask_safe": ("energy",),
+    "bins": (),
     "gti_start": ("intervals",),
     "gti_stop": ("intervals",),
     "gti_reference": (),
@@ -95,11 +98,13 @@ class PreparedSpectrum(PreparedCounts):
             arrays["edisp"],
             dict(spec.size)["nodes"],
             GTI.from_arrays(arrays),
+            arrays.get("bins"),
         )
 
     def signal(self, models: Models) -> Bins:
         """Counts of sources and templates, (n_reco,)."""
-        total = spectrum_counts(self.response, [m for m in models if isinstance(m, SkyModel)])
+        instrument = instrument_of(models, self.response.energy_true_edges, self.response.energy_edges)
+        total = spectrum_counts(self.response, [m for m in models if isinstance(m, SkyModel)], instrument)
         for model in models:
             if isinstance(model, TemplateNPredModel):
                 total = total + template_counts(model, self.response.energy_edges, total.shape, self.interp)
@@ -107,7 +112,7 @@ class PreparedSpectrum(PreparedCounts):
 
     def background(self, models: Models, signal: Bins) -> Bins:
         """Background times its norm, (n_reco,)."""
-        known, model = jnp.asarray(self.data["background"]), background_model(models)
+        known, model = jnp.asarray(self.data["background"]) * livetime_factor(models), background_model(models)
         if model is None:
             return known
         return known * background_norm(model, self.response.energy_edges, self.interp, fitted_energies(self.mask))
@@ -151,5 +156,7 @@ def prepare_spectrum(dataset: CountsBase, models: Models, *, measured: bool) -> 
         gti = fields["gti"]
         arrays |= gti.to_arrays()
         size = (*size[:2], ("intervals", np.size(gti.start)), size[3])
+    if any(type(m) is InstrumentModel for m in models):
+        arrays["bins"] = np.array(n_reco)
     exact = any(type(m) is TemplateNPredModel for m in models)
     return _spec(STATISTICS[fields["stat_type"]], measured, exact, size, fields["energy_interp"]), arrays

@@ -89,8 +89,8 @@ def _shapes(
 
 
 def _of_shape(space: ParameterSpace, model: int) -> list[bool]:
-    """Which items of a model belong to its spatial part."""
-    return [item.part == "spatial" for item in space.models[model].items]
+    """Which items of a model change images of sources: those of a spatial part, and of the width of the PSF."""
+    return [item.part in ("spatial", "psf_width") for item in space.models[model].items]
 
 
 def _sources(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ....kernels.sphere import TO_ICRS
 from ...errors import InputError, closest, warn
 from ..component import Section
+from ..instrument import InstrumentModel
 from ..parameter import Parameter
 from ..spatial.base import SpatialModel
 from ..spatial.frames import parameters_in_icrs
@@ -32,8 +33,9 @@ _LEGACY_PARAMETERS: dict[str, tuple[str, ...]] = {
 class Part(NamedTuple):
     """A section of the file: which models it may hold, and its keys besides ``type`` and ``parameters``.
 
-    ``static`` is a field that every model there has. Where a section is ``complete``, parameters that are free by
-    default have to be given: a source at longitude 0 because the file forgot its position is not what anyone means.
+    ``static`` is a field that every model there has, ``register`` the kind by which own ones are registered. Where a
+    section is ``complete``, parameters that are free by default have to be given: a source at longitude 0 because the
+    file forgot its position is not what anyone means.
     """
 
     base: Any
@@ -42,22 +44,26 @@ class Part(NamedTuple):
     extra: tuple[str, ...]
     static: str | None = None
     complete: bool = True
+    register: str = "spectral"
 
+
+_SPECTRAL = Part(
+    SpectralModel,
+    SPECTRAL_MODELS,
+    "PowerLawSpectralModel",
+    (*_INNER, "operator", "energy", "values", "param", "unit", "interp", "filename"),
+    complete=False,
+)
 
 PARTS = {
-    "spectral": Part(
-        SpectralModel,
-        SPECTRAL_MODELS,
-        "PowerLawSpectralModel",
-        (*_INNER, "operator", "energy", "values", "param", "unit", "interp", "filename"),
-        complete=False,
-    ),
+    "spectral": _SPECTRAL,
     "spatial": Part(
         SpatialModel,
         SPATIAL_MODELS,
         "PointSpatialModel",
         ("filename", "normalize", "unit", "lon", "lat", "interp"),
         "frame",
+        register="spatial",
     ),
     "temporal": Part(
         TemporalModel,
@@ -65,7 +71,10 @@ PARTS = {
         "ExpDecayTemporalModel",
         ("filename", "normalize", "format", "unit"),
         "scale",
+        register="temporal",
     ),
+    # factors of an instrument are norm models
+    **dict.fromkeys(InstrumentModel.parts, _SPECTRAL._replace(example="PowerLawNormSpectralModel")),
 }
 
 
@@ -167,7 +176,7 @@ def part_to_dict(word: str, model: Any, where: str) -> Section:
     if not kind.tag or part.models.get(kind.tag[0]) != kind:
         raise InputError(
             f"{where}: {kind.__name__} is not a registered model, so that it could not be read again. "
-            f"Give it a tag, and make it known with gammajax.register_{word}_model."
+            f"Give it a tag, and make it known with gammajax.register_{part.register}_model."
         )
     try:
         extra = model.extra_dict() if hasattr(model, "extra_dict") else {}

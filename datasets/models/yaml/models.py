@@ -18,8 +18,9 @@ from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
 from ...io.yaml import dump_yaml, load_yaml
 from ..component import Section
+from ..instrument import InstrumentModel
 from ..sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel, background_name
-from .components import part_to_dict, read_part
+from .components import PARTS, part_to_dict, read_part
 from .parameters import Links, flag_of, list_of, mapping_of, text_of
 
 _COMMON = ("name", "type", "datasets_names", "spectral")
@@ -29,6 +30,7 @@ _KEYS: dict[type[ModelBase], tuple[str, ...]] = {
     SkyModel: (*_COMMON, "apply_irf", "spatial", "temporal"),
     FoVBackgroundModel: (*_COMMON, "spatial"),
     TemplateNPredModel: (*_COMMON, "filename"),
+    InstrumentModel: ("name", "type", "datasets_names", *InstrumentModel.parts, "energy_scale_of"),
 }
 
 # norms that gammapy before 0.19 wrote there; it reads over them since
@@ -36,6 +38,7 @@ _LEGACY_KEYS: dict[type[ModelBase], tuple[str, ...]] = {
     SkyModel: (),
     FoVBackgroundModel: ("parameters",),
     TemplateNPredModel: ("parameters",),
+    InstrumentModel: (),
 }
 
 _ALL_KEYS = tuple(dict.fromkeys(key for keys in _KEYS.values() for key in keys))
@@ -113,9 +116,7 @@ def _component(entry: object, index: int, where: str, links: Links, base: Path) 
     if kind is SkyModel and "spectral" not in entry:
         raise InputError(f"{where}: the section 'spectral' is missing.")
     parts: Section = {
-        word: read_part(word, entry[word], f"{where}, {word}", links, base)
-        for word in ("spectral", "spatial", "temporal")
-        if word in entry
+        word: read_part(word, entry[word], f"{where}, {word}", links, base) for word in PARTS if word in entry
     }
     if kind is not FoVBackgroundModel and name is None:
         raise InputError(f"{where}: the key 'name' is missing. Give every model its own name.")
@@ -125,6 +126,9 @@ def _component(entry: object, index: int, where: str, links: Links, base: Path) 
             return FoVBackgroundModel(**common, name=name)
         if kind is TemplateNPredModel:
             return _template(entry, name, common, base)
+        if kind is InstrumentModel:
+            scale_of = {key: entry[key] for key in ("energy_scale_of",) if key in entry}
+            return InstrumentModel(**common, **scale_of, name=str(name))
         return SkyModel(**common, name=str(name), apply_irf=apply_irf)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
@@ -179,6 +183,8 @@ def _component_to_dict(model: ModelBase) -> Section:
     data["type"] = model.tag[0]
     if isinstance(model, SkyModel) and model.apply_irf != APPLY_IRF:
         data["apply_irf"] = model.apply_irf
+    if isinstance(model, InstrumentModel) and model.energy_scale is not None:
+        data["energy_scale_of"] = model.energy_scale_of
     if names is not None:
         data["datasets_names"] = list(names)
     for word, part in model.components.items():

@@ -102,7 +102,8 @@ def _models_table(models: "Models", console: "Console") -> "Table":
 
     shown = rich_table(console, "Model", "Type", "Parameter", "Value", "Bounds", "")
     for model in models:
-        kind = type(model.spectral).__name__.removesuffix("SpectralModel")
+        main = getattr(model, "spectral", model)
+        kind = type(main).__name__.removesuffix("SpectralModel")
         parts = Models(model).parameters
         for number, (name, p) in enumerate(parts.items()):
             value = format_value(
