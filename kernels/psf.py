@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .arrays import Real
+from .arrays import AnyArray, Real
+from .elementary import inverse_2x2
 from .hankel import interpolate_uniform, radial_quadrature, radial_spectrum
 from .sphere import hypotenuse
 
 CONTAINMENT = 0.999
 """Share of the events within the radius at which kernels end."""
 
-FREQUENCIES = 512
+FREQUENCIES = 640
 """Nodes in frequency between which the transforms of profiles are interpolated."""
 
 RING_NODES = 6
@@ -196,8 +197,9 @@ def transforms(
     reach: Float[Array, " e"],
     taper: Array | float,
     jacobian: Float[Array, "2 2"],
-    fx: Float[Array, "*shape"],
-    fy: Float[Array, "*shape"],
+    fx: Float[AnyArray, "*shape"],
+    fy: Float[AnyArray, "*shape"],
+    highest: Real | None = None,
 ) -> Float[Array, "e *shape"]:
     """Fourier transforms of profiles normalised to 1 and then ended beyond ``reach`` (deg), at frequencies in cycles
     per pixel along x and y, which are broadcast against each other.
@@ -206,6 +208,9 @@ def transforms(
     beyond, however narrow a profile is. ``jacobian``: offsets to the east and north (deg) per pixel in x and y.
     ``last`` (deg): where the profiles end. The profiles, linear between their radii, are transformed exactly, so that
     cusps in their middle need no fine lattice.
+
+    ``highest``: frequency in cycles per deg up to which they are tabulated, see `highest_frequency`, which it is by
+    default. Where it does not depend on the position, its Bessel functions are made once for many sources.
     """
     radius, weight = radial_quadrature(rad, last)
     whole = radial_values(profile, rad, radius)
@@ -213,12 +218,28 @@ def transforms(
     # a sharp end would ring all over the lattice
     beyond = jnp.clip((radius[:, None] - reach) / taper - 1, -1.0, 1.0)
     values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
-    # frequencies transform with the inverse transpose of the offsets
-    inverse = jnp.linalg.inv(jacobian)
-    k = hypotenuse(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy)
-    step = jnp.max(k) / (FREQUENCIES - 4)
+    k = _on_sky(jacobian, fx, fy)
+    if highest is None:
+        highest = jnp.max(k)
+    # a table with other nodes is the same function
+    step = jax.lax.stop_gradient(highest) / (FREQUENCIES - 4)
     table = radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * step)
-    return jnp.moveaxis(interpolate_uniform(table, jnp.asarray(k / step)), -1, 0)
+    # beyond them there is nothing to be seen
+    position = jnp.minimum(k / step, FREQUENCIES - 3.5)
+    return jnp.moveaxis(interpolate_uniform(table, position), -1, 0)
+
+
+def highest_frequency(
+    jacobian: Float[Array, "2 2"], fx: Float[AnyArray, "*shape"], fy: Float[AnyArray, "*shape"]
+) -> Float[Array, ""]:
+    """Largest of frequencies (cycles per pixel along x and y) on the sky, in cycles per deg."""
+    return jnp.max(_on_sky(jacobian, fx, fy))
+
+
+def _on_sky(jacobian: Array, fx: AnyArray, fy: AnyArray) -> Array:
+    """Frequencies on the sky: they transform with the inverse transpose of the offsets."""
+    inverse = inverse_2x2(jacobian)
+    return jnp.asarray(hypotenuse(inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy))
 
 
 def normalised(planes: Float[Array, "e n m"]) -> Float[Array, "e n m"]:

@@ -18,8 +18,10 @@ from ...kernels import lattice as kernels
 from ...kernels import psf as psf_kernels
 from ...kernels.buckets import fast_size
 from ...kernels.edisp import fold, unfold
+from ...kernels.elementary import inverse_2x2
 from ...kernels.quadrature import log_centers
-from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
+from ...kernels.slopes import with_forward_slopes
+from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, tangent_basis, vector_to_lonlat
 from ..arrays import Array, Numbers, for_kernels
 from ..irf.edisp import Matrix, matrix_at
 from ..irf.psf import PSFKernel, PSFMap
@@ -39,6 +41,9 @@ Image = Float[jax.Array, "n_energy ny nx"]
 
 Pixel = Float[jax.Array, ""]
 """A pixel coordinate."""
+
+ROOM = 1.2
+"""How much higher frequencies on the sky may be at a position of a map than in its middle, for one table of all."""
 
 PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
@@ -235,7 +240,7 @@ def prepare_image(response: Response, model: SkyModel, plan: Plan) -> SourceImag
         ),
         vectors=vectors,
         omega=omega,
-        inverse=jnp.linalg.inv(_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
+        inverse=inverse_2x2(_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
         plan=plan,
     )
 
@@ -269,8 +274,38 @@ def cut(
     return jax.lax.dynamic_slice(padded, (0, y + ny, x + nx), (maps.shape[0], ny, nx))
 
 
+def add_window(
+    total: Float[jax.Array, "n my mx"], window: Float[jax.Array, "n ny nx"], x: Pixel, y: Pixel
+) -> Float[jax.Array, "n my mx"]:
+    """``total`` and ``window``, whose first pixel is (x, y) there, and which must lie in it wholly."""
+    if window.shape == total.shape:
+        return total + window
+    # not a slice that is put back: in reverse that goes through all of the map for every source
+    whole = jax.lax.ScatterDimensionNumbers((0, 1, 2), (), (1, 2))
+    return jax.lax.scatter_add(
+        total, jnp.stack([y, x]), window, whole, unique_indices=True, mode=jax.lax.GatherScatterMode.CLIP
+    )
+
+
 def _kernel(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array | None:
     """The kernel of a `SourceImage`."""
+    if plan.psf not in ("true", "reco") or cast(PSFMap, response.psf).geom is None:
+        return _kernel_at(response, plan, vector, x, y)
+
+    # profiles depend on the position by two numbers: how far it is to the east and north of where it is
+    def of_offset(offset: Float[jax.Array, " 2"], others: tuple[Response, Direction, Pixel, Pixel]) -> jax.Array:
+        response, fixed, x, y = others
+        basis = tangent_basis(*vector_to_lonlat(fixed))
+        there = jnp.sqrt(1 - jnp.sum(offset * offset)) * fixed + offset @ basis[:2]
+        return cast(jax.Array, _kernel_at(response, plan, there, x, y))
+
+    fixed = jax.lax.stop_gradient(vector)
+    basis = tangent_basis(*vector_to_lonlat(fixed))
+    offset = jnp.asarray(basis[:2] @ (vector - fixed))
+    return with_forward_slopes(of_offset)(offset, (response, fixed, x, y))
+
+
+def _kernel_at(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array | None:
     by_pixel = plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
     as_point = plan.scheme == "point" and plan.psf != "reco"
     if plan.by_transform:
@@ -304,11 +339,20 @@ def _point_transform(response: Response, plan: Plan, vector: Direction, x: Pixel
         width = kernels.BLUR / NO_PSF_STEPS
         return jnp.asarray(np.exp(-2 * (np.pi * width) ** 2 * (fx**2 + fy**2)) * window)[None]
     profile, rad, last, radius = _profile(response, plan, vector)
-    jacobian = _jacobian(response.geom, x, y)
+    jacobian, highest = _jacobian(response.geom, x, y), _highest_frequency(response.geom, plan, fx, fy)
     pixel = response.geom.pixel_size
-    return (
-        psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, jnp.asarray(fx), jnp.asarray(fy)) * window
-    )
+    return psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, fx, fy, highest) * window
+
+
+def _highest_frequency(
+    geom: SkyGeom, plan: Plan, fx: Float[np.ndarray, "*shape"], fy: Float[np.ndarray, "*shape"]
+) -> Float[jax.Array, ""] | None:
+    """Frequency (cycles per deg) up to which transforms of profiles are tabulated: on straight maps the same for all
+    positions; None on others."""
+    if geom.bend * (np.hypot(*geom.shape) / 2 + max(plan.shape)) > ROOM - 1:
+        return None
+    x, y = geom.middle
+    return ROOM * psf_kernels.highest_frequency(_jacobian(geom, jnp.asarray(x), jnp.asarray(y)), fx, fy)
 
 
 def _profile(
@@ -337,9 +381,10 @@ def _from_profile(
         return psf_kernels.pixel_kernel(profile, rad, widths, factors, pixel, plan.width, geom.projection == "TAN")
     size = fast_size(plan.s * (plan.width + 1) + 2 * PADDING)
     jacobian = _jacobian(geom, x, y)
-    f = jnp.asarray(np.fft.fftfreq(size) * plan.s)
+    f = np.fft.fftfreq(size) * plan.s
     fy, fx = f[:, None], f[None, : size // 2 + 1]
-    spectrum = psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, fx, fy)
+    highest = _highest_frequency(geom, plan, fx, fy)
+    spectrum = psf_kernels.transforms(profile, rad, last, radius, pixel, jacobian, fx, fy, highest)
     if not by_pixel:
         return kernels.integrated(spectrum, size, plan.s, _spread(plan, jacobian, geom.pixel_size))
     kernel = kernels.integrated(spectrum, size, plan.s)
@@ -354,7 +399,7 @@ def _spread(plan: Plan, jacobian: Float[jax.Array, "2 2"] | None, pixel_size: fl
     closed form."""
     if plan.scheme == "nodes" or jacobian is None:
         return kernels.BLUR**2 * jnp.eye(2)
-    inverse = jnp.linalg.inv(jacobian)
+    inverse = inverse_2x2(jacobian)
     return (kernels.BLUR * pixel_size) ** 2 * inverse @ inverse.T
 
 
