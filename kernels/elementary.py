@@ -74,3 +74,9 @@ def odd_power(base: Float[Array, "*shape"], exponent: Float[Array, ""]) -> Float
     log_size = jnp.log(jnp.where(zero, 1.0, jnp.abs(base)))
     at_zero = base * (exponent == 1) + base * jnp.abs(base) * (exponent == 2)
     return jnp.where(zero, at_zero, base * capped_exp((exponent - 1) * log_size))
+
+
+def inverse_2x2(matrix: Float[Array, "2 2"]) -> Float[Array, "2 2"]:
+    """Inverse of a matrix, in closed form: general ones are calls out of the program, which loops wait for."""
+    (a, b), (c, d) = matrix
+    return jnp.stack([jnp.stack([d, -b]), jnp.stack([-c, a])]) / (a * d - b * c)

@@ -69,15 +69,31 @@ def point_image(
     ``period``, which must hold the window and ``margin`` (y, x) on either side of it. It holds wherever the kernel is
     inside the two; sources fade out as they leave them.
     """
-    image = _image(transform, x, y, spread, period)
-    return image[:, : shape[0], : shape[1]] * _inside(x, y, shape, margin)
+    image = _image(transform, x, y, _inside(x, y, shape, margin), spread, period)
+    return image[:, : shape[0], : shape[1]]
 
 
-@partial(jax.jit, static_argnums=4)
-def _image(transform: Array, x: Real, y: Real, spread: Spread, period: tuple[int, int]) -> Array:
-    """The image, (e, *period)."""
+@partial(jax.jit, static_argnums=5)
+def _image(transform: Array, x: Real, y: Real, share: Real, spread: Spread, period: tuple[int, int]) -> Array:
+    """``share`` times the image, (e, *period)."""
+    if transform.shape[1] == 1:
+        # its slopes in any of these numbers are one product each
+        return jnp.fft.irfft2(_moved(transform, x, y, share, spread, period), s=period)
     (spectrum,) = _spectra(transform, x, y, spread, period, ((0, 0),))
-    return jnp.fft.irfft2(spectrum, s=period)
+    return jnp.fft.irfft2(spectrum, s=period) * share
+
+
+def _moved(transform: Array, x: Real, y: Real, share: Real, spread: Spread, period: tuple[int, int]) -> Array:
+    """``share`` times the transform (e, ny, nx // 2 + 1) of the image of a source, where there is one band.
+
+    What moves the source is one product with numbers that are the same for all energies.
+    """
+    fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, 1))
+    (c, d), (p, q) = share * _phases(fy, y, (0,))[0][..., None, None], _phases(fx, x, (0,))[0]
+    factors = jnp.stack([c * p - d * q, c * q + d * p])
+    if spread:
+        factors = factors * _spreading(fy, fx, spread)
+    return jax.lax.complex(*_times(transform, *_kept(factors)))[:, 0, :, 0]
 
 
 def _inside(x: Real, y: Real, shape: tuple[int, int], margin: tuple[int, int]) -> Array:
@@ -146,9 +162,14 @@ def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array
     if not spread:
         return transform
     fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, transform.shape[1]))
+    return transform * _kept(_spreading(fy, fx, spread))
+
+
+def _spreading(fy: np.ndarray, fx: np.ndarray, spread: tuple[Real, Real, Real]) -> Array:
+    """Transform of a Gaussian, (s, ny, s, nx // 2 + 1)."""
     fy = fy[:, :, None, None]
     xx, xy, yy = spread
-    return transform * _kept(jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2)))
+    return jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2))
 
 
 def _times(transform: Array, real: Array, imaginary: Array) -> tuple[Array, Array]:

@@ -1,7 +1,11 @@
 """Fourier transforms of radial profiles in the plane."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 # Abramowitz & Stegun, Handbook of Mathematical Functions (1964), 9.4.1 and 9.4.3: errors below 5e-8.
@@ -41,15 +45,42 @@ def radial_spectrum(
     return bessel_j0(2 * np.pi * k[:, None] * radius) @ (values * weight[:, None])
 
 
+@jax.custom_jvp
 def interpolate_uniform(table: Float[Array, "k e"], position: Float[Array, "*shape"]) -> Float[Array, "*shape e"]:
     """Cubic interpolation of ``table`` at positions in units of its steps, 0 <= position < len - 2; even at 0."""
+    return _weighted(table, position, _VALUE)
+
+
+# Lagrange's polynomials through -1, 0, 1, 2, as coefficients of t^3, t^2, t and 1
+_VALUE = (
+    (-1 / 6, 1 / 2, -1 / 3, 0.0),
+    (1 / 2, -1.0, -1 / 2, 1.0),
+    (-1 / 2, 1 / 2, 1.0, 0.0),
+    (1 / 6, 0.0, -1 / 6, 0.0),
+)
+
+
+def _weighted(table: Array, position: Array, polynomials: tuple[tuple[float, ...], ...]) -> Array:
+    """Sum over four neighbours of a table, each times a polynomial of the place between the middle two."""
     padded = jnp.concatenate([table[1:2], table])  # position -1 mirrors 1
-    index = jnp.floor(position).astype(int)
-    t = (position - index)[..., None]
-    before, here, after, beyond = (padded[index + i] for i in range(4))
-    return (
-        -before * t * (t - 1) * (t - 2) / 6
-        + here * (t + 1) * (t - 1) * (t - 2) / 2
-        - after * (t + 1) * t * (t - 2) / 2
-        + beyond * (t + 1) * t * (t - 1) / 6
-    )
+    index = jax.lax.stop_gradient(jnp.floor(position)).astype(int)
+    t = position - index
+    weights = (jnp.polyval(jnp.asarray(p, t.dtype), t)[..., None] for p in polynomials)
+    first, *others = (weight * padded[index + i] for i, weight in enumerate(weights))
+    return sum(others, first)
+
+
+@partial(interpolate_uniform.defjvp, symbolic_zeros=True)
+def _interpolation_slope(
+    primals: tuple[Array, Array], tangents: tuple[Array | SymbolicZero, Array | SymbolicZero]
+) -> tuple[Array, Array]:
+    # as a sum over the table's slope, which steps through every product would not be
+    (table, position), (of_table, of_position) = primals, tangents
+    value = interpolate_uniform(table, position)
+    slope = jnp.zeros_like(value)
+    if not isinstance(of_position, SymbolicZero):
+        derived = tuple((3 * a, 2 * b, c) for a, b, c, _ in _VALUE)
+        slope = slope + _weighted(table, position, derived) * of_position[..., None]
+    if not isinstance(of_table, SymbolicZero):
+        slope = slope + interpolate_uniform(of_table, position)
+    return value, slope

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .arrays import Real
+from .arrays import AnyArray, Real
+from .elementary import inverse_2x2
 from .hankel import interpolate_uniform, radial_quadrature, radial_spectrum
 from .sphere import hypotenuse
 
 CONTAINMENT = 0.999
 """Share of the events within the radius at which kernels end."""
 
-FREQUENCIES = 512
+FREQUENCIES = 640
 """Nodes in frequency between which the transforms of profiles are interpolated."""
 
 RING_NODES = 6
@@ -196,8 +197,9 @@ def transforms(
     reach: Float[Array, " e"],
     taper: Array | float,
     jacobian: Float[Array, "2 2"],
-    fx: Float[Array, "*shape"],
-    fy: Float[Array, "*shape"],
+    fx: Float[AnyArray, "*shape"],
+    fy: Float[AnyArray, "*shape"],
+    highest: Real | None = None,
 ) -> Float[Array, "e *shape"]:
     """Fourier transforms of profiles normalised to 1 and then ended beyond ``reach`` (deg), at frequencies in cycles
     per pixel along x and y, which are broadcast against each other.
@@ -206,17 +208,22 @@ def transforms(
     beyond, however narrow a profile is. ``jacobian``: offsets to the east and north (deg) per pixel in x and y.
     ``last`` (deg): where the profiles end. The profiles, linear between their radii, are transformed exactly, so that
     cusps in their middle need no fine lattice.
+
+    ``highest``: frequency in cycles per deg up to which they are tabulated, by default the highest of ``fx`` and
+    ``fy``. Where it does not depend on the position, its Bessel functions are made once for many sources.
     """
     k = radial_frequencies(jacobian, fx, fy)
-    return transforms_at(radial_table(profile, rad, last, reach, taper, jnp.max(k)), k)
+    if highest is None:
+        highest = jnp.max(k)
+    return transforms_at(radial_table(profile, rad, last, reach, taper, highest), k, highest)
 
 
 def radial_frequencies(
-    jacobian: Float[Array, "2 2"], fx: Float[Array, "*shape"], fy: Float[Array, "*shape"]
+    jacobian: Float[Array, "2 2"], fx: Float[AnyArray, "*shape"], fy: Float[AnyArray, "*shape"]
 ) -> Float[Array, "*shape"]:
     """Frequencies in cycles per deg of those along x and y in cycles per pixel, see `transforms`."""
     # they transform with the inverse transpose of the offsets
-    inverse = jnp.linalg.inv(jacobian)
+    inverse = inverse_2x2(jacobian)
     along = inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy
     return jnp.asarray(hypotenuse(*along))
 
@@ -227,7 +234,7 @@ def radial_table(
     last: Array,
     reach: Float[Array, " e"],
     taper: Array | float,
-    highest: Array,
+    highest: Real,
 ) -> Float[Array, "k e"]:
     """Transforms of profiles at frequencies up to ``highest`` (cycles per deg), see `transforms`."""
     radius, weight = radial_quadrature(rad, last)
@@ -236,13 +243,18 @@ def radial_table(
     # a sharp end would ring all over the lattice
     beyond = jnp.clip((radius[:, None] - reach) / taper - 1, -1.0, 1.0)
     values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
-    return radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * (highest / (FREQUENCIES - 4)))
+    return radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * _table_step(highest))
+
+
+def _table_step(highest: Real) -> Array:
+    """Distance of the frequencies of a table; one with other nodes is the same function."""
+    return jax.lax.stop_gradient(jnp.asarray(highest)) / (FREQUENCIES - 4)
 
 
 def transforms_at(
-    table: Float[Array, "k e"], k: Float[Array, "*shape"], width: Float[Array, " e"] | None = None
+    table: Float[Array, "k e"], k: Float[Array, "*shape"], highest: Real, width: Float[Array, " e"] | None = None
 ) -> Float[Array, "e *shape"]:
-    """Transforms from a `radial_table` up to the highest of ``k`` (cycles per deg); of profiles that are wider by the
+    """Transforms at ``k`` (cycles per deg) from a `radial_table` up to ``highest``; of profiles that are wider by the
     factors ``width``, P(r / w) / w^2, whose transform at k is that at w k.
 
     Beyond the table, where point spread functions that the lattice resolves have nothing left, its end value holds.
@@ -251,8 +263,8 @@ def transforms_at(
         # along the table, which is short: the same for all frequencies of one length
         at = jnp.minimum(np.arange(FREQUENCIES) * width[:, None], FREQUENCIES - 3.0)
         table = jax.vmap(lambda column, k: interpolate_uniform(column[:, None], k)[:, 0], (1, 0), 1)(table, at)
-    found: Array = jnp.moveaxis(interpolate_uniform(table, jnp.asarray(k / (jnp.max(k) / (FREQUENCIES - 4)))), -1, 0)
-    return found
+    position = jnp.minimum(k / _table_step(highest), FREQUENCIES - 3.5)
+    return jnp.moveaxis(interpolate_uniform(table, position), -1, 0)
 
 
 def normalised(planes: Float[Array, "e n m"]) -> Float[Array, "e n m"]:

@@ -17,7 +17,7 @@ from ..models.sky_model import SkyModel
 from ..statistics.base import Bins
 from .plan import Plan, plan
 from .response import Response
-from .source_image import prepare_image
+from .source_image import add_window, prepare_image
 
 
 def map_counts(
@@ -63,9 +63,7 @@ def _add_sources(
         of_bins = source_flux(model, edges, nodes, gti, instrument)
         image = prepare_image(response, model, sizes, True).seen_by(instrument, model, edges, response.energy_edges)
         counts = image.counts(model.spatial, of_bins, log_centers(edges))
-        start = (0, image.y + ny, image.x + nx)
-        here = jax.lax.dynamic_slice(padded, start, counts.shape)
-        return jax.lax.dynamic_update_slice(padded, here + counts, start), None
+        return add_window(padded, counts, image.x + nx, image.y + ny), None
 
     padded = jnp.pad(total, ((0, 0), (ny, ny), (nx, nx)))
     if len(members) == 1:

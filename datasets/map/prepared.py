@@ -33,7 +33,7 @@ from ..statistics.base import Bins, Statistic
 from .box import Place, box_around, cut_box, known_bins, measured_bins
 from .plan import Plan, plan
 from .response import Response
-from .source_image import Image, SourceImage, place, prepare_image
+from .source_image import Image, SourceImage, add_window, place, prepare_image
 
 Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
 """A source of a prepared map: the model, the first pixel (y, x) of its window in the box, and its arrays."""
@@ -139,11 +139,9 @@ class PreparedMap(PreparedCounts):
                     counts = image.counts_of(exposed, of_bins)
                 else:
                     counts = image.counts(cast(SpatialModel, model.spatial), of_bins, energy)
-                # boxes hold their windows wholly, so that nothing has to be cut off
-                start = (0, place_[0], place_[1])
-                here = jax.lax.dynamic_slice(total, start, counts.shape)
-                # rules of quadrature are in double precision
-                return jax.lax.dynamic_update_slice(total, here + counts.astype(total.dtype), start), None
+                # boxes hold their windows wholly, so that nothing has to be cut off; rules of quadrature are in double
+                # precision
+                return add_window(total, counts.astype(total.dtype), place_[1], place_[0]), None
 
             total = self._over_sources(number, part, models, add, total)
         flat = total.reshape(spec.n_reco, -1)

@@ -18,8 +18,10 @@ from ...kernels import lattice as kernels
 from ...kernels import psf as psf_kernels
 from ...kernels.buckets import fast_size
 from ...kernels.edisp import fold, unfold
+from ...kernels.elementary import inverse_2x2
 from ...kernels.quadrature import log_centers
-from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, vector_to_lonlat
+from ...kernels.slopes import with_forward_slopes
+from ...kernels.sphere import from_icrs, local_offsets, namespace, offset_vectors, tangent_basis, vector_to_lonlat
 from ..arrays import Array, Numbers, for_kernels
 from ..counts.instrument import Instrument
 from ..irf.edisp import Matrix, matrix_at
@@ -41,20 +43,27 @@ Image = Float[jax.Array, "n_energy ny nx"]
 Pixel = Float[jax.Array, ""]
 """A pixel coordinate."""
 
+ROOM = 1.2
+"""How much higher frequencies on the sky may be at a position of a map than in its middle, for one table of all."""
+
 PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
 
 
 class RadialTransform(eqx.Module):
-    """Transforms of the PSF at a position, before they are put on pixels: a table over frequencies, see `radial_table`;
-    ``jacobian``: offsets to the east and north (deg) per pixel in x and y."""
+    """Transforms of the PSF at a position, before they are put on pixels.
+
+    ``table``: over frequencies up to ``highest`` (cycles per deg), see `radial_table`. ``jacobian``: offsets to the
+    east and north (deg) per pixel in x and y.
+    """
 
     table: Float[jax.Array, "k n_energy"]
+    highest: Float[jax.Array, ""]
     jacobian: Float[jax.Array, "2 2"]
 
     def at(self, plan: Plan, width: Float[jax.Array, " n_energy"] | None = None) -> jax.Array:
         """Transforms (n_energy, *shape) at the frequencies of a plan, of a PSF wider by the factors ``width``."""
-        return psf_kernels.transforms_at(self.table, _radial_frequencies(plan, self.jacobian), width)
+        return psf_kernels.transforms_at(self.table, _radial_frequencies(plan, self.jacobian), self.highest, width)
 
 
 class SourceImage(eqx.Module):
@@ -255,20 +264,19 @@ def prepare_image(response: Response, model: SkyModel, plan: Plan, keep_radial: 
     vectors = omega = None
     if plan.scheme in ("gauss", "pixel", "direct") or (plan.scheme == "point" and plan.psf == "reco"):
         vectors, omega = _nodes_of(geom, first_x, first_y, plan)
-    radial = _radial(response, plan, vector, x, y)
     return SourceImage(
         geom=geom,
         x=first_x,
         y=first_y,
-        kernel=_kernel(response, plan, vector, radial),
+        kernel=_kernel(response, plan, vector, x, y),
         exposure=exposure,
         matrix=matrix_at(
             response.edisp if apply_edisp else None, vector, response.energy_true_edges, response.energy_edges
         ),
         vectors=vectors,
         omega=omega,
-        inverse=jnp.linalg.inv(_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
-        radial=radial if keep_radial else None,
+        inverse=inverse_2x2(_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
+        radial=_radial(response, plan, vector, x, y) if keep_radial else None,
         plan=plan,
     )
 
@@ -302,13 +310,44 @@ def cut(
     return jax.lax.dynamic_slice(padded, (0, y + ny, x + nx), (maps.shape[0], ny, nx))
 
 
+def add_window(
+    total: Float[jax.Array, "n my mx"], window: Float[jax.Array, "n ny nx"], x: Pixel, y: Pixel
+) -> Float[jax.Array, "n my mx"]:
+    """``total`` and ``window``, whose first pixel is (x, y) there, and which must lie in it wholly."""
+    if window.shape == total.shape:
+        return total + window
+    # not a slice that is put back: in reverse that goes through all of the map for every source
+    whole = jax.lax.ScatterDimensionNumbers((0, 1, 2), (), (1, 2))
+    return jax.lax.scatter_add(
+        total, jnp.stack([y, x]), window, whole, unique_indices=True, mode=jax.lax.GatherScatterMode.CLIP
+    )
+
+
 def _by_pixel(plan: Plan) -> bool:
     """Whether kernels are steps of pixels apart."""
     return plan.scheme in ("direct", "pixel") or plan.grid == "pixel"
 
 
-def _kernel(response: Response, plan: Plan, vector: Direction, radial: RadialTransform | None) -> jax.Array | None:
+def _kernel(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array | None:
     """The kernel of a `SourceImage`."""
+    if plan.psf not in ("true", "reco") or cast(PSFMap, response.psf).geom is None:
+        return _kernel_at(response, plan, vector, x, y)
+
+    # profiles depend on the position by two numbers: how far it is to the east and north of where it is
+    def of_offset(offset: Float[jax.Array, " 2"], others: tuple[Response, Direction, Pixel, Pixel]) -> jax.Array:
+        response, fixed, x, y = others
+        basis = tangent_basis(*vector_to_lonlat(fixed))
+        there = jnp.sqrt(1 - jnp.sum(offset * offset)) * fixed + offset @ basis[:2]
+        return cast(jax.Array, _kernel_at(response, plan, there, x, y))
+
+    fixed = jax.lax.stop_gradient(vector)
+    basis = tangent_basis(*vector_to_lonlat(fixed))
+    offset = jnp.asarray(basis[:2] @ (vector - fixed))
+    return with_forward_slopes(of_offset)(offset, (response, fixed, x, y))
+
+
+def _kernel_at(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixel) -> jax.Array | None:
+    radial = _radial(response, plan, vector, x, y)
     if radial is not None:
         return _of_radial(radial, plan, response.geom.pixel_size)
     by_pixel, as_point = _by_pixel(plan), plan.scheme == "point" and plan.psf != "reco"
@@ -349,9 +388,11 @@ def _radial(response: Response, plan: Plan, vector: Direction, x: Pixel, y: Pixe
         return None
     profile, rad, last, radius = _profile(response, plan, vector)
     jacobian = _jacobian(response.geom, x, y)
-    highest = jnp.max(_radial_frequencies(plan, jacobian))
+    highest = _highest_frequency(response.geom, plan)
+    if highest is None:
+        highest = jnp.max(_radial_frequencies(plan, jacobian))
     table = psf_kernels.radial_table(profile, rad, last, radius, response.geom.pixel_size, highest)
-    return RadialTransform(table, jacobian)
+    return RadialTransform(table, highest, jacobian)
 
 
 def _radial_frequencies(plan: Plan, jacobian: Float[jax.Array, "2 2"]) -> jax.Array:
@@ -362,6 +403,15 @@ def _radial_frequencies(plan: Plan, jacobian: Float[jax.Array, "2 2"]) -> jax.Ar
     size = _lattice_size(plan)
     f = jnp.asarray(np.fft.fftfreq(size) * plan.s)
     return psf_kernels.radial_frequencies(jacobian, f[None, : size // 2 + 1], f[:, None])
+
+
+def _highest_frequency(geom: SkyGeom, plan: Plan) -> Float[jax.Array, ""] | None:
+    """Frequency (cycles per deg) up to which transforms of profiles are tabulated: on straight maps the same for all
+    positions; None on others."""
+    if geom.bend * (np.hypot(*geom.shape) / 2 + max(plan.shape)) > ROOM - 1:
+        return None
+    x, y = geom.middle
+    return ROOM * jnp.max(_radial_frequencies(plan, _jacobian(geom, jnp.asarray(x), jnp.asarray(y))))
 
 
 def _lattice_size(plan: Plan) -> int:
@@ -415,7 +465,7 @@ def _spread(plan: Plan, jacobian: Float[jax.Array, "2 2"] | None, pixel_size: fl
     closed form."""
     if plan.scheme == "nodes" or jacobian is None:
         return kernels.BLUR**2 * jnp.eye(2)
-    inverse = jnp.linalg.inv(jacobian)
+    inverse = inverse_2x2(jacobian)
     return (kernels.BLUR * pixel_size) ** 2 * inverse @ inverse.T
 
 

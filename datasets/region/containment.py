@@ -204,7 +204,7 @@ def _contained(
         k = psf_kernels.radial_frequencies(jacobian, jnp.asarray(fx), jnp.asarray(fy))
         reach = jnp.minimum(held, region.reach)
         spectrum = psf_kernels.radial_table(profile, rad, rad_edges[-1], reach, step, jnp.max(k))
-        psf = psf_kernels.transforms_at(spectrum, k, width)
+        psf = psf_kernels.transforms_at(spectrum, k, jnp.max(k), width)
     seen = kernels.seen_region(psf, jnp.asarray(region.transform))
     if plan.scheme == "point":
         return kernels.frequency_terms(seen)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gammajax.kernels import capped_exp, expm1_ratio, expm1_remainder, odd_power
+from gammajax.kernels.elementary import inverse_2x2
 
 POINTS = [-40.0, -3.0, -1.0000001, -1.0, -0.9999999, -0.3, -1e-9, 0.0, 1e-300, 1e-9, 0.3, 0.9999999, 1.0, 2.5, 40.0]
 
@@ -63,3 +64,15 @@ def test_odd_power_is_the_power_and_odd():
     np.testing.assert_allclose(odd_power(b, 1.3), b**1.3, rtol=1e-14)
     np.testing.assert_array_equal(odd_power(-b, 1.0), -b)
     np.testing.assert_allclose(jax.vmap(jax.grad(odd_power, argnums=1), (0, None))(-b, 1.0), -b * np.log(b), rtol=1e-14)
+
+
+def test_inverse_of_small_matrices():
+    matrices = np.random.default_rng(1).normal(size=(20, 2, 2))
+    found = jax.jit(jax.vmap(inverse_2x2))(matrices)
+    np.testing.assert_allclose(found, np.linalg.inv(matrices), rtol=1e-11)
+    np.testing.assert_allclose(found[0], inverse_2x2(jnp.asarray(matrices[0])), rtol=1e-13)
+    # d(A^-1) = -A^-1 dA A^-1
+    for matrix in matrices[:3]:
+        inverse = np.linalg.inv(matrix)
+        slope = -np.einsum("ik,lj->ijkl", inverse, inverse)
+        np.testing.assert_allclose(jax.jacrev(inverse_2x2)(jnp.asarray(matrix)), slope, rtol=1e-10)

@@ -90,6 +90,11 @@ def test_interpolation_is_cubic_and_even():
     np.testing.assert_allclose(interpolate(even, at.reshape(2, 3)), np.asarray(found).reshape(2, 3, 2), rtol=1e-13)
     slope = jax.vmap(jax.grad(lambda p: k.interpolate_uniform(even, p)[0]))(at)
     np.testing.assert_allclose(slope, 2 * at, atol=1e-12)
+    # it is linear in the table, and its slopes are derivatives of any order
+    into = jax.jacrev(lambda t: k.interpolate_uniform(t, at))(even)
+    np.testing.assert_allclose(jnp.einsum("peke,ke->pe", into, even), found, rtol=1e-13)
+    bend = jax.vmap(jax.hessian(lambda p: k.interpolate_uniform(even, p)[0]))(at)
+    np.testing.assert_allclose(bend, 2, atol=1e-12)
 
 
 def test_table_of_a_spectrum_is_fine_enough():

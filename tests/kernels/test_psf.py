@@ -225,6 +225,23 @@ def test_spectrum_on_a_lattice(s, size):
     np.testing.assert_allclose(found[:3, 0, 0], 1, rtol=1e-12)
 
 
+@pytest.mark.parametrize("room", [1.0, 1.2, 0.8])
+def test_one_table_for_many_positions(room):
+    """It may end above the frequencies that are asked for; beyond its end it holds its last value."""
+    f = np.fft.fftfreq(24) * 2
+    fx, fy = f[:13], f[:, None]
+    highest = np.max(k.radial_frequencies(JACOBIAN, fx, fy))
+    ke, kn = np.linalg.inv(JACOBIAN).T @ np.stack(np.broadcast_arrays(fx, fy)).reshape(2, -1)
+    frequency = np.hypot(ke, kn).reshape(24, 13)
+    np.testing.assert_allclose(highest, frequency.max(), rtol=1e-13)
+    found = np.asarray(k.transforms(PROFILES, RAD, EDGES[-1], BEYOND[:3], 0.05, JACOBIAN, fx, fy, room * highest))
+    inside = frequency < 0.99 * room * highest
+    for e in range(3):
+        wanted = _transform(PROFILES[e], 10, 0.05, np.minimum(frequency, room * highest))
+        np.testing.assert_allclose(found[e][inside], wanted[inside], atol=1e-6)
+        assert np.all(np.abs(found[e] - wanted)[~inside] < 1e-2)
+
+
 @pytest.mark.parametrize("reach", [0.155, 0.1577, 0.4, 0.65])
 def test_spectrum_of_a_profile_that_ends(reach):
     """Whole before it was cut, so that the cut loses events; and smooth in where it ends."""

@@ -75,3 +75,52 @@ def test_pure_functions():
     slope = jax.jit(jax.grad(lambda d: jnp.sum(gj.npred(d, model)), allow_int=True))(dataset)
     assert np.all(np.isfinite(slope.exposure)) and np.any(slope.exposure != 0)
     assert np.all(np.isfinite(slope.psf.values)) and np.any(slope.psf.values != 0)
+
+
+def with_changing_psf(n, n_energy=2):
+    """A small map whose PSF is wider to the east and north."""
+    dataset = cases.small_map(n=n, n_energy=n_energy)
+    energy = np.sqrt(dataset.energy_true_edges[1:] * dataset.energy_true_edges[:-1])
+    grid, rad = gj.SkyGeom.create((83.63, 22.01), 0.4, npix=4), np.arange(0.0015, 0.45, 0.003)
+    y, x = np.meshgrid(np.arange(4), np.arange(4), indexing="ij")
+    sigma = 0.05 + 0.004 * x + 0.006 * y
+    values = np.exp(-0.5 * (rad[:, None, None] / sigma) ** 2) / (2 * np.pi * np.radians(sigma) ** 2)
+    return dataset.replace(psf=gj.PSFMap(grid, energy, rad, None, np.stack([values] * energy.size)))
+
+
+@pytest.mark.parametrize("shape", ["point", "disk"])
+def test_slopes_go_through_the_change_of_the_psf(shape):
+    """Both ways of differentiation have them, and finite differences."""
+    dataset = with_changing_psf(16)
+    weights = jnp.asarray(np.random.default_rng(0).normal(size=dataset.data_shape))
+    lon, lat = cases.at_pixel(dataset, 7.2, 8.4)
+    base = cases.source(SHAPES[shape](lon, lat))
+
+    def value(p):
+        model = eqx.tree_at(lambda m: (m.spatial.lon_0.value, m.spatial.lat_0.value), base, (p[0], p[1]))
+        return jnp.vdot(weights, npred_signal(dataset, [model]))
+
+    at, h = jnp.array([lon, lat]), 1e-4
+    values = jax.jit(jax.vmap(value))
+    wanted = []
+    for move in h * jnp.eye(2):
+        far, near, back, away = values(jnp.stack([at + 2 * move, at + move, at - move, at - 2 * move]))
+        wanted.append((8 * (near - back) - (far - away)) / (12 * h))
+    scale = np.max(np.abs(wanted))
+    for slope in (jax.jit(jax.grad(value)), jax.jit(jax.jacfwd(value))):
+        np.testing.assert_allclose(slope(at), wanted, atol=1e-5 * scale)
+
+
+def test_gradients_keep_windows_of_sources_and_not_maps():
+    """What many points leave for the way back is some of their windows each, which are a fraction of the map."""
+    dataset = cases.small_map(n=200, n_energy=2)
+    rng = np.random.default_rng(3)
+    models = gj.Models(
+        [
+            cases.source(gj.PointSpatialModel(lon_0=83.63 + a, lat_0=22.01 + b), name=f"s{i}")
+            for i, (a, b) in enumerate(rng.uniform(-1, 1, (24, 2)))
+        ]
+    )
+    slope = jax.jit(jax.grad(lambda m: jnp.sum(npred_signal(dataset, m)), allow_int=True))
+    needed = slope.lower(models).compile().memory_analysis().temp_size_in_bytes
+    assert needed < len(models) * dataset.exposure.nbytes
