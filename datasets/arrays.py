@@ -92,3 +92,10 @@ def set_fields(new: object, fields: Mapping[str, Any]) -> None:
     """Set fields of an object whose class refuses changes, from its own constructor: nobody else has seen it yet."""
     for name, value in fields.items():
         object.__setattr__(new, name, value)
+
+
+def differ(a: object, b: object) -> bool:
+    """Whether two numbers or arrays are known, and not the same."""
+    if a is b or not (is_concrete(a) and is_concrete(b)):
+        return False
+    return not np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ..arrays import fields_of, is_concrete, module_with
+from ..arrays import differ, fields_of, module_with
 from ..errors import InputError, closest, listed
 from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
@@ -133,8 +133,7 @@ class Models(HintedModule):
     """Models by name, in order. Immutable; every method that changes something returns a new container.
 
     ``penalties`` are priors on several parameters of theirs; where some of the models are taken, those stay of which
-    all parameters are among them. They stay in ``models + [model]``, ``[model] + models`` and ``Models([models,
-    model])``; ``list(models)`` and ``[*models, model]`` are lists of Python, which have none.
+    all parameters are among them. Sums with lists and ``Models([models, model])`` keep them, ``list(models)`` has none.
     """
 
     models: tuple[Any, ...]
@@ -150,14 +149,11 @@ class Models(HintedModule):
             penalties = models.penalties if isinstance(models, Models) else ()
         single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
         self.models = (given,) if single else tuple(given)
-        inner = [m for m in self.models if isinstance(m, Models)]
-        if inner:
-            # containers among the models are their models, with their penalties
-            own = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
-            penalties = (*own, *(p for m in inner for p in m.penalties))
-            self.models = tuple(x for m in self.models for x in (m.models if isinstance(m, Models) else (m,)))
-        several = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
-        self.penalties = in_full(several, self.parameters.full_name) if several else ()
+        own = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
+        # containers among the models are their models, with their penalties
+        own += tuple(p for m in self.models if isinstance(m, Models) for p in m.penalties)
+        self.models = tuple(x for m in self.models for x in (m.models if isinstance(m, Models) else (m,)))
+        self.penalties = in_full(own, self.parameters.full_name) if own else ()
 
     def __check_init__(self) -> None:
         for model in self.models:
@@ -357,8 +353,8 @@ class Models(HintedModule):
         lines = []
         for model in self.models:
             where = "" if model.datasets_names is None else f" on {', '.join(model.datasets_names)}"
-            kinds = ", ".join(type(part).__name__ for part in _parts(model, "spectral"))
-            lines.append(f"{type(model).__name__} {model.name!r}: {kinds}{where}")
+            kinds = [type(part).__name__ for part in _parts(model, "spectral")]
+            lines.append(f"{type(model).__name__} {model.name!r}: {', '.join(kinds)}{where}")
             for item in flatten(model)[1]:
                 content = repr(item.content) if item.kind == "parameter" else f"{item.kind} {np.shape(item.content)}"
                 lines.append(f"  {item.name.removeprefix(model.name + '.')}: {content}")
@@ -395,7 +391,7 @@ def _changed(models: Models, changes: Changes, parameters: Parameters) -> Models
         for field, content in fields.items():
             if field in NUMBERS:
                 content = to_unit(content, parameters[name].unit, f"{name}: {field}")
-            if field in known and _differ(content, known[field]):
+            if field in known and differ(content, known[field]):
                 raise InputError(
                     f"{name}: it is linked (as {label!r}) with a parameter that is given another {field}, "
                     f"{known[field]} and not {content}. Give one of them."
@@ -406,12 +402,6 @@ def _changed(models: Models, changes: Changes, parameters: Parameters) -> Models
         by_label = {n: shared[p.link] for n, p in parameters.items() if p.link in shared}
         changes = {**changes, **by_label}
     return _mapped(models, changes)
-
-
-def _differ(a: object, b: object) -> bool:
-    if a is b or not (is_concrete(a) and is_concrete(b)):
-        return False
-    return not np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)
 
 
 def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
