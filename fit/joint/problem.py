@@ -78,7 +78,8 @@ class Problem:
         """
         low, high = self.space.low[self.space.free], self.space.high[self.space.free]
         bounds = {"low": np.where(fixed, free, low), "high": np.where(fixed, free, high)}
-        return {name: from_free(self.arrays, bound) for name, bound in bounds.items()}
+        dtype = self.arrays["low"].globals.dtype
+        return {name: from_free(self.arrays, bound.astype(dtype)) for name, bound in bounds.items()}
 
 
 def make_problem(

@@ -143,7 +143,7 @@ def faded(problem: Problem, first: np.ndarray, ended: np.ndarray) -> np.ndarray:
     nothing leads back.
     """
     found = np.zeros(len(first), bool)
-    if np.all(np.isfinite(ended)):
+    if np.all(np.isfinite(ended)) and np.any(np.abs(ended) < GONE * np.abs(first)):
         for _, scales, shapes in components(problem):
             gone = np.abs(ended[scales]) < GONE * np.abs(first[scales])
             if len(scales) and len(shapes) and np.all(gone):

@@ -233,10 +233,11 @@ def run_scoring_method(
     n_starts = max(automatic(problem), AUTO if doubtful else 1) if starts == "auto" else starts
     converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
     others: list[np.ndarray] = []
-    for sweep in sweeps(problem) if n_starts > 1 else []:
+    for sweep in sweeps(problem) if n_starts > 1 and max_iterations >= MOST_ELSEWHERE else []:
         found, spent = swept(problem, sweep, first)
-        others += found[: AUTO - 1]
+        others += found[:AUTO]
         evaluations += spent
+    others = others if starts == "auto" else others[: n_starts - 1]
     if starts != "auto" or not others:
         more = range(1, n_starts - len(others))
         others += [scattered(problem, first, k, ended_at if converged else None) for k in more]

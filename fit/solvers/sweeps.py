@@ -16,8 +16,8 @@ import numpy as np
 from astropy import units as u
 
 from ..joint.objective import from_free
-from ..joint.parameters import ModelEntry
 from ..joint.problem import Problem
+from .components import by_role
 from .globalise import best_members
 from .scoring import BAD_START, initial_state, run_scoring
 
@@ -25,21 +25,22 @@ AWAY = np.array([0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
 OFFSETS = np.concatenate([-AWAY[::-1], AWAY])
 """Indices of a second component at which it is tried, relative to the first's."""
 
-ENERGIES = 16
-"""Number of energies at which a break is tried, evenly spaced in their logarithm over the range of the data."""
+ENERGIES, WIDER = 16, 1.2
+"""Number of energies at which a break is tried, evenly spaced in their logarithm over the range of the data; and the
+factor by which one more on either side is outside."""
 
 BEND = 0.7
 """Difference of the indices on both sides of a break at first: where they are equal, a break has no effect."""
 
-EDGE, STEEP = 4, 8.0
-"""Energies at either end of the range at which a break may also be the end of the spectrum: there the outer index
-differs by so much more. At half as many it may be a rise."""
+EDGE, STEEP = 3, 8.0
+"""Energies at either end of the range at which a spectrum may also end, or rise: the outer index differs by so much."""
 
 EVERY = 3
 """One in so many energies is tried with the indices exchanged."""
 
-FIRST, EACH = 30, 12
-"""Most evaluations of the fit that a sweep begins with, and at each value."""
+FIRST, EACH, LOOK, HOPELESS = 30, 12, 5, 30.0
+"""Most evaluations of the fit that a sweep begins with, and at each value; after how many of them a start that is not
+its neighbour's has to be less far than that above the lowest."""
 
 WORTH = 10.0
 """How far above the lowest minimum of a profile another one may lie to be a start."""
@@ -78,7 +79,10 @@ def sweeps(problem: Problem) -> list[Sweep]:
     rows: dict[Hashable, list[dict[str, int]]] = {}
     grids: dict[Hashable, np.ndarray] = {}
     for number, entry in enumerate(space.models):
-        components = _components(problem, entry)
+        roles_of = [space.roles[i[0]] for i in entry.entries if i is not None and i.size == 1 and space.free[i[0]]]
+        if "energy" not in roles_of and roles_of.count("amplitude") < 2:
+            continue
+        components = by_role(problem, number)
         for name, roles in components.items():
             if "energy" in roles and low > 0:
                 index = roles["energy"][0]
@@ -89,7 +93,8 @@ def sweeps(problem: Problem) -> list[Sweep]:
                 rows.setdefault(key, []).append(found)
                 parameter = space.parameters[index]
                 unit = 1.0 if parameter is None else u.Unit("TeV").to(parameter.unit)
-                grids[key] = np.geomspace(low, high, ENERGIES + 2)[1:-1] * unit
+                inside = np.geomspace(low, high, ENERGIES + 2)[1:-1]
+                grids[key] = np.array([low / WIDER, *inside, high * WIDER]) * unit
         summed = {name: roles for name, roles in components.items() if "amplitude" in roles and "index" in roles}
         # of components that are alike it does not matter which is the second
         for name in {tuple(roles): name for name, roles in summed.items()}.values() if len(summed) > 1 else ():
@@ -106,17 +111,6 @@ def sweeps(problem: Problem) -> list[Sweep]:
         Sweep(values=grids[key], **{name: place[[row[name] for row in found]] for name in found[0]})
         for key, found in rows.items()
     ]
-
-
-def _components(problem: Problem, entry: ModelEntry) -> dict[str, dict[str, list[int]]]:
-    """The free parameters of each component of a model, by role."""
-    space = problem.space
-    components: dict[str, dict[str, list[int]]] = {}
-    for item, index in zip(entry.items, entry.entries, strict=True):
-        if item.kind == "parameter" and index is not None and space.free[index[0]]:
-            roles = components.setdefault(item.name.rpartition(".")[0], {})
-            roles.setdefault(space.roles[index[0]], []).append(int(index[0]))
-    return components
 
 
 def _energies(problem: Problem) -> tuple[float, float]:
@@ -165,11 +159,11 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
     _, base = run(np.clip(base, low, high), held, FIRST)
     held[sweep.amplitudes] = False
 
-    def at(k: int, start: np.ndarray) -> tuple[float, np.ndarray]:
+    def at(k: int, start: np.ndarray, most: int = EACH) -> tuple[float, np.ndarray]:
         start = np.array(start)
         start[sweep.places] = sweep.values[k] + (base[sweep.beside] if len(sweep.beside) else 0.0)
         inside = np.all((start >= low) & (start <= high))
-        return run(start, held, EACH) if inside else (np.inf, base)
+        return run(start, held, most) if inside else (np.inf, base)
 
     ends: dict[int, tuple[float, np.ndarray]] = {}
     for order in (range(size // 2, size), range(size // 2 - 1, -1, -1)):
@@ -177,13 +171,14 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
         for k in order:
             ends[k] = at(k, last)
             last = ends[k][1] if np.isfinite(ends[k][0]) else base
-    profile = np.array([np.inf, *(ends[k][0] for k in range(size)), np.inf])
-    minima = np.isfinite(profile[1:-1]) & (profile[1:-1] <= profile[:-2]) & (profile[1:-1] < profile[2:])
     known = [ends[k] for k in range(size)]
-    found = [known[k] for k in np.flatnonzero(minima)]
+    found = _minima(known)
     for start, tried in _turned(sweep, list(known), len(base)):
-        more = [at(k, start[k]) for k in tried]
-        found.append(min(more, key=lambda end: end[0]))
+        more, worth = [], min(end[0] for end in known) + HOPELESS
+        for k in tried:
+            end = at(k, start[k], LOOK)
+            more.append(at(k, end[1]) if end[0] < worth else end)
+        found += _minima(more)
         known += more
     found.sort(key=lambda end: end[0])
     known = [end for end in known if np.isfinite(end[0])]
@@ -193,6 +188,13 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
         best = min(range(len(known)), key=lambda k: known[k][0])
         found.insert(0, (known[best][0], problem.to_free(best_members(problem, thetas[best], thetas))))
     return [free for stat, free in found if np.isfinite(stat) and stat <= found[0][0] + WORTH], spent
+
+
+def _minima(ends: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.ndarray]]:
+    """Those of a row of ends that are not above their neighbours."""
+    stat = np.array([np.inf, *(end[0] for end in ends), np.inf])
+    lowest = np.isfinite(stat[1:-1]) & (stat[1:-1] <= stat[:-2]) & (stat[1:-1] < stat[2:])
+    return [ends[k] for k in np.flatnonzero(lowest)]
 
 
 def _turned(sweep: Sweep, ends: list[tuple[float, np.ndarray]], size: int) -> Iterator[tuple[list[np.ndarray], range]]:
@@ -209,7 +211,7 @@ def _turned(sweep: Sweep, ends: list[tuple[float, np.ndarray]], size: int) -> It
         free[sweep.below], free[sweep.above] = free[sweep.above].copy(), free[sweep.below].copy()
     yield exchanged, range(1, n, EVERY)
     for places, outwards in ((sweep.above, 1.0), (sweep.below, -1.0)):
-        for sign, edge in ((1.0, EDGE), (-1.0, EDGE // 2)):
+        for sign in (1.0, -1.0):
             steeper = np.zeros(size)
             steeper[places] = STEEP * outwards * sign
-            yield [free + steeper for _, free in ends], range(n - edge, n) if outwards > 0 else range(edge)
+            yield [free + steeper for _, free in ends], range(n - EDGE, n) if outwards > 0 else range(EDGE)
