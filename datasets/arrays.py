@@ -5,7 +5,7 @@ equinox does on each attribute and in each constructor would be most of their ti
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -67,6 +67,11 @@ def frozen_array(value: Any, dtype: Any = float) -> Any:
 def is_concrete(value: object) -> bool:
     """Whether a value is a number and not a symbol inside a JAX transformation."""
     return not isinstance(value, jax.core.Tracer)
+
+
+def is_known(value: object) -> TypeGuard[np.ndarray]:
+    """Whether a value is an array of numbers, of NumPy or JAX, which may be looked at."""
+    return isinstance(value, np.ndarray) or (isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer))
 
 
 def fields_of(module: eqx.Module) -> dict[str, Any]:

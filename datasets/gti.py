@@ -46,6 +46,8 @@ class GTI(Shown, HintedModule):
             raise InputError(
                 f"GTI: start and stop must be lists of one length, found shapes {start.shape} and {stop.shape}."
             )
+        if not np.all(np.isfinite(np.asarray(self.reference))):
+            raise InputError(f"GTI: reference must be a finite time, found {self.reference}.")
         if np.any(~np.isfinite(start)) or np.any(~np.isfinite(stop)) or np.any(stop < start):
             raise InputError("GTI: every interval needs a finite start before its stop.")
 

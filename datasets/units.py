@@ -15,7 +15,7 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Bool, Float
 
-from .arrays import Array, Mask, frozen_array, is_concrete
+from .arrays import Array, Mask, frozen_array, is_concrete, is_known
 from .errors import InputError, warn
 
 Given: TypeAlias = u.Quantity | Array | Sequence[float] | float | str
@@ -162,7 +162,7 @@ def to_mask(value: Mask | Sequence[bool] | None, what: str, masked: bool | None 
 def edges_tev(value: Given | None, what: str) -> Float[Array, " n_bins+1"]:
     """Energy bin edges in TeV: increasing, positive, at least two."""
     edges = to_unit(value, "TeV", what)
-    if isinstance(edges, jax.Array):
+    if isinstance(edges, jax.core.Tracer):
         return edges
     if edges is None:
         raise InputError(f"{what}: found None, expected a list of at least two bin edges.")
@@ -171,6 +171,14 @@ def edges_tev(value: Given | None, what: str) -> Float[Array, " n_bins+1"]:
     if not (np.all(np.isfinite(edges)) and np.all(edges > 0) and np.all(np.diff(edges) > 0)):
         raise InputError(f"{what}: edges must be positive, finite and increasing, found {edges}.")
     return edges
+
+
+def to_flag(value: object, what: str) -> bool:
+    """A switch: True or False, or 1 or 0, of Python or NumPy; for others, such as a text, an InputError, which begins
+    with ``what``."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int | np.integer) and value in (0, 1)):
+        return bool(value)
+    raise InputError(f"{what}: found {_shown(value)}, expected True or False.")
 
 
 def whole_numbers(value: Any, what: str) -> np.ndarray:
@@ -185,7 +193,7 @@ def whole_numbers(value: Any, what: str) -> np.ndarray:
 
 def require_not_negative(values: Array, what: str) -> None:
     """Raise an `InputError` for numbers that are negative, NaN or infinite."""
-    if not isinstance(values, np.ndarray):
+    if not is_known(values):
         return
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
@@ -197,7 +205,7 @@ def require_not_negative(values: Array, what: str) -> None:
 
 def require_positive_somewhere(values: Array, what: str) -> None:
     """Raise an `InputError` for a table without any number above zero, such as one of the wrong sign."""
-    if isinstance(values, np.ndarray) and values.size and not np.any(values > 0):
+    if is_known(values) and values.size and not np.any(values > 0):
         raise InputError(
             f"{what}: no value is above zero, the largest is {np.max(values):.4g}, so that nothing would be predicted. "
             "Check the sign, and that the right table was read."
@@ -284,7 +292,7 @@ def _converted(value: Any, unit: str | u.UnitBase, what: str, masked: float | No
         raise InputError(
             f"{what}: found unit {own.to_string()!r}, expected one convertible to {str(unit)!r}."
         ) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _no_number(value, unit, what) from error
     if mask is not None and masked is None:
         raise _masked(mask, what)

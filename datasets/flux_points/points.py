@@ -11,7 +11,7 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Bool, Float
 
-from ..arrays import Array, Mask, frozen_array, is_concrete
+from ..arrays import Array, Mask, frozen_array, is_concrete, is_known
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import HintedModule
@@ -163,12 +163,12 @@ class FluxPoints(Shown, HintedModule):
                 )
         for name in ("energy_ref", "energy_min", "energy_max", "dnde_ref"):
             value = getattr(self, name)
-            if isinstance(value, np.ndarray) and not np.all(np.isfinite(value) & (value > 0)):
+            if is_known(value) and not np.all(np.isfinite(value) & (value > 0)):
                 i = int(np.argmin(np.isfinite(value) & (value > 0)))
                 raise InputError(f"FluxPoints: {name} must be positive and finite, found {value[i]} for point {i}.")
         for name in ("norm_err", "norm_errn", "norm_errp"):
             value = getattr(self, name)
-            if isinstance(value, np.ndarray) and np.any(value < 0):
+            if is_known(value) and np.any(value < 0):
                 i = int(np.argmax(value < 0))
                 raise InputError(
                     f"FluxPoints: {name} must not be negative, found {value[i]} (in units of the reference flux) for "
@@ -177,7 +177,7 @@ class FluxPoints(Shown, HintedModule):
         low, high = self.energy_min, self.energy_max
         if (low is None) != (high is None):
             raise InputError("FluxPoints: energy_min and energy_max must be given both, or neither.")
-        if isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and not np.all(high > low):
+        if is_known(low) and is_known(high) and not np.all(high > low):
             i = int(np.argmin(high > low))
             raise InputError(f"FluxPoints: energy_max must be above energy_min, found {low[i]} to {high[i]} TeV.")
 

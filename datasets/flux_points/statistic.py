@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from ...kernels.flux_points import profile_pieces
-from ..arrays import Array, Mask, Numbers
+from ..arrays import Array, Mask, Numbers, is_known
 from ..errors import InputError
 from ..statistics.registry import STATISTICS
 from .points import FluxPoints
@@ -127,7 +127,7 @@ def require_errors(points: FluxPoints, stat_type: str) -> None:
 
 def require_positive(values: Numbers, used: Mask, what: str) -> None:
     """Raise an `InputError` where a number that divides is not positive."""
-    if not isinstance(values, np.ndarray):
+    if not is_known(values):
         return
     bad = np.asarray(used) & ~(values > 0)
     if bad.any():

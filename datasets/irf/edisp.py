@@ -8,7 +8,7 @@ from jaxtyping import Float
 from ...kernels import edisp as kernels
 from ...kernels.edisp import diagonal_response, gauss_shares, matrix_from_migration
 from ...kernels.psf import nearest_valid
-from ..arrays import Array, for_kernels, is_concrete
+from ..arrays import Array, for_kernels, is_concrete, is_known
 from ..errors import InputError
 from ..hints.modules import HintedModule
 from ..shown import Facts, Shown, number_text
@@ -53,7 +53,7 @@ class EDispKernel(Shown, HintedModule):
         return _facts(np.shape(self.matrix), None, self.energy_true_edges, self.energy_edges)
 
     def __check_init__(self) -> None:
-        if isinstance(self.matrix, np.ndarray):
+        if is_known(self.matrix):
             if self.matrix.ndim != 2:
                 raise InputError(
                     f"EDispKernel: a matrix of shape (n_true, n_reco) is needed, found {self.matrix.shape}."
@@ -259,7 +259,7 @@ class EDispMap(Shown, HintedModule):
                 f"EDispMap: values have shape {np.shape(self.values)}, expected {expected[0]} true energies and "
                 f"{expected[1]} migrations, as its edges say."
             )
-        if isinstance(self.values, np.ndarray) and isinstance(self.migra_edges, np.ndarray):
+        if is_known(self.values) and is_known(self.migra_edges):
             _check_sums(self.values * np.diff(self.migra_edges)[:, None, None], "EDispMap")
 
     @classmethod
@@ -355,7 +355,7 @@ def _check_migration(edges: Array) -> None:
 
 def _check_sums(probabilities: Array, name: str) -> None:
     """Raise an `InputError` if more than all events of a true energy are reconstructed: (n_true, n, ...)."""
-    if not isinstance(probabilities, np.ndarray) or not probabilities.size:
+    if not is_known(probabilities) or not probabilities.size:
         return
     sums = probabilities.sum(axis=1)
     if np.max(sums) > MOST:

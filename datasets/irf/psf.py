@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..hints.modules import HintedModule
 from ..shown import Facts, Shown, number_text
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, edges_tev, kernel_numbers, number_in, numbers_in, require_not_negative, to_unit
+from ..units import Given, edges_tev, kernel_numbers, number_in, numbers_in, require_not_negative, to_flag, to_unit
 from .formats import Filename, read_response, write_response
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class PSFKernel(Shown, HintedModule):
         if is_concrete(planes):
             if not np.all(np.isfinite(planes)) or np.any(np.asarray(planes) < 0):
                 raise InputError("PSFKernel: values must be finite and not negative.")
-            if normalize:
+            if to_flag(normalize, "PSFKernel: normalize"):
                 planes = frozen_array(np.asarray(kernels.normalised(jnp.asarray(planes))))
         self.values = planes
 

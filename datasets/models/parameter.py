@@ -10,12 +10,12 @@ import numpy as np
 from astropy import units as u
 from astropy.time import Time
 
-from ..arrays import Array, fields_of, for_kernels, module_with
+from ..arrays import Array, fields_of, for_kernels, is_known, module_with
 from ..errors import InputError
 from ..hints.calls import hinted
 from ..hints.modules import HintedModule
 from ..shown import Facts, number_text, robust
-from ..units import Given, _unit_text, parse_unit, to_unit, with_unit
+from ..units import Given, _unit_text, parse_unit, to_flag, to_unit, with_unit
 from .prior import Prior
 
 Role = Literal[
@@ -99,7 +99,7 @@ class Parameter(HintedModule):
             raise InputError(f"Parameter: role must be one of {', '.join(ROLES[1:])}, found {self.role!r}.")
         if self.min > self.max:
             raise InputError(f"Parameter: min {self.min} is above max {self.max}.")
-        if isinstance(self.value, np.ndarray):
+        if is_known(self.value):
             if self.value.ndim:
                 raise InputError(f"Parameter: a single number is needed, found an array of shape {self.value.shape}.")
             if not np.isfinite(self.value):
@@ -186,6 +186,8 @@ def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
         if name in ("value", "error"):
             if number is None:
                 raise InputError(f"Parameter: {name} must be a number, found None.")
+            if name == "error" and is_known(number) and np.any(number < 0):
+                raise InputError(f"Parameter: error must not be negative, found {float(number):g}.")
             clean[name] = number
             continue
         none = -math.inf if name == "min" else math.inf
@@ -195,7 +197,7 @@ def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
             raise InputError(f"Parameter: {name} must be one number, found {given[name]!r}.") from error
         clean[name] = none if math.isnan(bound) else bound
     if "frozen" in given:
-        clean["frozen"] = bool(given["frozen"])
+        clean["frozen"] = to_flag(given["frozen"], "Parameter: frozen")
     if not isinstance(given.get("prior"), Prior | None):
         raise InputError(
             f"Parameter: prior must be a prior such as GaussianPrior(mu=2, sigma=0.1), found {given['prior']!r}."

@@ -14,13 +14,13 @@ from jaxtyping import Float
 
 from ...kernels.elementary import overflowing
 from ...kernels.quadrature import integrate_bins, log_centers
-from ..arrays import Array, fields_of, is_concrete, module_with
+from ..arrays import Array, fields_of, is_concrete, is_known, module_with
 from ..errors import InputError, closest
 from ..gti import GTI
 from ..hints.calls import hinted
 from ..hints.modules import HintedModule
 from ..shown import html_table, number_text, robust
-from ..units import Given, as_bins, kernel_numbers
+from ..units import Given, as_bins, kernel_numbers, to_flag
 from .component import ModelComponent
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
@@ -159,7 +159,9 @@ class SkyModel(ModelBase):
             raise InputError(
                 f"SkyModel {name!r}: apply_irf knows {', '.join(APPLY_IRF)}, found {sorted(unknown)[0]!r}."
             )
-        switches = APPLY_IRF | (apply_irf or {})
+        switches = APPLY_IRF | {
+            k: to_flag(v, f"SkyModel {name!r}: apply_irf, {k}") for k, v in (apply_irf or {}).items()
+        }
         spatial_unit = None if spatial is None else spatial.unit
         has_unit = isinstance(spectral, SpectralModel) and switches["exposure"]
         if has_unit and not _is_flux(spectral.unit, spatial_unit):
@@ -378,7 +380,7 @@ def _norm_at(spectral: Any, energy: Given) -> jax.Array:
 def as_counts(counts: Given, what: str) -> Array:
     """Finite numbers, one per bin."""
     bins = as_bins(counts, f"{what}: counts")
-    if isinstance(bins, np.ndarray) and not np.all(np.isfinite(bins)):
+    if is_known(bins) and not np.all(np.isfinite(bins)):
         raise InputError(f"{what}: counts must be finite, found {int(np.sum(~np.isfinite(bins)))} NaN or infinite.")
     return bins
 

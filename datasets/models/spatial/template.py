@@ -19,7 +19,7 @@ from ...errors import InputError
 from ...io.paths import Filename, beside
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
-from ...units import Given, require_positive_somewhere, split_mask, to_unit, with_unit
+from ...units import Given, require_positive_somewhere, split_mask, to_flag, to_unit, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter, placed
 from ..spectral.base import Energies, Values
@@ -91,7 +91,7 @@ class TemplateSpatialModel(SpatialModel):
             raise InputError(f"TemplateSpatialModel: there is no argument {sorted(rest)[0]!r}.")
         if not isinstance(geom, SkyGeom):
             raise InputError(f"TemplateSpatialModel: geom must be a SkyGeom, found {type(geom).__name__}.")
-        self.geom, self.normalize = geom, bool(normalize)
+        self.geom, self.normalize = geom, to_flag(normalize, "TemplateSpatialModel: normalize")
         self.frame = "galactic" if geom.frame == "galactic" else "icrs"
         self.energy, self.energy_interp, self.energy_edges = _axis(energy)
         self.values, self.value_unit = _processed(values, geom, energy, self.normalize)

@@ -11,7 +11,7 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ....kernels import tables
-from ...arrays import Array, for_kernels
+from ...arrays import Array, for_kernels, is_known
 from ...errors import InputError, closest
 from ...io.fits import open_hdus
 from ...io.paths import Filename, as_path, beside
@@ -78,7 +78,7 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
                 f"EBLAbsorptionNormSpectralModel: the table has shape {tuple(self.data.shape)}, expected "
                 f"(redshift, energy) = {wanted} with at least two nodes each."
             )
-        if isinstance(self.data, np.ndarray):
+        if is_known(self.data):
             bad = ~((self.data >= 0) & (self.data <= 1 + ABOVE_ONE))
             if bad.any():
                 first = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -86,7 +86,7 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
                     f"EBLAbsorptionNormSpectralModel: transmissions are from 0 to 1, found {self.data[first]} at "
                     f"(redshift, energy) = {first} ({int(bad.sum())} such entries). Give exp(-tau), not tau."
                 )
-        if isinstance(self.param, np.ndarray) and not np.all(np.diff(self.param) > 0):
+        if is_known(self.param) and not np.all(np.diff(self.param) > 0):
             raise InputError("EBLAbsorptionNormSpectralModel: the redshifts of the table must increase.")
 
     @property

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
-from ...arrays import Array, for_kernels
+from ...arrays import Array, for_kernels, is_known
 from ...errors import InputError
 from ...io.paths import Filename
 from ...units import Given, numbers_in, to_unit
@@ -97,7 +97,7 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
 def table_energy(energy: Given, what: str, least: int = 2) -> Float[Array, " n_energy"]:
     """Energy nodes in TeV, checked to be at least two (or one), positive and increasing."""
     nodes = to_unit(energy, "TeV", f"{what}: energy")
-    if isinstance(nodes, np.ndarray):
+    if is_known(nodes):
         if nodes.ndim != 1 or nodes.size < least:
             count = {1: "one energy", 2: "two energies"}[least]
             raise InputError(f"{what}: at least {count} in a row are needed, found an array of shape {nodes.shape}.")

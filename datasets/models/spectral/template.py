@@ -16,7 +16,7 @@ from jaxtyping import Float
 from ....kernels import spectral as k
 from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
-from ...arrays import Array, for_kernels
+from ...arrays import Array, for_kernels, is_known
 from ...errors import InputError
 from ...io.fits import open_hdus
 from ...io.gadf_quantity import unstated_scale
@@ -73,7 +73,7 @@ class TemplateSpectralModel(SpectralModel):
                 f"TemplateSpectralModel: energies of shape {self.energy.shape} and values of shape {self.values.shape} "
                 "must be of one length."
             )
-        if isinstance(self.values, np.ndarray) and not np.all(np.isfinite(self.values)):
+        if is_known(self.values) and not np.all(np.isfinite(self.values)):
             raise InputError("TemplateSpectralModel: the values must be finite.")
         require_positive_somewhere(self.values, "TemplateSpectralModel")
 
@@ -177,7 +177,7 @@ class TemplateNDSpectralModel(NestedSpectralModel):
                 f"TemplateNDSpectralModel: the values have shape {tuple(self.values.shape)}, "
                 f"expected (energy, {', '.join(self.nodes)}) = {wanted}."
             )
-        if isinstance(self.values, np.ndarray) and not np.all(np.isfinite(self.values)):
+        if is_known(self.values) and not np.all(np.isfinite(self.values)):
             raise InputError("TemplateNDSpectralModel: the values must be finite.")
         require_positive_somewhere(self.values, "TemplateNDSpectralModel")
         if min(wanted) < 2:

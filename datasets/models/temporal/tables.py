@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from ....kernels import tables
 from ....kernels import temporal as k
-from ...arrays import Array, for_kernels, frozen_array
+from ...arrays import Array, for_kernels, frozen_array, is_known
 from ...errors import InputError, warn
 from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
@@ -245,7 +245,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
     def __check_init__(self) -> None:
         name = type(self).__name__
         _check_nodes(self.phase, f"{name}: phases")
-        if isinstance(self.phase, np.ndarray) and (self.phase[0] != 0 or self.phase[-1] != 1):
+        if is_known(self.phase) and (self.phase[0] != 0 or self.phase[-1] != 1):
             raise InputError(f"{name}: phases must be from 0 to 1, found {self.phase[0]} to {self.phase[-1]}.")
         _check_values(self.norm, name)
         if not isinstance(self.normalize, bool):
@@ -326,7 +326,7 @@ def _days(times: np.ndarray, unit: u.UnitBase, name: str) -> np.ndarray:
 
 def _whole_phase(phase: Array, norm: Array) -> tuple[Array, Array]:
     """A phase curve with its end pieces drawn out to 0 and 1."""
-    if not (isinstance(phase, np.ndarray) and isinstance(norm, np.ndarray)):
+    if not (is_known(phase) and is_known(norm)):
         return phase, norm
     if phase.ndim != 1 or phase.shape != norm.shape or phase.size < 2:
         raise InputError(
@@ -344,7 +344,7 @@ def _whole_phase(phase: Array, norm: Array) -> tuple[Array, Array]:
 
 
 def _check_nodes(nodes: Array, what: str, positive: bool = False) -> None:
-    if not isinstance(nodes, np.ndarray):
+    if not is_known(nodes):
         return
     good = nodes.ndim == 1 and bool(np.all(np.isfinite(nodes)) and np.all(np.diff(nodes) > 0))
     if not good or (positive and nodes[0] <= 0):
@@ -353,7 +353,7 @@ def _check_nodes(nodes: Array, what: str, positive: bool = False) -> None:
 
 
 def _check_values(values: Array, name: str) -> None:
-    if isinstance(values, np.ndarray) and not np.all(np.isfinite(values)):
+    if is_known(values) and not np.all(np.isfinite(values)):
         raise InputError(f"{name}: the norms must be finite. Leave the rows out where they are missing.")
     require_positive_somewhere(values, name)
 
