@@ -36,8 +36,8 @@ SEVERAL_MINIMA = ("energy", "cutoff", "rate", "exponent", "coefficient")
 FADED = 1e-3
 """Share of its start below which an amplitude has faded."""
 
-GONE = 1e-6
-"""Share of its start below which it is gone."""
+GONE = 1e-3
+"""Share of its error below which it is gone."""
 
 AUTO = 4
 """Starts where the models say that there may be several minima, or where the first fit ended badly; twice as many where
@@ -136,19 +136,25 @@ def _sums(problem: Problem) -> list[tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def faded(problem: Problem, first: np.ndarray, ended: np.ndarray) -> np.ndarray:
-    """Which of the free parameters belong to components whose amplitudes have faded to next to nothing, (n,).
+def revived(problem: Problem, first: np.ndarray, ended: np.ndarray, curvature: np.ndarray) -> np.ndarray | None:
+    """Another start for components that have faded to next to nothing; None if there are none.
 
-    A step too long in the shape of a component (a width of 2 deg) makes its amplitude fade, and without an amplitude
-    nothing leads back.
+    Their shapes are those of ``first``, their amplitudes one error by the ``curvature`` (n,) of the free parameters. A
+    step too long in the shape of a component (a width of 2 deg) makes its amplitude fade, as a start at 1e-30 does, and
+    without an amplitude nothing leads back.
     """
-    found = np.zeros(len(first), bool)
-    if np.all(np.isfinite(ended)) and np.any(np.abs(ended) < GONE * np.abs(first)):
-        for _, scales, shapes in components(problem):
-            gone = np.abs(ended[scales]) < GONE * np.abs(first[scales])
-            if len(scales) and len(shapes) and np.all(gone):
-                found[scales] = found[shapes] = True
-    return found
+    low, high = problem.space.low[problem.space.free], problem.space.high[problem.space.free]
+    error = np.sqrt(2 / np.where(curvature > 0, curvature, np.nan))
+    # zero at a bound is an answer
+    gone = (np.abs(ended) < GONE * error) & (ended > low) & (ended < high)
+    if not np.all(np.isfinite(ended)) or not gone.any():
+        return None
+    start = np.array(ended)
+    for _, scales, shapes in components(problem):
+        if len(scales) and len(shapes) and np.all(gone[scales]):
+            start[scales], start[shapes] = error[scales], first[shapes]
+    start = np.clip(start, low, high)
+    return None if np.array_equal(start, ended) else start
 
 
 def best_members(problem: Problem, best: Theta, others: list[Theta]) -> Theta:

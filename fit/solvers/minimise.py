@@ -11,7 +11,7 @@ from ...datasets.errors import InputError
 from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
-from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, faded, scattered
+from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, revived, scattered
 from .newton import newton_step
 from .scoring import (
     BAD_START,
@@ -254,17 +254,18 @@ def run_scoring_method(
         ends.append(other)
         if _preferred(other, best):
             best = other
-    gone = faded(problem, first, problem.to_free(best.state.theta))
-    if gone.any() and starts == "auto":
-        # once more with the amplitude that suits the shape at the start
-        start = np.where(gone, first, problem.to_free(best.state.theta))
+    curvature = problem.to_free(jax.tree.map(np.asarray, diagonals(best.state.normal, best.state.theta)))
+    revive = revived(problem, first, problem.to_free(best.state.theta), curvature) if starts == "auto" else None
+    if revive is not None and max_iterations >= MOST_ELSEWHERE:
+        # amplitudes alone: what suits the shapes at the start
         scaling = problem.to_free(jax.tree.map(np.asarray, arrays["scale_like"])) > 0
-        held = ended(start, MOST_AT_BOUNDS, None, problem.held(start, ~scaling))
+        held = ended(revive, MOST_AT_BOUNDS, None, problem.held(revive, ~scaling))
         evaluations += int(held.state.evaluations)
-        if held.stat < best.stat - SAME:
+        if held.stat < best.stat + SAME:
             other = ended(problem.to_free(held.state.theta), max_iterations, None)
             evaluations += int(other.state.evaluations)
-            best = other if _preferred(other, best) else best
+            if _preferred(other, best):
+                stats, best = [*stats, other.stat], other
     if len(ends) > 1 and any(np.size(x) for x in best.state.theta.locals):
         thetas = [end.state.theta for end in ends if np.isfinite(end.stat)]
         other = ended(problem.to_free(best_members(problem, best.state.theta, thetas)), max_iterations, None)

@@ -5,7 +5,6 @@ The lowest statistics are those of the shared data, or of thousands of fits from
 
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -49,8 +48,8 @@ def test_what_is_swept(fermi):
     """A break at energies of the data, in its own unit; the index of one of two alike components, of both if unlike."""
     (sweep,) = sweeps(make_problem(fermi, source(broken(ebreak="300 GeV"))))
     edges = np.asarray(fermi[0].energy_edges)[np.r_[np.asarray(fermi[0].mask), False]]
-    assert len(sweep.values) == ENERGIES and np.all(np.diff(sweep.values) > 0)
-    assert edges.min() * 1e3 < sweep.values[0] < edges.min() * 2e3 and edges.max() * 500 < sweep.values[-1]
+    assert len(sweep.values) == ENERGIES + 2 and np.all(np.diff(sweep.values) > 0)
+    assert edges.min() * 800 < sweep.values[0] < edges.min() * 1e3 < sweep.values[1] < edges.min() * 2e3
     problem = make_problem(fermi, source(power_law(3e-11, 2.0) + power_law(1e-11, 2.6)))
     (sweep,) = sweeps(problem)
     names = problem.free_names
@@ -154,9 +153,21 @@ def test_no_point_of_a_profile_lies_above_what_its_neighbours_lead_to(fermi):
         assert stat <= min(one.stat, fit.from_neighbour(one, other).stat) + 1e-2
 
 
-def test_what_vanished_is_named(deficit):
-    """Two components of which one has faded, by a start at which it is not to be seen."""
-    models = gj.Models([source(power_law(1e-40, 2.4)), gj.SkyModel(power_law(3e-12, 2.2), name="other")])
-    run = gj.fake(jax.random.key(1), deficit, models)
-    result = gj.fit(run, models, starts=1)
-    assert result.status == "vanished" and not result.success
+@pytest.mark.parametrize("least", [0.0, -np.inf])
+@pytest.mark.parametrize("amplitude", [1e-13, 1e-25, 1e-40])
+def test_what_vanished_is_named_or_found_again(deficit, amplitude, least):
+    """An amplitude too small to be seen: nothing else has an effect. From one that suits the shape the fit goes on."""
+    models = source(power_law(gj.Parameter(amplitude, "cm-2 s-1 TeV-1", min=least), 2.4))
+    alone = gj.fit(deficit, models, starts=1)
+    assert alone.status == "vanished" and not alone.success
+    assert alone.message.startswith(
+        "The fit ended where a component of the model has vanished. The data would not miss s"
+    )
+    result = gj.fit(deficit, models)
+    value = float(result.parameters["s.spectral.amplitude"].value)
+    if least == 0:
+        assert value == 0 and result.at_bound == ["s.spectral.amplitude"] and result.status == "unconstrained"
+    else:
+        good = source(power_law(gj.Parameter(-1e-12, "cm-2 s-1 TeV-1"), 2.4))
+        assert value < 0 and result.stat == pytest.approx(gj.fit(deficit, good).stat, abs=1e-3)
+        assert result.success and min(result.starts.stats) == pytest.approx(result.stat, abs=1e-6)
