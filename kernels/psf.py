@@ -3,9 +3,13 @@
 Radii and offsets are in deg. The normalisation of a profile is the flat one, 2 pi int P(r) r dr = 1 with r in rad.
 """
 
+from functools import partial
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from .arrays import AnyArray, Real
@@ -259,12 +263,51 @@ def transforms_at(
 
     Beyond the table, where point spread functions that the lattice resolves have nothing left, its end value holds.
     """
-    if width is not None:
-        # along the table, which is short: the same for all frequencies of one length
-        at = jnp.minimum(np.arange(FREQUENCIES) * width[:, None], FREQUENCIES - 3.0)
-        table = jax.vmap(lambda column, k: interpolate_uniform(column[:, None], k)[:, 0], (1, 0), 1)(table, at)
     position = jnp.minimum(k / _table_step(highest), FREQUENCIES - 3.5)
+    if width is not None:
+        return _widened(table, position, width, 0)
     return jnp.moveaxis(interpolate_uniform(table, position), -1, 0)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _widened(
+    table: Float[Array, "k e"], position: Float[Array, "*shape"], width: Float[Array, " e"], order: int
+) -> Float[Array, "e *shape"]:
+    """The derivative of some order in ``width`` of transforms of wider profiles, at positions in steps of the table.
+
+    Derivatives in the width are interpolations of their own, so that no derivative has to go back through one.
+    """
+    values = interpolate_uniform(_wider_table(table, width, order), position)
+    # a product with the identity, which XLA does not fuse with what uses it: it would interpolate for every use again
+    eye = jnp.eye(values.shape[-1], dtype=values.dtype)
+    return jnp.tensordot(eye, values, axes=[[1], [-1]], precision=jax.lax.Precision.HIGHEST)
+
+
+def _wider_table(table: Float[Array, "k e"], width: Float[Array, " e"], order: int) -> Float[Array, "k e"]:
+    """The table of wider profiles, or its derivative of some order in the width. It is short: work along it costs
+    nothing next to the frequencies of an image."""
+    if order:
+        return jax.jvp(lambda w: _wider_table(table, w, order - 1), (width,), (jnp.ones_like(width),))[1]
+    at = jnp.minimum(np.arange(FREQUENCIES) * width[:, None], FREQUENCIES - 3.0)
+    return jax.vmap(lambda column, k: interpolate_uniform(column[:, None], k)[:, 0], (1, 0), 1)(table, at)
+
+
+@partial(_widened.defjvp, symbolic_zeros=True)
+def _widened_slopes(order: int, primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    table, position, width = primals
+    of_table, of_position, of_width = tangents
+    value = _widened(table, position, width, order)
+    slope = jnp.zeros_like(value)
+    if not isinstance(of_width, SymbolicZero):
+        steps = of_width.reshape(-1, *(1 for _ in position.shape))
+        slope = slope + _widened(table, position, width, order + 1) * steps
+    if not isinstance(of_table, SymbolicZero):
+        slope = slope + _widened(of_table, position, width, order)
+    if not isinstance(of_position, SymbolicZero):
+        wider = _wider_table(table, width, order)
+        along = jax.jvp(lambda p: interpolate_uniform(wider, p), (position,), (of_position,))[1]
+        slope = slope + jnp.moveaxis(along, -1, 0)
+    return value, slope
 
 
 def normalised(planes: Float[Array, "e n m"]) -> Float[Array, "e n m"]:

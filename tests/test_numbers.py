@@ -67,6 +67,7 @@ NO_NUMBERS: set[str] = {
     *("frozen", "normalize", "containment_correction", "cumulative", "reoptimize", "per_decade", "progress", "where"),
     *("precision", "starts", "what", "axis_name", "apply_irf", "data", "key", "axis", "slices", "by_name", "default"),
     *("energy_interp", "time_interp", "round_to_edge", "filename_models", "folder", "penalties", "stack"),
+    *("energy_scale_of", "part", "instrument"),
     # of a finished model, which dataclasses.replace hands over; keywords that stand in the table one by one
     *("coordinates", "scales", "middle", "rest", "timing", "fields", "changes"),
 }

@@ -39,7 +39,7 @@ from ..units import (
 )
 from .bins import take_bins, take_exposure
 from .given import quadrature_nodes
-from .instrument import NOMINAL, Instrument, instrument_of
+from .instrument import NOMINAL, Instrument, check_instruments, instrument_of
 from .template import template_counts
 
 Counts = Float[Array, "n_reco *pixels"]
@@ -229,6 +229,7 @@ class CountsBase(Dataset):
 
     def instrument(self, models: Models) -> Instrument:
         """What the instrument models among ``models`` do to the responses."""
+        check_instruments(models, self.psf, getattr(self, "source_grid", ""), type(self).__name__)
         return instrument_of(models, self.energy_true_edges, self.energy_edges)
 
     def check_source(self, model: SkyModel, what: str) -> None:

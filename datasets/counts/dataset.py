@@ -15,6 +15,7 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.axis import MapAxis
 from ..units import NOT_FITTED, Given, warn_of_cut_bins
 from .base import CountsBase, fitted_of
+from .instrument import check_instruments
 from .reshape_energy import (
     axes_to_slice,
     downsample_energy,
@@ -194,6 +195,7 @@ class CountsDataset(CountsBase):
             if of_model["spatial"] is not None:
                 model.check_place(what)
             type(self).check_source(self, model, what)
+        check_instruments(models, fields.get("psf"), fields.get("source_grid", ""), what)
         type(self)._require_response(self, sources, what)
         if fields["exposure"] is None and any(fields_of(m)["flags"].exposure for m in sources):
             raise InputError(f"{what}: the exposure is missing, so its models predict nothing.")

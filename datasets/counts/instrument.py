@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...kernels.edisp import extended_response, fold, rescaled
+from ...kernels.edisp import GHOSTS, extended_response, fold, rescaled
 from ...kernels.quadrature import log_centers
 from ..arrays import Array, for_kernels
 from ..dataset import Frozen
-from ..irf.edisp import Matrix
+from ..errors import InputError
+from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, Matrix
+from ..irf.psf import PSFMap
 from ..models.instrument import InstrumentModel, factor_at
 
 PerEnergy = Float[jax.Array, " n_true"]
@@ -44,6 +46,23 @@ class Instrument(NamedTuple):
             return seen
         scale = np.log(energy_true_edges) - np.log(np.asarray(self.seen_as))
         return np.asarray(seen * np.exp(-np.interp(np.log(seen), np.log(energy_true_edges), scale)))
+
+    def extended(
+        self, edisp: EDisp | None, energy_true_edges: Array, energy_edges: Array
+    ) -> tuple[EDisp | None, Array]:
+        """An energy dispersion that knows the energies which the scale brings inside the axis, and all edges."""
+        if self.dispersion is None or not isinstance(edisp, EDispKernel | EDispKernelMap):
+            return edisp, energy_edges
+        true, reco = for_kernels(energy_true_edges), np.asarray(energy_edges)
+        ends = reco[[1, -1]] / reco[[0, -2]]
+        beyond = np.arange(1, GHOSTS + 1)
+        wide = np.concatenate([reco[0] * ends[0] ** -beyond[::-1], reco, reco[-1] * ends[1] ** beyond])
+        if isinstance(edisp, EDispKernel):
+            return EDispKernel(np.asarray(extended_response(for_kernels(edisp.matrix), true, for_kernels(reco)))), wide
+        shape = np.shape(edisp.values)
+        planes = jnp.asarray(edisp.values).reshape(*shape[:2], -1)
+        each = jax.vmap(lambda m: extended_response(m, true, for_kernels(reco)), in_axes=2, out_axes=2)(planes)
+        return EDispKernelMap(edisp.geom, np.asarray(each).reshape(shape[0], -1, *shape[2:])), wide
 
     def recorded(self, reconstructed: np.ndarray, energy_edges: np.ndarray) -> np.ndarray:
         """Energies (n,) that are recorded where ``reconstructed`` (n,) would be, both in TeV."""
@@ -138,6 +157,17 @@ def instruments_of(models: Sequence[eqx.Module], frozen: Sequence[Frozen]) -> In
     found = [(m, f) for m, f in zip(models, frozen, strict=True) if type(m) is InstrumentModel]
     known: list[eqx.Module] = [m for m, _ in found]
     return Instruments(known, any(not f.model for _, f in found), any(m.psf_width is not None for m, _ in found))
+
+
+def check_instruments(models: Sequence[eqx.Module], psf: object, source_grid: str, what: str) -> None:
+    """Raise an `InputError` that starts with ``what`` for a width of a point spread function that has none."""
+    widths = [m.name for m in models if type(m) is InstrumentModel and m.psf_width is not None]
+    if widths and (not isinstance(psf, PSFMap) or source_grid == "pixel"):
+        has = "source_grid='pixel'" if isinstance(psf, PSFMap) else "no PSFMap" if psf is None else type(psf).__name__
+        raise InputError(
+            f"{what}: the instrument model {widths[0]!r} has a psf_width, and the dataset has {has}. Let it act on "
+            "datasets with a PSFMap only (datasets_names=[...]); the containment of a spectrum is part of its exposure."
+        )
 
 
 def livetime_factor(models: Sequence[eqx.Module]) -> jax.Array | float:

@@ -155,7 +155,8 @@ def _from_source(
     apply_psf, apply_edisp = model.flags.psf, model.flags.edisp
     times = draw_times(rng, gti, model.temporal, bins, np.sqrt(edges[1:] * edges[:-1]))
     reco_edges = np.asarray(seen_by.energy_edges)
-    reco = dispersed(rng, seen_by.edisp if apply_edisp else None, reco_edges, vectors, energy, bins)
+    edisp, wide = instrument.extended(seen_by.edisp if apply_edisp else None, edges, reco_edges)
+    reco = dispersed(rng, edisp, np.asarray(wide), vectors, energy, bins)
     if apply_edisp:
         reco = instrument.recorded(reco, reco_edges)
     kept = (reco >= reco_edges[0]) & (reco < reco_edges[-1])

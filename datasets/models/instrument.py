@@ -75,9 +75,7 @@ class InstrumentModel(ModelBase):
             )
         factors = {"exposure": exposure, "energy_scale": energy_scale, "psf_width": psf_width, "livetime": livetime}
         if all(given is None for given in factors.values()):
-            raise InputError(
-                f"InstrumentModel {name!r}: nothing is given of {', '.join(factors)}. Give one, such as 1."
-            )
+            raise InputError(f"InstrumentModel {name!r}: give one or more of {', '.join(factors)}, such as 1.")
         for word, given in factors.items():
             setattr(self, word, None if given is None else _factor(given, f"InstrumentModel {name!r}: {word}"))
         if self.livetime is not None and not _is_one_number(self.livetime):

@@ -332,7 +332,7 @@ def _flat(counts: Any) -> Any:
 
 def collections() -> list[Argument]:
     """Parameters by themselves and by the names of models, priors, sky models and backgrounds."""
-    field = gj.FoVBackgroundModel(NORM)
+    field, instrument = gj.FoVBackgroundModel(NORM), gj.InstrumentModel(exposure=NORM)
     template = gj.TemplateNPredModel([1, 2], NORM)
 
     def parameter(name: str, unit: str = "TeV") -> Any:
@@ -402,6 +402,15 @@ def collections() -> list[Argument]:
         Argument("SkyModel.integrate_bins: edges", lambda v: SOURCE.integrate_bins(v, 5), ENERGIES, "TeV"),
         Argument("SkyModel.mean_flux: edges", lambda v: SOURCE.mean_flux(v, 5, None), ENERGIES, "TeV"),
         Argument("FoVBackgroundModel.evaluate: energy", lambda v: field.evaluate(v), ENERGIES, "TeV"),
+        *(
+            Argument(
+                f"InstrumentModel: {part}",
+                lambda v, part=part: getattr(gj.InstrumentModel(**{part: v}), part).norm,
+                1,
+            )
+            for part in gj.InstrumentModel.parts
+        ),
+        Argument("InstrumentModel.evaluate: energy", lambda v: instrument.evaluate("exposure", v), ENERGIES, "TeV"),
         Argument("TemplateNPredModel.evaluate: energy", lambda v: template.evaluate(v), ENERGIES, "TeV"),
         Argument("TemplateNPredModel: counts", lambda v: gj.TemplateNPredModel(v).counts, [1, 2], other="ct"),
     ]
