@@ -35,5 +35,8 @@ class PreparedPoints(PreparedCounts):
 
     def predict(self, models: Models) -> Bins:
         """Predicted norms: flux at the reference energies, in units of the reference flux."""
-        times = GTI.from_arrays(dict(self.data))
-        return dnde(models, self.data["energy"], times) / jnp.asarray(self.data["reference"])
+        return self.expected(models) / jnp.asarray(self.data["reference"])
+
+    def expected(self, models: Models) -> Bins:
+        """The flux itself, as `FluxPointsDataset.npred`."""
+        return dnde(models, self.data["energy"], GTI.from_arrays(dict(self.data)))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...kernels.quadrature import log_centers
-from ..arrays import Array, is_concrete, stack_rows
+from ..arrays import Array, PickledTrees, is_concrete, stack_rows
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
 from ..counts.known import background_model, background_norm, fitted_energies
@@ -29,7 +29,7 @@ from .npred import quick_program
 
 
 @dataclass(frozen=True)
-class RegionPart:
+class RegionPart(PickledTrees):
     """How some sources enter: "matrix" (their response matrices are made already) or "source".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
@@ -56,6 +56,10 @@ class RegionSpec(Spec):
 
     def __call__(self, **arrays: Array) -> "PreparedRegion":
         return PreparedRegion(self, arrays)
+
+    @property
+    def of_counts(self) -> tuple[str, ...]:
+        return ("counts",)
 
     @property
     def quick_to_compile(self) -> bool:
