@@ -16,7 +16,18 @@ ORDER = (
     *("datasets/models", "datasets/counts", "datasets/spectrum", "datasets/flux_points", "datasets/region"),
     *("datasets/map", "datasets/events", "datasets/collection"),
     *("fit/status", "fit/joint", "fit/covariance", "fit/result_files", "fit/spectra", "fit/result", "fit/solvers"),
-    *("fit/density", "fit/predictions", "fit/fit", "fit/scans", "fit/estimators", "src/gammajax"),
+    *(
+        "fit/sampling",
+        "fit/likelihood",
+        "fit/pseudo_experiments",
+        "fit/pseudo_experiments",
+        "fit/density",
+        "fit/predictions",
+        "fit/fit",
+        "fit/scans",
+        "fit/estimators",
+        "src/gammajax",
+    ),
 )
 """Files and folders, each of which may import only from those before it and from itself."""
 
