@@ -5,7 +5,7 @@ equinox does on each attribute and in each constructor would be most of their ti
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard, TypeVar, cast
+from typing import Any, NamedTuple, TypeGuard, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -72,6 +72,35 @@ def is_concrete(value: object) -> bool:
 def is_known(value: object) -> TypeGuard[np.ndarray]:
     """Whether a value is an array of numbers, of NumPy or JAX, which may be looked at."""
     return isinstance(value, np.ndarray) or (isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer))
+
+
+class PickledTrees:
+    """A frozen dataclass whose fields hold structures of pytrees, one or a tuple of them, and that can be pickled.
+
+    JAX pickles structures of lists and dictionaries only; others go as a tree of that structure, of whole numbers.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: _with_trees(value) for name, value in self.__dict__.items()}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update({name: _with_structures(value) for name, value in state.items()})
+
+
+class _Tree(NamedTuple):
+    content: Any
+
+
+def _with_trees(value: Any) -> Any:
+    if isinstance(value, jax.tree_util.PyTreeDef):
+        return _Tree(jax.tree_util.tree_unflatten(value, range(value.num_leaves)))
+    return tuple(map(_with_trees, value)) if type(value) is tuple else value
+
+
+def _with_structures(value: Any) -> Any:
+    if type(value) is _Tree:
+        return jax.tree_util.tree_structure(value.content)
+    return tuple(map(_with_structures, value)) if type(value) is tuple else value
 
 
 def fields_of(module: eqx.Module) -> dict[str, Any]:

@@ -31,6 +31,15 @@ def with_flags(given: str, options: dict[str, bool | int] | None) -> str:
     return " ".join([given, *more]).strip()
 
 
+def being_traced(*args: object) -> bool:
+    """Whether this is part of the program of somebody else: of a ``jax.jit`` around it, also where nothing in ``args``
+    is a symbol of that, or of a transformation of ``args``."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+        return True
+    # inside a jit every operation is recorded, of constants too
+    return isinstance(jax.lax.full((), 0), jax.core.Tracer)
+
+
 def _whole(leaf: object) -> object:
     """An array that lies on the devices of several processes as an array of this one; others as they are."""
     if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
@@ -49,6 +58,7 @@ class Program(Generic[Result]):
 
     def __init__(self, function: Callable[..., Result], options: dict[str, bool | int] | None = QUICK):
         self.__doc__ = function.__doc__
+        self.function = function
         # functions of JAX, whose number of compiled variants is no part of their type
         self._plain: Any = jax.jit(function, static_argnums=0)
         self._quick: Any = jax.jit(function, static_argnums=0, compiler_options=options)
@@ -56,7 +66,7 @@ class Program(Generic[Result]):
 
     def __call__(self, *args: object) -> Result:
         # JAX takes compiler options for outermost programs only
-        inside = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
+        inside = being_traced(args)
         out: Result = (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
         return out if inside else jax.tree.map(_whole, out)
 

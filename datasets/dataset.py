@@ -26,6 +26,7 @@ arrays, a `Prepared` dataset: everything that no free parameter changes has been
 """
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .arrays import Array, Mask, is_concrete
+from .arrays import Array, Mask, PickledTrees, is_concrete
 from .errors import InputError
 from .hints.modules import HintedModule, require_models
 from .shown import Facts, Shown
@@ -83,6 +84,10 @@ class Prepared(ABC):
     @abstractmethod
     def scoring_bins(self, prediction: Bins) -> tuple[Bins, Bins, Bins]:
         """`deviance_bins`, its slope in the prediction, and a curvature that is not negative."""
+
+    def expected(self, models: Models) -> Bins:
+        """All that is expected, (n_bins,), as `Spec.unfolded` takes it: with the background of on counts."""
+        return self.predict(models)
 
     def weighted(self, models: Models, weights: Bins) -> Float[jax.Array, ""]:
         """Sum of ``weights`` (n_bins,), 0 outside the mask, times `predict`."""
@@ -144,6 +149,24 @@ class Spec:
     def cost(self, size: Size) -> int:
         """What a dataset of some size costs in a fit, in some unit."""
         return 1
+
+    @property
+    def of_counts(self) -> tuple[str, ...]:
+        """The arrays that depend on counts: every dataset of a fit has its own."""
+        return ()
+
+    def counted(self, arrays: Arrays, frame: Arrays, counts: Arrays) -> Arrays:
+        """The arrays `of_counts` for other ``counts`` (and off counts), of the shape of the data.
+
+        ``arrays`` are those of the prepared dataset, padded; ``frame`` is its `Dataset.frame`. Pure.
+        """
+        width = jnp.shape(arrays["mask_safe"])[0]
+        flat = {name: jnp.ravel(jnp.asarray(counts[name])) for name in self.of_counts}
+        return {name: jnp.pad(values, (0, width - values.shape[0])) for name, values in flat.items()}
+
+    def unfolded(self, arrays: Arrays, frame: Arrays, bins: Bins, shape: tuple[int, ...]) -> Bins:
+        """The bins of `Prepared.expected` in the ``shape`` of the data."""
+        return bins[: math.prod(shape)].reshape(shape)
 
     @property
     def makes_images(self) -> bool:
@@ -260,6 +283,10 @@ class Dataset(Shown, HintedModule):
         shapes = tuple((np.shape(a), str(a.dtype)) for a in arrays.values())
         return TreeSpec(treedef, shapes), arrays | {"mask_safe": fitted_bins(self).reshape(-1)}
 
+    def frame(self) -> Arrays:
+        """Arrays of all bins that `Spec.counted` and `Spec.unfolded` need beside those of `prepare`."""
+        return {}
+
     def moved(self, before: Models, after: Models) -> bool:
         """Whether one of the models that act on the dataset has moved or grown so far that it has to be prepared again:
         its responses are those of another place."""
@@ -321,7 +348,7 @@ class Spectrum(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TreeSpec(Spec):
+class TreeSpec(PickledTrees, Spec):
     """A dataset from its leaves."""
 
     treedef: jax.tree_util.PyTreeDef

@@ -6,10 +6,14 @@ matrix of all parameters is never formed unless it is asked for.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from ..datasets.arrays import Array
 from .joint.arrowhead import Normal, Theta, active_set
 from .joint.problem import Problem
 
@@ -18,6 +22,9 @@ DEGENERATE = 1e-10
 
 NULL = 1e-13
 """Likewise for the expected curvature, exactly singular where the prediction does not depend on a direction."""
+
+SMALL = 0.01
+"""Share of the largest component of a degenerate direction below which a parameter has no part in it."""
 
 DENSE_LIMIT = 4000
 """Free parameters up to which their covariance is one matrix."""
@@ -123,7 +130,7 @@ def curvature(
         local_exact, local_expected = (np.diagonal(b.matrix[rows], axis1=1, axis2=2) for b in blocks)
         local_scale = _scale(local_exact, local_expected, free)
         outer = local_scale[:, :, None] * local_scale[:, None, :]
-        inverses, bad = _inverses(blocks[0].matrix[rows] * outer, blocks[1].matrix[rows] * outer, free)
+        inverses, bad = _with_directions(blocks[0].matrix[rows] * outer, blocks[1].matrix[rows] * outer, free)
         degenerate.extend(_describe([names[i] for i in places[row]], direction) for row, direction in bad)
         index = blocks[0].places[rows]
         for which, block in enumerate(blocks):
@@ -135,7 +142,7 @@ def curvature(
                 response = LocalResponse(rows, index, by_cross, inverses[0] * outer)
         solved.append((group, response, {row for row, _ in bad}))
 
-    inverses, bad = _inverses(schur[0][None], schur[1][None], on[None])
+    inverses, bad = _with_directions(schur[0][None], schur[1][None], on[None])
     degenerate.extend(_describe([names[i] for i in problem.global_index], direction) for _, direction in bad)
     covariance = 2 * inverses[0][0] * np.outer(scale, scale)
     errors = np.zeros(len(names))
@@ -238,12 +245,12 @@ def _always_curved(normal: Normal) -> Normal:
     )
 
 
-def _scale(exact: np.ndarray, expected: np.ndarray, free: np.ndarray) -> np.ndarray:
+def _scale(exact: Array, expected: Array, free: Array, xp: ModuleType = np) -> Any:
     """Scales to unit diagonals, of the expected curvature where the exact one is not positive."""
-    scale = np.where(free, 1.0, 0.0)
+    scale = xp.where(free, 1.0, 0.0)
     for diagonal in (expected, exact):
-        usable = free & (diagonal > 0) & np.isfinite(diagonal)
-        scale = np.where(usable, 1 / np.sqrt(np.where(usable, diagonal, 1.0)), scale)
+        usable = free & (diagonal > 0) & xp.isfinite(diagonal)
+        scale = xp.where(usable, 1 / xp.sqrt(xp.where(usable, diagonal, 1.0)), scale)
     return scale
 
 
@@ -253,39 +260,71 @@ def _sigma(variances: np.ndarray) -> np.ndarray:
     return np.where(known, np.sqrt(np.where(known, variances, 0.0)), np.inf)
 
 
-def _inverses(
+def _with_directions(
     exact: np.ndarray, expected: np.ndarray, free: np.ndarray
 ) -> tuple[tuple[np.ndarray, np.ndarray], list[tuple[int, np.ndarray]]]:
-    """Inverses of both curvatures over the free rows, directions without curvature left out.
-
-    Also returns those directions with their batch row: null directions of the expected curvature, and directions in
-    which the exact curvature is not positive.
-    """
-    size = exact.shape[-1]
-    if size == 0:
+    """`_inverses`, and the directions that they leave out with their batch row."""
+    if exact.shape[-1] == 0:
         return (exact, expected), []
-    unit = np.eye(size)
+    both, left_out = _inverses(exact, expected, free, np)
+    bad = [
+        (int(row), vectors[row, :, column])
+        for vectors, out in left_out
+        for row, column in zip(*np.nonzero(out), strict=True)
+    ]
+    return both, bad
+
+
+def _inverses(
+    exact: Any, expected: Any, free: Any, xp: ModuleType
+) -> tuple[tuple[Any, Any], tuple[tuple[Any, Any], tuple[Any, Any]]]:
+    """Inverses of both curvatures (m, n, n) over the free rows, directions without curvature left out.
+
+    Also returns all directions (m, n, n), in columns, and which of them (m, n) are left out: null directions of the
+    expected curvature, and directions in which the exact curvature is not positive. ``xp``: NumPy, or that of JAX.
+    """
+    unit = xp.eye(exact.shape[-1], dtype=exact.dtype)
     keep = free[:, :, None] & free[:, None, :]
-    exact, expected = (np.where(keep, np.where(np.isfinite(m), m, 0.0), unit) for m in (exact, expected))
+    exact, expected = (xp.where(keep, xp.where(xp.isfinite(m), m, 0.0), unit) for m in (exact, expected))
     # where the prediction is at its extreme in a parameter (a width of 0), second derivatives are all there is
-    of_exact, of_expected = (np.diagonal(m, axis1=1, axis2=2) for m in (exact, expected))
-    expected = expected + unit * np.where((of_expected == 0) & (of_exact > 0), of_exact, 0.0)[:, None, :]
-    values, vectors = np.linalg.eigh(expected)
-    usable = values > NULL * np.maximum(values[:, -1:], 1e-300)
-    bad = [(int(row), vectors[row, :, column]) for row, column in zip(*np.nonzero(~usable), strict=True)]
-    inverse_expected = _from_eigen(values, vectors, usable)
-    null = np.einsum("mij,mj,mkj->mik", vectors, ~usable * 1.0, vectors)
+    of_exact, of_expected = (xp.diagonal(m, axis1=1, axis2=2) for m in (exact, expected))
+    expected = expected + unit * xp.where((of_expected == 0) & (of_exact > 0), of_exact, 0.0)[:, None, :]
+    values, vectors = xp.linalg.eigh(expected)
+    usable = values > NULL * xp.maximum(values[:, -1:], 1e-300)
+    left_out = vectors, ~usable
+    inverse_expected = _from_eigen(values, vectors, usable, xp)
+    null = xp.einsum("mij,mj,mkj->mik", vectors, ~usable * 1.0, vectors)
     kept = unit - null
 
-    values, vectors = np.linalg.eigh(kept @ exact @ kept + null)
-    usable = values > DEGENERATE * np.maximum(values[:, -1:], 1e-300)
-    bad += [(int(row), vectors[row, :, column]) for row, column in zip(*np.nonzero(~usable), strict=True)]
-    inverse_exact = kept @ _from_eigen(values, vectors, usable) @ kept
-    return (np.where(keep, inverse_exact, 0.0), np.where(keep, inverse_expected, 0.0)), bad
+    values, vectors = xp.linalg.eigh(kept @ exact @ kept + null)
+    usable = values > DEGENERATE * xp.maximum(values[:, -1:], 1e-300)
+    inverse_exact = kept @ _from_eigen(values, vectors, usable, xp) @ kept
+    both = xp.where(keep, inverse_exact, 0.0), xp.where(keep, inverse_expected, 0.0)
+    return both, (left_out, (vectors, ~usable))
 
 
-def _from_eigen(values: np.ndarray, vectors: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    return np.einsum("mij,mj,mkj->mik", vectors, np.where(usable, 1 / np.where(usable, values, 1.0), 0.0), vectors)
+def _from_eigen(values: Any, vectors: Any, usable: Any, xp: ModuleType) -> Any:
+    return xp.einsum("mij,mj,mkj->mik", vectors, xp.where(usable, 1 / xp.where(usable, values, 1.0), 0.0), vectors)
+
+
+def dense_inverse(exact: jax.Array, expected: jax.Array, free: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Covariance 2 H^-1 of all parameters at once from dense curvatures (n, n); which (n,) have a finite error.
+
+    The same as `curvature`, pure: rows of parameters that are not ``free`` are 0; parameters of directions without
+    curvature have an infinite variance and no covariances.
+    """
+    scale = _scale(jnp.diagonal(exact), jnp.diagonal(expected), free, jnp)
+    outer = scale[:, None] * scale
+    (inverse, _), left_out = _inverses((exact * outer)[None], (expected * outer)[None], free[None], jnp)
+    infinite = jnp.zeros(free.shape, bool)
+    for vectors, out in left_out:
+        weight = jnp.abs(vectors[0])
+        touched = (weight > SMALL * jnp.max(weight, axis=0)) & out[0]
+        infinite = infinite | jnp.any(touched, axis=1)
+    covariance = 2 * inverse[0] * outer
+    infinite = free & (infinite | ~(jnp.diagonal(covariance) >= 0))
+    none = infinite[:, None] | infinite
+    return jnp.where(none, jnp.where(jnp.eye(len(free), dtype=bool), jnp.inf, 0.0), covariance), ~infinite
 
 
 def _describe(names: list[str], direction: np.ndarray) -> str:
@@ -298,4 +337,4 @@ def _describe(names: list[str], direction: np.ndarray) -> str:
 
 def _mark_infinite(errors: np.ndarray, index: np.ndarray, directions: list[np.ndarray]) -> None:
     for direction in directions:
-        errors[index[np.abs(direction) > 0.01 * np.max(np.abs(direction))]] = np.inf
+        errors[index[np.abs(direction) > SMALL * np.max(np.abs(direction))]] = np.inf

@@ -1,18 +1,18 @@
-"""The joint likelihood as plain functions, for other people's optimisers and samplers."""
+"""The joint fit statistic, and ln of the posterior density, as plain functions."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import Float
 
-from ..datasets.arrays import Array, frozen_array
+from ..datasets.arrays import Array
 from ..datasets.counts.npred import SomeModels
 from ..datasets.errors import listed
 from ..datasets.hints.calls import hinted
-from ..datasets.units import to_unit
-from .joint.objective import ProblemSpec, compiled_stat
-from .joint.problem import SomeDatasets, as_models, make_problem
+from .joint.objective import compiled_stat
+from .joint.problem import SomeDatasets, make_problem
+from .likelihood import Likelihood, likelihood
 
 
 @hinted
@@ -30,15 +30,30 @@ class LogDensity(eqx.Module):
 
     ``names`` gives the order of the vector, ``initial`` (n,) the values of the models it was made from, ``low`` and
     ``high`` (n,) the bounds. Calling it with a vector (n,) returns a scalar, -inf outside the bounds; it is pure and
-    differentiable, and works under jit and vmap.
+    differentiable, and works under jit and vmap. It is ``like.log_prob`` of a `Likelihood`.
     """
 
-    spec: ProblemSpec = eqx.field(static=True)
-    names: tuple[str, ...] = eqx.field(static=True)
-    arrays: dict[str, PyTree]
-    initial: Float[Array, " n"]
-    low: Float[Array, " n"]
-    high: Float[Array, " n"]
+    likelihood: Likelihood
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the vector."""
+        return self.likelihood.names
+
+    @property
+    def initial(self) -> Float[Array, " n"]:
+        """Values of the models."""
+        return self.likelihood.initial
+
+    @property
+    def low(self) -> Float[np.ndarray, " n"]:
+        """Lower bounds."""
+        return np.asarray(self.likelihood.low)
+
+    @property
+    def high(self) -> Float[np.ndarray, " n"]:
+        """Upper bounds."""
+        return np.asarray(self.likelihood.high)
 
     def __repr__(self) -> str:
         """The parameters and where they start."""
@@ -49,10 +64,14 @@ class LogDensity(eqx.Module):
         return f"LogDensity({listed(start)})"
 
     def __call__(self, vector: Float[Array, " n"]) -> jax.Array:
-        vector = jnp.asarray(to_unit(vector, "", "LogDensity: vector"))
-        inside = jnp.all((vector >= self.low) & (vector <= self.high))
-        safe = jnp.where(inside, vector, self.initial)
-        return jnp.where(inside, -compiled_stat(self.spec, self.arrays, safe) / 2, -jnp.inf)
+        return self.likelihood.log_prob(vector)
+
+    # jax.jit(density) asks
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
 @hinted
@@ -62,8 +81,4 @@ def log_density(datasets: SomeDatasets, models: SomeModels) -> LogDensity:
     Sources on maps have the responses at the places that ``models`` give them, as in a fit, and images with room for
     free widths of Gaussians to double. Make it anew for sources that leave their pixel or their size.
     """
-    problem = make_problem(datasets, as_models(models).with_image_margins())
-    free = problem.space.free
-    low, high = frozen_array(problem.space.low[free]), frozen_array(problem.space.high[free])
-    initial = frozen_array(np.array(problem.start(), float))
-    return LogDensity(problem.spec, tuple(problem.free_names), problem.arrays, initial, low, high)
+    return LogDensity(likelihood(datasets, models))

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from ..datasets.arrays import Array
 from ..datasets.collection.datasets import Datasets
-from ..datasets.compile import tracing_ahead
+from ..datasets.compile import being_traced, tracing_ahead
 from ..datasets.counts.npred import SomeModels
 from ..datasets.dataset import Dataset, fitted_bins
 from ..datasets.errors import InputError
@@ -135,14 +135,14 @@ def fit(
                 ahead.join()
 
     datasets, models = as_datasets(datasets), as_models(models).with_image_margins()
+    if being_traced(datasets, models):
+        raise InputError(
+            "fit: this is inside a jax transformation (jit, grad, vmap). gj.fit is a program of its own: call it "
+            "outside. Inside, gj.likelihood(datasets, models).fit() is a pure fit, and gj.stat_sum the statistic."
+        )
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((problem.arrays, problem.space.values))):
-        raise InputError(
-            "fit: found numbers of a jax transformation (jit, grad, vmap) in the datasets or models. A fit is a "
-            "program of its own: call it outside, and use gj.stat_sum or gj.log_density inside."
-        )
     solution = run(problem, starts)
     minima, of_starts = solution.minima, solution.stat
     iterations, evaluations = solution.iterations, solution.evaluations

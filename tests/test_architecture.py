@@ -25,7 +25,17 @@ ORDER = (
         "fit/result",
         "fit/solvers",
     ),
-    *("fit/density", "fit/predictions", "fit/fit", "fit/scans", "fit/estimators", "src/gammajax"),
+    *(
+        "fit/sampling",
+        "fit/likelihood",
+        "fit/pseudo_experiments",
+        "fit/density",
+        "fit/predictions",
+        "fit/fit",
+        "fit/scans",
+        "fit/estimators",
+        "src/gammajax",
+    ),
 )
 """Files and folders, each of which may import only from those before it and from itself."""
 

@@ -57,7 +57,21 @@ ALL = [*ARGUMENTS, *model_parameters()]
 
 NO_NUMBERS: set[str] = {
     # objects of the package and of others
-    *("models", "model", "model1", "model2", "dataset", "datasets", "result", "events", "gti", "gtis", "geom", "psf"),
+    *(
+        "models",
+        "fit_models",
+        "model",
+        "model1",
+        "model2",
+        "dataset",
+        "datasets",
+        "result",
+        "events",
+        "gti",
+        "gtis",
+        "geom",
+        "psf",
+    ),
     *("spectral", "spatial", "temporal", "spectrum", "edisp", "kernel", "region", "on_region", "meta", "prior", "wcs"),
     *("header", "position", "reference_model", "table", "obj", "cls", "statistic", "other", "mesh", "lattice"),
     # names, words, switches and files
@@ -83,6 +97,8 @@ OTHER_THINGS = {
     # a MapAxis, the names of parameters, parameters
     *("TemplateSpatialModel: energy", "contour: x", "contour: y", "Parameters: parameters"),
     *("TemplateNDSpatialModel: axes", "TemplateNDSpatialModel: energy", "GaussianPriorPenalty.stat_sum: parameters"),
+    # a switch; a number of a row
+    *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index"),
     # names of parameters
     *(
         f"GaussianPriorPenalty{method}: parameters"
@@ -121,6 +137,7 @@ INTERNAL: set[str] = {
     *("require_alpha", "warn_of_unreached"),
     # what fits and profiles return
     *("FitResult", "Profile", "Contour", "Interval", "UpperLimit", "Minima", "LogDensity", "Status"),
+    *("Likelihood", "LikelihoodFit", "PseudoExperiments", "with_places"),
     *("FittedSpectrum", "Estimate"),
     # made by their own constructors: from_wcs, create
     *("SkyGeom", "RegionGeom"),

@@ -34,7 +34,7 @@ def fake(
     counts. ``key`` is a JAX random key; the same key gives the same counts. Works under jit and vmap over keys.
     """
     require_key(key, "fake")
-    expected = _expected(dataset, models, name, npred_background, "fake")
+    expected = expected_counts(dataset, models, name, npred_background, "fake")
     return _with_counts(dataset, dataset.draw(key, expected, _poisson))
 
 
@@ -43,13 +43,14 @@ def asimov(
     dataset: AnyDataset, models: SomeModels = (), name: str | None = None, *, npred_background: Given | None = None
 ) -> AnyDataset:
     """The dataset with counts equal to their expectation, as `fake` without the noise."""
-    expected = _expected(dataset, models, name, npred_background, "asimov")
+    expected = expected_counts(dataset, models, name, npred_background, "asimov")
     return _with_counts(dataset, {k: v for k, v in expected._asdict().items() if v is not None})
 
 
-def _expected(
+def expected_counts(
     dataset: CountsDataset, models: SomeModels, name: str | None, npred_background: Given | None, what: str
 ) -> Expected:
+    """What counts of the dataset are drawn around; ``what`` begins messages."""
     require_counts(dataset, what)
     expected = dataset.expected(acting(models, name), npred_background, what)
     if is_concrete(expected.counts):

@@ -35,5 +35,9 @@ class PreparedPoints(PreparedCounts):
 
     def predict(self, models: Models) -> Bins:
         """Predicted norms: flux at the reference energies, in units of the reference flux."""
+        return self.expected(models) / jnp.asarray(self.data["reference"])
+
+    def expected(self, models: Models) -> Bins:
+        """The flux itself, as `FluxPointsDataset.npred`."""
         times = GTI.from_arrays(dict(self.data))
-        return summed_flux(models, jnp.asarray(self.data["energy"]), times) / jnp.asarray(self.data["reference"])
+        return summed_flux(models, jnp.asarray(self.data["energy"]), times)

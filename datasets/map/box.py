@@ -91,6 +91,64 @@ def _beyond(pixels: tuple[int, ...], box: tuple[int, int], origin: tuple[int, in
     return beyond
 
 
+def recounted(
+    statistic: Statistic, data: Data, mask: Mask, box: Place, origin: Array, *, measured: bool, rest: bool
+) -> dict[str, Array]:
+    """The arrays of `known_bins` or `measured_bins` that depend on counts, from all bins of the map; pure.
+
+    ``data`` hold the counts and what else the statistic reads, ``origin`` (2,) is the first pixel (y, x) of the box,
+    ``rest`` whether the rest of the map is one bin more at each energy.
+    """
+    names = ("counts", "counts_off") if measured else ("counts",)
+    n = jnp.shape(mask)[0]
+    bins: dict[str, Array] = {name: window(jnp.asarray(data[name]), box, origin).reshape(n, -1) for name in names}
+    outside = _outside(jnp.shape(mask)[1:], box, origin) & jnp.asarray(mask)
+    if measured:
+        nothing = jnp.zeros(jnp.shape(mask))
+        stat, background = statistic.stat_bins(data, nothing), profiled_background(data, nothing)
+        more: dict[str, Array] = {
+            "extra": jnp.sum(jnp.where(outside, stat, 0.0)),
+            "rest_background": jnp.sum(jnp.where(outside, background, 0.0), axis=(1, 2)),
+        }
+    elif rest:
+        column, extra = statistic.merged_counts(data, outside)
+        bins = {"counts": jnp.concatenate([jnp.asarray(bins["counts"]), column[:, None]], axis=1)}
+        more = {"extra": extra}
+    else:
+        more = {"extra": jnp.zeros(())}
+    return {name: jnp.ravel(jnp.asarray(values)) for name, values in bins.items()} | more
+
+
+def window(values: jax.Array, box: Place, origin: Array) -> jax.Array:
+    """`cut_box` for an ``origin`` (2,) that is not known while a program is traced."""
+    return jax.lax.dynamic_slice(_padded(values, box), _start(box, origin), (values.shape[0], *box))
+
+
+def with_window(values: jax.Array, inside: jax.Array, origin: Array) -> jax.Array:
+    """``values`` (n, ny, nx) with those of a box in their place."""
+    box = (inside.shape[1], inside.shape[2])
+    changed = jax.lax.dynamic_update_slice(_padded(values, box), inside, _start(box, origin))
+    return changed[:, box[0] : box[0] + values.shape[1], box[1] : box[1] + values.shape[2]]
+
+
+def _padded(values: jax.Array, box: Place) -> jax.Array:
+    return jnp.pad(values, ((0, 0), *((n, n) for n in box)))
+
+
+def _start(box: Place, origin: Array) -> tuple[jax.Array, ...]:
+    y, x = jnp.asarray(origin) + jnp.asarray(box)
+    return jnp.zeros_like(y), y, x
+
+
+def _outside(pixels: tuple[int, ...], box: Place, origin: Array) -> jax.Array:
+    """`_beyond`, likewise."""
+    y, x = (
+        (jnp.arange(n) >= first) & (jnp.arange(n) < first + size)
+        for n, first, size in zip(pixels, jnp.asarray(origin), box, strict=True)
+    )
+    return ~(y[:, None] & x)
+
+
 def cut_box(values: SameArray, box: Place, origin: Place) -> SameArray:
     """The box of ``values`` (n, ny, nx); zeros beyond the map."""
     xp = np if isinstance(values, np.ndarray) else jnp

@@ -17,7 +17,7 @@ from ..counts.dataset import CountsDataset
 from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
 from ..counts.measured import MeasuredBackground
-from ..dataset import Arrays, Dataset, Frozen, Models
+from ..dataset import Arrays, Dataset, Frozen, Models, fitted_bins
 from ..errors import InputError
 from ..io.fermi import counts_cube_contents
 from ..io.fits import FitsFile, naming
@@ -308,6 +308,10 @@ class MapDataset(MapBase, KnownBackground):
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[MapSpec, Arrays]:
         return prepare_map(self, self.response, models, frozen, name, measured=False)
 
+    def frame(self) -> Arrays:
+        background = np.zeros(self.data_shape) if self.background is None else self.background
+        return {"background": background, "mask": fitted_bins(self)}
+
     def to_spectrum_dataset(self, on_region: "Region", containment_correction: bool = False) -> SpectrumDataset:
         """The spectrum of a region of the ``regions`` package; see `regions.region_spectrum_fields`."""
         return SpectrumDataset(**region_spectrum_fields(self, on_region, containment_correction))
@@ -349,6 +353,10 @@ class MapDatasetOnOff(MapBase, MeasuredBackground):
 
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[MapSpec, Arrays]:
         return prepare_map(self, self.response, models, frozen, name, measured=True)
+
+    def frame(self) -> Arrays:
+        fields = ("counts", *self.background_fields)
+        return {field: getattr(self, field) for field in fields} | {"mask": fitted_bins(self)}
 
     def to_spectrum_dataset(self, on_region: "Region", containment_correction: bool = False) -> SpectrumDatasetOnOff:
         """The spectrum of a region of the ``regions`` package; see `regions.region_spectrum_fields`."""

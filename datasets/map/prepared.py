@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...kernels.quadrature import bin_centers, log_centers
-from ..arrays import Array, is_concrete, stack_rows
+from ..arrays import Array, PickledTrees, is_concrete, stack_rows
 from ..compile import Program, ahead_threads, is_tracing_ahead
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
@@ -30,7 +30,7 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..models.spatial.base import SpatialModel
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
-from .box import Place, box_around, cut_box, known_bins, measured_bins
+from .box import Place, box_around, cut_box, known_bins, measured_bins, recounted, with_window
 from .plan import Plan, plan
 from .response import Response
 from .source_image import Image, SourceImage, add_window, place, prepare_image
@@ -40,7 +40,7 @@ Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
 
 
 @dataclass(frozen=True)
-class SourcePart:
+class SourcePart(PickledTrees):
     """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
@@ -81,6 +81,32 @@ class MapSpec(Spec):
 
     def __call__(self, **arrays: Array) -> "PreparedMap":
         return (MeasuredMap if self.measured else KnownMap)(self, arrays)
+
+    @property
+    def of_counts(self) -> tuple[str, ...]:
+        # where the box lies is no part of the program either
+        return ("counts", "counts_off", "extra", "rest_background", "origin") if self.measured else (
+            "counts", "extra", "origin",
+        )  # fmt: skip
+
+    def counted(self, arrays: Arrays, frame: Arrays, counts: Arrays) -> Arrays:
+        data = {name: values for name, values in frame.items() if name != "mask"} | dict(counts)
+        origin = arrays["origin"]
+        changed = recounted(
+            self.statistic, data, frame["mask"], self.box, origin, measured=self.measured, rest=self.rest
+        )
+        return changed | {"origin": origin}
+
+    def unfolded(self, arrays: Arrays, frame: Arrays, bins: Bins, shape: tuple[int, ...]) -> Bins:
+        ny, nx = self.box
+        by_energy = bins.reshape(self.n_reco, -1)
+        if self.measured:
+            everywhere = self.statistic.background_bins(frame, jnp.zeros(shape))
+        else:
+            # the bin of the rest holds the norm there
+            norm = by_energy[:, -1] if self.rest else jnp.ones(self.n_reco)
+            everywhere = jnp.asarray(frame["background"]) * norm[:, None, None]
+        return with_window(everywhere, by_energy[:, : ny * nx].reshape(-1, ny, nx), arrays["origin"])
 
     @property
     def makes_images(self) -> bool:
@@ -228,12 +254,25 @@ class KnownMap(PreparedMap):
         model = background_model(models)
         if model is None:
             return counts.reshape(-1)
-        kept = fitted_energies(jnp.asarray(self.mask).reshape(self.spec.n_reco, -1))
-        norm = background_norm(model, self.energy_edges, self.spec.energy_interp, kept)[:, None]
+        norm = self._norm(model)[:, None]
         if model.spatial is not None:
             sky = model.spatial.evaluate(self.arrays["vectors"], self.energy_centers)
             norm = norm * sky.reshape(-1, counts.shape[1])
         return (counts * norm).reshape(-1)
+
+    def _norm(self, model: FoVBackgroundModel) -> Float[jax.Array, " n_reco"]:
+        """The spectral norm of the background per energy."""
+        kept = fitted_energies(jnp.asarray(self.mask).reshape(self.spec.n_reco, -1))
+        return background_norm(model, self.energy_edges, self.spec.energy_interp, kept)
+
+    def expected(self, models: Models) -> Bins:
+        """`predict`, and for the rest of the map the norm of its background."""
+        predicted = self.predict(models)
+        if not self.spec.rest:
+            return predicted
+        model = background_model(models)
+        norm = jnp.ones(self.spec.n_reco, predicted.dtype) if model is None else self._norm(model)
+        return predicted.reshape(self.spec.n_reco, -1).at[:, -1].set(norm).reshape(-1)
 
 
 class MeasuredMap(PreparedMap):
@@ -249,6 +288,10 @@ class MeasuredMap(PreparedMap):
     def background_bins(self, models: Models, signal: Bins | None = None) -> Bins:
         """Background profiled for the signal, per bin."""
         return self.statistic.background_bins(self.data, self.signal(models) if signal is None else signal)
+
+    def expected(self, models: Models) -> Bins:
+        signal = self.signal(models)
+        return signal + self.background_bins(models, signal)
 
 
 Kind = tuple[str, ModelDef, jax.tree_util.PyTreeDef]
@@ -293,7 +336,7 @@ def prepare_map(
     else:
         arrays, extra, rest = known_bins(dataset.statistic, data, mask, box, origin)
     arrays |= {k: getattr(dataset, k) for k in ("energy_edges", "energy_true_edges")}
-    arrays |= {"constant": cut_box(constant, box, origin), "extra": extra}
+    arrays |= {"constant": cut_box(constant, box, origin), "extra": extra, "origin": np.array(origin)}
     parts = [SourcePart("template", (i,)) for i in found.templates]
     for (kind, _, treedef), members in found.alike.items():
         parts.append(_part(kind, treedef, members, len(parts), origin, known, arrays))

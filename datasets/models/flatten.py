@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.tree_util import PyTreeDef
 
-from ..arrays import Array, fields_of, frozen_array, module_with
+from ..arrays import Array, PickledTrees, fields_of, frozen_array, module_with
 from .component import ModelComponent, leaf_names
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
@@ -37,7 +37,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ModelDef:
+class ModelDef(PickledTrees):
     """Definition of one model: what chooses its program, and enough to build it again from its numbers.
 
     ``treedefs``: the tree of each part (spectrum, shape, ...), None for one that is not there.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...kernels.quadrature import log_centers
-from ..arrays import Array, is_concrete, stack_rows
+from ..arrays import Array, PickledTrees, is_concrete, stack_rows
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
 from ..counts.instrument import instrument_of, instruments_of, livetime_factor
@@ -31,7 +31,7 @@ from .npred import quick_program
 
 
 @dataclass(frozen=True)
-class RegionPart:
+class RegionPart(PickledTrees):
     """How some sources enter: "matrix" (their response matrices are made already), "source", or "response" (nothing is
     made, as an instrument model changes the responses).
 
@@ -59,6 +59,10 @@ class RegionSpec(Spec):
 
     def __call__(self, **arrays: Array) -> "PreparedRegion":
         return PreparedRegion(self, arrays)
+
+    @property
+    def of_counts(self) -> tuple[str, ...]:
+        return ("counts",)
 
     @property
     def quick_to_compile(self) -> bool:

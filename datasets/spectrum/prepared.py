@@ -65,6 +65,10 @@ class SpectrumSpec(Spec):
         return self.lengths
 
     @property
+    def of_counts(self) -> tuple[str, ...]:
+        return ("counts", "counts_off") if self.measured else ("counts",)
+
+    @property
     def bucketed(self) -> tuple[str, ...]:
         return () if self.exact else ("energy", "energy_true")
 
@@ -135,6 +139,10 @@ class MeasuredSpectrum(PreparedSpectrum):
 
     def predict(self, models: Models) -> Bins:
         return self.signal(models)
+
+    def expected(self, models: Models) -> Bins:
+        signal = self.signal(models)
+        return signal + self.background(models, signal)
 
 
 def prepare_spectrum(dataset: CountsBase, models: Models, *, measured: bool) -> tuple[SpectrumSpec, Arrays]:

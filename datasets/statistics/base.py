@@ -28,6 +28,13 @@ class Statistic(ABC):
     names: ClassVar[tuple[str, ...]]
     """Arrays of the data that it reads."""
 
+    # without state: those of one class are one, also after pickling
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
     @property
     def described(self) -> str:
         """What tells it apart in another process."""
@@ -72,6 +79,12 @@ class Statistic(ABC):
         the single ones.
         """
         raise InputError(f"{type(self).__name__}: the statistic of a sum of bins does not say that of its parts.")
+
+    def merged_counts(self, data: Data, where: Array) -> tuple[Bins, Bins]:
+        """The counts and the constant of `merged_bins`, pure: for other counts inside a program."""
+        raise InputError(
+            f"{type(self).__name__} merges bins, but has no merged_counts: its counts cannot be exchanged."
+        )
 
 
 def scoring_terms(deviance: Callable[[Array], Bins], prediction: Array) -> tuple[Bins, Bins, Bins]:

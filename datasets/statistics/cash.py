@@ -42,6 +42,17 @@ class CashStatistic(Statistic):
         constant = constant + 2 * np.sum(np.where(unknown > 0, TRUNCATION - unknown * np.log(TRUNCATION), 0.0))
         return {"counts": total_n, "background": total_b, "mask_safe": known.any((1, 2))}, np.asarray(constant)
 
+    def merged_counts(self, data: Data, where: Array) -> tuple[Bins, Bins]:
+        counts, background = jnp.asarray(data["counts"]), jnp.asarray(data["background"])
+        known = where & (background > 0)
+        n, b = jnp.where(known, counts, 0.0), jnp.where(known, background, 1.0)
+        total_n, total_b = n.sum((1, 2)), jnp.where(known, background, 0.0).sum((1, 2))
+        logs = jnp.sum(n * jnp.log(b), axis=(1, 2))
+        constant = jnp.sum(total_n * jnp.log(jnp.where(total_b > 0, total_b, 1.0)) - logs)
+        unknown = jnp.where(where & (background == 0), counts, 0.0)
+        floor = jnp.sum(jnp.where(unknown > 0, TRUNCATION - unknown * np.log(TRUNCATION), 0.0))
+        return total_n, 2 * (constant + floor)
+
 
 class WeightedCashStatistic(Statistic):
     """Cash statistic times a weight per bin, ``weights``: 2 w (mu - n ln mu), gammapy's ``cash_weighted``.

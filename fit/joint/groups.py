@@ -256,7 +256,7 @@ def _group(
     arrays["table"], arrays["table_own"] = tables, [table[here] for table in tables_own]
     per_member = [prepared[r][1] for r in held]
     fill = partial(stack_padded, make) if make.axes else stack_equal
-    shared_fields = _shared(share, per_member, most=None if make.axes else 64)
+    shared_fields = _shared(share, per_member, own=("mask_safe", *make.of_counts), most=None if make.axes else 64)
     data = fill(per_member, n_rows, shared_fields)
     if not parts[share.process]:
         data["mask_safe"] = data["mask_safe"] & False
@@ -281,12 +281,15 @@ def _group(
     return Group(spec, arrays, np.array([m for part in parts for m in part]), rows, locals_)
 
 
-def _shared(share: Share, per_member: list[Arrays], most: int | None) -> tuple[str, ...]:
-    """The fields in which all members, of all processes, have the same; see `all_same` for ``most``."""
+def _shared(share: Share, per_member: list[Arrays], own: tuple[str, ...], most: int | None) -> tuple[str, ...]:
+    """The fields in which all members, of all processes, have the same; see `all_same` for ``most``.
+
+    ``own`` are never among them: other counts are no other program.
+    """
     same = {
         field: value
         for field, value in per_member[0].items()
-        if field != "mask_safe" and all_same([m[field] for m in per_member], most)
+        if field not in own and all_same([m[field] for m in per_member], most)
     }
     if share.processes == 1:
         return tuple(same)

@@ -1,6 +1,8 @@
 """The default method of joint fits: damped scoring, then Newton steps if that is slow."""
 
-from typing import NamedTuple
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -161,15 +163,10 @@ def _onto_bounds(spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, t
     named as being there, and the shape of what it scales as undetermined.
     """
 
-    def onto(x: Array, slope: Array, curvature: Array, low: Array, high: Array) -> np.ndarray:
-        bound = np.where(slope > 0, low, high)
-        way = np.where(np.isfinite(bound), np.abs(x - bound), np.inf)
-        with np.errstate(invalid="ignore", over="ignore"):
-            near = (np.abs(slope) * way <= tolerance) & (curvature * way**2 / 2 <= tolerance)
-        return np.where(near & (slope != 0) & (way > 0), bound, x)
-
     slopes, curvatures = (f(state.normal, state.theta) for f in (slopes_of, diagonals))
-    there = jax.tree.map(onto, state.theta, *jax.device_get((slopes, curvatures, arrays["low"], arrays["high"])))
+    given = jax.device_get((slopes, curvatures, arrays["low"], arrays["high"]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        there = jax.tree.map(partial(next_to_bound, np, tolerance), state.theta, *given)
     n_moved = sum(int(np.sum(a != b)) for a, b in zip(*map(jax.tree.leaves, (there, state.theta)), strict=True))
     if not n_moved:
         return state
@@ -182,6 +179,16 @@ def _onto_bounds(spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, t
     rounding = 8 * np.finfo(state.stat.dtype).eps * max(1.0, abs(float(state.stat)))
     good = int(found.status) == CONVERGED and found.stat <= state.stat + n_moved * 2 * tolerance + rounding
     return found if good else state
+
+
+def next_to_bound(
+    xp: ModuleType, tolerance: Array | float, x: Array, slope: Array, curvature: Array, low: Array, high: Array
+) -> Any:
+    """The parameter on the bound that it falls to, if the tolerance does not tell it from there."""
+    bound = xp.where(slope > 0, low, high)
+    way = xp.where(xp.isfinite(bound), xp.abs(x - xp.where(xp.isfinite(bound), bound, x)), 0.0)
+    near = (xp.abs(slope) * way <= tolerance) & (curvature * way**2 / 2 <= tolerance)
+    return xp.where(near & (slope != 0) & (way > 0), bound, x)
 
 
 def lower_scoring(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> None:

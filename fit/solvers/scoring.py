@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ...datasets.arrays import Array
 from ...datasets.compile import Program
 from ..joint.arrowhead import Leaf, LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
 from ..joint.coordinates import LOG, LONGEST, at_its_end, moved
@@ -95,15 +96,23 @@ def run_scoring(
     spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, tolerance: jax.Array, limit: jax.Array
 ) -> tuple[Scoring, jax.Array]:
     """Iterate until convergence or until ``limit`` evaluations; the state, and the constant to add to its ``stat``."""
+    final = iterated(spec, arrays, state, tolerance, limit)
+    return final, offset(spec, arrays, final.theta)
+
+
+def iterated(
+    spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, tolerance: Array, limit: Array | int
+) -> Scoring:
+    """The state after `iterate` until convergence or until ``limit`` evaluations."""
 
     def unfinished(s: Scoring) -> jax.Array:
         return (s.status == RUNNING) & (s.evaluations < limit)
 
-    final = jax.lax.while_loop(unfinished, partial(_iterate, spec, arrays, tolerance), state)
-    return final, offset(spec, arrays, final.theta)
+    return jax.lax.while_loop(unfinished, partial(iterate, spec, arrays, tolerance), state)
 
 
-def _iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: jax.Array, s: Scoring) -> Scoring:
+def iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: Array, s: Scoring) -> Scoring:
+    """One evaluation, at the candidate, and the next candidate."""
     stat, normal = stat_and_normal(spec, arrays, s.candidate)
     dtype = stat.dtype
     finite = jnp.isfinite(stat) & _all_finite(normal)

@@ -1,6 +1,6 @@
 """The public arguments that take numbers, each with a call that uses it, for the contract test."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import astropy.units as u
@@ -29,7 +29,9 @@ KERNELS = gj.EDispKernelMap.from_kernel(KERNEL)
 AXIS = gj.MapAxis(EDGES, "log", "energy", "TeV")
 VECTORS = [[1, 0, 0], [0, 1, 0]]
 CASH, WSTAT = gj.CashCountsStatistic([30, 20], 5), gj.WStatCountsStatistic([30, 20], [40, 30], 0.2)
-DENSITY = gj.log_density(SPECTRUM, gj.Models([SOURCE]).freeze("index"))
+MODELS = gj.Models([SOURCE]).freeze("index")
+DENSITY, LIKE = gj.log_density(SPECTRUM, MODELS), gj.likelihood(SPECTRUM, MODELS)
+TOYS = cache(lambda: gj.pseudo_experiments(KEY, SPECTRUM, MODELS, 8))
 KEY = jax.random.key(0)
 EVENTS = {"energy": [1, 2, 3], "time": [1, 2, 3], "gti": GTI}
 FIELDS = (
@@ -43,6 +45,11 @@ FIELDS = (
     "mask_safe",
     "mask_fit",
 )
+
+
+def _of_likelihood(method: str, theta: Any) -> Any:
+    found = getattr(LIKE, method)(theta)
+    return found["dataset-0"] if method == "npred" else found.theta if method == "fit" else found
 
 
 def fields_of(dataset: Any) -> tuple[Any, ...]:
@@ -405,6 +412,36 @@ def methods() -> list[Argument]:
         Argument("ts_to_sigma: ts", lambda v: gj.ts_to_sigma(v), [1, 2]),
         Argument("ts_to_sigma: df", lambda v: gj.ts_to_sigma(2, v), [1, 2]),
         Argument("LogDensity.__call__: vector", lambda v: DENSITY(v), [1]),
+        *(
+            Argument(f"Likelihood.{method}: theta", lambda v, m=method: _of_likelihood(m, v), [1])
+            for method in ("stat", "log_prob", "npred", "covariance", "fit")
+        ),
+        Argument(
+            "Likelihood.with_counts: counts",
+            lambda v: LIKE.with_counts({"dataset-0": v}).stat([1]),
+            COUNTS,
+            other="ct",
+        ),
+        Argument(
+            "Likelihood.with_held: values",
+            lambda v: LIKE.with_held({LIKE.names[0]: v}).fit().theta,
+            2,
+            name="with_held",
+        ),
+        Argument(
+            "pseudo_experiments: npred_background",
+            lambda v: gj.pseudo_experiments(KEY, ONOFF, MODELS, 2, npred_background={"dataset-0": v}).stat,
+            OFF,
+            other="ct",
+        ),
+        Argument("Likelihood.fit: tolerance", lambda v: LIKE.fit(tolerance=v).theta, 1),
+        Argument(
+            "pseudo_experiments: tolerance",
+            lambda v: gj.pseudo_experiments(KEY, SPECTRUM, MODELS, 2, tolerance=v).parameters,
+            1,
+        ),
+        Argument("PseudoExperiments.coverage: sigma", lambda v: TOYS().coverage(v), [1, 2]),
+        Argument("PseudoExperiments.p_value: stat", lambda v: TOYS().p_value(v), 3),
     ]
 
 

@@ -68,7 +68,7 @@ def weighted_sums_are_sums(datasets, models):
             group, arrays, objective._weighted, shared, own, weights
         )
 
-    weights = np.random.default_rng(4).normal(size=(1, arrays["data"]["counts"].size))
+    weights = np.random.default_rng(4).normal(size=(1, arrays["data_own"]["counts"].size))
     wanted, found = both(arrays, weights)
     assert float(found[0]) == pytest.approx(float(wanted), rel=1e-10)
 

@@ -1,0 +1,268 @@
+"""Pseudo-experiments: counts drawn from models many times, and the models fitted to each."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..datasets.collection.datasets import Datasets
+from ..datasets.compile import Program, being_traced
+from ..datasets.counts.dataset import require_counts
+from ..datasets.counts.npred import SomeModels
+from ..datasets.counts.simulate import expected_counts
+from ..datasets.dataset import Arrays
+from ..datasets.errors import InputError
+from ..datasets.hints.modules import Hinted
+from ..datasets.units import Given, number_in, numbers_in
+from .joint.parameters import parameter_space
+from .joint.problem import SomeDatasets, as_datasets, as_models
+from .likelihood import Likelihood, LikelihoodFit, likelihood
+from .solvers.pure import CODES, Whole, best_fit
+from .status import Status
+
+Progress = Callable[[int, int], None]
+"""Called as progress(experiments done, experiments in all)."""
+
+MEMORY = 2**27
+"""Bytes for the fits that run at a time."""
+
+MOST_AT_A_TIME = 128
+"""Experiments at a time: all of them take as many steps as the slowest."""
+
+
+@dataclass(frozen=True)
+class PseudoExperiments(Hinted):
+    """Fits of simulated counts, one experiment a row.
+
+    ``names`` (n,) are the free parameters of the fits, ``truth`` (n,) their values in the models that were simulated
+    (NaN for those that these do not have), in the units of the parameters. ``parameters`` and ``errors`` (N, n) are the
+    best fits, ``stat`` (N,) their statistic with priors, ``status`` (N,) the place of each end in ``list(gj.Status)``.
+    """
+
+    names: tuple[str, ...]
+    truth: Float[np.ndarray, " n"]
+    parameters: Float[np.ndarray, "N n"]
+    errors: Float[np.ndarray, "N n"]
+    stat: Float[np.ndarray, " N"]
+    status: Int[np.ndarray, " N"]
+    draws: "Draws" = field(repr=False)
+
+    @property
+    def success(self) -> np.ndarray:
+        """Which fits converged, (N,)."""
+        return self.status == CODES.index(Status.CONVERGED)
+
+    @property
+    def pulls(self) -> Float[np.ndarray, "N n"]:
+        """(Best fit - truth) / error, NaN where there is no error or the fit did not converge."""
+        usable = self.success[:, None] & (self.errors > 0) & np.isfinite(self.errors)
+        return np.where(usable, (self.parameters - self.truth) / np.where(usable, self.errors, 1.0), np.nan)
+
+    def coverage(self, sigma: Given = (1.0, 2.0)) -> np.ndarray:
+        """Share of the converged experiments whose interval best fit +- ``sigma`` errors holds the truth.
+
+        ``sigma`` of shape (k,) gives (k, n); one number gives (n,). They should be 68.3 % for 1 and 95.4 % for 2.
+        """
+        levels = np.asarray(numbers_in(sigma, "", "coverage: sigma"), float)
+        inside = np.abs(self.pulls) <= levels[..., None, None]
+        counted = np.isfinite(self.pulls)
+        return np.sum(inside & counted, axis=-2) / np.maximum(np.sum(counted, axis=-2), 1)
+
+    def p_value(self, stat: Given) -> float:
+        """Goodness of fit: the share of experiments whose statistic is at least ``stat``, that of a fit of the data.
+
+        With the data counted as one of them, (1 + k) / (1 + N), so that it is never 0.
+        """
+        observed = number_in(stat, "", "p_value: stat")
+        stats = self.stat[self.success]
+        return float((1 + np.sum(stats >= observed)) / (1 + len(stats)))
+
+    def datasets(self, index: int) -> Datasets:
+        """The simulated datasets of one experiment."""
+        if not -len(self.stat) <= index < len(self.stat):
+            raise InputError(f"PseudoExperiments: there is no experiment {index} of {len(self.stat)}.")
+        return self.draws.datasets(index % len(self.stat))
+
+    def __len__(self) -> int:
+        return len(self.stat)
+
+    def __repr__(self) -> str:
+        lines = [f"PseudoExperiments: {len(self)}, {int(self.success.sum())} converged"]
+        pulls = self.pulls[self.success]
+        for name, pull in zip(self.names[:20], pulls.T, strict=False):
+            known = pull[np.isfinite(pull)]
+            if len(known):
+                lines.append(f"  {name}: pull {known.mean():.3f} +- {known.std():.3f}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Poisson counts around expectations: those of an experiment depend on the seed and its number only.
+
+    By NumPy: 30 ns a bin, for which jax.random.poisson needs fifteen times as long on a processor.
+    """
+
+    seed: int
+    simulated: Datasets
+    expected: dict[str, dict[str, np.ndarray]]
+
+    def counts(self, experiments: range) -> tuple[Arrays, ...]:
+        """Counts of each dataset by field, (experiments, shape)."""
+        sizes = [v.size for fields in self.expected.values() for v in fields.values()]
+        flat = np.concatenate([v.ravel() for fields in self.expected.values() for v in fields.values()])
+        drawn = np.stack([self._generator(i).poisson(flat).astype(float) for i in experiments])
+        parts = iter(np.split(drawn, np.cumsum(sizes)[:-1], axis=1))
+        return tuple(
+            {name: next(parts).reshape(-1, *v.shape) for name, v in fields.items()} for fields in self.expected.values()
+        )
+
+    def datasets(self, index: int) -> Datasets:
+        """The datasets with the counts of one experiment."""
+        counts = self.counts(range(index, index + 1))
+        given = zip(self.simulated.items(), counts, strict=True)
+        return Datasets({name: d.replace(**{k: v[0] for k, v in fields.items()}) for (name, d), fields in given})
+
+    def _generator(self, index: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(key=self.seed, counter=index << 128))
+
+
+def pseudo_experiments(
+    key: jax.Array,
+    datasets: SomeDatasets,
+    models: SomeModels,
+    n: int,
+    *,
+    fit_models: SomeModels | None = None,
+    npred_background: Mapping[str, Given] | None = None,
+    tolerance: Given = 1e-8,
+    max_iterations: int = 200,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> PseudoExperiments:
+    """Simulate the counts of ``datasets`` from ``models`` ``n`` times, and fit each: what a fit would find.
+
+    All fits run in one compiled program, `Likelihood.fit`, on all cores. Example::
+
+        toys = gj.pseudo_experiments(jax.random.key(0), datasets, result.models, 1000)
+        toys.pulls.mean(axis=0), toys.coverage(1.0), toys.p_value(result.stat)
+
+    The same key gives the same counts, whatever is fitted to them: test statistics of a source are differences of the
+    ``stat`` of two calls.
+
+    Parameters
+    ----------
+    key : JAX random key
+    datasets : `Datasets`, a mapping of names to datasets, or one dataset; all of counts. Their own counts are not used
+    models : the truth, as `fake` takes it
+    n : number of experiments
+    fit_models : models to fit, with their start values; by default ``models``
+    npred_background : by name of on/off datasets, the background expected in the on region, see `fake`; off counts are
+        drawn too
+    tolerance, max_iterations : as in `fit`
+    batch_size : experiments at a time, by default as many as a bounded memory holds
+    progress : called as ``progress(done, n)``
+    """
+    if being_traced(key, datasets, models):
+        raise InputError(
+            "pseudo_experiments: this is inside a jax transformation (jit, grad, vmap); call it outside. Inside, "
+            "jax.vmap(lambda n: gj.likelihood(datasets, models).with_counts(n).fit())(counts) fits many counts."
+        )
+    whole_number = isinstance(n, int | np.integer) and not isinstance(n, bool)
+    if not whole_number or n < 1:
+        raise InputError(f"pseudo_experiments: n must be a positive whole number, found {n!r}.")
+    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
+        raise InputError(f"pseudo_experiments: batch_size must be a positive whole number, found {batch_size!r}.")
+    known, truth = as_datasets(datasets), as_models(models)
+    draws = Draws(_seed(key), known, _expected(known, truth, npred_background or {}))
+    # the program of the data: their counts are any
+    first = draws.datasets(0)
+    like = likelihood(first, truth if fit_models is None else fit_models)
+    images = any(group.make.makes_images for group in like.spec.groups)
+    size = min(n, batch_size or _at_a_time(like, images))
+    limit = number_in(tolerance, "", "pseudo_experiments: tolerance")
+    whole = Whole(like.spec, like.rows, int(max_iterations), True)
+    start = jnp.clip(jnp.asarray(like.initial), like.low, like.high)
+
+    def run(begin: int) -> LikelihoodFit:
+        # as many as the others: another number is another program
+        counts = draws.counts(range(begin, begin + size))
+        return jax.device_get(_fit_many((whole, images), like, counts, start, jnp.asarray(limit)))
+
+    found = []
+    for done, part in enumerate(_in_threads(run, range(0, n, size))):
+        found.append(part)
+        if progress is not None:
+            progress(min((done + 1) * size, n), n)
+    fits = jax.tree.map(lambda *x: np.concatenate(x)[:n], *found)
+    space = parameter_space(truth, known.names)
+    values = dict(zip(space.names, np.asarray(space.values), strict=True))
+    return PseudoExperiments(
+        like.names,
+        np.array([values.get(name, np.nan) for name in like.names], float),
+        fits.theta,
+        fits.covariance,
+        fits.stat,
+        fits.status,
+        draws,
+    )
+
+
+def _expected(datasets: Datasets, models: Any, backgrounds: Mapping[str, Given]) -> dict[str, dict[str, np.ndarray]]:
+    unknown = [name for name in backgrounds if name not in datasets.names]
+    if unknown:
+        raise InputError(f"pseudo_experiments: npred_background names {unknown[0]!r}, which is no dataset.")
+    found = {}
+    for name, dataset in datasets.items():
+        known = require_counts(dataset, f"pseudo_experiments: {name}")
+        expected = expected_counts(known, models, name, backgrounds.get(name), "pseudo_experiments")
+        found[name] = {k: np.asarray(v, float) for k, v in expected._asdict().items() if v is not None}
+    return found
+
+
+def _seed(key: jax.Array) -> int:
+    """A seed of 128 bits from a random key."""
+    data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    sequence = np.random.SeedSequence(np.asarray(data).ravel().tolist())
+    return int.from_bytes(sequence.generate_state(2, np.uint64).tobytes(), "little")
+
+
+def _at_a_time(like: Likelihood, images: bool) -> int:
+    """Experiments of a batch: predictions and their derivatives of all of them are in memory."""
+    if images:
+        return 1
+    bins = 0
+    for spec, group in zip(like.spec.groups, like.arrays["groups"], strict=True):
+        width = np.shape(group["data_own"]["mask_safe"])[1]
+        bins += spec.n_members * width * (4 + 3 * (1 + spec.n_shared + spec.n_own + spec.n_local))
+    return int(max(1, min(MOST_AT_A_TIME, MEMORY // (8 * bins))))
+
+
+def _in_threads(run: Callable[[int], LikelihoodFit], begins: range) -> Iterator[LikelihoodFit]:
+    """``run(begin)`` of each in order, on all cores from the second on: the first compiles."""
+    yield run(begins[0])
+    with ThreadPoolExecutor(os.cpu_count() if jax.default_backend() == "cpu" else 1) as pool:
+        yield from pool.map(run, begins[1:])
+
+
+@Program
+def _fit_many(
+    static: tuple[Whole, bool], like: Likelihood, counts: tuple[Arrays, ...], start: jax.Array, tolerance: jax.Array
+) -> LikelihoodFit:
+    """Fits of many counts; in the place of the covariance the errors."""
+    whole, images = static
+
+    def one(counts: tuple[Arrays, ...]) -> LikelihoodFit:
+        other = like.with_places(dict(enumerate(counts)))
+        best = best_fit(whole, other.arrays, start, tolerance)
+        fit = LikelihoodFit(best.free, other.stat(best.free), *best[1:])
+        return fit._replace(covariance=fit.errors)
+
+    # images of several experiments at once leave the cache
+    return jax.lax.map(one, counts) if images else jax.vmap(one)(counts)
