@@ -195,7 +195,11 @@ def _kept_sizes(before: Models, after: Models) -> Models:
     return Models(
         [
             new.with_sizes(old.sizes)
-            if isinstance(new, SkyModel) and new.sizes and old.sizes and fits_in(new.sizes, old.sizes)
+            if isinstance(new, SkyModel)
+            and new.sizes != old.sizes
+            and new.sizes
+            and old.sizes
+            and fits_in(new.sizes, old.sizes)
             else new
             for old, new in zip(before, after, strict=True)
         ],

@@ -218,12 +218,14 @@ class CountsDataset(CountsBase):
     def warn_of_unreached(self, models: Models, mask: Mask, what: str) -> None:
         """A warning for fitted bins with counts in which no model can predict any, whatever its parameters are."""
 
-    def require_exposure(self, model: SkyModel) -> None:
+    def require_exposure(self, sources: Sequence[SkyModel]) -> None:
         """Raise an `InputError` if a source predicts nothing because there is no exposure, or no other response."""
-        self._require_response([model], type(self).__name__)
-        if model.flags.exposure and self.exposure is None:
+        fields = fields_of(self)
+        type(self)._require_response(self, sources, type(self).__name__)
+        missing = [m for m in sources if fields_of(m)["flags"].exposure] if fields["exposure"] is None else []
+        if missing:
             raise InputError(
-                f"{type(self).__name__}: the exposure is missing, so model {model.name!r} predicts nothing. "
+                f"{type(self).__name__}: the exposure is missing, so model {missing[0].name!r} predicts nothing. "
                 "Give exposure=..., or switch it off with apply_irf={'exposure': False}."
             )
 

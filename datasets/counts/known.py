@@ -17,6 +17,7 @@ from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete, ratio
 from ..dataset import Models
 from ..errors import InputError, listed
 from ..irf.stack import Part
+from ..models.flatten import models_of_type
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
@@ -206,7 +207,7 @@ def _common_weights(total: np.ndarray, squares: np.ndarray, number: np.ndarray) 
 
 def background_model(models: Models) -> FoVBackgroundModel | None:
     """The background model among models; InputError for several."""
-    acting = [m for m in models if isinstance(m, FoVBackgroundModel)]
+    acting = models_of_type(models, FoVBackgroundModel)
     if len(acting) > 1:
         raise InputError(f"One background model per dataset: found {', '.join(repr(m.name) for m in acting)}.")
     return acting[0] if acting else None

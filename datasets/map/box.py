@@ -105,7 +105,7 @@ def recounted(
     outside = _outside(jnp.shape(mask)[1:], box, origin) & jnp.asarray(mask)
     if measured:
         nothing = jnp.zeros(jnp.shape(mask))
-        stat, background = statistic.stat_bins(data, nothing), profiled_background(data, nothing)
+        stat, background = statistic.stat_bins(data, nothing), statistic.background_bins(data, nothing)
         more: dict[str, Array] = {
             "extra": jnp.sum(jnp.where(outside, stat, 0.0)),
             "rest_background": jnp.sum(jnp.where(outside, background, 0.0), axis=(1, 2)),

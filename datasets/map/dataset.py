@@ -165,8 +165,7 @@ class MapBase(CountsDataset, OnPixels):
         return empty_map(cls, geom, energy_edges, energy_true_edges, **fields)
 
     def source_counts(self, sources: Sequence[SkyModel], instrument: Instrument = NOMINAL) -> Bins:
-        for model in sources:
-            self.require_exposure(model)
+        self.require_exposure(sources)
         return map_counts(self.response, sources, self.nodes, self.gti, type(self).__name__, instrument)
 
     @property

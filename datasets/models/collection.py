@@ -201,7 +201,7 @@ class Models(HintedModule):
         Without a name all models must act everywhere, else it is unknown which of them are meant.
         """
         if dataset_name is not None:
-            return _some(self, [m for m in self.models if m.acts_on(dataset_name)])
+            return _some(self, [m for m in self.models if ModelBase.acts_on(m, dataset_name)])
         for m in self.models:
             if m.datasets_names is not None:
                 raise InputError(

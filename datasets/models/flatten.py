@@ -5,10 +5,10 @@ errors are not part of them.
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
 import equinox as eqx
 import jax
@@ -20,6 +20,8 @@ from .component import ModelComponent, leaf_names
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
 from .spectral.compound import ScaleSpectralModel
+
+SomeModel = TypeVar("SomeModel", bound=ModelBase)
 
 ValueAndError = tuple[Array | float, Array | float]
 
@@ -183,6 +185,42 @@ def is_foreign_part(content: Any) -> bool:
     return not (isinstance(content, ModelComponent) or eqx.is_array(content))
 
 
+class BuiltModels(Sequence[ModelBase]):
+    """Models that are built from their definitions when they are asked for, with ``numbers(i)`` of the i-th.
+
+    In programs most models of a catalogue are constants, and never asked for.
+    """
+
+    def __init__(self, definitions: Sequence[ModelDef], numbers: Callable[[int], Sequence[Array]]):
+        self._definitions, self._numbers = definitions, numbers
+        self._built: dict[int, ModelBase] = {}
+
+    def __len__(self) -> int:
+        return len(self._definitions)
+
+    @overload
+    def __getitem__(self, index: int) -> ModelBase: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[ModelBase]: ...
+
+    def __getitem__(self, index: int | slice) -> ModelBase | list[ModelBase]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = range(len(self))[index]
+        if i not in self._built:
+            self._built[i] = self._definitions[i].build(self._numbers(i))
+        return self._built[i]
+
+
+def models_of_type(models: Iterable[eqx.Module], kind: type[SomeModel]) -> list[SomeModel]:
+    """The models of a class, without building those of others."""
+    if not isinstance(models, BuiltModels):
+        return [m for m in models if isinstance(m, kind)]
+    chosen = [models[i] for i, d in enumerate(models._definitions) if issubclass(d.type, kind)]
+    return cast(list[SomeModel], chosen)
+
+
 def free_by_default(models: Iterable[ModelBase]) -> tuple[str, ...]:
     """Full names of the parameters that the classes of the models declare free."""
     return tuple(
@@ -217,6 +255,8 @@ def _declared_free(node: Any) -> Iterator[bool]:
 
 def with_numbers(model: ModelBase, numbers: Sequence[ValueAndError]) -> ModelBase:
     """The model with new (value, error) of its parameters and new weights, in the order of its items less tables."""
+    if _is_settled(model, numbers):
+        return model
     given = iter(numbers)
     fields = dict(fields_of(model))
     for part in type(model).parts:
@@ -243,6 +283,30 @@ def with_numbers(model: ModelBase, numbers: Sequence[ValueAndError]) -> ModelBas
                 new.append(leaf)
         fields[part] = jax.tree_util.tree_unflatten(treedef, new)
     return type(model).resized(module_with(type(model), fields))
+
+
+def _is_settled(model: ModelBase, numbers: Sequence[ValueAndError]) -> bool:
+    """Whether a model is frozen, and has these numbers: what most sources of a catalogue are.
+
+    An error of NaN says that none is known yet.
+    """
+    given = iter(numbers)
+    fields = fields_of(model)
+    for part in type(model).parts:
+        if fields[part] is None:
+            continue
+        plain = _plain(fields[part])
+        if plain is None:
+            return False
+        for parameter in plain[1]:
+            own = fields_of(parameter)
+            (value, error), now, known = next(given), own["value"], own["error"]
+            # others may be traced
+            if not (own["frozen"] and type(value) is float and type(now) is type(known) is np.ndarray):
+                return False
+            if now != value or (error == error and known != error):
+                return False
+    return True
 
 
 def _with_number(parameter: Parameter, value: Array | float, error: Array | float) -> Parameter:

@@ -139,7 +139,7 @@ class RegionMapDataset(KnownBackground, OfRegion):
         for model in sources:
             if model.temporal is not None:
                 model.check_times(self.gti, type(self).__name__)
-            self.require_exposure(model)
+        self.require_exposure(sources)
         return region_counts(self.response, sources, self.nodes, self.gti, instrument)
 
     def check_source(self, model: SkyModel, what: str) -> None:

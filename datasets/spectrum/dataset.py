@@ -56,8 +56,7 @@ class SpectrumBase(CountsDataset):
         return fold(jnp.asarray(matrix), jnp.asarray(as_bins(npred_true, "npred_true")))
 
     def source_counts(self, sources: Sequence[SkyModel], instrument: Instrument = NOMINAL) -> Bins:
-        for model in sources:
-            self.require_exposure(model)
+        self.require_exposure(sources)
         matrix = None if self.edisp is None else self.edisp.matrix
         response = SpectrumResponse(
             self.energy_edges, self.energy_true_edges, self.exposure, matrix, self.nodes, self.gti

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ...datasets.dataset import Models, Prepared, masked
+from ...datasets.models.flatten import BuiltModels
 from .arrowhead import SUMMED, Blocks, LocalBlocks, Normal, Theta
 from .groups import GroupSpec
 from .sums import over_members
@@ -51,16 +52,18 @@ def evaluate(
             "fixed_own": batched["fixed_own"],
         }
         tables = {"table": common["table"], "table_own": batched["table_own"]}
-        models = []
-        for definition, sources in zip(spec.definitions, spec.sources, strict=True):
-            numbers = []
-            for source in sources:
+
+        def numbers(model: int) -> list[jax.Array]:
+            found = []
+            for source in spec.sources[model]:
                 if source.vector in tables:
-                    numbers.append(jnp.asarray(tables[source.vector][source.offset]))
+                    found.append(jnp.asarray(tables[source.vector][source.offset]))
                     continue
                 size = int(np.prod(source.shape))
-                numbers.append(_shaped(vectors[source.vector][source.offset : source.offset + size], source.shape))
-            models.append(definition.build(numbers))
+                found.append(_shaped(vectors[source.vector][source.offset : source.offset + size], source.shape))
+            return found
+
+        models = BuiltModels(spec.definitions, numbers)
         dataset = spec.make(**common["data"], **batched["data_own"])
         return function(dataset, models, *row)
 
