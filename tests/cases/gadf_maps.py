@@ -39,7 +39,7 @@ def kernel_map(geom=COARSE):
 
 def migra_map(geom=COARSE):
     pixels = (1, 1) if geom is None else geom.shape
-    return EDispMap(geom, TRUE, MIGRA, rng(5).uniform(0, 2, (5, 8, *pixels)), rng(6).uniform(1e9, 1e12, (5, *pixels)))
+    return EDispMap(geom, TRUE, MIGRA, rng(5).uniform(0, 0.3, (5, 8, *pixels)), rng(6).uniform(1e9, 1e12, (5, *pixels)))
 
 
 def common():

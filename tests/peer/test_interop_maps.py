@@ -213,8 +213,8 @@ def test_what_cannot_be_converted():
     with pytest.raises(gj.InputError, match=r"from_gammapy: MapDataset 'm': none of the HDUs COUNTS, .* is there"):
         gj.from_gammapy(peers.MapDataset(name="m"))
     wrong = peer_map()
-    wrong.stat_type = "cash_weighted"
-    with pytest.raises(gj.InputError, match=r"MapDataset 'run 1': its statistic is 'cash_weighted'"):
+    wrong.stat_type = "chi2"
+    with pytest.raises(gj.InputError, match=r"MapDataset 'run 1': its statistic is 'chi2'"):
         gj.from_gammapy(wrong)
     broken = peer_map()
     broken.exposure.data[0, 0, 0] = np.nan

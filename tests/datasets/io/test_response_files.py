@@ -121,7 +121,7 @@ def test_gtpsf(tmp_path):
 
 def gtdrm(path, n_true=6, n_reco=4, bounds=True, groups=False):
     rng = np.random.default_rng(1)
-    edges, matrix = np.geomspace(50, 5e4, n_true + 1), rng.uniform(size=(n_true, n_reco))
+    edges, matrix = np.geomspace(50, 5e4, n_true + 1), rng.uniform(size=(n_true, n_reco)) / n_reco
     columns = [
         fits.Column("ENERG_LO", "D", "MeV", array=edges[:-1]),
         fits.Column("ENERG_HI", "D", "MeV", array=edges[1:]),

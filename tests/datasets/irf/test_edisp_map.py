@@ -18,7 +18,8 @@ CENTRE = np.sqrt(TRUE[1:] * TRUE[:-1])
 MIGRA = np.linspace(0.2, 5, 97)
 GEOM = SkyGeom.create((83.6, 22.0), binsz=0.5, npix=(4, 3))
 KERNELS = np.random.default_rng(0).dirichlet(np.ones(7), (5, 3, 4)).transpose(0, 3, 1, 2)
-DENSITIES = np.random.default_rng(1).random((5, 96, 3, 4))
+# of which none adds up to more than 1
+DENSITIES = np.random.default_rng(1).random((5, 96, 3, 4)) / 5
 
 at_vector = eqx.filter_jit(lambda edisp, vector: matrix_at(edisp, vector, TRUE, RECO))
 
