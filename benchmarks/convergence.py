@@ -32,7 +32,7 @@ import gammajax as gj
 jax.config.update("jax_enable_x64", True)
 
 RIGHT, LIE = 0.1, 0.5
-NAMED = ("at_infinity", "unconstrained", "flat")
+NAMED = ("at_infinity", "unconstrained", "vanished", "flat")
 
 START: dict[str, dict[str, tuple[str, float, float]]] = {
     # parameter: kind of scatter, centre, reach; amplitudes are in units of the source's at 1 TeV

@@ -82,10 +82,10 @@ def fit(
     mesh : a `jax.sharding.Mesh` of one axis: the datasets are spread over its devices, and what they have in common
         is summed over them. With devices of several processes (`jax.distributed`) every process gives the datasets
         that it holds and the models of all, calls this function, and gets the same result; see docs/cluster.md
-    starts : how many starts "scoring" takes: that of ``models``, and others about it whose energies and exponents are
-        scattered in a fixed way; the lowest end counts. "auto": four where spectra with such free parameters (cutoffs,
-        breaks, sums of two) may have several minima and where the first fit does not converge, else one. What they led
-        to is in ``result.starts``
+    starts : how many starts "scoring" takes: that of ``models``, and others whose energies and exponents are scattered
+        in a fixed way, or lie at the minima of a coarse profile; the lowest end counts. "auto": several where spectra
+        with such free parameters (cutoffs, breaks, sums of two) may have several minima and where the first fit does
+        not converge, else one. What they led to is in ``result.starts``
 
     Raises
     ------

@@ -40,8 +40,9 @@ class FitResult(Hinted):
 
     ``models`` carry the best-fit values and errors; ``stat`` is the statistic summed over all datasets, with priors;
     ``status`` is a `Status`, which may be compared with its word: "converged" (and only that is ``success``),
-    "unconstrained" (a lowest statistic that the parameters ``degenerate`` share), "at_infinity" (a parameter has no
-    best value), "flat" (the statistic falls on, too slowly to matter), "stalled", "max_iterations" or "stopped".
+    "unconstrained" (a lowest statistic that the parameters ``degenerate`` share), "vanished" (a component has no effect
+    left), "at_infinity" (a parameter has no best value), "flat" (the statistic falls on, too slowly to matter),
+    "stalled", "max_iterations" or "stopped".
     ``message`` says what that means here and, if something is wrong, the cure. ``edm`` is the estimated distance to the
     minimum in units of the statistic. ``starts`` is what several starts led to.
     """

@@ -1,8 +1,9 @@
 """Several starts for fits whose statistic may have several minima.
 
 No damping leads out of the basin in which a fit begins: a cutoff or a break at the wrong energy, or two components that
-have become one, is a minimum by itself. Other starts, scattered in a fixed way about the first, lie in other basins.
-They run one after another in the program that is compiled already, and the lowest end counts.
+have become one, is a minimum by itself. Other starts, scattered in a fixed way about the first or at the minima of a
+coarse profile (``sweeps``), lie in other basins. They run one after another in the program that is compiled already,
+and the lowest end counts.
 """
 
 from typing import Literal
