@@ -27,12 +27,12 @@ def blurred(
     vectors: np.ndarray,
     energy: np.ndarray,
     bins: np.ndarray,
-    widened: Callable[[np.ndarray], np.ndarray],
+    widened: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> np.ndarray:
     """Reconstructed directions (n, 3) of events from ``vectors``; NaN where there is no point spread function.
 
     ``energy`` (n,) in TeV, true or reconstructed as the axis of the PSF says; ``bins``: true-energy bins, for kernels.
-    ``widened``: radii (n,) as they are from those of the table.
+    ``widened``: radii (n,) as they are from those of the table, by default the same.
     """
     if isinstance(psf, PSFKernel):
         return _by_kernel(rng, psf, geom, vectors, bins)

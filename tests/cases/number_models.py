@@ -405,7 +405,7 @@ def collections() -> list[Argument]:
         *(
             Argument(
                 f"InstrumentModel: {part}",
-                lambda v, part=part: getattr(gj.InstrumentModel(**{part: v}), part).norm,
+                lambda v, part=part: getattr(gj.InstrumentModel(**{part: v}), part).norm.internal,
                 1,
             )
             for part in gj.InstrumentModel.parts

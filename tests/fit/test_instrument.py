@@ -3,6 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from regions import CircleSkyRegion
 
 import gammajax as gj
 
@@ -112,3 +115,49 @@ def test_a_scale_for_a_group_and_correlated_priors():
         float(np.sum(gj.stat_array(d, gj.Models(list(result.models)).acting_on(n), name=n))) for n, d in runs.items()
     )
     assert result.stat - expected == pytest.approx(by_run, rel=1e-10)
+
+
+GEOM = gj.SkyGeom.create((83.6, 22.0), 0.05, npix=20)
+PSF = gj.PSFMap.from_gauss(CENTERS, 0.06 * np.ones(36), rad=np.linspace(0, 0.5, 51))
+PLACED = gj.SkyModel(SOURCE.spectral, name="s", spatial=gj.PointSpatialModel(lon_0=83.61, lat_0=22.02))
+ALL = gj.InstrumentModel(exposure=1.1, energy_scale=1.05, psf_width=1.1, livetime=0.9, name="i")
+SEEN = {
+    "spectrum": (run(EDISP), ALL.replace(psf_width=None)),
+    "map": (
+        gj.MapDataset(
+            GEOM,
+            RECO,
+            TRUE,
+            exposure=2e13 * CENTERS[:, None, None] ** 0.5 * np.ones((1, 20, 20)),
+            psf=PSF,
+            edisp=EDISP,
+            background=np.geomspace(0.2, 0.01, 20)[:, None, None] * np.ones((1, 20, 20)),
+        ),
+        ALL,
+    ),
+    "region": (
+        gj.RegionMapDataset(
+            CircleSkyRegion(SkyCoord(83.6, 22.0, unit="deg"), 0.15 * u.deg),
+            RECO,
+            TRUE,
+            exposure=2e13 * CENTERS**0.5,
+            psf=PSF,
+            edisp=gj.EDispKernelMap.from_kernel(EDISP),
+            background=np.geomspace(10, 0.5, 20),
+        ),
+        ALL,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SEEN)
+@pytest.mark.parametrize("frozen", ["s", "i", ""])
+def test_fits_see_the_responses_that_predictions_do(kind, frozen):
+    """Whatever is frozen: the statistic of a dataset inside a fit is that of its prediction."""
+    dataset, instrument = SEEN[kind]
+    models = gj.Models([PLACED, instrument.replace(energy_scale_of="response" if frozen == "" else "dispersion")])
+    if frozen:
+        models = models.freeze(*(n for n in models.parameters if n.startswith(f"{frozen}.")))
+    dataset = gj.fake(jax.random.key(3), dataset, models)
+    expected = float(np.sum(gj.stat_array(dataset, models)))
+    assert float(gj.stat_sum(dataset, models)) == pytest.approx(expected, rel=1e-9)
