@@ -135,14 +135,11 @@ def fit(
                 ahead.join()
 
     datasets, models = as_datasets(datasets), as_models(models).with_image_margins()
-    if being_traced(datasets, models):
-        raise InputError(
-            "fit: this is inside a jax transformation (jit, grad, vmap). gj.fit is a program of its own: call it "
-            "outside. Inside, gj.likelihood(datasets, models).fit() is a pure fit, and gj.stat_sum the statistic."
-        )
+    _refuse_traced()
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
+    _refuse_traced(problem.arrays, problem.space.values)
     solution = run(problem, starts)
     minima, of_starts = solution.minima, solution.stat
     iterations, evaluations = solution.iterations, solution.evaluations
@@ -167,6 +164,15 @@ def fit(
     return finish(problem, replace(solution, iterations=iterations, evaluations=evaluations, minima=minima))
 
 
+def _refuse_traced(*numbers: object) -> None:
+    """Raise an `InputError` inside a jit, or if one of these numbers belongs to another transformation."""
+    if being_traced(*numbers):
+        raise InputError(
+            "fit: this is inside a jax transformation (jit, grad, vmap). gj.fit is a program of its own: call it "
+            "outside. Inside, gj.likelihood(datasets, models).fit() is a pure fit, and gj.stat_sum the statistic."
+        )
+
+
 _traced_ahead: set[Hashable] = set()
 
 
@@ -176,6 +182,7 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
     if len(given) > AHEAD_DATASETS or not any(d.prepare_compiles for d in given if isinstance(d, Dataset)):
         return
     leaves, structure = jax.tree.flatten((given, list(models)))
+    _refuse_traced(leaves)
     key = (structure, tuple(map(np.shape, leaves)), batch_size, precision)
     if key in _traced_ahead:
         return
