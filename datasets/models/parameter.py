@@ -100,9 +100,10 @@ class Parameter(HintedModule):
         if self.min > self.max:
             raise InputError(f"Parameter: min {self.min} is above max {self.max}.")
         if is_known(self.value):
-            if self.value.ndim:
+            # arrays of JAX may be batches, for vmap
+            if isinstance(self.value, np.ndarray) and self.value.ndim:
                 raise InputError(f"Parameter: a single number is needed, found an array of shape {self.value.shape}.")
-            if not np.isfinite(self.value):
+            if not np.all(np.isfinite(self.value)):
                 raise InputError(f"Parameter: the value must be finite, found {self.value}.")
 
     @property
@@ -187,7 +188,7 @@ def _clean(given: dict[str, Any], unit: str) -> dict[str, Any]:
             if number is None:
                 raise InputError(f"Parameter: {name} must be a number, found None.")
             if name == "error" and is_known(number) and np.any(number < 0):
-                raise InputError(f"Parameter: error must not be negative, found {float(number):g}.")
+                raise InputError(f"Parameter: error must not be negative, found {np.min(number):g}.")
             clean[name] = number
             continue
         none = -math.inf if name == "min" else math.inf
@@ -212,7 +213,7 @@ def require_domain(parameter: Parameter, name: str) -> None:
     fields = fields_of(parameter)
     domain = DOMAINS.get(fields["role"])
     value = fields["value"]
-    if domain is None or isinstance(value, jax.core.Tracer):
+    if domain is None or isinstance(value, jax.core.Tracer) or np.ndim(value):
         return
     low, high = domain
     if not low <= float(value) * fields["scale"] <= high * (1 + 1e-9):
