@@ -151,7 +151,10 @@ class Likelihood(eqx.Module):
             if name not in known:
                 raise InputError(f"with_counts: there is no dataset {name!r}. {closest(name, known)}")
             place = known[name]
-            found[place] = _counts_of(self.members[place], given, self._mask(place))
+            member = self.members[place]
+            if not member.counted:
+                raise InputError(f"with_counts: {name} has no counts that could be exchanged.")
+            found[place] = _counts_of(member, given, self._mask(place))
         return self.with_places(found)
 
     def with_held(self, values: Mapping[str, Given]) -> Self:
@@ -374,8 +377,6 @@ def _held_value(given: Any, unit: str, what: str) -> Array:
 def _counts_of(member: _Member, given: Counts, mask: Array) -> Arrays:
     """Checked counts of a dataset by field; 0 where ``mask`` excludes numbers that are none."""
     what = f"with_counts: {member.name}"
-    if not member.counted:
-        raise InputError(f"{what} has no counts that could be exchanged.")
     if isinstance(given, Dataset):
         by_field: dict[str, Any] = {field: getattr(given, field, None) for field in member.counted}
     else:
