@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import flux_points
 
 import gammajax as gj
 
@@ -17,6 +18,7 @@ OFF = gj.SpectrumDatasetOnOff(
     EDGES, counts=np.ones(4), counts_off=np.ones(4), acceptance=np.ones(4), acceptance_off=np.ones(4)
 ).replace(exposure=np.full(4, 1e12))
 LIKE = gj.likelihood({"run": RUN, "off": OFF}, MODELS)
+POINTS = gj.likelihood({"points": flux_points.dataset()}, MODELS)
 KEY = jax.random.key(0)
 
 
@@ -32,6 +34,7 @@ def toys(**changes):
         (lambda: LIKE.with_counts({"run": [np.nan, 1, 1, 1]}), "run: counts must be finite and not negative"),
         (lambda: LIKE.with_counts({"run": [1, -1, 1, 1]}), r"found -1.0 in bin 1 \(1 bad of 4\)"),
         (lambda: LIKE.with_counts({"off": {"counts": np.ones(4), "counts_off": [1, 1, 1, -1]}}), "counts_off must be"),
+        (lambda: POINTS.with_counts({"points": np.ones(12)}), "points has no counts that could be exchanged"),
         (lambda: LIKE.with_held([AMPLITUDE]), "expected values by the names of parameters"),
         (lambda: LIKE.with_held({AMPLITUDE: [1e-11, 2e-11]}), r"an array of shape \(2,\), expected one number"),
         (lambda: LIKE.with_held({AMPLITUDE: None}), "found 'None'"),
