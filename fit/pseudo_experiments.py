@@ -21,8 +21,8 @@ from ..datasets.errors import InputError
 from ..datasets.hints.modules import Hinted
 from ..datasets.units import Given, number_in, numbers_in
 from .joint.parameters import parameter_space
-from .joint.problem import SomeDatasets, as_datasets, as_models
-from .likelihood import Likelihood, LikelihoodFit, likelihood
+from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem
+from .likelihood import Likelihood, LikelihoodFit, likelihood_of
 from .solvers.pure import CODES, Whole, best_fit
 from .status import Status
 
@@ -32,8 +32,8 @@ Progress = Callable[[int, int], None]
 MEMORY = 2**27
 """Bytes for the fits that run at a time."""
 
-MOST_AT_A_TIME = 128
-"""Experiments at a time: all of them take as many steps as the slowest."""
+MOST_AT_A_TIME = 64
+"""Experiments at a time: all of them take as many steps as the slowest, and what they need should stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,7 @@ class PseudoExperiments(Hinted):
 
 @dataclass(frozen=True)
 class Draws:
-    """Poisson counts around expectations: those of an experiment depend on the seed and its number only.
-
-    By NumPy: 30 ns a bin, for which jax.random.poisson needs fifteen times as long on a processor.
-    """
+    """Poisson counts around expectations: those of an experiment depend on the seed and its number only."""
 
     seed: int
     simulated: Datasets
@@ -183,7 +180,9 @@ def pseudo_experiments(
     draws = Draws(_seed(key), known, _expected(known, truth, npred_background or {}))
     # the program of the data: their counts are any
     first = draws.datasets(0)
-    like = likelihood(first, truth if fit_models is None else fit_models)
+    fitted = as_models(truth if fit_models is None else fit_models)
+    # many fits by one program: it may take longer to compile
+    like = likelihood_of(make_problem(first, fitted.with_image_margins(), pad=False))
     images = any(group.make.makes_images for group in like.spec.groups)
     size = min(n, batch_size or _at_a_time(like, images))
     limit = number_in(tolerance, "", "pseudo_experiments: tolerance")
