@@ -1,6 +1,7 @@
 """The joint likelihood as a pure object: a static program and arrays, for one's own optimisers, samplers and loops."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, PyTree
 
 from ..datasets.arrays import Array, is_concrete
-from ..datasets.compile import Program
+from ..datasets.compile import OF_A_FIT, Program
 from ..datasets.counts.npred import SomeModels
 from ..datasets.dataset import Arrays, Dataset, Models, Prepared
 from ..datasets.errors import InputError, closest
@@ -343,19 +344,19 @@ def _counts_of(member: _Member, given: Counts) -> Arrays:
     return found
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def _fit(whole: Whole, arrays: dict[str, PyTree], start: jax.Array, tolerance: jax.Array) -> LikelihoodFit:
     best = best_fit(whole, arrays, start, tolerance)
     stat = compiled_stat(whole.spec, arrays, best.free)
     return LikelihoodFit(best.free, stat, *best[1:])
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def _covariance(whole: Whole, arrays: dict[str, PyTree], free: jax.Array) -> jax.Array:
     return covariance_at(whole, arrays, *normals_at(whole, arrays, free))[0]
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def _npred(
     static: tuple[ProblemSpec, tuple[_Member, ...]],
     arrays: dict[str, PyTree],

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..datasets.collection.datasets import Datasets
-from ..datasets.compile import Program, being_traced
+from ..datasets.compile import OF_A_FIT, Program, being_traced
 from ..datasets.counts.dataset import require_counts
 from ..datasets.counts.npred import SomeModels
 from ..datasets.counts.simulate import expected_counts
@@ -250,7 +251,7 @@ def _in_threads(run: Callable[[int], LikelihoodFit], begins: range) -> Iterator[
         yield from pool.map(run, begins[1:])
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def _fit_many(
     static: tuple[Whole, bool], like: Likelihood, counts: tuple[Arrays, ...], start: jax.Array, tolerance: jax.Array
 ) -> LikelihoodFit:
