@@ -19,7 +19,6 @@ from ..datasets.hints.calls import hinted
 from ..datasets.models.collection import Models
 from ..datasets.models.sky_model import SkyModel
 from ..datasets.models.spatial.extent import fits_in
-from ..datasets.units import number_in
 from ..kernels.programs import Memory
 from .covariance import Curvature, curvature, untold
 from .joint.devices import check_mesh, n_processes
@@ -33,7 +32,7 @@ from .solvers.minimise import lower_scoring, run_scoring_method
 from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
-from .solvers.solution import Progress, Solution
+from .solvers.solution import Progress, Solution, limits
 from .solvers.vanished import vanished
 from .status import MESSAGES, Status
 
@@ -100,12 +99,7 @@ def fit(
         raise InputError(f"fit: method must be 'scoring', 'minuit' or an optax optimiser, found {method!r}.")
     if method != "scoring" and n_processes(check_mesh(mesh)) > 1:
         raise InputError("fit: on a mesh of several processes the method must be 'scoring'.")
-    tolerance = number_in(tolerance, "", "fit: tolerance")
-    if not 0 <= tolerance < np.inf:
-        raise InputError(f"fit: tolerance must be finite and not negative, found {tolerance}.")
-    whole = isinstance(max_iterations, int | np.integer) and not isinstance(max_iterations, bool)
-    if not whole or max_iterations < 0:
-        raise InputError(f"fit: max_iterations must be a whole number that is not negative, found {max_iterations!r}.")
+    tolerance, max_iterations = limits(tolerance, max_iterations, "fit")
     if precision == "float32":
         tolerance = max(tolerance, 1e-4)
 

@@ -1,5 +1,6 @@
 """The joint likelihood as a pure object: a static program and arrays, for one's own optimisers, samplers and loops."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -14,8 +15,9 @@ from ..datasets.arrays import Array, is_concrete
 from ..datasets.compile import OF_A_FIT, Program
 from ..datasets.counts.npred import SomeModels
 from ..datasets.dataset import Arrays, Dataset, Models, Prepared
-from ..datasets.errors import InputError, closest
-from ..datasets.units import as_bins, number_in, to_unit
+from ..datasets.errors import InputError, closest, listed
+from ..datasets.shown import number_text, robust
+from ..datasets.units import Given, as_bins, numbers_in, to_flag
 from .covariance import DENSE_LIMIT
 from .joint.blocks import evaluate, inputs
 from .joint.objective import ProblemSpec, compiled_stat, from_free
@@ -24,7 +26,11 @@ from .joint.problem import Problem, SomeDatasets, as_models, make_problem
 from .result import FitResult
 from .sampling import SamplingDensity, whitening
 from .solvers.pure import CODES, Whole, best_fit, covariance_at, normals_at, to_free
+from .solvers.solution import limits
 from .status import Status
+
+MOST_SHOWN = 20
+"""Parameters that a likelihood shows."""
 
 Counts = Array | Mapping[str, Array] | Dataset
 """Counts of a dataset: an array; on/off data by field ("counts", "counts_off"); or a dataset that has them."""
@@ -93,6 +99,7 @@ class Likelihood(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)
     members: tuple[_Member, ...] = eqx.field(static=True)
     rows: tuple[int, ...] = eqx.field(static=True)
+    units: tuple[str, ...] = eqx.field(static=True)
     arrays: dict[str, PyTree]
     frames: tuple[Arrays, ...]
     initial: Float[Array, " n"]
@@ -135,27 +142,32 @@ class Likelihood(eqx.Module):
         """The likelihood of other data: same program, so that it may be vmapped over counts.
 
         ``counts`` by the names of datasets, those not named keep theirs. Each is an array of the shape of the data; for
-        on/off data a mapping of "counts" and "counts_off"; or a dataset, such as `fake` gives.
+        on/off data a mapping of "counts" and "counts_off"; or a dataset, such as `fake` gives, of which only the counts
+        are taken: masks and responses stay.
         """
+        counts = _by_name(counts, "with_counts", "datasets", "counts")
         known = {member.name: i for i, member in enumerate(self.members)}
         found: dict[int, Arrays] = {}
         for name, given in counts.items():
             if name not in known:
                 raise InputError(f"with_counts: there is no dataset {name!r}. {closest(name, known)}")
-            found[known[name]] = _counts_of(self.members[known[name]], given)
+            place = known[name]
+            found[place] = _counts_of(self.members[place], given, self._mask(place))
         return self.with_places(found)
 
-    def with_held(self, values: Mapping[str, Array | float]) -> Self:
+    def with_held(self, values: Mapping[str, Given]) -> Self:
         """The likelihood in which some parameters, by full name, are held at values; ``values`` may be traced.
 
-        Held parameters stay in theta, with both bounds equal: the program is the same. For profiles: vmap over values.
+        Values are numbers in the unit of the parameter, or Quantities. Held parameters stay in theta, with both bounds
+        equal: the program is the same. For profiles: vmap over values.
         """
+        values = _by_name(values, "with_held", "parameters", "values")
         low, high, initial = self.low, self.high, jnp.asarray(self.initial)
         for name, given in values.items():
             if name not in self.names:
                 raise InputError(f"with_held: there is no free parameter {name!r}. {closest(name, self.names)}")
             at = self.names.index(name)
-            value = to_unit(given, "", f"with_held: {name}") if is_concrete(given) else given
+            value = _held_value(given, self.units[at], f"with_held: {name}")
             low, high, initial = (vector.at[at].set(value) for vector in (low, high, initial))
         arrays = self.arrays | {"low": from_free(self.arrays, low), "high": from_free(self.arrays, high)}
         return eqx.tree_at(lambda like: (like.arrays, like.initial), self, (arrays, initial))
@@ -186,6 +198,7 @@ class Likelihood(eqx.Module):
         max_iterations : as in `fit`
         covariance : False leaves it out (zeros), and with it the check for directions that the data do not constrain
         """
+        covariance = to_flag(covariance, "Likelihood.fit: covariance")
         start = self.initial if theta is None else self._theta(theta, "fit")
         start = jnp.clip(jnp.asarray(start), self.low, self.high)
         if covariance and start.shape[0] > DENSE_LIMIT:
@@ -195,8 +208,8 @@ class Likelihood(eqx.Module):
             )
         if tolerance is None:
             tolerance = 1e-8 if start.dtype == np.float64 else 1e-4
-        tolerance = number_in(tolerance, "", "Likelihood.fit: tolerance")
-        whole = Whole(self.spec, self.rows, int(max_iterations), covariance)
+        tolerance, max_iterations = limits(tolerance, max_iterations, "Likelihood.fit")
+        whole = Whole(self.spec, self.rows, max_iterations, covariance)
         return _fit(whole, self.arrays, start, jnp.asarray(tolerance, start.dtype))
 
     def covariance(self, theta: Float[Array, " n"]) -> jax.Array:
@@ -209,6 +222,11 @@ class Likelihood(eqx.Module):
 
         ``result`` is that of a fit of these parameters. Bounds go away as in `unconstrained`.
         """
+        if not isinstance(result, FitResult | LikelihoodFit):
+            raise InputError(
+                f"whitened: found {type(result).__name__}, expected the result of a fit: like.whitened(like.fit()), or "
+                "that of gj.fit."
+            )
         if isinstance(result, FitResult):
             space = parameter_space(as_models(result.models), self.datasets_names)
             if tuple(space.free_names) != self.names:
@@ -228,11 +246,27 @@ class Likelihood(eqx.Module):
         n = len(self.names)
         return SamplingDensity(self, jnp.zeros(n), jnp.eye(n))
 
+    @robust
+    def __repr__(self) -> str:
+        """The datasets, and the parameters with their values."""
+        lines = [f"Likelihood of {listed(self.datasets_names)}: {len(self.names)} free parameters"]
+        for name, value, unit in list(zip(self.names, self.initial, self.units, strict=True))[:MOST_SHOWN]:
+            lines.append(f"  {name} = {number_text(value)} {unit}".rstrip())
+        return "\n".join(lines + ["  ..."] * (len(self.names) > MOST_SHOWN))
+
+    def _mask(self, place: int) -> Array:
+        """Which bins of a dataset are fitted, of its shape."""
+        member, frame = self.members[place], self.frames[place]
+        if "mask" in frame:
+            return frame["mask"]
+        group = self.arrays["groups"][member.group]
+        return group["data_own"]["mask_safe"][member.row][: math.prod(member.shape)].reshape(member.shape)
+
     def _vector(self, name: str) -> jax.Array:
         return to_free(self.arrays, self.rows, self.arrays[name])
 
     def _theta(self, given: Any, what: str) -> jax.Array:
-        theta = jnp.asarray(to_unit(given, "", f"Likelihood.{what}: theta"))
+        theta = jnp.asarray(numbers_in(given, "", f"Likelihood.{what}: theta"))
         if theta.shape != (len(self.names),):
             raise InputError(
                 f"Likelihood.{what}: theta has shape {theta.shape}, expected ({len(self.names)},): one number for "
@@ -303,12 +337,14 @@ def likelihood_of(problem: Problem) -> Likelihood:
         counted = tuple(field for field in ("counts", "counts_off") if field in own)
         members.append(_Member(name, number, row, tuple(dataset.data_shape), counted))
         frames.append(dataset.frame())
+    space = problem.space
     arrays, frames_ = jax.tree.map(_as_array, (problem.arrays, tuple(frames)))
     return Likelihood(
         spec=problem.spec,
         names=tuple(problem.free_names),
         members=tuple(members),
         rows=tuple(len(group.rows) for group in problem.groups),
+        units=tuple("" if p is None else p.unit for p in (space.parameters[i] for i in space.free_index)),
         arrays=arrays,
         frames=frames_,
         initial=_as_array(problem.start()),
@@ -319,8 +355,25 @@ def _as_array(leaf: Any) -> Array:
     return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
-def _counts_of(member: _Member, given: Counts) -> Arrays:
-    """Checked counts of a dataset by field."""
+def _by_name(given: Any, what: str, of: str, values: str) -> Mapping[str, Any]:
+    if isinstance(given, Mapping):
+        return given
+    raise InputError(f"{what}: found {type(given).__name__}, expected {values} by the names of {of}: {{'name': ...}}.")
+
+
+def _held_value(given: Any, unit: str, what: str) -> Array:
+    value = numbers_in(given, unit, what)
+    if jnp.shape(value):
+        raise InputError(
+            f"{what}: found an array of shape {jnp.shape(value)}, expected one number. Of many: jax.vmap over them."
+        )
+    if is_concrete(value) and not np.isfinite(value):
+        raise InputError(f"{what}: found {float(value)}, expected a finite number.")
+    return value
+
+
+def _counts_of(member: _Member, given: Counts, mask: Array) -> Arrays:
+    """Checked counts of a dataset by field; 0 where ``mask`` excludes numbers that are none."""
     what = f"with_counts: {member.name}"
     if not member.counted:
         raise InputError(f"{what} has no counts that could be exchanged.")
@@ -340,6 +393,15 @@ def _counts_of(member: _Member, given: Counts) -> Arrays:
         values = jnp.asarray(as_bins(by_field[field], f"{what}: {field}"))
         if values.shape != member.shape:
             raise InputError(f"{what}: {field} has shape {values.shape}, expected {member.shape}.")
+        if is_concrete(values) and is_concrete(mask):
+            bad = ~(np.isfinite(values) & (np.asarray(values) >= 0))
+            if (bad & np.asarray(mask)).any():
+                first = tuple(int(i) for i in np.argwhere(bad & np.asarray(mask))[0])
+                raise InputError(
+                    f"{what}: {field} must be finite and not negative, found {float(values[first])} in bin "
+                    f"{', '.join(map(str, first))} ({int((bad & np.asarray(mask)).sum())} bad of {values.size})."
+                )
+            values = jnp.where(bad, 0.0, values) if bad.any() else values
         found[field] = values.astype(jnp.result_type(float))
     return found
 

@@ -16,7 +16,7 @@ from ..datasets.collection.datasets import Datasets
 from ..datasets.compile import OF_A_FIT, Program, being_traced
 from ..datasets.counts.dataset import require_counts
 from ..datasets.counts.npred import SomeModels
-from ..datasets.counts.simulate import expected_counts
+from ..datasets.counts.simulate import expected_counts, require_key
 from ..datasets.dataset import Arrays
 from ..datasets.errors import InputError
 from ..datasets.hints.modules import Hinted
@@ -25,6 +25,7 @@ from .joint.parameters import parameter_space
 from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem
 from .likelihood import Likelihood, LikelihoodFit, likelihood_of
 from .solvers.pure import CODES, Whole, best_fit
+from .solvers.solution import limits
 from .status import Status
 
 Progress = Callable[[int, int], None]
@@ -71,6 +72,8 @@ class PseudoExperiments(Hinted):
         ``sigma`` of shape (k,) gives (k, n); one number gives (n,). They should be 68.3 % for 1 and 95.4 % for 2.
         """
         levels = np.asarray(numbers_in(sigma, "", "coverage: sigma"), float)
+        if not np.all(levels >= 0):
+            raise InputError(f"coverage: sigma must not be negative or NaN, found {sigma}.")
         inside = np.abs(self.pulls) <= levels[..., None, None]
         counted = np.isfinite(self.pulls)
         return np.sum(inside & counted, axis=-2) / np.maximum(np.sum(counted, axis=-2), 1)
@@ -86,7 +89,7 @@ class PseudoExperiments(Hinted):
 
     def datasets(self, index: int) -> Datasets:
         """The simulated datasets of one experiment."""
-        if not -len(self.stat) <= index < len(self.stat):
+        if not isinstance(index, int | np.integer) or not -len(self.stat) <= index < len(self.stat):
             raise InputError(f"PseudoExperiments: there is no experiment {index} of {len(self.stat)}.")
         return self.draws.datasets(index % len(self.stat))
 
@@ -175,10 +178,13 @@ def pseudo_experiments(
     whole_number = isinstance(n, int | np.integer) and not isinstance(n, bool)
     if not whole_number or n < 1:
         raise InputError(f"pseudo_experiments: n must be a positive whole number, found {n!r}.")
-    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
+    whole_number = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size is not None and (not whole_number or batch_size < 1):
         raise InputError(f"pseudo_experiments: batch_size must be a positive whole number, found {batch_size!r}.")
+    require_key(key, "pseudo_experiments")
+    limit, max_iterations = limits(tolerance, max_iterations, "pseudo_experiments")
     known, truth = as_datasets(datasets), as_models(models)
-    draws = Draws(_seed(key), known, _expected(known, truth, npred_background or {}))
+    draws = Draws(_seed(key), known, _expected(known, truth, {} if npred_background is None else npred_background))
     # the program of the data: their counts are any
     first = draws.datasets(0)
     fitted = as_models(truth if fit_models is None else fit_models)
@@ -186,8 +192,7 @@ def pseudo_experiments(
     like = likelihood_of(make_problem(first, fitted.with_image_margins(), pad=False))
     images = any(group.make.makes_images for group in like.spec.groups)
     size = min(n, batch_size or _at_a_time(like, images))
-    limit = number_in(tolerance, "", "pseudo_experiments: tolerance")
-    whole = Whole(like.spec, like.rows, int(max_iterations), True)
+    whole = Whole(like.spec, like.rows, max_iterations, True)
     start = jnp.clip(jnp.asarray(like.initial), like.low, like.high)
 
     def run(begin: int) -> LikelihoodFit:
@@ -215,6 +220,11 @@ def pseudo_experiments(
 
 
 def _expected(datasets: Datasets, models: Any, backgrounds: Mapping[str, Given]) -> dict[str, dict[str, np.ndarray]]:
+    if not isinstance(backgrounds, Mapping):
+        raise InputError(
+            f"pseudo_experiments: npred_background is {type(backgrounds).__name__}, expected backgrounds by the names "
+            "of datasets: {'run-1': ...}."
+        )
     unknown = [name for name in backgrounds if name not in datasets.names]
     if unknown:
         raise InputError(f"pseudo_experiments: npred_background names {unknown[0]!r}, which is no dataset.")

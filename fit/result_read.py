@@ -49,16 +49,30 @@ def result_fields(filename: Any) -> dict[str, Any]:
             )
         fields = {
             "models": models,
-            "status": Status(figures["status"]),
+            "status": _status(figures, path),
             "free_names": free,
             "datasets_names": tuple(figures["datasets"]),
             "curvature": _curvature(models.parameters, free, data, figures, path),
         }
         own = ("stat", "message", "iterations", "evaluations", "edm", "method", "n_bins")
-        minima = {"minima": tuple(figures["minima"]), "minima_counts": tuple(figures["minima_counts"])}
+        # files of 0.1.0 have none
+        minima = {name: tuple(figures.get(name, ())) for name in ("minima", "minima_counts")}
         return fields | {name: figures[name] for name in own} | minima
     except KeyError as error:
         raise InputError(f"{path}: metadata, fit: the key {error.args[0]!r} is missing.") from error
+
+
+def _status(figures: dict[str, Any], path: Path) -> Status:
+    try:
+        status = Status(figures["status"])
+    except ValueError as error:
+        known = ", ".join(status.value for status in Status)
+        raise InputError(
+            f"{path}: metadata, fit: the status is {figures['status']!r}, expected one of {known}."
+        ) from error
+    # in 0.1.0 fits with directions that the data do not constrain ended so
+    unconstrained = status is Status.CONVERGED and figures.get("success") is False
+    return Status.UNCONSTRAINED if unconstrained else status
 
 
 def distinct(parameters: Parameters) -> dict[str, Parameter]:

@@ -20,6 +20,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from ..datasets.arrays import Array
+from ..datasets.errors import listed
+from ..datasets.shown import robust
 
 NEAREST = 0.1
 """Distance of the centre from a bound at least, in standard deviations."""
@@ -65,6 +67,11 @@ class SamplingDensity(eqx.Module):
         """The point of parameters (n,) inside the bounds."""
         y = unbounded(jnp.asarray(theta), self.likelihood.low, self.likelihood.high)
         return jnp.linalg.solve(self.root, y - self.center)
+
+    @robust
+    def __repr__(self) -> str:
+        """The parameters."""
+        return f"SamplingDensity({listed(self.names)})"
 
     def __hash__(self) -> int:
         return id(self)

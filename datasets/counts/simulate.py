@@ -53,13 +53,16 @@ def expected_counts(
     """What counts of the dataset are drawn around; ``what`` begins messages."""
     require_counts(dataset, what)
     expected = dataset.expected(acting(models, name), npred_background, what)
-    if is_concrete(expected.counts):
-        counts = np.asarray(expected.counts)
+    for field, shown in (("counts_off", "the expected counts_off"), ("counts", "npred")):
+        bins = getattr(expected, field)
+        if bins is None or not is_concrete(bins):
+            continue
+        counts = np.asarray(bins)
         bad = ~(np.isfinite(counts) & (counts >= 0))
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(
-                f"{what}: npred must be finite and not negative, found {float(counts[first])} in bin "
+                f"{what}: {shown} must be finite and not negative, found {float(counts[first])} in bin "
                 f"{', '.join(map(str, first))}."
             )
     return expected

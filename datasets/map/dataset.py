@@ -297,7 +297,10 @@ class MapDataset(MapBase, KnownBackground):
     source_grid : "exact" puts sources where they are between the pixels. "pixel" shares them out over the pixels before
         the PSF acts (a point over the four nearest ones), as gammapy does; it blurs images by about a pixel, has kinks
         in positions, and is there to compare numbers.
-    stat_type : "cash", or a statistic of counts of your own; see `register_statistic`
+    stat_type : "cash"; "cash_weighted"; or a statistic of counts of your own, see `register_statistic`
+    weights : (n_reco, ny, nx) numbers that are not negative, by which "cash_weighted" multiplies the statistic of bins
+    energy_interp : scale of the reconstructed energies, "log" (default), "lin" or "sqrt", in which the centres of bins,
+        where norms of backgrounds are taken, are halfway
 
     All but geom, edges, counts and background are given by name.
     """

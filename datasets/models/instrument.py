@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..errors import InputError
 from ..units import Given, kernel_numbers
@@ -42,7 +43,8 @@ class InstrumentModel(ModelBase):
     energy_scale_of : "dispersion" or "response"
 
     Parameters go by the names ``inst.exposure.norm``, ``inst.energy_scale.norm`` and so on. Backgrounds have a
-    `FoVBackgroundModel` of their own. Raises `InputError` for factors with a unit::
+    `FoVBackgroundModel` of their own. Factors are not negative, energy scales positive; fits keep to that. Raises
+    `InputError` for such factors, and for those with a unit::
 
         prior = gj.GaussianPrior(mu=1, sigma=0.15)
         scale = gj.InstrumentModel(energy_scale=gj.Parameter(1, prior=prior), name="hess", datasets_names=["run-1"])
@@ -78,6 +80,7 @@ class InstrumentModel(ModelBase):
             raise InputError(f"InstrumentModel {name!r}: give one or more of {', '.join(factors)}, such as 1.")
         for word, given in factors.items():
             setattr(self, word, None if given is None else _factor(given, f"InstrumentModel {name!r}: {word}"))
+            _require_factor(getattr(self, word), f"InstrumentModel {name!r}: {word}", positive=word == "energy_scale")
         if self.livetime is not None and not _is_one_number(self.livetime):
             raise InputError(
                 f"InstrumentModel {name!r}: livetime must be one factor for all energies, a number or a Parameter. "
@@ -125,6 +128,19 @@ def _factor(given: Factor, what: str) -> Any:
         return PowerLawNormSpectralModel(norm=given)
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
+
+
+def _require_factor(factor: Any, what: str, *, positive: bool) -> None:
+    """Raise an `InputError` that starts with ``what`` for norms that no factor of a response can have."""
+    if not isinstance(factor, SpectralModel):
+        return
+    for parameter in factor.parameters.values():
+        value = parameter.value
+        if parameter.role != "norm" or isinstance(value, jax.core.Tracer) or np.ndim(value):
+            continue
+        if value < 0 or (positive and value == 0):
+            least = "above 0" if positive else "of at least 0"
+            raise InputError(f"{what}: found {float(value):.6g}, expected a factor {least}.")
 
 
 def _is_one_number(factor: Any) -> bool:

@@ -65,7 +65,10 @@ class RegionMapDataset(KnownBackground, OfRegion):
     livetime : Quantity or s
     gti, meta : `GTI`, `Meta`
     nodes : quadrature nodes per true bin; default from the widest bin (accuracy 1e-8)
-    stat_type : "cash", or a statistic of counts of your own; see `register_statistic`
+    stat_type : "cash"; "cash_weighted"; or a statistic of counts of your own, see `register_statistic`
+    weights : (n_reco,) numbers that are not negative, by which "cash_weighted" multiplies the statistic of each bin
+    energy_interp : scale of the reconstructed energies, "log" (default), "lin" or "sqrt", in which the centres of bins,
+        where norms of backgrounds are taken, are halfway
 
     All but region, edges, counts and background are given by name.
     """

@@ -10,6 +10,7 @@ from ...datasets.arrays import Array, fields_of
 from ...datasets.errors import InputError, closest, listed, warn
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import Item, ModelDef, flatten
+from ...datasets.models.instrument import InstrumentModel
 from ...datasets.models.parameter import Parameter, bounds_of
 
 
@@ -80,6 +81,12 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     space.low, space.high = np.array(bounds, float).reshape(-1, 2).T
     # sizes are not negative, also where a file says nothing about it
     size = np.array([role in ("width", "radius") for role in space.roles], bool)
+    for entry in space.models:
+        if entry.definition.type is InstrumentModel:
+            # nor are factors of responses
+            for index in entry.entries:
+                if index is not None:
+                    size[index] |= [space.roles[i] == "norm" for i in index]
     space.low[size] = np.maximum(space.low[size], np.minimum(0.0, space.high[size]))
     space.acting = _acting(models, dataset_names)
     space.owner = _owners(space)

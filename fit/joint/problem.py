@@ -142,6 +142,8 @@ def _make_problem(
 
     share.collect(check)
     if need_free and not space.free.any():
+        if not space.names:
+            raise InputError("There is nothing to fit: the models have no parameters. Give one or more models.")
         raise InputError(
             f"All {len(space.names)} parameters are frozen, there is nothing to fit. "
             "Free some with models.unfreeze(name)."

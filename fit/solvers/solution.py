@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
+from ...datasets.errors import InputError
+from ...datasets.units import Given, number_in
 from ..joint.arrowhead import Normal, active_set, solve_arrowhead
 from ..joint.objective import compiled_normal, from_free, offset
 from ..joint.problem import Problem
@@ -35,6 +37,18 @@ class Solution:
     message: str = ""
     exact: Normal | None = None
     minima: Minima | None = None
+
+
+def limits(tolerance: Given, max_iterations: object, what: str) -> tuple[float, int]:
+    """The ``tolerance`` and ``max_iterations`` of a fit; an `InputError`, which begins with ``what``, for others."""
+    tolerance = number_in(tolerance, "", f"{what}: tolerance")
+    if not 0 <= tolerance < np.inf:
+        raise InputError(f"{what}: tolerance must be finite and not negative, found {tolerance}.")
+    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int | np.integer) or max_iterations < 0:
+        raise InputError(
+            f"{what}: max_iterations must be a whole number that is not negative, found {max_iterations!r}."
+        )
+    return tolerance, int(max_iterations)
 
 
 def _at(problem: Problem, free: np.ndarray) -> tuple[float, float, Normal]:

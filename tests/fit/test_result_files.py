@@ -196,6 +196,24 @@ def test_linked_parameters_and_no_covariance_are_read_back(night, tmp_path):
         gj.FitResult.read(tmp_path / "r.yaml")
 
 
+def test_files_of_the_first_version_are_read(result, tmp_path):
+    """They know no other minima, and called fits converged whose parameters the data did not constrain."""
+    result.write(tmp_path / "r.yaml")
+    data = yaml.safe_load((tmp_path / "r.yaml").read_text())
+    figures = data["metadata"]["fit"]
+    del figures["minima"], figures["minima_counts"]
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(data))
+    back = gj.FitResult.read(tmp_path / "r.yaml")
+    assert back.success and back.starts is None and back.stat == result.stat
+    figures["success"] = False
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(data))
+    assert gj.FitResult.read(tmp_path / "r.yaml").status is gj.Status.UNCONSTRAINED
+    figures["status"] = "splendid"
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(gj.InputError, match="the status is 'splendid', expected one of converged, "):
+        gj.FitResult.read(tmp_path / "r.yaml")
+
+
 def test_other_files_are_no_results(result, tmp_path):
     result.models.write(tmp_path / "models.yaml")
     with pytest.raises(gj.InputError, match="no figures of a fit"):
