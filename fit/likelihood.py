@@ -16,6 +16,7 @@ from ..datasets.compile import OF_A_FIT, Program
 from ..datasets.counts.npred import SomeModels
 from ..datasets.dataset import Arrays, Dataset, Models, Prepared
 from ..datasets.errors import InputError, closest, listed
+from ..datasets.hints.calls import hinted
 from ..datasets.shown import number_text, robust
 from ..datasets.units import Given, as_bins, numbers_in, to_flag
 from .covariance import DENSE_LIMIT
@@ -119,10 +120,12 @@ class Likelihood(eqx.Module):
         """Names of the datasets, in order."""
         return tuple(member.name for member in self.members)
 
+    @hinted
     def stat(self, theta: Float[Array, " n"]) -> jax.Array:
         """Fit statistic summed over all datasets (inside their masks), plus priors and penalties: a scalar."""
         return compiled_stat(self.spec, self.arrays, self._theta(theta, "stat"))
 
+    @hinted
     def log_prob(self, theta: Float[Array, " n"]) -> jax.Array:
         """-stat / 2: ln of likelihood times priors up to a constant of the data; -inf outside the bounds."""
         theta = self._theta(theta, "log_prob")
@@ -130,6 +133,7 @@ class Likelihood(eqx.Module):
         safe = jnp.where(inside, theta, self.initial)
         return jnp.where(inside, -compiled_stat(self.spec, self.arrays, safe) / 2, -jnp.inf)
 
+    @hinted
     def npred(self, theta: Float[Array, " n"]) -> dict[str, jax.Array]:
         """All that is expected, by dataset, of the shape of the counts (of flux points, what they are compared with).
 
@@ -138,6 +142,7 @@ class Likelihood(eqx.Module):
         predicted = _npred((self.spec, self.members), self.arrays, self.frames, self._theta(theta, "npred"))
         return dict(zip(self.datasets_names, predicted, strict=True))
 
+    @hinted
     def with_counts(self, counts: Mapping[str, Counts]) -> Self:
         """The likelihood of other data: same program, so that it may be vmapped over counts.
 
@@ -155,6 +160,7 @@ class Likelihood(eqx.Module):
             found[place] = _counts_of(self.members[place], given, self._mask(place))
         return self.with_places(found)
 
+    @hinted
     def with_held(self, values: Mapping[str, Given]) -> Self:
         """The likelihood in which some parameters, by full name, are held at values; ``values`` may be traced.
 
@@ -172,6 +178,7 @@ class Likelihood(eqx.Module):
         arrays = self.arrays | {"low": from_free(self.arrays, low), "high": from_free(self.arrays, high)}
         return eqx.tree_at(lambda like: (like.arrays, like.initial), self, (arrays, initial))
 
+    @hinted
     def fit(
         self,
         theta: Float[Array, " n"] | None = None,
@@ -212,11 +219,13 @@ class Likelihood(eqx.Module):
         whole = Whole(self.spec, self.rows, max_iterations, covariance)
         return _fit(whole, self.arrays, start, jnp.asarray(tolerance, start.dtype))
 
+    @hinted
     def covariance(self, theta: Float[Array, " n"]) -> jax.Array:
         """2 H^-1 of the exact curvature H at ``theta``, (n, n), as in `FitResult.covariance`: pure."""
         whole = Whole(self.spec, self.rows, 0, True)
         return _covariance(whole, self.arrays, self._theta(theta, "covariance"))
 
+    @hinted
     def whitened(self, result: FitResult | LikelihoodFit) -> SamplingDensity:
         """The posterior in coordinates z in which it is about standard normal, on all of R^n: for samplers.
 
@@ -237,6 +246,7 @@ class Likelihood(eqx.Module):
         center, root = whitening(jnp.asarray(theta), jnp.asarray(covariance), self.low, self.high)
         return SamplingDensity(self, center, root)
 
+    @hinted
     def unconstrained(self) -> SamplingDensity:
         """The posterior on all of R^n: the bounds go away by the transforms of `fit.sampling`, their Jacobian is in it.
 
@@ -274,6 +284,7 @@ class Likelihood(eqx.Module):
             )
         return theta
 
+    @hinted
     def with_places(self, counts: Mapping[int, Arrays]) -> Self:
         """`with_counts` by the place of the dataset."""
         groups, frames = [dict(group) for group in self.arrays["groups"]], list(self.frames)
@@ -305,6 +316,7 @@ class Likelihood(eqx.Module):
         return self is other
 
 
+@hinted
 def likelihood(datasets: SomeDatasets, models: SomeModels) -> Likelihood:
     """The likelihood of the free parameters of ``models`` given ``datasets``, see `Likelihood`.
 

@@ -19,6 +19,7 @@ from ..datasets.counts.npred import SomeModels
 from ..datasets.counts.simulate import expected_counts, require_key
 from ..datasets.dataset import Arrays
 from ..datasets.errors import InputError
+from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
 from ..datasets.units import Given, number_in, numbers_in
 from .joint.parameters import parameter_space
@@ -134,6 +135,7 @@ class Draws:
         return np.random.Generator(np.random.Philox(key=self.seed, counter=index << 128))
 
 
+@hinted
 def pseudo_experiments(
     key: jax.Array,
     datasets: SomeDatasets,
