@@ -309,17 +309,24 @@ def _evaluated(
     """
     searching = s.stage == SEARCH
 
-    def one(carried: tuple[jax.Array, _Descent]) -> tuple[jax.Array, _Descent]:
-        s = carried[1]
-        state = iterate(spec, arrays, tolerance, s.scoring)
-        s = s._replace(scoring=state, before=s.scoring.iterations, distance=s.scoring.edm)
-        over, resume, newton = _next(s, limit)
-        again = searching & ~over & ~newton
-        return again, s._replace(newton=s.newton & ~again, resume=jnp.where(again, resume, s.resume))
+    # what does not change stays outside of the loop
+    def changing(s: _Descent) -> tuple[Any, ...]:
+        return s.scoring, s.newton, s.resume, s.before, s.distance
 
-    # what does not change stays outside
-    fixed = {"exact": s.exact, "anchor": s.anchor}
-    return jax.lax.while_loop(lambda c: c[0], one, (wanted, s._replace(exact=None, anchor=None)))[1]._replace(**fixed)
+    def put(changed: tuple[Any, ...]) -> _Descent:
+        scoring, newton, resume, before, distance = changed
+        return s._replace(scoring=scoring, newton=newton, resume=resume, before=before, distance=distance)
+
+    def one(carried: tuple[jax.Array, tuple[Any, ...]]) -> tuple[jax.Array, tuple[Any, ...]]:
+        old = put(carried[1])
+        state = iterate(spec, arrays, tolerance, old.scoring)
+        new = old._replace(scoring=state, before=old.scoring.iterations, distance=old.scoring.edm)
+        over, resume, newton = _next(new, limit)
+        again = searching & ~over & ~newton
+        new = new._replace(newton=new.newton & ~again, resume=jnp.where(again, resume, new.resume))
+        return again, changing(new)
+
+    return put(jax.lax.while_loop(lambda carried: carried[0], one, (wanted, changing(s)))[1])
 
 
 def _once(wanted: jax.Array, function: Callable[[Any], Any], value: Any) -> Any:
