@@ -63,6 +63,7 @@ NO_NUMBERS: set[str] = {
         "model",
         "model1",
         "model2",
+        "sources",
         "dataset",
         "datasets",
         "result",

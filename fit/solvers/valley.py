@@ -34,7 +34,8 @@ def leap(theta: Theta, before: Theta, reach: float, arrays: dict[str, PyTree]) -
         return np.where(kind == LOG, np.log(np.abs(safe)), np.where(kind == INVERSE, 1 / safe, x))
 
     def share(kind: Array, z: Array, d: Array) -> np.ndarray:
-        towards = (kind == INVERSE) & (z * d < 0)
+        # of the signs: products of inverses of tiny numbers overflow
+        towards = (kind == INVERSE) & (np.sign(z) * np.sign(d) < 0)
         return np.where(towards, (1 - CLOSER) * np.abs(z) / np.where(towards, np.abs(d), 1.0), np.inf)
 
     def back(kind: Array, x: Array, z: Array, low: Array, high: Array) -> np.ndarray:

@@ -426,6 +426,7 @@ def methods() -> list[Argument]:
             "Likelihood.with_held: values",
             lambda v: LIKE.with_held({LIKE.names[0]: v}).fit().theta,
             2,
+            "TeV-1 s-1 cm-2",
             name="with_held",
         ),
         Argument(
