@@ -11,19 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from ..datasets.arrays import Array, is_concrete
+from ..datasets.arrays import Array
 from ..datasets.compile import OF_A_FIT, Program
 from ..datasets.counts.npred import SomeModels
-from ..datasets.dataset import Arrays, Dataset, Models, Prepared
+from ..datasets.dataset import Arrays, Models, Prepared
 from ..datasets.errors import InputError, closest, listed
 from ..datasets.hints.calls import hinted
 from ..datasets.shown import number_text, robust
-from ..datasets.units import Given, as_bins, numbers_in, to_flag
+from ..datasets.units import Given, numbers_in, to_flag
 from .covariance import DENSE_LIMIT
 from .joint.blocks import evaluate, inputs
 from .joint.objective import ProblemSpec, compiled_stat, from_free
 from .joint.parameters import parameter_space
 from .joint.problem import Problem, SomeDatasets, as_models, make_problem
+from .likelihood_input import Counts, Member, by_name, counts_of, held_value
 from .result import FitResult
 from .sampling import SamplingDensity, whitening
 from .solvers.pure import CODES, Whole, best_fit, covariance_at, normals_at, to_free
@@ -32,9 +33,6 @@ from .status import Status
 
 MOST_SHOWN = 20
 """Parameters that a likelihood shows."""
-
-Counts = Array | Mapping[str, Array] | Dataset
-"""Counts of a dataset: an array; on/off data by field ("counts", "counts_off"); or a dataset that has them."""
 
 
 class LikelihoodFit(NamedTuple):
@@ -64,16 +62,6 @@ class LikelihoodFit(NamedTuple):
         return self.status == CODES.index(Status.CONVERGED)
 
 
-class _Member(NamedTuple):
-    """A dataset in the program: its name, group and row, the shape of its data, and the fields of its counts."""
-
-    name: str
-    group: int
-    row: int
-    shape: tuple[int, ...]
-    counted: tuple[str, ...]
-
-
 class Likelihood(eqx.Module):
     """-2 ln L of datasets given models, with priors, as a function of the vector theta (n,) of free parameters.
 
@@ -98,7 +86,7 @@ class Likelihood(eqx.Module):
 
     spec: ProblemSpec = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
-    members: tuple[_Member, ...] = eqx.field(static=True)
+    members: tuple[Member, ...] = eqx.field(static=True)
     rows: tuple[int, ...] = eqx.field(static=True)
     units: tuple[str, ...] = eqx.field(static=True)
     arrays: dict[str, PyTree]
@@ -150,14 +138,14 @@ class Likelihood(eqx.Module):
         on/off data a mapping of "counts" and "counts_off"; or a dataset, such as `fake` gives, of which only the counts
         are taken: masks and responses stay.
         """
-        counts = _by_name(counts, "with_counts", "datasets", "counts")
+        counts = by_name(counts, "with_counts", "datasets", "counts")
         known = {member.name: i for i, member in enumerate(self.members)}
         found: dict[int, Arrays] = {}
         for name, given in counts.items():
             if name not in known:
                 raise InputError(f"with_counts: there is no dataset {name!r}. {closest(name, known)}")
             place = known[name]
-            found[place] = _counts_of(self.members[place], given, self._mask(place))
+            found[place] = counts_of(self.members[place], given, self._mask(place))
         return self.with_places(found)
 
     @hinted
@@ -167,13 +155,13 @@ class Likelihood(eqx.Module):
         Values are numbers in the unit of the parameter, or Quantities. Held parameters stay in theta, with both bounds
         equal: the program is the same. For profiles: vmap over values.
         """
-        values = _by_name(values, "with_held", "parameters", "values")
+        values = by_name(values, "with_held", "parameters", "values")
         low, high, initial = self.low, self.high, jnp.asarray(self.initial)
         for name, given in values.items():
             if name not in self.names:
                 raise InputError(f"with_held: there is no free parameter {name!r}. {closest(name, self.names)}")
             at = self.names.index(name)
-            value = _held_value(given, self.units[at], f"with_held: {name}")
+            value = held_value(given, self.units[at], f"with_held: {name}")
             low, high, initial = (vector.at[at].set(value) for vector in (low, high, initial))
         arrays = self.arrays | {"low": from_free(self.arrays, low), "high": from_free(self.arrays, high)}
         return eqx.tree_at(lambda like: (like.arrays, like.initial), self, (arrays, initial))
@@ -347,7 +335,7 @@ def likelihood_of(problem: Problem) -> Likelihood:
         number, row = place[index]
         own = problem.spec.groups[number].make.of_counts
         counted = tuple(field for field in ("counts", "counts_off") if field in own)
-        members.append(_Member(name, number, row, tuple(dataset.data_shape), counted))
+        members.append(Member(name, number, row, tuple(dataset.data_shape), counted))
         frames.append(dataset.frame())
     space = problem.space
     arrays, frames_ = jax.tree.map(_as_array, (problem.arrays, tuple(frames)))
@@ -367,57 +355,6 @@ def _as_array(leaf: Any) -> Array:
     return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
-def _by_name(given: Any, what: str, of: str, values: str) -> Mapping[str, Any]:
-    if isinstance(given, Mapping):
-        return given
-    raise InputError(f"{what}: found {type(given).__name__}, expected {values} by the names of {of}: {{'name': ...}}.")
-
-
-def _held_value(given: Any, unit: str, what: str) -> Array:
-    value = numbers_in(given, unit, what)
-    if jnp.shape(value):
-        raise InputError(
-            f"{what}: found an array of shape {jnp.shape(value)}, expected one number. Of many: jax.vmap over them."
-        )
-    if is_concrete(value) and not np.isfinite(value):
-        raise InputError(f"{what}: found {float(value)}, expected a finite number.")
-    return value
-
-
-def _counts_of(member: _Member, given: Counts, mask: Array) -> Arrays:
-    """Checked counts of a dataset by field; 0 where ``mask`` excludes numbers that are none."""
-    what = f"with_counts: {member.name}"
-    if not member.counted:
-        raise InputError(f"{what} has no counts that could be exchanged.")
-    if isinstance(given, Dataset):
-        by_field: dict[str, Any] = {field: getattr(given, field, None) for field in member.counted}
-    else:
-        by_field = dict(given) if isinstance(given, Mapping) else {"counts": given}
-    missing = [field for field in member.counted if by_field.get(field) is None]
-    unknown = [field for field in by_field if field not in member.counted]
-    if missing or unknown:
-        raise InputError(
-            f"{what}: found {', '.join(by_field) or 'nothing'}, expected {' and '.join(member.counted)}: "
-            f"{{'{member.name}': {{{', '.join(repr(f) + ': ...' for f in member.counted)}}}}}."
-        )
-    found: Arrays = {}
-    for field in member.counted:
-        values = jnp.asarray(as_bins(by_field[field], f"{what}: {field}"))
-        if values.shape != member.shape:
-            raise InputError(f"{what}: {field} has shape {values.shape}, expected {member.shape}.")
-        if is_concrete(values) and is_concrete(mask):
-            bad = ~(np.isfinite(values) & (np.asarray(values) >= 0))
-            if (bad & np.asarray(mask)).any():
-                first = tuple(int(i) for i in np.argwhere(bad & np.asarray(mask))[0])
-                raise InputError(
-                    f"{what}: {field} must be finite and not negative, found {float(values[first])} in bin "
-                    f"{', '.join(map(str, first))} ({int((bad & np.asarray(mask)).sum())} bad of {values.size})."
-                )
-            values = jnp.where(bad, 0.0, values) if bad.any() else values
-        found[field] = values.astype(jnp.result_type(float))
-    return found
-
-
 @partial(Program, most=OF_A_FIT)
 def _fit(whole: Whole, arrays: dict[str, PyTree], start: jax.Array, tolerance: jax.Array) -> LikelihoodFit:
     best = best_fit(whole, arrays, start, tolerance)
@@ -432,7 +369,7 @@ def _covariance(whole: Whole, arrays: dict[str, PyTree], free: jax.Array) -> jax
 
 @partial(Program, most=OF_A_FIT)
 def _npred(
-    static: tuple[ProblemSpec, tuple[_Member, ...]],
+    static: tuple[ProblemSpec, tuple[Member, ...]],
     arrays: dict[str, PyTree],
     frames: tuple[Arrays, ...],
     free: jax.Array,
