@@ -1,9 +1,10 @@
-"""Pseudo-experiments of the joint Crab fit: time, agreement with single fits, pulls and coverage.
+"""Pseudo-experiments of the joint Crab fit: time, agreement with single fits, pulls and coverage; and a bright run.
 
     python benchmarks/pseudo_experiments.py [--n 1000] [--pulls 10000] [--singles 50]
 
 Ten on/off spectra, on and off counts drawn anew in each experiment around the best fit; log parabola with three free
-parameters; errors from the exact curvature. Processor time counts all cores.
+parameters; errors from the exact curvature. Processor time counts all cores. The pulls once more with ten and a hundred
+times the exposure: the bias of maximum likelihood falls as the root of the counts, that of a wrong program would not.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 import jax
 import numpy as np
 from measure import MODEL_START, fit_range, joint_crab_files, show_time, table
+from simulated import TRUTH, simulate, to_gammajax
 
 import gammajax as gj
 
@@ -51,14 +53,39 @@ def main() -> None:
     values = np.array([[float(r.parameters[name].value) for name in toys.names] for r in results])
     apart = np.abs(values - toys.parameters[: options.singles]) / toys.errors[: options.singles]
     print(f"largest difference from single fits: {apart.max():.1e} sigma")
-    many = gj.pseudo_experiments(jax.random.key(1), datasets, best.models, options.pulls)
-    error = 1 / np.sqrt(options.pulls)
-    for name, pull, inside in zip(many.names, many.pulls.T, many.coverage().T, strict=True):
-        print(
-            f"{name}: pull {pull.mean() / error:+.2f} standard errors, width {pull.std():.4f}, "
-            f"coverage {100 * inside[0]:.1f} and {100 * inside[1]:.1f} %"
-        )
-    print(f"p-value of the data: {many.p_value(best.stat):.4f}; converged: {int(many.success.sum())} of {len(many)}")
+    header = ["", "parameter", "mean pull", "in its errors", "width", "68.3 %", "95.4 %", "converged"]
+    rows = []
+    for times in (1, 10, 100):
+        many = gj.pseudo_experiments(jax.random.key(1), longer(datasets, times), best.models, options.pulls)
+        rows += pulls(f"Crab, exposure x {times}", many)
+        if times == 1:
+            print(f"p-value of the data: {many.p_value(best.stat):.4f}")
+    bright, models = to_gammajax(simulate(1, "shared"))
+    at_truth = models.with_values({f"{models[0].name}.spectral.{name}": value for name, value in TRUTH.items()})
+    many = gj.pseudo_experiments(jax.random.key(2), longer(bright, 100), at_truth, options.pulls)
+    rows += pulls("simulated run, exposure x 100", many)
+    print(table(header, rows))
+
+
+def longer(datasets: gj.Datasets, times: float) -> gj.Datasets:
+    """The same with a longer exposure."""
+    fields = ("counts", "counts_off", "exposure")
+    return gj.Datasets(
+        {k: d.replace(**{f: times * np.asarray(getattr(d, f)) for f in fields}) for k, d in datasets.items()}
+    )
+
+
+def pulls(label: str, toys: gj.PseudoExperiments) -> list[list[str]]:
+    """Rows of the table of pulls."""
+    found = []
+    for name, pull, inside in zip(toys.names, toys.pulls.T, toys.coverage().T, strict=True):
+        known = pull[np.isfinite(pull)]
+        mean, shares = known.mean(), [f"{100 * x:.2f} %" for x in inside]
+        in_errors = mean * np.sqrt(len(known))
+        counted = f"{int(toys.success.sum())} of {len(toys)}"
+        short = name.rpartition(".")[2]
+        found.append([label, short, f"{mean:+.4f}", f"{in_errors:+.1f}", f"{known.std():.4f}", *shares, counted])
+    return found
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from typing import Any, Generic, TypeVar
 import jax
 from jax.experimental import multihost_utils
 
+from ..kernels.programs import MOST, Memory, Programs
+from ..kernels.programs import clear_programs as clear_programs
+
 # What else XLA is told by each release of jaxlib that has been tried; others may not know the options, and would refuse
 # to compile. In 0.10 its new emitters for fused loops double the compile time of our programs on CPUs without making
 # them faster. From 0.11 on that is no option; programs of 0.12 take up to 1.8 times as long to compile as those of 0.10
@@ -49,43 +52,49 @@ def _whole(leaf: object) -> object:
 
 Result = TypeVar("Result")
 
+OF_A_FIT = 4
+"""Variants that programs of whole fits keep, as these are large."""
+
+MOST_PREPARED = 256
+
 
 class Program(Generic[Result]):
     """A jitted function whose first argument is static, compiled quickly on CPUs.
 
-    Results that lie on the devices of several processes are handed out whole, in each of them.
+    Results that lie on the devices of several processes are handed out whole, in each of them. ``most``: variants that
+    it keeps, see `Programs`.
     """
 
-    def __init__(self, function: Callable[..., Result], options: dict[str, bool | int] | None = QUICK):
+    def __init__(
+        self, function: Callable[..., Result], options: dict[str, bool | int] | None = QUICK, most: int = MOST
+    ):
         self.__doc__ = function.__doc__
         self.function = function
-        # functions of JAX, whose number of compiled variants is no part of their type
-        self._plain: Any = jax.jit(function, static_argnums=0)
-        self._quick: Any = jax.jit(function, static_argnums=0, compiler_options=options)
-        self._prepared: set[Hashable] = set()
+        self._plain = Programs(function, (0,), most)
+        self._quick = Programs(function, (0,), most, options)
+        self._prepared: Memory[Hashable, None] = Memory(MOST_PREPARED)
 
     def __call__(self, *args: object) -> Result:
         # JAX takes compiler options for outermost programs only
         inside = being_traced(args)
-        out: Result = (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
+        out = (self._quick if jax.default_backend() == "cpu" and not inside else self._plain)(*args)
         return out if inside else jax.tree.map(_whole, out)
 
     def lower(self, *args: object) -> None:
         """Trace it for these arguments, so that a call has only to compile."""
-        (self._quick if jax.default_backend() == "cpu" else self._plain).lower(*args)
+        self._outermost().lower(*args)
 
     def shapes(self, *args: object) -> Any:
         """Shapes and types of what it would return: a tree of `jax.ShapeDtypeStruct`."""
-        return (self._quick if jax.default_backend() == "cpu" else self._plain).eval_shape(*args)
+        return self._outermost().eval_shape(*args)
 
     def prepare(self, *args: object, before: Callable[[], None] | None = None) -> threading.Thread | None:
         """Call it with these arguments in the background, for its compilation, if that has not been asked for before;
         the running thread. ``before`` is called first: two threads that trace hold each other up."""
-        leaves, treedef = jax.tree.flatten(args[1:])
-        key = (args[0], treedef, tuple((jax.numpy.shape(x), jax.numpy.result_type(x)) for x in leaves))
+        key = self._plain.key(args)
         if key in self._prepared:
             return None
-        self._prepared.add(key)
+        self._prepared[key] = None
         if before is not None:
             before()
         # not a daemon: ending the interpreter while XLA compiles is a crash
@@ -95,15 +104,23 @@ class Program(Generic[Result]):
                 self(*args)
             except Exception:
                 # the call that needs the program meets the same error, and reports it
-                self._prepared.discard(key)
+                self._prepared.pop(key, None)
 
         thread = threading.Thread(target=compile_now)
         thread.start()
         return thread
 
     def count(self) -> int:
-        """Number of variants compiled so far in this process."""
-        return self._quick._cache_size() + self._plain._cache_size()
+        """Number of variants that are compiled and kept."""
+        return self._quick.count() + self._plain.count()
+
+    def clear(self) -> None:
+        """Let go of all variants."""
+        for part in (self._quick, self._plain, self._prepared):
+            part.clear()
+
+    def _outermost(self) -> Programs[Result]:
+        return self._quick if jax.default_backend() == "cpu" else self._plain
 
 
 _ahead: ContextVar[list[Thread] | None] = ContextVar("_ahead", default=None)

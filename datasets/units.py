@@ -6,7 +6,6 @@ is decided here and nowhere else. JAX arrays of floating-point numbers, traced o
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, overload
 
 import jax
@@ -15,6 +14,7 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Bool, Float
 
+from ..kernels.programs import remembered
 from .arrays import Array, Mask, frozen_array, is_concrete, is_known
 from .errors import InputError, warn
 
@@ -257,12 +257,12 @@ def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:
 
 
 # files with thousands of models repeat a handful of units, and astropy parses and prints them slowly
-@lru_cache(maxsize=256)
+@remembered(256)
 def _unit(text: str) -> u.UnitBase:
     return u.Unit(text)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _unit_text(unit: u.UnitBase) -> str:
     try:
         return unit.to_string("fits")

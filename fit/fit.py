@@ -19,6 +19,7 @@ from ..datasets.hints.calls import hinted
 from ..datasets.models.collection import Models
 from ..datasets.models.sky_model import SkyModel
 from ..datasets.models.spatial.extent import fits_in
+from ..kernels.programs import Memory
 from .covariance import Curvature, curvature, untold
 from .joint.devices import check_mesh, n_processes
 from .joint.objective import compiled_exact_normal, from_free
@@ -167,7 +168,7 @@ def _refuse_traced(*numbers: object) -> None:
         )
 
 
-_traced_ahead: set[Hashable] = set()
+_traced_ahead: Memory[Hashable, None] = Memory(256)
 
 
 def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, precision: str) -> None:
@@ -180,7 +181,7 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
     key = (structure, tuple(map(np.shape, leaves)), batch_size, precision)
     if key in _traced_ahead:
         return
-    _traced_ahead.add(key)
+    _traced_ahead[key] = None
     with tracing_ahead() as threads:
         problem = make_problem(datasets, models, batch_size=batch_size)
     if threads:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -10,18 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from ..datasets.arrays import Array, is_concrete
-from ..datasets.compile import Program
+from ..datasets.arrays import Array
+from ..datasets.compile import OF_A_FIT, Program
 from ..datasets.counts.npred import SomeModels
-from ..datasets.dataset import Arrays, Dataset, Models, Prepared
+from ..datasets.dataset import Arrays, Models, Prepared
 from ..datasets.errors import InputError, closest, listed
+from ..datasets.hints.calls import hinted
 from ..datasets.shown import number_text, robust
-from ..datasets.units import Given, as_bins, numbers_in, to_flag
+from ..datasets.units import Given, numbers_in, to_flag
 from .covariance import DENSE_LIMIT
 from .joint.blocks import evaluate, inputs
 from .joint.objective import ProblemSpec, compiled_stat, from_free
 from .joint.parameters import parameter_space
 from .joint.problem import Problem, SomeDatasets, as_models, make_problem
+from .likelihood_input import Counts, Member, by_name, counts_of, held_value
 from .result import FitResult
 from .sampling import SamplingDensity, whitening
 from .solvers.pure import CODES, Whole, best_fit, covariance_at, normals_at, to_free
@@ -30,9 +33,6 @@ from .status import Status
 
 MOST_SHOWN = 20
 """Parameters that a likelihood shows."""
-
-Counts = Array | Mapping[str, Array] | Dataset
-"""Counts of a dataset: an array; on/off data by field ("counts", "counts_off"); or a dataset that has them."""
 
 
 class LikelihoodFit(NamedTuple):
@@ -62,16 +62,6 @@ class LikelihoodFit(NamedTuple):
         return self.status == CODES.index(Status.CONVERGED)
 
 
-class _Member(NamedTuple):
-    """A dataset in the program: its name, group and row, the shape of its data, and the fields of its counts."""
-
-    name: str
-    group: int
-    row: int
-    shape: tuple[int, ...]
-    counted: tuple[str, ...]
-
-
 class Likelihood(eqx.Module):
     """-2 ln L of datasets given models, with priors, as a function of the vector theta (n,) of free parameters.
 
@@ -96,7 +86,7 @@ class Likelihood(eqx.Module):
 
     spec: ProblemSpec = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
-    members: tuple[_Member, ...] = eqx.field(static=True)
+    members: tuple[Member, ...] = eqx.field(static=True)
     rows: tuple[int, ...] = eqx.field(static=True)
     units: tuple[str, ...] = eqx.field(static=True)
     arrays: dict[str, PyTree]
@@ -118,10 +108,12 @@ class Likelihood(eqx.Module):
         """Names of the datasets, in order."""
         return tuple(member.name for member in self.members)
 
+    @hinted
     def stat(self, theta: Float[Array, " n"]) -> jax.Array:
         """Fit statistic summed over all datasets (inside their masks), plus priors and penalties: a scalar."""
         return compiled_stat(self.spec, self.arrays, self._theta(theta, "stat"))
 
+    @hinted
     def log_prob(self, theta: Float[Array, " n"]) -> jax.Array:
         """-stat / 2: ln of likelihood times priors up to a constant of the data; -inf outside the bounds."""
         theta = self._theta(theta, "log_prob")
@@ -129,6 +121,7 @@ class Likelihood(eqx.Module):
         safe = jnp.where(inside, theta, self.initial)
         return jnp.where(inside, -compiled_stat(self.spec, self.arrays, safe) / 2, -jnp.inf)
 
+    @hinted
     def npred(self, theta: Float[Array, " n"]) -> dict[str, jax.Array]:
         """All that is expected, by dataset, of the shape of the counts (of flux points, what they are compared with).
 
@@ -137,6 +130,7 @@ class Likelihood(eqx.Module):
         predicted = _npred((self.spec, self.members), self.arrays, self.frames, self._theta(theta, "npred"))
         return dict(zip(self.datasets_names, predicted, strict=True))
 
+    @hinted
     def with_counts(self, counts: Mapping[str, Counts]) -> Self:
         """The likelihood of other data: same program, so that it may be vmapped over counts.
 
@@ -144,36 +138,35 @@ class Likelihood(eqx.Module):
         on/off data a mapping of "counts" and "counts_off"; or a dataset, such as `fake` gives, of which only the counts
         are taken: masks and responses stay.
         """
-        counts = _by_name(counts, "with_counts", "datasets", "counts")
+        counts = by_name(counts, "with_counts", "datasets", "counts")
         known = {member.name: i for i, member in enumerate(self.members)}
         found: dict[int, Arrays] = {}
         for name, given in counts.items():
             if name not in known:
                 raise InputError(f"with_counts: there is no dataset {name!r}. {closest(name, known)}")
             place = known[name]
-            member = self.members[place]
-            if not member.counted:
-                raise InputError(f"with_counts: {name} has no counts that could be exchanged.")
-            found[place] = _counts_of(member, given, self._mask(place))
+            found[place] = counts_of(self.members[place], given, self._mask(place))
         return self.with_places(found)
 
+    @hinted
     def with_held(self, values: Mapping[str, Given]) -> Self:
         """The likelihood in which some parameters, by full name, are held at values; ``values`` may be traced.
 
         Values are numbers in the unit of the parameter, or Quantities. Held parameters stay in theta, with both bounds
         equal: the program is the same. For profiles: vmap over values.
         """
-        values = _by_name(values, "with_held", "parameters", "values")
+        values = by_name(values, "with_held", "parameters", "values")
         low, high, initial = self.low, self.high, jnp.asarray(self.initial)
         for name, given in values.items():
             if name not in self.names:
                 raise InputError(f"with_held: there is no free parameter {name!r}. {closest(name, self.names)}")
             at = self.names.index(name)
-            value = _held_value(given, self.units[at], f"with_held: {name}")
+            value = held_value(given, self.units[at], f"with_held: {name}")
             low, high, initial = (vector.at[at].set(value) for vector in (low, high, initial))
         arrays = self.arrays | {"low": from_free(self.arrays, low), "high": from_free(self.arrays, high)}
         return eqx.tree_at(lambda like: (like.arrays, like.initial), self, (arrays, initial))
 
+    @hinted
     def fit(
         self,
         theta: Float[Array, " n"] | None = None,
@@ -214,11 +207,13 @@ class Likelihood(eqx.Module):
         whole = Whole(self.spec, self.rows, max_iterations, covariance)
         return _fit(whole, self.arrays, start, jnp.asarray(tolerance, start.dtype))
 
+    @hinted
     def covariance(self, theta: Float[Array, " n"]) -> jax.Array:
         """2 H^-1 of the exact curvature H at ``theta``, (n, n), as in `FitResult.covariance`: pure."""
         whole = Whole(self.spec, self.rows, 0, True)
         return _covariance(whole, self.arrays, self._theta(theta, "covariance"))
 
+    @hinted
     def whitened(self, result: FitResult | LikelihoodFit) -> SamplingDensity:
         """The posterior in coordinates z in which it is about standard normal, on all of R^n: for samplers.
 
@@ -239,6 +234,7 @@ class Likelihood(eqx.Module):
         center, root = whitening(jnp.asarray(theta), jnp.asarray(covariance), self.low, self.high)
         return SamplingDensity(self, center, root)
 
+    @hinted
     def unconstrained(self) -> SamplingDensity:
         """The posterior on all of R^n: the bounds go away by the transforms of `fit.sampling`, their Jacobian is in it.
 
@@ -259,8 +255,8 @@ class Likelihood(eqx.Module):
     def _mask(self, place: int) -> Array:
         """Which bins of a dataset are fitted, of its shape."""
         member, frame = self.members[place], self.frames[place]
-        if "mask" in frame:
-            return frame["mask"]
+        if "mask" in frame or not member.counted:
+            return frame.get("mask", np.ones(member.shape, bool))
         group = self.arrays["groups"][member.group]
         return group["data_own"]["mask_safe"][member.row][: math.prod(member.shape)].reshape(member.shape)
 
@@ -276,6 +272,7 @@ class Likelihood(eqx.Module):
             )
         return theta
 
+    @hinted
     def with_places(self, counts: Mapping[int, Arrays]) -> Self:
         """`with_counts` by the place of the dataset."""
         groups, frames = [dict(group) for group in self.arrays["groups"]], list(self.frames)
@@ -307,6 +304,7 @@ class Likelihood(eqx.Module):
         return self is other
 
 
+@hinted
 def likelihood(datasets: SomeDatasets, models: SomeModels) -> Likelihood:
     """The likelihood of the free parameters of ``models`` given ``datasets``, see `Likelihood`.
 
@@ -337,7 +335,7 @@ def likelihood_of(problem: Problem) -> Likelihood:
         number, row = place[index]
         own = problem.spec.groups[number].make.of_counts
         counted = tuple(field for field in ("counts", "counts_off") if field in own)
-        members.append(_Member(name, number, row, tuple(dataset.data_shape), counted))
+        members.append(Member(name, number, row, tuple(dataset.data_shape), counted))
         frames.append(dataset.frame())
     space = problem.space
     arrays, frames_ = jax.tree.map(_as_array, (problem.arrays, tuple(frames)))
@@ -357,70 +355,21 @@ def _as_array(leaf: Any) -> Array:
     return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
-def _by_name(given: Any, what: str, of: str, values: str) -> Mapping[str, Any]:
-    if isinstance(given, Mapping):
-        return given
-    raise InputError(f"{what}: found {type(given).__name__}, expected {values} by the names of {of}: {{'name': ...}}.")
-
-
-def _held_value(given: Any, unit: str, what: str) -> Array:
-    value = numbers_in(given, unit, what)
-    if jnp.shape(value):
-        raise InputError(
-            f"{what}: found an array of shape {jnp.shape(value)}, expected one number. Of many: jax.vmap over them."
-        )
-    if is_concrete(value) and not np.isfinite(value):
-        raise InputError(f"{what}: found {float(value)}, expected a finite number.")
-    return value
-
-
-def _counts_of(member: _Member, given: Counts, mask: Array) -> Arrays:
-    """Checked counts of a dataset by field; 0 where ``mask`` excludes numbers that are none."""
-    what = f"with_counts: {member.name}"
-    if isinstance(given, Dataset):
-        by_field: dict[str, Any] = {field: getattr(given, field, None) for field in member.counted}
-    else:
-        by_field = dict(given) if isinstance(given, Mapping) else {"counts": given}
-    missing = [field for field in member.counted if by_field.get(field) is None]
-    unknown = [field for field in by_field if field not in member.counted]
-    if missing or unknown:
-        raise InputError(
-            f"{what}: found {', '.join(by_field) or 'nothing'}, expected {' and '.join(member.counted)}: "
-            f"{{'{member.name}': {{{', '.join(repr(f) + ': ...' for f in member.counted)}}}}}."
-        )
-    found: Arrays = {}
-    for field in member.counted:
-        values = jnp.asarray(as_bins(by_field[field], f"{what}: {field}"))
-        if values.shape != member.shape:
-            raise InputError(f"{what}: {field} has shape {values.shape}, expected {member.shape}.")
-        if is_concrete(values) and is_concrete(mask):
-            bad = ~(np.isfinite(values) & (np.asarray(values) >= 0))
-            if (bad & np.asarray(mask)).any():
-                first = tuple(int(i) for i in np.argwhere(bad & np.asarray(mask))[0])
-                raise InputError(
-                    f"{what}: {field} must be finite and not negative, found {float(values[first])} in bin "
-                    f"{', '.join(map(str, first))} ({int((bad & np.asarray(mask)).sum())} bad of {values.size})."
-                )
-            values = jnp.where(bad, 0.0, values) if bad.any() else values
-        found[field] = values.astype(jnp.result_type(float))
-    return found
-
-
-@Program
+@partial(Program, most=OF_A_FIT)
 def _fit(whole: Whole, arrays: dict[str, PyTree], start: jax.Array, tolerance: jax.Array) -> LikelihoodFit:
     best = best_fit(whole, arrays, start, tolerance)
     stat = compiled_stat(whole.spec, arrays, best.free)
     return LikelihoodFit(best.free, stat, *best[1:])
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def _covariance(whole: Whole, arrays: dict[str, PyTree], free: jax.Array) -> jax.Array:
     return covariance_at(whole, arrays, *normals_at(whole, arrays, free))[0]
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def _npred(
-    static: tuple[ProblemSpec, tuple[_Member, ...]],
+    static: tuple[ProblemSpec, tuple[Member, ...]],
     arrays: dict[str, PyTree],
     frames: tuple[Arrays, ...],
     free: jax.Array,

@@ -1,13 +1,14 @@
 """What a fit predicts for each of its datasets: one program for all of them."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from ..datasets.compile import OF_A_FIT
 from ..datasets.dataset import Dataset, Models, Prepared, Spectrum
+from ..kernels.programs import programs
 from .joint.arrowhead import Theta
 from .joint.blocks import evaluate, group_offset, group_stat, inputs
 from .joint.objective import ProblemSpec, from_free
@@ -44,7 +45,7 @@ class Prediction:
         return self.signal + self.background
 
 
-@partial(jax.jit, static_argnums=0)
+@programs(0, most=OF_A_FIT)
 def compiled_predictions(
     spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta
 ) -> list[tuple[jax.Array, jax.Array, jax.Array]]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,17 +13,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..datasets.collection.datasets import Datasets
-from ..datasets.compile import Program, being_traced
+from ..datasets.compile import OF_A_FIT, Program, being_traced
 from ..datasets.counts.dataset import require_counts
 from ..datasets.counts.npred import SomeModels
 from ..datasets.counts.simulate import expected_counts, require_key
 from ..datasets.dataset import Arrays
 from ..datasets.errors import InputError
+from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
 from ..datasets.units import Given, number_in, numbers_in
 from .joint.parameters import parameter_space
-from .joint.problem import SomeDatasets, as_datasets, as_models
-from .likelihood import Likelihood, LikelihoodFit, likelihood
+from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem
+from .likelihood import Likelihood, LikelihoodFit, likelihood_of
 from .solvers.pure import CODES, Whole, best_fit
 from .solvers.solution import limits
 from .status import Status
@@ -33,8 +35,8 @@ Progress = Callable[[int, int], None]
 MEMORY = 2**27
 """Bytes for the fits that run at a time."""
 
-MOST_AT_A_TIME = 128
-"""Experiments at a time: all of them take as many steps as the slowest."""
+MOST_AT_A_TIME = 64
+"""Experiments at a time: all of them take as many steps as the slowest, and what they need should stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,7 @@ class PseudoExperiments(Hinted):
 
 @dataclass(frozen=True)
 class Draws:
-    """Poisson counts around expectations: those of an experiment depend on the seed and its number only.
-
-    By NumPy: 30 ns a bin, for which jax.random.poisson needs fifteen times as long on a processor.
-    """
+    """Poisson counts around expectations: those of an experiment depend on the seed and its number only."""
 
     seed: int
     simulated: Datasets
@@ -136,6 +135,7 @@ class Draws:
         return np.random.Generator(np.random.Philox(key=self.seed, counter=index << 128))
 
 
+@hinted
 def pseudo_experiments(
     key: jax.Array,
     datasets: SomeDatasets,
@@ -189,7 +189,9 @@ def pseudo_experiments(
     draws = Draws(_seed(key), known, _expected(known, truth, {} if npred_background is None else npred_background))
     # the program of the data: their counts are any
     first = draws.datasets(0)
-    like = likelihood(first, truth if fit_models is None else fit_models)
+    fitted = as_models(truth if fit_models is None else fit_models)
+    # many fits by one program: it may take longer to compile
+    like = likelihood_of(make_problem(first, fitted.with_image_margins(), pad=False))
     images = any(group.make.makes_images for group in like.spec.groups)
     size = min(n, batch_size or _at_a_time(like, images))
     whole = Whole(like.spec, like.rows, max_iterations, True)
@@ -261,7 +263,7 @@ def _in_threads(run: Callable[[int], LikelihoodFit], begins: range) -> Iterator[
         yield from pool.map(run, begins[1:])
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def _fit_many(
     static: tuple[Whole, bool], like: Likelihood, counts: tuple[Arrays, ...], start: jax.Array, tolerance: jax.Array
 ) -> LikelihoodFit:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -19,6 +18,7 @@ from ..datasets.models.flatten import ModelDef
 from ..datasets.models.sky_model import ModelBase, SkyModel
 from ..datasets.models.spectral.base import DNDE, SpectralModel
 from ..datasets.units import Given, numbers_in, with_unit
+from ..kernels.programs import programs
 from ..kernels.quadrature import integrate_bins, order_for_width
 from .covariance import DENSE_LIMIT, Curvature
 from .joint.parameters import ParameterSpace, parameter_space
@@ -223,7 +223,7 @@ def derivatives(
     return space, index, np.asarray(found), np.asarray(slopes)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@programs(0, 1, 2)
 def _compiled(
     static: tuple[str, int],
     definition: ModelDef,

@@ -19,6 +19,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from .arrays import Real
+from .programs import programs
 
 Orders = tuple[tuple[int, int], ...]
 
@@ -73,7 +74,7 @@ def point_image(
     return image[:, : shape[0], : shape[1]]
 
 
-@partial(jax.jit, static_argnums=5)
+@programs(5)
 def _image(transform: Array, x: Real, y: Real, share: Real, spread: Spread, period: tuple[int, int]) -> Array:
     """``share`` times the image, (e, *period)."""
     if transform.shape[1] == 1:
@@ -248,7 +249,7 @@ def point_overlap(
     return total * _inside(x, y, (ny, nx), margin)
 
 
-@partial(jax.jit, static_argnums=(5, 6))
+@programs(5, 6)
 def _overlaps(
     transform: Array, weights: Array, x: Real, y: Real, spread: Spread, period: tuple[int, int], orders: Orders
 ) -> tuple[Array, ...]:

@@ -1,6 +1,5 @@
 """Integrals over energy bins by Gauss-Legendre quadrature in ln E."""
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .arrays import AnyArray
+from .programs import remembered
 from .tables import scaled, split_bins, sum_per_bin
 
 # Order against bin width. A bin a tenth of a decade wide (12 nodes) is integrated to 1e-8 relative for every smooth
@@ -44,7 +44,7 @@ def nodes_for(edges: np.ndarray) -> int:
     return next((n for n in ORDERS if n >= wanted - 1e-6), ORDERS[-1])
 
 
-@functools.cache
+@remembered(64)
 def legendre(order: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on [-1, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(order)

@@ -27,6 +27,7 @@ ORDER = (
     ),
     *(
         "fit/sampling",
+        "fit/likelihood_input",
         "fit/likelihood",
         "fit/pseudo_experiments",
         "fit/density",

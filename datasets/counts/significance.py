@@ -11,6 +11,7 @@ import numpy as np
 
 from ...kernels import significance as k
 from ...kernels.cash import cash
+from ...kernels.programs import Programs
 from ...kernels.wstat import wstat
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
@@ -28,7 +29,7 @@ Index = int | slice | EllipsisType | Array | tuple[int | slice | EllipsisType | 
 
 # one program a formula and shape, whoever asks
 _jitted = {
-    f.__name__: jax.jit(f)
+    f.__name__: Programs(f)
     for f in (
         cash,
         wstat,

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ...kernels.programs import programs
 from ...kernels.sphere import offset_vectors
 from ..arrays import Array, Numbers, for_kernels
 from ..compile import Program
@@ -241,12 +241,12 @@ def _by_pixel(
     return np.where(np.isfinite(drawn), drawn, vectors.reshape(-1, 3)[cell]), bins
 
 
-@jax.jit
+@programs()
 def _profile(spatial: PositionedModel, east: Numbers, north: Numbers) -> Numbers:
     return spatial.profile(jnp.asarray(east), jnp.asarray(north))
 
 
-@jax.jit
+@programs()
 def _brightness(spatial: SpatialModel, vectors: Float[Array, "*shape 3"], energy: Float[Array, " n_true"]) -> Numbers:
     return spatial.evaluate(vectors, for_kernels(energy))
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ...kernels.programs import programs
 from ..arrays import Array, Numbers
 from ..errors import InputError
 from ..gti import GTI
@@ -112,13 +113,13 @@ def _blocks(
     return np.concatenate(found)[:n]
 
 
-@jax.jit
+@programs()
 def _mean(
     temporal: TemporalModel, reference: float, low: Times, high: Times, energy: Float[jax.Array, " n_true"] | None
 ) -> Numbers:
     return temporal.value_mean(temporal.days_after(low, reference), temporal.days_after(high, reference), energy)
 
 
-@jax.jit
+@programs()
 def _value(temporal: TemporalModel, reference: float, times: Times) -> Numbers:
     return temporal.value(temporal.days_after(times, reference))

@@ -6,11 +6,11 @@ Nothing of this runs for attributes and arguments that exist.
 import dataclasses
 import inspect
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import equinox as eqx
 
+from ...kernels.programs import remembered
 from ..errors import InputError, closest
 from .arguments import ARGUMENTS, ASSIGNMENTS
 from .attributes import ATTRIBUTES
@@ -134,7 +134,7 @@ def _read_only(module: eqx.Module, name: str) -> ReadOnlyAttribute:
     return ReadOnlyAttribute(f"{cls.__name__} is immutable: {name!r} cannot be set. {sentence(hint)}")
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _arguments(cls: type) -> frozenset[str] | None:
     """Names of the keyword arguments of the constructor; None if it takes any."""
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]

@@ -1,9 +1,9 @@
 """YAML files, loaded safely: plain data only, and every flaw ends in one `InputError` that names file and line."""
 
 from collections.abc import Hashable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ...kernels.programs import remembered
 from ..errors import InputError
 from .paths import Filename, as_path, read_bytes
 
@@ -15,7 +15,7 @@ TEXT_KEYS = ("name", "datasets_names", "link")
 """Keys whose values are text, also where YAML sees numbers: 023523 (octal, 10067), 1_2 (12), 12:30 (750), 1.10."""
 
 
-@cache
+@remembered(1)
 def _loader() -> Any:
     """The safe loader, which moreover refuses a key that is given twice (YAML itself would keep the last one)."""
     import yaml
@@ -67,7 +67,7 @@ def _as_written(loader: "yaml.SafeLoader", node: "yaml.Node") -> None:
             node.tag = "tag:yaml.org,2002:str"
 
 
-@cache
+@remembered(1)
 def _dumper() -> Any:
     """The safe dumper without anchors, which people find hard to edit."""
     import yaml

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from ...kernels import edisp as kernels
 from ...kernels.edisp import diagonal_response, gauss_shares, matrix_from_migration
+from ...kernels.programs import Programs
 from ...kernels.psf import nearest_valid
 from ..arrays import Array, for_kernels, is_concrete, is_known
 from ..errors import InputError
@@ -322,7 +323,7 @@ class EDispMap(Shown, HintedModule):
         return EDispKernelMap(self.geom, values, self.exposure, true, edges)
 
 
-_matrices = jax.jit(jax.vmap(matrix_from_migration, in_axes=(0, None, None, None)))
+_matrices = Programs(jax.vmap(matrix_from_migration, in_axes=(0, None, None, None)))
 
 EDisp = EDispKernel | EDispKernelMap | EDispMap
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ...kernels import psf as kernels
 from ...kernels.buckets import round_down, round_up
+from ...kernels.programs import programs
 from ...kernels.psf import at_position
 from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
@@ -295,14 +296,14 @@ class PSFKernel(Shown, HintedModule):
         )
 
 
-@eqx.filter_jit
+@programs()
 def _containment(
     psf: PSFMap, vector: Direction, energy: Energies, rad: Float[jax.Array, " m"]
 ) -> Float[jax.Array, "n m"]:
     return kernels.contained(psf.profile_at(vector, energy), jnp.asarray(psf.rad), jnp.asarray(psf.rad_edges)[-1], rad)
 
 
-@eqx.filter_jit
+@programs()
 def _radius(psf: PSFMap, vector: Direction, energy: Energies, share: float) -> Float[jax.Array, " n"]:
     edges = jnp.asarray(psf.rad_edges)
     nodes = (np.arange(kernels.FINE) + 0.5) / kernels.FINE

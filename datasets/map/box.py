@@ -1,12 +1,12 @@
 """The part of a map that a fit takes pixel by pixel: a box around the windows of its sources."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...kernels.programs import programs
 from ..arrays import Array, Mask
 from ..sky.cutout import SameArray
 from ..statistics.base import Bins, Data, Statistic
@@ -77,7 +77,7 @@ def measured_bins(
     return arrays | {"rest_background": beside}, constant
 
 
-@partial(jax.jit, static_argnums=0)
+@programs(0)
 def _without_signal(statistic: Statistic, data: Data) -> tuple[Bins, Bins]:
     """Statistic and background of bins that no signal reaches."""
     nothing = jnp.zeros(jnp.shape(data["counts"]))

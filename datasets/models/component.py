@@ -3,12 +3,13 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Hashable, Mapping
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import Any, ClassVar, Self
 
 import jax
 import numpy as np
 
+from ...kernels.programs import remembered
 from ..errors import InputError
 from ..hints.modules import HintedModule
 from ..shown import html_table, number_text, robust
@@ -126,12 +127,10 @@ def leaf_names(treedef: Hashable, is_param: tuple[bool, ...]) -> tuple[str, ...]
     try:
         return _names_of(treedef, is_param)
     except TypeError:  # a foreign module with a static field that cannot be hashed
-        return _names_of.__wrapped__(treedef, is_param)
+        return _find_names(treedef, is_param)
 
 
-# thousands of background models share one treedef, and walking its paths is slow
-@lru_cache(maxsize=1024)
-def _names_of(treedef: Hashable, is_param: tuple[bool, ...]) -> tuple[str, ...]:
+def _find_names(treedef: Hashable, is_param: tuple[bool, ...]) -> tuple[str, ...]:
     tree = jax.tree_util.tree_unflatten(treedef, range(len(is_param)))
     paths, _ = jax.tree_util.tree_flatten_with_path(tree)
     whole = [".".join(_word(key) for key in path) for path, _ in paths]
@@ -142,6 +141,10 @@ def _names_of(treedef: Hashable, is_param: tuple[bool, ...]) -> tuple[str, ...]:
         word if flag and ends.count(word) == 1 and word not in others else name
         for word, name, flag in zip(last, whole, is_param, strict=True)
     )
+
+
+# thousands of background models share one treedef, and walking its paths is slow
+_names_of = remembered(1024)(_find_names)
 
 
 def _word(key: Any) -> str:

@@ -7,7 +7,6 @@ errors are not part of them.
 import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast, overload
 
 import equinox as eqx
@@ -15,6 +14,7 @@ import jax
 import numpy as np
 from jax.tree_util import PyTreeDef
 
+from ...kernels.programs import Memory, remembered
 from ..arrays import Array, PickledTrees, fields_of, frozen_array, module_with
 from .component import ModelComponent, leaf_names
 from .parameter import Parameter, is_parameter
@@ -94,8 +94,6 @@ def flatten(model: ModelBase) -> tuple[ModelDef, list[Item]]:
     key = (kind, flags, tuple(shapes), tuple(places))
     definition = _DEFINITIONS.get(key)
     if definition is None:
-        if len(_DEFINITIONS) >= MOST_DEFINITIONS:
-            _DEFINITIONS.clear()
         definition = _DEFINITIONS[key] = _flatten_any(model)[0]
     return definition, items
 
@@ -111,9 +109,9 @@ class _Plain:
     names: tuple[str, ...]
 
 
-_PLAIN: dict[Hashable, _Plain] = {}
+_PLAIN: Memory[Hashable, _Plain] = Memory(MOST_DEFINITIONS)
 
-_DEFINITIONS: dict[Hashable, ModelDef] = {}
+_DEFINITIONS: Memory[Hashable, ModelDef] = Memory(MOST_DEFINITIONS)
 
 
 def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
@@ -134,8 +132,6 @@ def _plain(content: Any) -> tuple[_Plain, list[Parameter]] | None:
     if found is None:
         treedef = jax.tree_util.tree_structure(content, is_leaf=is_parameter)
         names = leaf_names(treedef, (True,) * len(parameters))
-        if len(_PLAIN) >= MOST_DEFINITIONS:
-            _PLAIN.clear()
         found = _PLAIN[key] = _Plain(treedef, names)
     return found, parameters
 
@@ -321,7 +317,7 @@ def _number(given: Array | float) -> Array:
     return number
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _field_names(kind: type[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the fields of a module that hold leaves, and of the static ones."""
     fields = dataclasses.fields(kind)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import equinox as eqx
@@ -13,6 +12,7 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ...kernels.elementary import overflowing
+from ...kernels.programs import remembered
 from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, fields_of, is_concrete, is_known, module_with
 from ..errors import InputError, closest
@@ -108,7 +108,7 @@ class ModelBase(HintedModule):
 
 
 # astropy parses units slowly, and pipelines make a model for every fit
-@lru_cache(maxsize=256)
+@remembered(256)
 def _is_flux(spectral: str, spatial: str | None) -> bool:
     """Whether models of these units make a differential flux: a map of diffuse emission has it, and a norm for its
     spectrum."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from ...kernels.programs import remembered
 from ..arrays import Array, fields_of
 from ..counts.base import CountsBase, fitted_of
 from ..counts.instrument import instrument_of, livetime_factor
@@ -84,7 +84,7 @@ class SpectrumSpec(Spec):
 
 
 # thousands of spectra have one
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _spec(statistic: Statistic, measured: bool, exact: bool, size: Size, energy_interp: str) -> SpectrumSpec:
     return SpectrumSpec(statistic, measured, exact, size, energy_interp)
 

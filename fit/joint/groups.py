@@ -82,10 +82,12 @@ def build_groups(
     global_position: np.ndarray,
     mesh: Mesh | None = None,
     batch: int | None = None,
+    pad: bool = True,
 ) -> list[Group]:
     """Sort datasets into groups of one program each.
 
-    ``global_position`` maps an index in the vector of all parameters to its place among the global free ones.
+    ``global_position`` maps an index in the vector of all parameters to its place among the global free ones. Without
+    ``pad`` no array is larger than its dataset and groups are of equal shapes: longer to compile, quicker to run.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def build_groups(
     layouts = [of_acting[acting] for acting in space.acting]
     prepared: dict[int, tuple[Spec, Arrays]] = {}
     frozen = [Frozen(*_frozen(space, m, of_model)) for m, of_model in enumerate(pieces)]
-    described = share.collect(lambda: _describe(share, models, space, layouts, frozen, prepared))
+    described = share.collect(lambda: _describe(share, models, space, layouts, frozen, prepared, pad))
     families: dict[Family, dict[Size, list[int]]] = {}
     holders: dict[int, list[int]] = {}
     for process, (_, part) in enumerate(described):
@@ -107,11 +109,11 @@ def build_groups(
                 families.setdefault(program, {}).setdefault(size, []).append(index)
             holders.setdefault(index, []).append(process)
     _require_agreement(share, described)
-    where = _Where(share, holders, mesh, batch)
+    where = _Where(share, holders, mesh, batch, pad)
     return [
         _group(where, space, layouts, rows, size, global_position, prepared)
         for sizes in families.values()
-        for size, rows in _merged(sizes, prepared).items()
+        for size, rows in (_merged(sizes, prepared) if pad else sizes).items()
     ]
 
 
@@ -122,6 +124,7 @@ def _describe(
     layouts: list["_Layout"],
     frozen: list[Frozen],
     prepared: dict[int, tuple[Spec, Arrays]],
+    pad: bool,
 ) -> tuple[str, list[tuple[int, Family, Size, str]]]:
     """Program and size of the datasets of this process, which are prepared here; what tells the models apart."""
     members = list(models)
@@ -142,7 +145,8 @@ def _describe(
             if program not in texts:
                 texts[program] = description((family, kinds, [space.models[m].definition for m in acting]))
             program = texts[program]
-        found.append((index, program, bucket(spec), "" if alone else digest(dataset)))
+        size = bucket(spec) if pad else spec.size
+        found.append((index, program, size, "" if alone else digest(dataset)))
     if alone:
         return "", found
     return digest((models, space.values, space.free, space.low, space.high)) + repr(space.names), found
@@ -181,12 +185,13 @@ def _require_agreement(share: Share, described: list[Any]) -> None:
 
 @dataclass(frozen=True)
 class _Where:
-    """Which rows of a group are where: processes, devices, batches."""
+    """Which rows of a group are where: processes, devices, batches; whether their number may be rounded up."""
 
     share: Share
     holders: dict[int, list[int]]
     mesh: Mesh | None
     batch: int | None
+    pad: bool
 
     def rows(self, members: list[int], arrays: Arrays | None) -> tuple[list[list[int]], int, int]:
         """The members of each process, the rows of each, and how many of them a device takes at a time; ``arrays`` of
@@ -197,7 +202,8 @@ class _Where:
         devices = 1 if self.mesh is None else self.mesh.size // processes
         n = -(-max(map(len, parts)) // devices)
         fitting = None if arrays is None else rows_at_a_time(arrays, self.mesh)
-        n = batch_bucket(n) if fitting is None or fitting >= n or self.batch is not None else fine_bucket(n)
+        if self.pad:
+            n = batch_bucket(n) if fitting is None or fitting >= n or self.batch is not None else fine_bucket(n)
         rows, batch = rows_per_device(n, fitting if self.batch is None else self.batch)
         return parts, rows * devices, batch
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from ...datasets.arrays import Array
-from ...datasets.compile import QUICKEST, Program
+from ...datasets.compile import OF_A_FIT, QUICK, QUICKEST, Program
+from ...kernels.programs import Programs
 from .arrowhead import Blocks, LocalBlocks, Normal, Theta
 from .blocks import assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
 from .groups import GroupSpec
@@ -118,11 +119,11 @@ def _add_priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta, norm
     return Normal(normal.slope + slope, normal.matrix + jnp.diag(curvature), tuple(locals_))
 
 
-compiled_stat = jax.jit(stat_of_free, static_argnums=0)
+compiled_stat = Programs(stat_of_free, (0,), OF_A_FIT)
 
-compiled_value_and_grad = jax.jit(jax.value_and_grad(stat_of_free, argnums=2), static_argnums=0)
+compiled_value_and_grad = Programs(jax.value_and_grad(stat_of_free, argnums=2), (0,), OF_A_FIT)
 
-_exact_normal, _quick_exact_normal = Program(exact_normal), Program(exact_normal, QUICKEST)
+_exact_normal, _quick_exact_normal = (Program(exact_normal, how, most=OF_A_FIT) for how in (QUICK, QUICKEST))
 
 
 def compiled_exact_normal(spec: ProblemSpec) -> Program:
@@ -132,6 +133,6 @@ def compiled_exact_normal(spec: ProblemSpec) -> Program:
     return _quick_exact_normal if said and all(said) else _exact_normal
 
 
-compiled_normal = Program(stat_and_normal)
+compiled_normal = Program(stat_and_normal, most=OF_A_FIT)
 
-compiled_member_stats = Program(member_stats)
+compiled_member_stats = Program(member_stats, most=OF_A_FIT)

@@ -89,11 +89,12 @@ def make_problem(
     need_free: bool = True,
     mesh: Mesh | None = None,
     batch_size: int | None = None,
+    pad: bool = True,
 ) -> Problem:
     """Check the input, sort the datasets into groups and lay out the parameters; see `fit` for ``mesh`` and
-    ``batch_size``."""
+    ``batch_size``, `build_groups` for ``pad``."""
     with no_collection():
-        return _make_problem(datasets, models, need_free, check_mesh(mesh), batch_size)
+        return _make_problem(datasets, models, need_free, check_mesh(mesh), batch_size, pad)
 
 
 @contextmanager
@@ -110,7 +111,12 @@ def no_collection() -> Iterator[None]:
 
 
 def _make_problem(
-    given_datasets: SomeDatasets, given_models: SomeModels, need_free: bool, mesh: Mesh | None, batch_size: int | None
+    given_datasets: SomeDatasets,
+    given_models: SomeModels,
+    need_free: bool,
+    mesh: Mesh | None,
+    batch_size: int | None,
+    pad: bool,
 ) -> Problem:
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if batch_size is not None and not (whole and batch_size > 0):
@@ -146,7 +152,7 @@ def _make_problem(
     global_index = np.flatnonzero(is_global)
     position = np.full(len(space.names), -1)
     position[global_index] = np.arange(len(global_index))
-    groups = build_groups(share, models, space, position, mesh, batch_size)
+    groups = build_groups(share, models, space, position, mesh, batch_size, pad)
     with_prior = [i for i, p in enumerate(space.parameters) if p is not None and fields_of(p)["prior"] is not None]
     priors = bool(np.any(space.free[with_prior]))
     spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)

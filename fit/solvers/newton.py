@@ -6,12 +6,13 @@ converge quadratically instead. Where the exact curvature of a dataset's local p
 the expected one, it is lifted to a share of that, so that steps go downhill.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ...datasets.compile import Program
+from ...datasets.compile import OF_A_FIT, Program
 from ..joint.arrowhead import LocalBlocks, Normal, Theta, active_set, slopes_of, solve_arrowhead
 from ..joint.coordinates import LOG, bend, moved, slope
 
@@ -25,7 +26,7 @@ DAMPINGS = (1e-9, 0.1, 1.0)
 """Tried in turn until the global curvature is positive."""
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def newton_step(
     _: Any,
     exact: Normal,

@@ -243,18 +243,13 @@ def descend(
 def _one(
     spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: Array, limit: int, want_exact: bool, s: _Descent
 ) -> _Descent:
-    """One evaluation, or one that is left out."""
+    """The evaluations up to the next for which the exact curvature is wanted; one of those, or one that is left out."""
     state, old = s.scoring, s.scoring
-    n_free = sum(np.size(leaf) for leaf in jax.tree.leaves(state.theta))
-    converged = state.status == CONVERGED
-    over = (state.status != RUNNING) | (state.evaluations >= limit)
-    next_stage = jnp.where(converged, jnp.where(s.newton, LAST, BOUNDS), DONE)
+    over, resume, newton = _next(s, limit)
+    next_stage = jnp.where(state.status == CONVERGED, jnp.where(s.newton, LAST, BOUNDS), DONE)
     stage = jnp.where((s.stage == SEARCH) & over, next_stage, s.stage)
 
-    refused = s.newton & (state.iterations == s.before)
-    resume = jnp.where(refused, state.evaluations + PAUSE, s.resume)
-    slow = s.newton | (state.edm > SLOW * s.distance)
-    newton = (stage == SEARCH) & (state.evaluations >= resume) & slow & (state.edm < NEAR * n_free)
+    newton = (stage == SEARCH) & newton
     wanted = newton | (stage == LAST) | ((stage == DONE) & want_exact)
     exact, _ = _once(wanted, partial(_exact, spec, arrays), (s.exact, state.theta))
     steps = newton | (stage == LAST)
@@ -273,7 +268,10 @@ def _one(
 
     evaluate = (stage == SEARCH) | worth | onto | (stage == AT_BOUNDS)
     state = state._replace(status=jnp.where(evaluate, RUNNING, state.status))
-    state = _once(evaluate, partial(iterate, spec, arrays, tolerance), state)
+    newton = newton | (s.newton & (stage != SEARCH))
+    s = s._replace(scoring=state, stage=stage, newton=newton, resume=resume, before=old.iterations, distance=old.edm)
+    s = _evaluated(spec, arrays, tolerance, limit, evaluate, s)
+    state = s.scoring
     last = stage == LAST
     state = _where(last & ~worth, old, state)
     state = state._replace(status=jnp.where(last, CONVERGED, state.status))
@@ -287,9 +285,48 @@ def _one(
         [jnp.full_like(stage, x) for x in (SEARCH, BOUNDS, DONE, AT_BOUNDS, DONE)],
         END,
     )
-    return _Descent(
-        state, exact, stage, newton | (s.newton & (stage != SEARCH)), resume, old.iterations, old.edm, anchor, moved
-    )
+    return s._replace(scoring=state, exact=exact, stage=stage, anchor=anchor, moved=moved)
+
+
+def _next(s: _Descent, limit: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Of a search: whether it is over, the evaluation from which a step may be Newton's, whether the next is one."""
+    state = s.scoring
+    n_free = sum(np.size(leaf) for leaf in jax.tree.leaves(state.theta))
+    over = (state.status != RUNNING) | (state.evaluations >= limit)
+    refused = s.newton & (state.iterations == s.before)
+    resume = jnp.where(refused, state.evaluations + PAUSE, s.resume)
+    slow = s.newton | (state.edm > SLOW * s.distance)
+    return over, resume, (state.evaluations >= resume) & slow & (state.edm < NEAR * n_free)
+
+
+def _evaluated(
+    spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: Array, limit: int, wanted: jax.Array, s: _Descent
+) -> _Descent:
+    """After an evaluation, if it is wanted, and after those of a search that follow without the exact curvature.
+
+    Under vmap the fits so wait for each other where that is wanted, and it is computed once for all, not whenever one
+    of them has converged.
+    """
+    searching = s.stage == SEARCH
+
+    # what does not change stays outside of the loop
+    def changing(s: _Descent) -> tuple[Any, ...]:
+        return s.scoring, s.newton, s.resume, s.before, s.distance
+
+    def put(changed: tuple[Any, ...]) -> _Descent:
+        scoring, newton, resume, before, distance = changed
+        return s._replace(scoring=scoring, newton=newton, resume=resume, before=before, distance=distance)
+
+    def one(carried: tuple[jax.Array, tuple[Any, ...]]) -> tuple[jax.Array, tuple[Any, ...]]:
+        old = put(carried[1])
+        state = iterate(spec, arrays, tolerance, old.scoring)
+        new = old._replace(scoring=state, before=old.scoring.iterations, distance=old.scoring.edm)
+        over, resume, newton = _next(new, limit)
+        again = searching & ~over & ~newton
+        new = new._replace(newton=new.newton & ~again, resume=jnp.where(again, resume, new.resume))
+        return again, changing(new)
+
+    return put(jax.lax.while_loop(lambda carried: carried[0], one, (wanted, changing(s)))[1])
 
 
 def _once(wanted: jax.Array, function: Callable[[Any], Any], value: Any) -> Any:

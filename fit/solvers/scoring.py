@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ...datasets.arrays import Array
-from ...datasets.compile import Program
+from ...datasets.compile import OF_A_FIT, Program
 from ..joint.arrowhead import Leaf, LocalBlocks, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
 from ..joint.coordinates import LOG, LONGEST, at_its_end, moved
 from ..joint.cutoffs import moved_pairs, sheared
@@ -91,7 +91,7 @@ def initial_state(spec: ProblemSpec, theta: Theta) -> Scoring:
     return Scoring(theta, infinite, normal, damping, theta, infinite, relative, infinite, zero, zero, zero)
 
 
-@Program
+@partial(Program, most=OF_A_FIT)
 def run_scoring(
     spec: ProblemSpec, arrays: dict[str, PyTree], state: Scoring, tolerance: jax.Array, limit: jax.Array
 ) -> tuple[Scoring, jax.Array]:

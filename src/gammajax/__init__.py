@@ -20,6 +20,9 @@ from gammajax.datasets.collection import (
     register_dataset,
     stack,
 )
+from gammajax.datasets.compile import (
+    clear_programs,
+)
 from gammajax.datasets.counts import (
     CashCountsStatistic,
     WStatCountsStatistic,
@@ -298,6 +301,7 @@ __all__ = [
     "WStatCountsStatistic",
     "asimov",
     "bin_events",
+    "clear_programs",
     "confidence_interval",
     "contour",
     "counts_statistic",

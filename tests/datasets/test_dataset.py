@@ -185,7 +185,7 @@ def test_bad_input(power_law_m):
         gj.fit(Naked(), power_law_m)
     with pytest.raises(gj.InputError, match=r"none of its 6 bins can be fitted"):
         gj.fit(measured(mask_fit=ENERGY > 100), power_law_m)
-    with pytest.raises(gj.InputError, match=r"found dict, expected a dataset. A type of your own must derive from"):
+    with pytest.raises(gj.InputError, match=r"found dict as 'a', expected a dataset. A type of your own must"):
         gj.fit({"a": {}}, power_law_m)
 
 

@@ -71,9 +71,9 @@ def test_pulls_and_coverage(toys):
 
 
 def test_experiments_do_not_depend_on_how_many(runs, power_law, toys):
-    few = gj.pseudo_experiments(jax.random.key(0), runs, power_law(), 5, batch_size=128)
+    few = gj.pseudo_experiments(jax.random.key(0), runs, power_law(), 5, batch_size=64)
     np.testing.assert_array_equal(few.parameters, toys.parameters[:5])
-    other = gj.pseudo_experiments(jax.random.key(1), runs, power_law(), 5, batch_size=128)
+    other = gj.pseudo_experiments(jax.random.key(1), runs, power_law(), 5, batch_size=64)
     assert not np.any(other.stat == few.stat)
 
 

@@ -4,14 +4,15 @@ import dataclasses
 from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
+from jax.tree_util import PyTreeDef
 from jaxtyping import Float
 
 from ....kernels.elementary import overflowing
+from ....kernels.programs import programs
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
 from ...arrays import Array
 from ...errors import InputError
@@ -117,8 +118,22 @@ class SpectralModel(ModelComponent):
         return u.Quantity(np.asarray(result), unit) if isinstance(energy_min, u.Quantity) else result
 
 
-@eqx.filter_jit
 def _integrate_pairs(model: SpectralModel, pairs: jax.Array, method: str, order: int) -> jax.Array:
+    leaves, tree = jax.tree.flatten(model)
+    # a model of somebody's own may hold functions too
+    known = [isinstance(leaf, jax.Array | np.ndarray | np.generic) for leaf in leaves]
+    others = tuple(None if is_array else leaf for leaf, is_array in zip(leaves, known, strict=True))
+    arrays = [leaf if is_array else None for leaf, is_array in zip(leaves, known, strict=True)]
+    return _integrals((tree, others, method, order), arrays, pairs)
+
+
+@programs(0)
+def _integrals(
+    static: tuple[PyTreeDef, tuple[object, ...], str, int], arrays: list[Array | None], pairs: jax.Array
+) -> jax.Array:
+    tree, others, method, order = static
+    leaves = [other if array is None else array for array, other in zip(arrays, others, strict=True)]
+    model = jax.tree.unflatten(tree, leaves)
     return jax.vmap(lambda pair: getattr(model, method)(pair, order)[0])(pairs)
 
 

@@ -29,6 +29,7 @@ from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.sky_model import SkyModel
 from gammajax.datasets.models.spectral.builtin import LogParabolaSpectralModel
 from gammajax.datasets.spectrum.dataset import SpectrumDatasetOnOff
+from gammajax.kernels.programs import programs
 
 if TYPE_CHECKING:
     from gammajax.fit.result import FitResult
@@ -149,7 +150,7 @@ def simulate_night(seed: int = 0, runs: tuple[Run, ...] = NIGHT) -> Datasets:
     return Datasets(night)
 
 
-@jax.jit
+@programs()
 def _draw(
     key: jax.Array, dataset: SpectrumDatasetOnOff, models: Models, background: Array
 ) -> tuple[Array | None, Array | None]:

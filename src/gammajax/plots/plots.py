@@ -4,9 +4,7 @@ The figures are plain matplotlib figures without a window or a global state: sav
 """
 
 from collections.abc import Iterable
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,6 +19,7 @@ from gammajax.datasets.units import Given, edges_tev
 from gammajax.fit.predictions import Prediction, prediction
 from gammajax.fit.result import FitResult
 from gammajax.fit.spectra import source_name
+from gammajax.kernels.programs import programs
 from gammajax.plots.bands import N_ENERGIES, flux_band
 from gammajax.plots.figures import counts_figure, sed_figure, sky_figure
 
@@ -35,10 +34,10 @@ def plot_counts(dataset: CountsDataset, models: SomeModels, name: str | None = N
     if require_counts(dataset, "plot_counts").counts is None:
         raise InputError("plot_counts: the dataset has no counts. Read or simulate them first.")
     signal, background, stat = _predicted(dataset, Models(models), name)
-    return counts_figure(prediction(name or "", dataset, signal, background, float(stat)))
+    return counts_figure(prediction(name or "", dataset, np.asarray(signal), np.asarray(background), float(stat)))
 
 
-@partial(jax.jit, static_argnums=2)
+@programs(2)
 def _predicted(dataset: CountsDataset, models: Models, name: str | None) -> tuple[Bins, Bins, Bins]:
     sources, background = npred_signal(dataset, models, name), npred_background(dataset, models, name)
     return sources, background, jnp.sum(stat_array(dataset, models, name))

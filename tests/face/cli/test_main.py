@@ -4,7 +4,6 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -406,7 +405,8 @@ def test_many_datasets_get_few_pictures(monkeypatch, fit, tmp_path):
 def test_pictures_of_strange_names():
     from gammajax.cli.fit import picture_names
 
-    night = gj.Datasets(dict.fromkeys(["a/b", "a_b", "A_B", "../x"], SimpleNamespace(has_counts=True, sky_geom=None)))
+    run = gj.SpectrumDataset(counts=[1.0], energy_edges=[1, 2])
+    night = gj.Datasets(dict.fromkeys(["a/b", "a_b", "A_B", "../x"], run))
     names = list(picture_names(night, []).values())
     assert len({n.lower() for n in names}) == 4
     assert all(Path(n).name == n for n in names)

@@ -53,6 +53,11 @@ def test_padding_changes_nothing(spectrum_factory, power_law):
     assert total == pytest.approx(sum(float(gj.stat_array(d, power_law()).sum()) for d in data.values()), rel=1e-12)
     # small spectra that differ in shape only are one program
     assert len(problem.groups) == 1 and problem.groups[0].spec.n_members == 6
+    # or there is no padding, and a program for each shape
+    exact = make_problem(data, power_law(), pad=False)
+    assert float(compiled_stat(exact.spec, exact.arrays, np.array([2.5, 3e-11]))) == pytest.approx(total, rel=1e-12)
+    shapes = [(*g.arrays["data_own"]["counts"].shape, dict(g.spec.make.size)["energy_true"]) for g in exact.groups]
+    assert shapes == [(1, 5, 7), (1, 9, 13), (2, 12, 16), (1, 20, 33)]
 
 
 def test_groups_split_by_program(spectrum_factory, power_law):
