@@ -96,7 +96,7 @@ def containment(profile: Float[Array, "*e r"], rad: Array, rad_edges: Array) -> 
 def containment_radius(profile: Float[Array, "e r"], rad: Array, rad_edges: Array, share: float) -> Float[Array, " e"]:
     """Radius (deg) that holds ``share`` of the events, found to a twentieth of a bin in radius."""
     steps = (np.arange(FINE) + 0.5) / FINE
-    fine = (rad_edges[:-1, None] + jnp.diff(rad_edges)[:, None] * steps).reshape(-1)
+    fine = (rad_edges[:-1, None] + jnp.diff(rad_edges)[:, None] * steps[None]).reshape(-1)
     inside = containment(profile, rad, rad_edges)
     at_fine = interpolate_axis(inside, rad_edges, fine, axis=-1)
     return fine[jnp.argmin(jnp.abs(at_fine - share), axis=-1)]
@@ -247,7 +247,8 @@ def radial_table(
     # a sharp end would ring all over the lattice
     beyond = jnp.clip((radius[:, None] - reach) / taper - 1, -1.0, 1.0)
     values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
-    return radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES) * _table_step(highest))
+    step = _table_step(highest)
+    return radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES, dtype=step.dtype) * step)
 
 
 def _table_step(highest: Real) -> Array:

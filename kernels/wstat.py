@@ -28,7 +28,9 @@ def profile_expectations(n_on: Bins, n_off: Bins, alpha: Bins, mu_sig: Bins) -> 
     """
     y = (1 + alpha) * mu_sig
     total = alpha * (n_on + n_off)
-    root = _hypot(y - alpha * (n_on - n_off), 2 * alpha * jnp.sqrt(_guard(n_on * n_off)) * (n_on * n_off > 0))
+    root = _hypot(
+        y - alpha * (n_on - n_off), jnp.where(n_on * n_off > 0, 2 * alpha * jnp.sqrt(_guard(n_on * n_off)), 0.0)
+    )
     up, down = total + y, total - y
     m = jnp.where(
         up >= 0,
@@ -62,8 +64,8 @@ def _profile_deviance_jvp(primals, tangents):
     m, b = profile_expectations(n_on, n_off, alpha, mu_sig)
     slope = slope_in_signal(n_on, n_off, alpha, mu_sig, m)
     along_alpha = b * slope
-    along_on = 2 * (_log(n_on) - _log(m)) * (n_on > 0) * (m > 0)
-    along_off = 2 * (_log(n_off) - _log(b)) * (n_off > 0) * (b > 0)
+    along_on = jnp.where((n_on > 0) & (m > 0), 2 * (_log(n_on) - _log(m)), 0.0)
+    along_off = jnp.where((n_off > 0) & (b > 0), 2 * (_log(n_off) - _log(b)), 0.0)
     return _deviance(n_on, n_off, m, b), slope * d_sig + along_alpha * d_alpha + along_on * d_on + along_off * d_off
 
 

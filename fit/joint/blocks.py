@@ -312,7 +312,7 @@ def _per_bin(
 
 
 def _blocks(along_shared: jax.Array, along_own: jax.Array, score: jax.Array, weight: jax.Array) -> Blocks:
-    weighted = along_shared * weight
+    weighted = along_shared * weight[None]
     # members and bins as one axis: XLA turns these into plain products, which a contraction over two axes is not
     flat = along_shared.reshape(along_shared.shape[0], score.size)
     return Blocks(

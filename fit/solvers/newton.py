@@ -72,7 +72,7 @@ def _in_coordinates(normal: Normal, factor: Theta, bends: Theta | None) -> Norma
     slopes = slopes_of(normal, factor)
     extra = jax.tree.map(lambda x, by: jnp.zeros_like(x) if bends is None else x * by, slopes, bends or factor)
     of_globals = factor.globals
-    matrix = normal.matrix * of_globals[:, None] * of_globals + jnp.diag(extra.globals)
+    matrix = normal.matrix * of_globals[:, None] * of_globals[None] + jnp.diag(extra.globals)
     locals_: list[LocalBlocks | None] = []
     for block, own, more in zip(normal.locals, factor.locals, extra.locals, strict=True):
         if block is None:
@@ -82,7 +82,7 @@ def _in_coordinates(normal: Normal, factor: Theta, bends: Theta | None) -> Norma
         locals_.append(
             LocalBlocks(
                 block.slope * own,
-                block.matrix * own[:, :, None] * own[:, None, :] + eye * more[:, :, None],
+                block.matrix * own[:, :, None] * own[:, None, :] + eye[None] * more[:, :, None],
                 block.cross * of_globals[block.places][:, :, None] * own[:, None, :],
                 block.places,
             )
@@ -97,7 +97,7 @@ def _lifted(exact: jax.Array, expected: jax.Array) -> jax.Array:
     scale = jnp.where(known, 1 / jnp.sqrt(jnp.where(known, diagonal, 1.0)), 1.0)
     both = scale[:, :, None] * scale[:, None, :]
     # a little more than the expected curvature where that is singular
-    eye = jnp.eye(exact.shape[1], dtype=exact.dtype)
+    eye = jnp.eye(exact.shape[1], dtype=exact.dtype)[None]
     factor = jnp.linalg.cholesky(jnp.where(known[:, :, None] & known[:, None, :], expected * both, eye) + 1e-9 * eye)
     solve = jax.scipy.linalg.solve_triangular
     half = jax.vmap(lambda f, x: solve(f, x, lower=True))(factor, exact * both)

@@ -158,7 +158,7 @@ def iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: Array, s: S
     )
     return Scoring(
         theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, edm,
-        s.iterations + (better & ~first), s.evaluations + 1, status,
+        s.iterations + jnp.asarray(better & ~first, jnp.result_type(s.iterations)), s.evaluations + 1, status,
     )  # fmt: skip
 
 

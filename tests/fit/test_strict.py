@@ -1,0 +1,94 @@
+"""Predictions, statistics and fits where JAX is strict, as people set it who look for faults in their programs."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import flux_points, maps, regions
+
+import gammajax as gj
+
+PROMOTION = {
+    "rank": lambda: jax.numpy_rank_promotion("raise"),
+    "dtype": lambda: jax.numpy_dtype_promotion("strict"),
+}
+FAULTS = {"nans": lambda: jax.debug_nans(True), "leaks": jax.checking_leaks}
+
+TILTED = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0, frozen=False))
+
+
+def spectrum_case(spectrum_factory, power_law):
+    return spectrum_factory(1), power_law()
+
+
+def known_case(spectrum_factory, power_law):
+    """With norm and tilt of the background, which Newton steps follow."""
+    data = spectrum_factory(1, on_off=False)
+    return data.replace(background=np.full(data.counts.shape, 5.0)), [*power_law(), gj.FoVBackgroundModel(TILTED)]
+
+
+def points_case(*_):
+    return flux_points.dataset(), flux_points.power_law()
+
+
+def region_case(*_):
+    shape = gj.GaussianSpatialModel(**regions.beside(0.02), sigma=0.05)
+    models = gj.Models(regions.source(shape))
+    models = models.freeze(*[name for name in models.parameters if ".spatial." in name])
+    data = regions.dataset()
+    return data.replace(counts=np.round(np.asarray(gj.npred(data, models)))), models
+
+
+def map_case(*_):
+    shapes = {
+        "gauss": gj.GaussianSpatialModel(lon_0=83.63, lat_0=22.01, sigma=0.06),
+        "point": gj.PointSpatialModel(lon_0=83.7, lat_0=22.05),
+    }
+    models = gj.Models([maps.source(shape, name=name) for name, shape in shapes.items()] + [gj.FoVBackgroundModel()])
+    data = maps.small_map()
+    return data.replace(counts=np.round(np.asarray(gj.npred(data, models)))), models
+
+
+def numbers(data, models):
+    """What a prediction, a statistic and a fit say."""
+    found = [] if isinstance(data, gj.FluxPointsDataset) else [np.ravel(gj.npred(data, models))]
+    result = gj.fit(data, models)
+    assert result.success
+    return np.concatenate([*found, np.ravel(gj.stat_sum(data, models)), [result.stat], *(
+        [float(result.parameters[name].value)] for name in result.free_names
+    )])  # fmt: skip
+
+
+SMALL = [spectrum_case, known_case, points_case]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "modes"), [*((case, PROMOTION | FAULTS) for case in SMALL), (region_case, FAULTS), (map_case, FAULTS)]
+)
+def test_strict_modes_change_nothing(case, modes, spectrum_factory, power_law):
+    data, models = case(spectrum_factory, power_law)
+    usual = numbers(data, models)
+    for mode, strict in modes.items():
+        with strict():
+            found = numbers(data, models)
+        np.testing.assert_allclose(found, usual, rtol=1e-12, atol=0, err_msg=mode)
+
+
+def test_gradient_in_the_numbers_of_a_dataset(spectrum_factory, power_law):
+    """As the documentation says: masks are no numbers, and everything else has a derivative."""
+    run, models = spectrum_factory(1), power_law()
+    parted, others = eqx.partition(run, eqx.is_inexact_array)
+
+    def stat(numbers):
+        return gj.stat_sum(eqx.combine(numbers, others), models)
+
+    slope = jax.grad(stat)(parted)
+    by_equinox = eqx.filter_grad(lambda run: gj.stat_sum(run, models))(run)
+    np.testing.assert_array_equal(slope.exposure, by_equinox.exposure)
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(slope))
+    # all exposures at once: along them as they are
+    step = 1e-5
+    higher, lower = (float(gj.stat_sum(run.replace(exposure=run.exposure * (1 + s)), models)) for s in (step, -step))
+    assert float(jnp.sum(slope.exposure * run.exposure)) == pytest.approx((higher - lower) / (2 * step), rel=1e-6)
