@@ -21,6 +21,10 @@ Factor = GivenParameter | SpectralModel | Any
 """A factor as the constructor takes it: a number or `Parameter`, a norm model, or a module from energy to a factor."""
 
 
+WIDEST = 2.0
+"""Factor of the width of a point spread function up to which images are right to a per cent of their peak."""
+
+
 class InstrumentModel(ModelBase):
     """What is uncertain about the responses of some datasets, as factors whose nominal value is 1.
 
@@ -36,7 +40,7 @@ class InstrumentModel(ModelBase):
         "response" a photon of true energy E / s(E) is seen as one of energy E: by exposure, point spread function and
         energy dispersion alike, as if a telescope collected s times the light (Nigro et al. 2019, A&A 625, A10,
         section 5, with s = 1 + z)
-    psf_width : multiplies the angular radius of the point spread function, whose normalisation stays
+    psf_width : multiplies the angular radius of the point spread function, whose normalisation stays; at most 2
     livetime : multiplies all that is expected in the time of the dataset: exposure, and a known background
     name : default "instrument"
     datasets_names : datasets on which it acts; all when None
@@ -80,12 +84,15 @@ class InstrumentModel(ModelBase):
             raise InputError(f"InstrumentModel {name!r}: give one or more of {', '.join(factors)}, such as 1.")
         for word, given in factors.items():
             setattr(self, word, None if given is None else _factor(given, f"InstrumentModel {name!r}: {word}"))
-            _require_factor(getattr(self, word), f"InstrumentModel {name!r}: {word}", positive=word == "energy_scale")
+            _require_factor(getattr(self, word), f"InstrumentModel {name!r}: {word}", word)
         if self.livetime is not None and not _is_one_number(self.livetime):
             raise InputError(
                 f"InstrumentModel {name!r}: livetime must be one factor for all energies, a number or a Parameter. "
                 "What depends on energy is part of the exposure."
             )
+        if isinstance(self.psf_width, PowerLawNormSpectralModel):
+            norm = self.psf_width.norm
+            self.psf_width = eqx.tree_at(lambda m: m.norm, self.psf_width, norm.replace(max=min(norm.max, WIDEST)))
         self.name, self.datasets_names, self.flags = str(name), _names(datasets_names), (energy_scale_of,)
 
     @property
@@ -130,7 +137,7 @@ def _factor(given: Factor, what: str) -> Any:
         raise InputError(f"{what}: {error}") from error
 
 
-def _require_factor(factor: Any, what: str, *, positive: bool) -> None:
+def _require_factor(factor: Any, what: str, part: str) -> None:
     """Raise an `InputError` that starts with ``what`` for norms that no factor of a response can have."""
     if not isinstance(factor, SpectralModel):
         return
@@ -138,9 +145,14 @@ def _require_factor(factor: Any, what: str, *, positive: bool) -> None:
         value = parameter.value
         if parameter.role != "norm" or isinstance(value, jax.core.Tracer) or np.ndim(value):
             continue
-        if value < 0 or (positive and value == 0):
-            least = "above 0" if positive else "of at least 0"
+        if value < 0 or (part == "energy_scale" and value == 0):
+            least = "above 0" if part == "energy_scale" else "of at least 0"
             raise InputError(f"{what}: found {float(value):.6g}, expected a factor {least}.")
+        if part == "psf_width" and value > WIDEST:
+            raise InputError(
+                f"{what}: found {float(value):.6g}, expected a factor of at most {WIDEST:g}, as images end where the "
+                "nominal point spread function does. Make the dataset with a wider one."
+            )
 
 
 def _is_one_number(factor: Any) -> bool:
