@@ -10,6 +10,7 @@ from ..datasets.arrays import Array
 from ..datasets.counts.npred import SomeModels
 from ..datasets.errors import listed
 from ..datasets.hints.calls import hinted
+from ..datasets.units import to_unit
 from .joint.objective import compiled_stat
 from .joint.problem import SomeDatasets, make_problem
 from .likelihood import Likelihood, likelihood
@@ -64,7 +65,7 @@ class LogDensity(eqx.Module):
         return f"LogDensity({listed(start)})"
 
     def __call__(self, vector: Float[Array, " n"]) -> jax.Array:
-        return self.likelihood.log_prob(vector)
+        return self.likelihood.log_prob(to_unit(vector, "", "LogDensity: vector"))
 
     # jax.jit(density) asks
     def __hash__(self) -> int:

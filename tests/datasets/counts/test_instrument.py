@@ -161,7 +161,7 @@ def test_events_follow_the_prediction(of):
 
 
 def test_point_spread_functions_are_at_most_twice_as_wide():
-    with pytest.raises(gj.InputError, match="found 2.5, expected a factor of at most 2"):
+    with pytest.raises(gj.InputError, match=r"found 2\.5, expected a factor of at most 2"):
         gj.InstrumentModel(psf_width=2.5)
     assert gj.InstrumentModel(psf_width=1.1).psf_width.norm.max == 2
     assert gj.InstrumentModel(psf_width=gj.Parameter(1.1, max=1.5)).psf_width.norm.max == 1.5
