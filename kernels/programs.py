@@ -6,6 +6,7 @@ taken from it. `Memory` is a dictionary and `remembered` a ``functools.lru_cache
 """
 
 import functools
+import inspect
 import itertools
 import threading
 from collections.abc import Callable, Hashable
@@ -78,7 +79,7 @@ class _Variant:
 
 
 class Programs(Generic[Result]):
-    """A jitted function that keeps at most ``limit`` variants. Made once in a module; arguments are positional.
+    """A jitted function that keeps at most ``limit`` variants. Made once in a module.
 
     ``most``: the limit. It doubles, up to `GROWTH` times, when a variant comes back that it had let go of: then more
     than that are in use. ``static`` and ``options`` are ``static_argnums`` and ``compiler_options`` of ``jax.jit``.
@@ -100,7 +101,11 @@ class Programs(Generic[Result]):
         self._lock, self._clock = threading.Lock(), itertools.count(1)
         _kept.append(self.clear)
 
-    def __call__(self, *args: object) -> Result:
+    def __call__(self, *args: object, **kwargs: object) -> Result:
+        if kwargs:
+            bound = inspect.signature(self.function).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args
         out: Result = self._of(args)(*args)
         return out
 

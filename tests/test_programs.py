@@ -183,3 +183,10 @@ def test_nothing_is_kept_beside_it():
                 assert content.clear in door._kept
             found += isinstance(content, Programs) or hasattr(content, "cache_clear")
     assert found > 20
+
+
+def test_arguments_by_name():
+    from gammajax.kernels.programs import Programs
+
+    program = Programs(lambda a, b=2.0, c=3.0: a + 10 * b + 100 * c)
+    assert program(1.0, c=4.0) == 421 and program(1.0, b=5.0) == 351

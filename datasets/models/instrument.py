@@ -92,7 +92,9 @@ class InstrumentModel(ModelBase):
             )
         if isinstance(self.psf_width, PowerLawNormSpectralModel):
             norm = self.psf_width.norm
-            self.psf_width = eqx.tree_at(lambda m: m.norm, self.psf_width, norm.replace(max=min(norm.max, WIDEST)))
+            self.psf_width = eqx.tree_at(
+                lambda m: m.norm, self.psf_width, norm.replace(max=min(norm.max, WIDEST / norm.scale))
+            )
         self.name, self.datasets_names, self.flags = str(name), _names(datasets_names), (energy_scale_of,)
 
     @property
@@ -142,15 +144,15 @@ def _require_factor(factor: Any, what: str, part: str) -> None:
     if not isinstance(factor, SpectralModel):
         return
     for parameter in factor.parameters.values():
-        value = parameter.value
-        if parameter.role != "norm" or isinstance(value, jax.core.Tracer) or np.ndim(value):
+        if parameter.role != "norm" or isinstance(parameter.value, jax.core.Tracer) or np.ndim(parameter.value):
             continue
+        value = float(parameter.value) * parameter.scale
         if value < 0 or (part == "energy_scale" and value == 0):
             least = "above 0" if part == "energy_scale" else "of at least 0"
-            raise InputError(f"{what}: found {float(value):.6g}, expected a factor {least}.")
+            raise InputError(f"{what}: found {value:.6g}, expected a factor {least}.")
         if part == "psf_width" and value > WIDEST:
             raise InputError(
-                f"{what}: found {float(value):.6g}, expected a factor of at most {WIDEST:g}, as images end where the "
+                f"{what}: found {value:.6g}, expected a factor of at most {WIDEST:g}, as images end where the "
                 "nominal point spread function does. Make the dataset with a wider one."
             )
 

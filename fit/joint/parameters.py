@@ -166,7 +166,8 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
             strange |= {n for n in names if n not in position}
         for j in chosen:
             acting[j].append(i)
-    if strange:
+    # of a part of the datasets of the models, each is named
+    if strange and not {n for m in models.models for n in fields_of(m)["datasets_names"] or ()} >= set(dataset_names):
         warn(
             f"datasets_names of the models name {listed(sorted(strange))}, beside datasets that are there: no such "
             f"dataset is. {closest(min(strange), dataset_names, 'datasets')}"
