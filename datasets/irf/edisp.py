@@ -28,8 +28,8 @@ RecoEdges = Float[Array, " n_reco+1"]
 ROUNDING = 1e-9
 """Distance at which a migration is an edge."""
 
-MOST = 1.1
-"""Sum of the probabilities of a true energy that is not more than 1 but for the binning of what made it."""
+MOST = 1.5
+"""Sum of the probabilities of a true energy above which it is no distribution; files of simulations may be above 1."""
 
 
 class EDispKernel(Shown, HintedModule):
