@@ -129,7 +129,8 @@ def fit(
             if ahead is not None:
                 ahead.join()
 
-    datasets, models = as_datasets(datasets), as_models(models).with_image_margins()
+    # through the class: on an instance, equinox makes a module of the method with all the models
+    datasets, models = as_datasets(datasets), Models.with_image_margins(as_models(models))
     _refuse_traced()
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
@@ -150,7 +151,7 @@ def fit(
         moves = problem.share.collect(partial(_moved, problem, fitted))
         if off is None and not any(moves):
             break
-        problem = make_problem(datasets, fitted.with_image_margins(), mesh=mesh, batch_size=batch_size)
+        problem = make_problem(datasets, Models.with_image_margins(fitted), mesh=mesh, batch_size=batch_size)
         solution = run(problem)
         iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
     if before is not None and not solution.stat < before[1].stat:
