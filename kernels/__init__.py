@@ -93,12 +93,12 @@ from .region_containment import lattice_frequencies as lattice_frequencies
 from .region_containment import point_share as point_share
 from .region_containment import seen_region as seen_region
 from .region_containment import share_map as share_map
+from .roots import find_root as find_root
 from .significance import cash_errn as cash_errn
 from .significance import cash_errp as cash_errp
 from .significance import cash_matching_excess as cash_matching_excess
 from .significance import cash_ts as cash_ts
 from .significance import cash_upper_limit as cash_upper_limit
-from .significance import find_root as find_root
 from .significance import one_sided_p_value as one_sided_p_value
 from .significance import sigma_to_ts as sigma_to_ts
 from .significance import signed_root as signed_root

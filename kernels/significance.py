@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from .arrays import Real
 from .cash import cash_deviance
+from .roots import find_root, quotient, widened
 from .wstat import profile_expectations, slope_in_signal, wstat
 
 Bins = Float[Array, "..."]
@@ -24,12 +25,6 @@ Number = Real
 
 NEWTON_STEPS = 8
 """Newton steps for the errors of Poisson counts: enough for rounding accuracy for counts from 1e-6 to 1e15."""
-
-WIDENINGS = 60
-"""Doublings of a bracket."""
-
-ROOT_STEPS = 64
-"""Steps of the safeguarded Newton method; bisection alone would leave 2^-64 of the bracket."""
 
 DEEP_TAIL = 500.0
 """Argument from which the incomplete gamma function is taken from its asymptotic series."""
@@ -146,31 +141,6 @@ def ts_to_sigma(ts: Bins, df: Number) -> Bins:
     return jnp.sqrt(2 * _tail_argument(_log_tail(shape / 2, ts / 2), ts / 2, jnp.full_like(shape, 0.5)))
 
 
-def find_root(function: Callable[[Bins], tuple[Bins, Bins]], low: Bins, high: Bins) -> Bins:
-    """Root between ``low`` (where the function is not positive) and ``high`` (where it is not negative).
-
-    ``function`` gives value and slope. Newton steps that leave the bracket, or that shrink it too slowly, are replaced
-    by bisections; the number of steps is fixed, so that this jits and vmaps. The result has the slope of the implicit
-    function. ``low`` may be the larger of the two.
-    """
-
-    def step(i: Array, state: tuple[Bins, Bins, Bins]) -> tuple[Bins, Bins, Bins]:
-        low, high, at = state
-        value, slope = function(at)
-        low, high = jnp.where(value <= 0, at, low), jnp.where(value <= 0, high, at)
-        following = at - _quotient(value, slope)
-        inside = (following - low) * (following - high) < 0
-        # every fourth step halves the bracket: Newton steps alone may move one end only
-        return low, high, jnp.where(inside & (i % 4 != 3), following, (low + high) / 2)
-
-    start = (low, high, (low + high) / 2)
-    root = jax.lax.stop_gradient(jax.lax.fori_loop(0, ROOT_STEPS, step, jax.lax.stop_gradient(start))[2])
-    value, slope = function(root)
-    polished = root - _quotient(value, slope)
-    inside = (polished - low) * (polished - high) <= 0
-    return jnp.where(inside, polished, root)
-
-
 def _log_ratio(x: Real, sign: float) -> Bins:
     """v with exp(v) - 1 - v = x and the given sign: ln of the ratio of the signal's expectation to the best one."""
     t = sign * jnp.sqrt(2 * jnp.where(x > 0, x, 1.0))
@@ -180,7 +150,7 @@ def _log_ratio(x: Real, sign: float) -> Bins:
         start = t - jnp.where(x < 3, t**2 / 6, x - jnp.abs(t) + 1)
 
     def step(v: Bins) -> Bins:
-        return v - _quotient(_expm1_less(v) - x, jnp.expm1(v))
+        return v - quotient(_expm1_less(v) - x, jnp.expm1(v))
 
     v = jax.lax.stop_gradient(start)
     for _ in range(NEWTON_STEPS):
@@ -208,27 +178,18 @@ def _wstat_distance(n_on: Bins, n_off: Bins, alpha: Bins, n_sigma: Number, sign:
         return wstat(n_on, n_off, alpha, s) - target, sign * slope_in_signal(n_on, n_off, alpha, s, m)
 
     width = 2 * n_sigma * (jnp.sqrt(n_on + alpha**2 * n_off) + 1)
-    width = _widened(rise, width)
+    width = widened(rise, width)
     root = find_root(rise, jnp.zeros_like(width), width)
     return jnp.where(jax.lax.stop_gradient(rise(width)[0]) >= 0, root, jnp.nan)
 
 
 def _matching_excess(rise: Callable[[Bins], tuple[Bins, Bins]], mu: Bins, significance: Bins) -> Bins:
     """Counts above (or below) the background ``mu`` at which a statistic has risen enough, less the background."""
-    width = _widened(lambda w: rise(mu + w), jnp.abs(significance) * (jnp.sqrt(mu) + 1) + 1e-3)
+    width = widened(lambda w: rise(mu + w), jnp.abs(significance) * (jnp.sqrt(mu) + 1) + 1e-3)
     end = jnp.where(significance > 0, mu + width, 0.0)
     reached = jax.lax.stop_gradient(rise(end)[0]) >= 0
     root = find_root(rise, mu, end)
     return jnp.where(significance == 0, 0.0, jnp.where(reached, root - mu, jnp.nan))
-
-
-def _widened(rise: Callable[[Bins], tuple[Bins, Bins]], width: Bins) -> Bins:
-    """``width`` doubled until the statistic has risen enough there."""
-
-    def double(_: Array, width: Bins) -> Bins:
-        return jnp.where(rise(width)[0] < 0, 2 * width, width)
-
-    return jax.lax.fori_loop(0, WIDENINGS, double, jax.lax.stop_gradient(width))
 
 
 def _log_tail(shape: Bins, x: Bins) -> Bins:
@@ -255,7 +216,7 @@ def _tail_argument(log_tail: Bins, like: Bins, shape: Bins) -> Bins:
         return log_tail - found, jnp.exp(jnp.minimum(density, 600.0))
 
     zero = jnp.zeros_like(like)
-    root = find_root(below, zero, _widened(below, like + shape + 1))
+    root = find_root(below, zero, widened(below, like + shape + 1))
     return jnp.where(log_tail < 0, root, zero)
 
 
@@ -267,8 +228,3 @@ def _floats(*arrays: Real) -> list[Array]:
 def _log(x: Bins) -> Bins:
     """ln x, and that of the smallest float where x is not positive."""
     return jnp.log(jnp.where(x > 0, x, math.ulp(0.0) * 2**60))
-
-
-def _quotient(numerator: Bins, denominator: Bins) -> Bins:
-    """The ratio, 0 where the denominator vanishes."""
-    return jnp.where(denominator == 0, 0.0, numerator / jnp.where(denominator == 0, 1.0, denominator))

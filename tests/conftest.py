@@ -1,3 +1,5 @@
+import ctypes
+import gc
 import importlib
 import json
 import os
@@ -31,11 +33,20 @@ def quickest_programs():
 
 @pytest.fixture(scope="module", autouse=True)
 def bounded_memory():
-    """Compiled programs stay in memory: a few GB for the whole suite."""
+    """Compiled programs stay in memory: a few GB for the whole suite.
+
+    What is let go of has to go back to the system: else memory would stay above the limit, and from then on every file
+    would compile anew what those before it had compiled.
+    """
     yield
     status = Path("/proc/self/statm")
     if status.exists() and int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > MOST_MEMORY:
+        importlib.import_module("gammajax").clear_programs()
         jax.clear_caches()
+        gc.collect()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 @pytest.fixture(scope="session")

@@ -186,8 +186,10 @@ def test_fits_know_no_type_of_dataset():
     for path in files().values():
         if short(path).startswith("fit/"):
             assert not code_words(path) & set(TYPES), short(path)
+            # estimators make flux points, which are a result as much as data
+            known = "" if short(path).startswith("fit/estimators/") else "|flux_points"
             text = path.read_text()
-            assert not re.search(r"datasets\.(spectrum|map|region|flux_points)\b", text), short(path)
+            assert not re.search(rf"datasets\.(spectrum|map|region{known})\b", text), short(path)
 
 
 def test_fluxes_enter_predictions_through_one_function():

@@ -129,7 +129,7 @@ def slice_energy_range(
         default if value is None else _energy(value, name)
         for name, value, default in (("energy_min", energy_min, edges[0]), ("energy_max", energy_max, edges[-1]))
     )
-    place = np.interp(np.log([low, high]), np.log(edges), np.arange(float(edges.size)))
+    place = edge_places(edges, np.array([low, high]))
     if round_to_edge is None:
         warn_of_cut_bins(edges[:-1], edges[1:], (low, high), "slice_by_energy", AT_EDGE)
     near = np.round(place)
@@ -143,6 +143,11 @@ def slice_energy_range(
             f"edges; the bins go from {edges[0]:.6g} to {edges[-1]:.6g} TeV. Widen the range."
         )
     return slice_energy(dataset, slice(start, stop), "slice_by_energy")
+
+
+def edge_places(edges: np.ndarray, energies: np.ndarray) -> np.ndarray:
+    """Places of ``energies`` among edges, whole numbers on edges and between them in ln E; from outside the ends."""
+    return np.interp(np.log(energies), np.log(edges), np.arange(float(edges.size)))
 
 
 def axes_to_slice(

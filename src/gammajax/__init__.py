@@ -168,6 +168,9 @@ from gammajax.fit import (
     pseudo_experiments,
     stat_sum,
 )
+from gammajax.fit.estimators import (
+    flux_points,
+)
 from gammajax.fit.scans import (
     Contour,
     Interval,
@@ -310,6 +313,7 @@ __all__ = [
     "dnde",
     "fake",
     "fit",
+    "flux_points",
     "from_gammapy",
     "info_dict",
     "info_table",

@@ -1,0 +1,231 @@
+"""Flux points against closed forms, SciPy and fits of the norm."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from astropy import units as u
+from cases import maps
+from scipy.optimize import brentq, minimize_scalar
+
+import gammajax as gj
+from gammajax.fit.estimators.norms import NormBins, norm_fits
+
+EDGES = [0.2, 1.0, 3.0, 10.0, 50.0]
+
+
+def as_given(points):
+    names = ("norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "ts", "stat", "stat_null")
+    return {name: np.asarray(getattr(points, name)) for name in names}
+
+
+@pytest.mark.parametrize("on_off", [False, True])
+def test_one_bin_a_band(on_off, spectrum_factory, power_law):
+    """Excess, errors and limits are those of one number of counts with a known, or a measured, background."""
+    dataset = spectrum_factory(1, on_off=on_off)
+    points = gj.flux_points(dataset, power_law(), "source", dataset.energy_edges, n_sigma=1.5)
+    signal = np.asarray(gj.npred_signal(dataset, power_law()))
+    counts = gj.counts_statistic(dataset)
+    seen = np.asarray(dataset.counts) > 0
+    assert seen.sum() > 6
+
+    expected = {
+        "norm": counts.n_sig / signal,
+        "norm_errn": counts.compute_errn(1.5) / signal,
+        "norm_errp": counts.compute_errp(1.5) / signal,
+        "norm_ul": (counts.n_sig + counts.compute_errp(2.0)) / signal,
+        "sqrt_ts": counts.sqrt_ts,
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(np.asarray(getattr(points, name))[seen], np.asarray(values)[seen], rtol=1e-8)
+    if not on_off:
+        np.testing.assert_allclose(points.norm_err[seen], 1.5 * (np.sqrt(dataset.counts) / signal)[seen], rtol=1e-8)
+    np.testing.assert_allclose(points.energy_min, dataset.energy_edges[:-1])
+    assert np.all(points.success)
+
+
+@pytest.fixture(scope="module")
+def runs(spectrum_factory):
+    known = spectrum_factory(2, on_off=False).with_mask_fit(energy_max=20.0, round_to_edge=True)
+    return gj.Datasets({"a": spectrum_factory(0), "b": spectrum_factory(1, n_reco=9), "c": known})
+
+
+@pytest.fixture(scope="module")
+def points(runs, power_law):
+    return gj.flux_points(runs, power_law(), "source", EDGES * u.TeV, norms=[0.5, 1.0, 2.0])
+
+
+def test_joint_norms(runs, points, power_law):
+    """Best norms, errors and limits by SciPy on the statistic of all runs in a band."""
+    for k in range(4):
+        parts = {}
+        for name, run in runs.items():
+            own = np.asarray(run.energy_edges)
+            near = own[[int(np.argmin(np.abs(np.log(own / e)))) for e in EDGES[k : k + 2]]]
+            mask = run.energy_mask(near[0], near[1]) & _mask(run)
+            parts[name] = (run, mask)
+
+        def stat(norm, parts=parts):
+            models = power_law(amplitude=3e-11 * norm)
+            return sum(float(np.sum(np.asarray(gj.stat_array(run, models))[m])) for run, m in parts.values())
+
+        best = minimize_scalar(stat, bounds=(0.1, 3), method="bounded", options={"xatol": 1e-10})
+        assert points.norm[k] == pytest.approx(best.x, abs=1e-6)
+        assert points.stat[k] == pytest.approx(best.fun, abs=1e-9)
+        step = 1e-3 * best.x
+        curvature = (stat(best.x + step) - 2 * best.fun + stat(best.x - step)) / step**2
+        assert points.norm_err[k] == pytest.approx(np.sqrt(2 / curvature), rel=1e-4)
+
+        def crossing(rise, errors, stat=stat, best=best, k=k):
+            far = best.x + errors * points.norm_err[k]
+            return brentq(lambda x: stat(x) - best.fun - rise, *sorted((best.x, far)))
+
+        expected = [crossing(1, 3) - best.x, best.x - crossing(1, -3), crossing(4, 5)]
+        found = [points.norm_errp[k], points.norm_errn[k], points.norm_ul[k]]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        np.testing.assert_allclose(points.stat_scan[k], [stat(0.5), stat(1.0), stat(2.0)], rtol=1e-11)
+        counts = [float(np.sum(np.asarray(run.counts)[mask])) for run, mask in parts.values()]
+        np.testing.assert_array_equal(points.meta["columns"]["counts"][k], counts)
+        models = power_law(amplitude=3e-11 * float(points.norm[k]))
+        for name, predict in (("npred", gj.npred), ("npred_excess", gj.npred_signal)):
+            sums = [float(np.sum(np.asarray(predict(run, models))[mask])) for run, mask in parts.values()]
+            np.testing.assert_allclose(points.meta["columns"][name][k], sums, rtol=1e-10)
+
+
+def test_fluxes_are_norms_times_the_spectrum(points, power_law):
+    spectrum = power_law()["source"].spectral
+    center = np.sqrt(points.energy_min * points.energy_max)
+    np.testing.assert_allclose(points.energy_ref, center)
+    np.testing.assert_allclose(points.quantity("dnde").value, points.norm * np.asarray(spectrum.evaluate(center)))
+    flux = np.asarray(spectrum.integral(points.energy_min, points.energy_max))
+    np.testing.assert_allclose(points.quantity("flux").to_value("s-1 cm-2"), points.norm * flux)
+    assert np.all(np.asarray(points.energy_min)[1:] <= np.asarray(points.energy_max)[:-1])
+    assert points.meta["UL_CONF"] == pytest.approx(0.9545, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["points.fits", "points.ecsv"])
+def test_files(points, name, tmp_path):
+    points.write(tmp_path / name)
+    read = gj.FluxPoints.read(tmp_path / name, reference_model=points.reference_model)
+    for field, values in as_given(points).items():
+        np.testing.assert_allclose(getattr(read, field), values, rtol=1e-12)
+    np.testing.assert_allclose(read.meta["columns"]["npred"], points.meta["columns"]["npred"])
+
+
+def test_no_counts(spectrum_factory, power_law):
+    """Only a limit: 2 (norm signal) = 4 at two sigma, whatever the background."""
+    dataset = spectrum_factory(1, on_off=False)
+    edges = np.asarray(dataset.energy_edges)
+    empty = dataset.replace(counts=np.where(np.arange(12) < 6, dataset.counts, 0.0))
+    points = gj.flux_points(empty, power_law(), "source", [edges[0], edges[6], edges[12]])
+    signal = np.asarray(gj.npred_signal(empty, power_law()))[6:].sum()
+    assert points.norm[1] == 0 and points.ts[1] == 0 and points.norm_ul[1] == pytest.approx(2 / signal)
+    assert np.isnan(points.norm_err[1]) and np.isnan(points.norm_errn[1]) and points.is_ul[1]
+    assert points.norm_errp[1] == pytest.approx(0.5 / signal)
+
+
+def test_deficits_are_negative(spectrum_factory, power_law):
+    dataset = spectrum_factory(3, on_off=False, background=400.0, amplitude=1e-14)
+    counts = np.floor(0.9 * np.asarray(dataset.background))
+    points = gj.flux_points(dataset.replace(counts=counts), power_law(), "source", EDGES)
+    assert np.all(points.norm[:2] < 0) and np.all(points.sqrt_ts[:2] < 0) and np.all(points.norm_errn[:2] > 0)
+
+
+def test_bands_without_bins(runs, power_law):
+    found = gj.flux_points(runs, power_law(), "source", [1e-3, 1e-2, 0.85, 0.86, 30.0, 2e3, 3e3])
+    assert list(found.success) == [False, True, False, True, True, False]
+    for name, values in as_given(found).items():
+        assert np.all(np.isnan(values) == ~np.asarray(found.success)), name
+    counts = found.meta["columns"]["counts"]
+    inside = [np.asarray(run.counts)[_mask(run)].sum() for run in runs.values()]
+    np.testing.assert_array_equal(counts.sum(axis=0), inside)
+
+
+def _mask(run):
+    return np.ones(run.data_shape, bool) if run.mask is None else np.asarray(run.mask)
+
+
+def test_a_source_between_others(runs, power_law):
+    """Other sources stay, in the prediction only; and a source that a run does not know adds nothing there."""
+    other = gj.SkyModel(gj.PowerLawSpectralModel(index=2.0, amplitude=5e-12), name="other", datasets_names=["b", "c"])
+    both = gj.Models([power_law()["source"], other])
+    found = gj.flux_points(runs, both, "other", EDGES)
+    alone = gj.flux_points({"b": runs["b"], "c": runs["c"]}, both, "other", EDGES)
+    np.testing.assert_allclose(found.norm, alone.norm, rtol=1e-9)
+    np.testing.assert_array_equal(found.meta["columns"]["npred_excess"][:, 0], 0.0)
+    models = both.freeze(*[n for n in both.parameters if n != "other.spectral.amplitude"])
+    masked = {
+        n: runs[n].with_mask_fit(np.asarray(_mask(runs[n])) & runs[n].energy_mask(1, 3, True)) for n in ("b", "c")
+    }
+    result = gj.fit(masked, models)
+    amplitude = result.parameters["other.spectral.amplitude"]
+    assert found.norm[1] * 5e-12 == pytest.approx(float(amplitude.value), rel=1e-6)
+    assert found.norm_err[1] * 5e-12 == pytest.approx(float(amplitude.error), rel=1e-6)
+
+
+def test_maps_as_fits_of_the_norm():
+    """Each band by `fit` with all else frozen."""
+    dataset = maps.small_map()
+    source = maps.source(gj.GaussianSpatialModel(lon_0=83.63, lat_0=22.01, sigma=0.1))
+    models = gj.Models([source, gj.FoVBackgroundModel(name="background")])
+    run = gj.fake(jax.random.key(1), dataset, models)
+    edges = np.asarray(run.energy_edges)[[0, 1, -1]]
+    found = gj.flux_points(run, models, source.name, edges)
+    for k in range(2):
+        band = run.with_mask_fit(energy_min=edges[k], energy_max=edges[k + 1])
+        scaled = gj.SkyModel(gj.ScaleSpectralModel(source.spectral), spatial=source.spatial, name=source.name)
+        frozen = gj.Models([scaled, models["background"]])
+        name = f"{source.name}.spectral.norm"
+        result = gj.fit(band, frozen.freeze(*[n for n in frozen.parameters if n != name]))
+        norm = result.parameters[name]
+        # images of sources have other sizes in a fit
+        assert abs(found.norm[k] - float(norm.value)) < 1e-4 * float(norm.error)
+        assert found.norm_err[k] == pytest.approx(float(norm.error), rel=1e-4)
+        assert found.stat[k] == pytest.approx(result.stat, abs=1e-4)
+
+
+def test_norms_fitted_together_are_those_of_each_alone():
+    rng = np.random.default_rng(1)
+    place = np.repeat(np.arange(5), 30)
+    signal, rest = rng.uniform(0, 3, 150), rng.uniform(0, 2, 150)
+    counts = rng.poisson(rest + signal * np.repeat([0.0, 0.1, 1, 3, 10], 30)).astype(float)
+    statistic = maps.small_map().statistic
+
+    def fits(picked, places, n):
+        bins = NormBins({"counts": jnp.asarray(counts[picked])}, signal[picked], rest[picked], places)
+        return norm_fits(((statistic,), n), (bins,), jnp.ones(n), 4 * jnp.ones(n), jnp.array([1.0]))
+
+    together = fits(slice(None), jnp.asarray(place), 5)
+    for k in range(5):
+        alone = fits(place == k, jnp.zeros(30, int), 1)
+        for a, b in zip(alone, together, strict=True):
+            np.testing.assert_allclose(a[0], b[k], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": "nobody"}, "nobody"),
+        ({"source": 0}, "source"),
+        ({"energy_edges": [3.0, 1.0]}, "increasing"),
+        ({"energy_edges": [1e4, 1e5]}, "no fitted bin"),
+        ({"energy_edges": [1, 10] * u.s}, "TeV"),
+        ({"n_sigma": 0}, "n_sigma"),
+        ({"n_sigma_ul": np.nan}, "n_sigma_ul"),
+        ({"norms": [np.nan]}, "norms"),
+    ],
+)
+def test_refused(runs, power_law, change, words):
+    given = {"datasets": runs, "result": power_law(), "source": "source", "energy_edges": EDGES} | change
+    with pytest.raises(gj.InputError, match=words):
+        gj.flux_points(**given)
+
+
+def test_data_that_are_no_counts(runs, power_law, spectrum_factory):
+    points = gj.FluxPoints([1.0, 2.0], [1.0, 1.0], [1e-12, 1e-12], norm_err=[0.1, 0.1])
+    for wrong, words in (
+        ({"p": gj.FluxPointsDataset(points)}, "counts"),
+        ({"a": spectrum_factory(0).replace(counts=None)}, "counts"),
+    ):
+        with pytest.raises(gj.InputError, match=words):
+            gj.flux_points(wrong, power_law(), "source", EDGES)

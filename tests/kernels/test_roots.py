@@ -1,0 +1,74 @@
+"""Roots against closed forms and SciPy; under jit, vmap and grad."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import brentq
+
+from gammajax.kernels.roots import find_root, widened
+
+POWERS = jnp.array([1.0, 2.0, 3.0, 5.0])
+TARGETS = jnp.array([0.3, 2.0, 1e-6, 7e7])
+
+
+def power(x):
+    return jnp.abs(x) ** POWERS - TARGETS, POWERS * jnp.abs(x) ** (POWERS - 1)
+
+
+def test_closed_form():
+    zero, high = jnp.zeros(4), jnp.full(4, 1e9)
+    expected = TARGETS ** (1 / POWERS)
+    np.testing.assert_allclose(find_root(power, zero, high), expected, rtol=1e-14)
+    jitted = jax.jit(lambda a, b: find_root(power, a, b))(zero, high)
+    np.testing.assert_allclose(jitted, find_root(power, zero, high), rtol=1e-15)
+
+
+def test_falling_functions_and_roots_at_zero():
+    """``low`` may be the larger one; roots at 0 and at the ends of the bracket are found."""
+
+    def falling(x):
+        return -(x + x**3 / 7), -(1 + 3 * x**2 / 7)
+
+    found = find_root(falling, jnp.array([3.0, 1.0, 0.0]), jnp.array([-5.0, 0.0, -2.0]))
+    np.testing.assert_allclose(found, 0.0, atol=1e-15)
+
+
+def test_functions_that_newton_alone_fails_on():
+    """Flat on one side, steep on the other."""
+    place = np.array([1e-8, 0.3, 4.0, 900.0])
+
+    def steep(x):
+        return jnp.tanh(50 * (x - place) / place), 50 / place / jnp.cosh(50 * (x - place) / place) ** 2
+
+    found = find_root(steep, jnp.full(4, -1e3), jnp.full(4, 1e4))
+    expected = [brentq(lambda x, p=p: np.tanh(50 * (x - p) / p), -1e3, 1e4, xtol=1e-22, rtol=1e-14) for p in place]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_each_as_alone():
+    together = find_root(power, jnp.zeros(4), jnp.full(4, 1e9))
+    for i in range(4):
+
+        def one(x, i=i):
+            return x ** POWERS[i] - TARGETS[i], POWERS[i] * x ** (POWERS[i] - 1)
+
+        np.testing.assert_allclose(find_root(one, jnp.asarray(0.0), jnp.asarray(1e9)), together[i], rtol=1e-14)
+
+
+def test_slope_of_the_implicit_function():
+    def root(target):
+        return find_root(lambda x: (jnp.exp(x) + x - target, jnp.exp(x) + 1), target * 0 - 50, target * 0 + 50)
+
+    at = jnp.array([0.5, 3.0, 40.0])
+    slope = jax.vmap(jax.grad(root))(at)
+    step = 1e-5
+    difference = (jax.vmap(root)(at + step) - jax.vmap(root)(at - step)) / (2 * step)
+    np.testing.assert_allclose(slope, difference, rtol=1e-8)
+
+
+def test_widened_until_it_is_positive():
+    limit = jnp.array([0.5, 3.0, 1e6])
+    found = widened(lambda x: (x - limit, jnp.ones_like(x)), jnp.ones(3))
+    np.testing.assert_array_equal(found, [1.0, 4.0, 2.0**20])
+    never = widened(lambda x: (-jnp.ones_like(x), jnp.ones_like(x)), jnp.ones(1))
+    assert np.isfinite(never[0])
