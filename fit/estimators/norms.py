@@ -121,22 +121,23 @@ def _sums(
     statistics: Sequence[Statistic], bins: Sequence[NormBins], n: int
 ) -> tuple[Callable[[Norms], Norms], Callable[[Norms], Norms], Norms]:
     """Deviance of each norm's bins and its slope as functions of the norms, and what makes it the statistic."""
+    nothing = jnp.zeros(n)
 
     def summed(values: jax.Array, part: NormBins) -> Norms:
         return jax.ops.segment_sum(values, part.place, n + 1)[:n]
 
     def predicted(norm: Norms, part: NormBins) -> jax.Array:
-        return part.rest + jnp.append(norm, 0.0)[part.place] * part.signal
+        return jnp.asarray(part.rest + jnp.append(norm, 0.0)[part.place] * part.signal)
 
     def total(norm: Norms) -> Norms:
         parts = zip(statistics, bins, strict=True)
-        return sum(summed(s.deviance_bins(b.data, predicted(norm, b)), b) for s, b in parts)
+        return sum((summed(s.deviance_bins(b.data, predicted(norm, b)), b) for s, b in parts), nothing)
 
     def slopes(norm: Norms) -> Norms:
         parts = zip(statistics, bins, strict=True)
-        return sum(summed(s.scoring_bins(b.data, predicted(norm, b))[1] * b.signal, b) for s, b in parts)
+        return sum((summed(s.scoring_bins(b.data, predicted(norm, b))[1] * b.signal, b) for s, b in parts), nothing)
 
-    constant = sum(summed(s.offset_bins(b.data), b) for s, b in zip(statistics, bins, strict=True))
+    constant = sum((summed(s.offset_bins(b.data), b) for s, b in zip(statistics, bins, strict=True)), nothing)
     return total, slopes, constant
 
 
