@@ -209,7 +209,8 @@ def _kept_sizes(before: Models, after: Models, sized: Models) -> Models:
     def kept(old: Any, new: Any, grown: Any) -> Any:
         if not isinstance(new, SkyModel) or new.sizes is None or old.sizes is None:
             return grown
-        return grown.with_sizes(old.sizes) if any(fits_in(m.sizes, old.sizes) for m in (new, grown)) else grown
+        fit = any(fits_in(sizes, old.sizes) for sizes in (new.sizes, grown.sizes))
+        return grown.with_sizes(old.sizes) if fit else grown
 
     return Models([kept(*three) for three in zip(before, after, sized, strict=True)], after.penalties)
 

@@ -133,7 +133,8 @@ def image_rungs(geom: SkyGeom, psf: PSFMap | PSFKernel | None) -> Rungs:
     pixel = geom.pixel_size
     side = pixel * max(geom.shape)
     lowest = max(min(PSF_SHARE * _kernel_width(psf, pixel) / 2 * pixel, side / 4), LEAST_EXTENT * pixel)
-    return lowest, float(np.sqrt(lowest * max(side, 4 * lowest))), max(side, 4 * lowest)
+    highest = max(side, 2 * lowest)
+    return lowest, float(np.sqrt(lowest * highest)), highest
 
 
 def _kernel_width(psf: PSFMap | PSFKernel, pixel: float) -> int:
@@ -146,7 +147,7 @@ def _kernel_width(psf: PSFMap | PSFKernel, pixel: float) -> int:
 PSF_SHARE = 1.1
 """Extent of the smallest sources of free size, in radii of the PSF: as far as the map is wide enough for it."""
 
-LEAST_EXTENT = 6.0
+LEAST_EXTENT = 12.0
 """The same in pixels, at least."""
 
 

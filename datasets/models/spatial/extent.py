@@ -88,16 +88,16 @@ def on_rung(spatial: SpatialModel, sizes: Sizes | None, rungs: Rungs) -> Sizes |
 
     They do not depend on how small the source is now: other starts of a fit, and other ends, share its programs.
     """
-    free = _free_roles(spatial)
-    if sizes is None or sizes.extent is None or not free & {"width", "radius", "eccentricity"}:
+    free, radius = _free_roles(spatial), spatial.evaluation_radius
+    if sizes is None or sizes.extent is None or radius is None or not free & {"width", "radius", "eccentricity"}:
         return sizes
     if spatial.scheme == "gauss":
-        return Sizes(_rung(float(spatial.evaluation_radius), rungs), (0.0,), math.inf)
+        return Sizes(_rung(float(radius), rungs), (0.0,), math.inf)
     if not isinstance(spatial, ExtendedModel) or not free <= {*UNSIZED, *LENGTHS}:
         return sizes
     # nodes cost by their number, which goes with the area
     lowest, *others = rungs
-    extent = _rung(float(spatial.evaluation_radius), (NODE_SHARE * lowest, lowest, *others[1:]))
+    extent = _rung(float(radius), (NODE_SHARE * lowest, lowest, *others[1:]))
     thin = tuple(extent / 4**k for k in (2, 1, 0))
 
     def number(p: Parameter) -> float:
