@@ -259,7 +259,7 @@ def test_starts_and_ends_of_other_widths_need_no_other_program(shape):
 
     compiled = []
     for truth, starts in ((0.03, (0.05, 0.01, 0.1)), (0.1, (0.02, 0.08))):
-        counts = np.asarray(gj.npred(data, models(truth))) + np.asarray(data.background)
+        counts = np.asarray(gj.npred(data, models(truth)))
         for start in starts:
             result = gj.fit(gj.Datasets({"map": data.replace(counts=counts)}), models(start))
             assert result.success
