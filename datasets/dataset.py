@@ -292,6 +292,11 @@ class Dataset(Shown, HintedModule):
         its responses are those of another place."""
         return False
 
+    @property
+    def image_rungs(self) -> tuple[float, ...] | None:
+        """Extents of the images of sources of free size; None where sizes choose no images."""
+        return None
+
     # what summaries ask
 
     @property

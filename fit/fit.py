@@ -24,7 +24,15 @@ from .covariance import Curvature, curvature, untold
 from .joint.devices import check_mesh, n_processes
 from .joint.objective import compiled_exact_normal, from_free
 from .joint.parameters import ParameterSpace
-from .joint.problem import Problem, SomeDatasets, as_datasets, as_models, make_problem, no_collection
+from .joint.problem import (
+    Problem,
+    SomeDatasets,
+    as_datasets,
+    as_models,
+    make_problem,
+    no_collection,
+    with_image_sizes,
+)
 from .result import FitResult
 from .solvers.globalise import Starts, check_starts
 from .solvers.infinity import at_infinity, beside_infinity
@@ -129,8 +137,8 @@ def fit(
             if ahead is not None:
                 ahead.join()
 
-    # through the class: on an instance, equinox makes a module of the method with all the models
-    datasets, models = as_datasets(datasets), Models.with_image_margins(as_models(models))
+    datasets = as_datasets(datasets)
+    models = with_image_sizes(as_models(models), datasets, mesh)
     _refuse_traced()
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
@@ -147,11 +155,12 @@ def fit(
         off = off_saddle(problem, solution) if before is None else None
         if off is not None:
             before = problem, solution
-        fitted = _kept_sizes(problem.models, _with_values(problem, solution.free if off is None else off))
+        fitted = _with_values(problem, solution.free if off is None else off)
+        fitted = _kept_sizes(problem.models, fitted, with_image_sizes(fitted, datasets, mesh))
         moves = problem.share.collect(partial(_moved, problem, fitted))
         if off is None and not any(moves):
             break
-        problem = make_problem(datasets, Models.with_image_margins(fitted), mesh=mesh, batch_size=batch_size)
+        problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size)
         solution = run(problem)
         iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
     if before is not None and not solution.stat < before[1].stat:
@@ -193,21 +202,17 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
         thread.join()
 
 
-def _kept_sizes(before: Models, after: Models) -> Models:
-    """The later models, with the sizes of the earlier where those will do: another size is another program."""
-    return Models(
-        [
-            new.with_sizes(old.sizes)
-            if isinstance(new, SkyModel)
-            and new.sizes != old.sizes
-            and new.sizes
-            and old.sizes
-            and fits_in(new.sizes, old.sizes)
-            else new
-            for old, new in zip(before, after, strict=True)
-        ],
-        after.penalties,
-    )
+def _kept_sizes(before: Models, after: Models, sized: Models) -> Models:
+    """The later models, with the sizes of the earlier where those will do, for another size is another program; else
+    as ``sized``."""
+
+    def kept(old: Any, new: Any, grown: Any) -> Any:
+        if not isinstance(new, SkyModel) or new.sizes is None or old.sizes is None:
+            return grown
+        fit = any(fits_in(sizes, old.sizes) for sizes in (new.sizes, grown.sizes))
+        return grown.with_sizes(old.sizes) if fit else grown
+
+    return Models([kept(*three) for three in zip(before, after, sized, strict=True)], after.penalties)
 
 
 def _moved(problem: Problem, after: Models) -> bool:
@@ -316,7 +321,6 @@ def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Mo
     """The models with new values and errors; bounds, units, links and priors stay."""
     values = np.array(problem.space.values, float)
     values[problem.space.free] = free
-    # through the class: on an instance, equinox makes a module of the method with all the models
     return Models.with_numbers(problem.models, _numbers(problem.space, values, errors))
 
 

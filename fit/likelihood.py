@@ -23,7 +23,7 @@ from .covariance import DENSE_LIMIT
 from .joint.blocks import evaluate, inputs
 from .joint.objective import ProblemSpec, compiled_stat, from_free
 from .joint.parameters import parameter_space
-from .joint.problem import Problem, SomeDatasets, as_models, make_problem
+from .joint.problem import Problem, SomeDatasets, as_datasets, as_models, make_problem, with_image_sizes
 from .likelihood_input import Counts, Member, by_name, counts_of, held_value
 from .result import FitResult
 from .sampling import SamplingDensity, whitening
@@ -320,7 +320,8 @@ def likelihood(datasets: SomeDatasets, models: SomeModels) -> Likelihood:
     InputError
         for input that cannot be fitted: see its message.
     """
-    return likelihood_of(make_problem(datasets, as_models(models).with_image_margins()))
+    datasets = as_datasets(datasets)
+    return likelihood_of(make_problem(datasets, with_image_sizes(as_models(models), datasets)))
 
 
 def likelihood_of(problem: Problem) -> Likelihood:

@@ -23,7 +23,7 @@ from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
 from ..datasets.units import Given, number_in, numbers_in
 from .joint.parameters import parameter_space
-from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem
+from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem, with_image_sizes
 from .likelihood import Likelihood, LikelihoodFit, likelihood_of
 from .solvers.pure import CODES, Whole, best_fit
 from .solvers.solution import limits
@@ -191,7 +191,7 @@ def pseudo_experiments(
     first = draws.datasets(0)
     fitted = as_models(truth if fit_models is None else fit_models)
     # many fits by one program: it may take longer to compile
-    like = likelihood_of(make_problem(first, fitted.with_image_margins(), pad=False))
+    like = likelihood_of(make_problem(first, with_image_sizes(fitted, first), pad=False))
     images = any(group.make.makes_images for group in like.spec.groups)
     size = min(n, batch_size or _at_a_time(like, images))
     whole = Whole(like.spec, like.rows, max_iterations, True)

@@ -116,19 +116,41 @@ def _spectra(
     s = transform.shape[1]
     # as they are, double precision would spread from here
     fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, s))
-    transform = _widened(transform, spread, period)
     powers_x, powers_y = (sorted(set(powers)) for powers in zip(*orders, strict=True))
     along_y = dict(zip(powers_y, _phases(fy, y, powers_y), strict=True))
     along_x = dict(zip(powers_x, _phases(fx, x, powers_x), strict=True))
-    rows: dict[int, tuple[Array, Array]] = {}
-    for j, phases in along_y.items():
-        real, imaginary = _times(transform, *phases[:, :, :, None, None])
-        rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
-    spectra = []
-    for i, j in orders:
-        (p, q), (c, d) = rows[j], along_x[i]
-        spectra.append(jax.lax.complex(_over_bands(p * c - q * d, 2), _over_bands(p * d + q * c, 2)))
-    return tuple(spectra)
+    wide = _kept(_spreading(fy, fx, spread)) if spread else 1.0
+
+    def of_energy(of_point: Array) -> tuple[Array, ...]:
+        shown = (of_point * wide)[None]
+        rows: dict[int, tuple[Array, Array]] = {}
+        for j, phases in along_y.items():
+            real, imaginary = _times(shown, *phases[:, :, :, None, None])
+            rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
+        spectra = []
+        for i, j in orders:
+            (p, q), (c, d) = rows[j], along_x[i]
+            spectra.append(jax.lax.complex(_over_bands(p * c - q * d, 2), _over_bands(p * d + q * c, 2))[0])
+        return tuple(spectra)
+
+    found: tuple[Array, ...] = _by_energy(of_energy, transform)
+    return found
+
+
+AT_A_TIME = 2**17
+"""Numbers of a transform (1 MB in double precision) that stay in the cache of a processor while an image is made."""
+
+
+def _by_energy(function: Callable[..., Any], *arrays: Array) -> Any:
+    """``function`` of the rows of some arrays, of as many at a time as stay in the cache of a processor."""
+    n, size = arrays[0].shape[0], arrays[0][0].size
+    whole = jax.vmap(function)
+    if jax.default_backend() != "cpu" or n * size <= AT_A_TIME:
+        return whole(*arrays)
+    rows = max((k for k in range(1, n) if n % k == 0 and k * size <= AT_A_TIME), default=1)
+    parts = [x.reshape(n // rows, rows, *x.shape[1:]) for x in arrays]
+    found = jax.lax.map(lambda part: whole(*part), parts)
+    return jax.tree.map(lambda x: x.reshape(n, *x.shape[2:]), found)
 
 
 def _over_bands(values: Array, axis: int) -> Array:
@@ -156,14 +178,6 @@ def _kept(values: Array) -> Array:
     rows = values.reshape(-1, values.shape[-1])
     eye = jnp.eye(values.shape[-1], dtype=values.dtype)
     return jnp.dot(rows, eye, precision=jax.lax.Precision.HIGHEST).reshape(values.shape)
-
-
-def _widened(transform: Array, spread: Spread, period: tuple[int, int]) -> Array:
-    """The transform of a Gaussian instead of a point."""
-    if not spread:
-        return transform
-    fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, transform.shape[1]))
-    return transform * _kept(_spreading(fy, fx, spread))
 
 
 def _spreading(fy: np.ndarray, fx: np.ndarray, spread: tuple[Real, Real, Real]) -> Array:
@@ -261,13 +275,17 @@ def _overlaps(
     once = (np.arange(columns // 2 + 1) % (columns / 2)) == 0
     share = jnp.asarray(np.where(once, 1.0, 2.0) / (rows * columns), weights.dtype)
     there = jnp.conj(jnp.fft.rfft2(padded)) * share
-    product = _widened(transform, spread, period) * there[:, None, :, None, :]
     fy, fx = (f.astype(weights.dtype) for f in frequencies(period, transform.shape[1]))
     powers = range(max(max(order) for order in orders) + 1)
-    along_y, along_x = _phases(fy, y, powers), _phases(fx, x, powers)
+    along_y, along_x = (jax.lax.complex(p[:, 0], p[:, 1]) for p in (_phases(fy, y, powers), _phases(fx, x, powers)))
     sums = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    by_rows = sums("ebyak,iak->ebyi", product, jax.lax.complex(along_x[:, 0], along_x[:, 1]))
-    found = sums("ebyi,jby->eij", by_rows, jax.lax.complex(along_y[:, 0], along_y[:, 1])).real
+    wide = _kept(_spreading(fy, fx, spread)) if spread else 1.0
+
+    def of_energy(of_point: Array, there: Array) -> Array:
+        by_rows = sums("byak,iak->byi", of_point * wide * there[None, :, None, :], along_x)
+        return sums("byi,jby->ij", by_rows, along_y).real
+
+    found = _by_energy(of_energy, transform, there)
     return tuple(found[:, i, j] for i, j in orders)
 
 

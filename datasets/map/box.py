@@ -1,6 +1,7 @@
 """The part of a map that a fit takes pixel by pixel: a box around the windows of its sources."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,31 +15,47 @@ from .source_image import SourceImage
 
 Place = tuple[int, int]
 
-BOX_STEP = 4
-"""Boxes have sides of multiples of this, so that runs with neighbouring pointings share programs."""
+HALVINGS = 2
+"""How often the side of a map is halved for boxes that are smaller."""
 
 
-def box_around(pixels: tuple[int, ...], images: Sequence[SourceImage], whole: bool, known: bool) -> tuple[Place, Place]:
-    """Size (y, x) and first pixel (y, x) of a box around all windows, and around the ``whole`` map if need be.
+class Box(NamedTuple):
+    """Pixels (y, x) of a box, its first pixel on the map, and the ``room`` around it that windows may run into."""
 
-    Where the windows run off the map, so does the box. Windows whose places are not ``known`` may lie beside the map.
+    size: Place
+    origin: Place
+    room: Place
+
+
+def box_around(pixels: tuple[int, ...], images: Sequence[SourceImage], whole: bool, known: bool) -> Box:
+    """A box around the windows of all sources, and around the ``whole`` map if need be.
+
+    That of one window is the window, also where it runs off the map: it needs no copies. That of several is the map, or
+    a half or a quarter of a side of it, and has room for those that run over it: where sources lie, and by how much
+    runs are shifted, is hardly ever another program. Windows whose places are not ``known`` may lie beside the map.
     """
-    sizes, starts = [], []
+    places = {(f.plan.shape, f.plan.start) for f in images}
+    if images and not known:
+        room = tuple(max(f.plan.shape[axis] for f in images) for axis in (0, 1))
+        return Box((pixels[0], pixels[1]), (0, 0), (room[0], room[1]))
+    if images and not whole and (len(images) == 1 or (len(places) == 1 and images[0].plan.start is not None)):
+        return Box(images[0].plan.shape, (int(images[0].y), int(images[0].x)), (0, 0))
+    sizes, starts, rooms = [], [], []
     for axis, n in enumerate(pixels):
-        windows = [f.plan.shape[axis] for f in images]
-        if known:
-            first = [int(f.y if axis == 0 else f.x) for f in images]
-        else:
-            reach = max(windows)
-            first, windows = [-reach, n], [reach, reach]
-        ends = [a + w for a, w in zip(first, windows, strict=True)]
-        if whole or not first:
-            first, ends = [*first, 0], [*ends, n]
-        low, size = min(first), max(ends) - min(first)
-        # a box that is a window needs no copies
-        sizes.append(size if size in (n, *windows) else -(-size // BOX_STEP) * BOX_STEP)
-        starts.append(low)
-    return (sizes[0], sizes[1]), (starts[0], starts[1])
+        first = np.array([int(f.y if axis == 0 else f.x) for f in images], int)
+        windows = np.array([f.plan.shape[axis] for f in images], int)
+        ends, most = first + windows, int(np.max(windows, initial=0))
+        low, high = 0, n
+        if images and not whole:
+            low, high = int(np.clip(first, 0, n).min()), int(np.clip(ends, 0, n).max())
+        size = next(part for part in (-(-n // 2**k) for k in range(HALVINGS, -1, -1)) if part >= high - low)
+        start = min(low, n - size)
+        over = max(np.max(start - first, initial=0), np.max(ends - start - size, initial=0))
+        # of sources on the map, half of the window is beside it at most
+        rooms.append(next(room for room in (0, 3 * most // 5 + 1, most) if room >= over and (room or len(images) < 2)))
+        sizes.append(size)
+        starts.append(start)
+    return Box((sizes[0], sizes[1]), (starts[0], starts[1]), (rooms[0], rooms[1]))
 
 
 def known_bins(

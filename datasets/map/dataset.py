@@ -38,6 +38,7 @@ from ..statistics.base import Bins
 from ..units import Given, to_mask
 from .files import map_fields_of
 from .npred import map_counts
+from .plan import image_rungs
 from .prepared import MapSpec, prepare_map
 from .regions import region_map_fields, region_spectrum_fields
 from .reshape import crop, cutout, downsample, pad
@@ -83,6 +84,10 @@ class MapBase(CountsDataset, OnPixels):
     @property
     def sky_geom(self) -> SkyGeom:
         return self.geom
+
+    @property
+    def image_rungs(self) -> tuple[float, ...]:
+        return image_rungs(self.geom, self.psf)
 
     @property
     def mask_image(self) -> Mask | None:

@@ -8,8 +8,9 @@ from ...kernels.buckets import fast_size
 from ..errors import InputError
 from ..irf.psf import PSFKernel, PSFMap, RecoPSFMap
 from ..models.sky_model import SkyModel
-from ..models.spatial.extent import NODE_SPACING, STEP, Sizes, extended_nodes
+from ..models.spatial.extent import NODE_SPACING, STEP, Rungs, Sizes, extended_nodes
 from ..region.containment import Nodes
+from ..sky.geom import SkyGeom
 from .response import Response
 
 MARGIN = 2
@@ -104,11 +105,7 @@ def plan(response: Response, model: SkyModel) -> Plan:
         wanted = RESOLUTION * pixel / psf.core
         steps = STEPS["point"] if scheme == "point" and kind == "true" else STEPS["extended"]
         s = next((n for n in steps if n >= wanted), steps[-1])
-    width = 1
-    if isinstance(psf, PSFKernel):
-        width = int(np.shape(psf.values)[-1])
-    elif psf is not None:
-        width = 2 * int(np.ceil(2 * psf.reach / pixel) // 2) + 1
+    width = 1 if psf is None else _kernel_width(psf, pixel)
     if grid == "pixel" and scheme in ("gauss", "nodes"):
         scheme = "pixel"
     nodes = () if scheme == "fourier" else extended_nodes(spatial, sizes, NODE_SPACING * pixel / s)
@@ -128,6 +125,32 @@ def plan(response: Response, model: SkyModel) -> Plan:
     return Plan(scheme, s, (size, size), (half, half), None, width, nodes, kind, grid)
 
 
+def image_rungs(geom: SkyGeom, psf: PSFMap | PSFKernel | None) -> Rungs:
+    """Extents (deg) of the images of sources of free size: a window not much wider than the PSF needs, the whole map,
+    and one between. () without a PSF, where images take the more frequencies the narrower a source is."""
+    if psf is None:
+        return ()
+    pixel = geom.pixel_size
+    side = pixel * max(geom.shape)
+    lowest = max(min(PSF_SHARE * _kernel_width(psf, pixel) / 2 * pixel, side / 4), LEAST_EXTENT * pixel)
+    highest = max(side, 2 * lowest)
+    return lowest, float(np.sqrt(lowest * highest)), highest
+
+
+def _kernel_width(psf: PSFMap | PSFKernel, pixel: float) -> int:
+    """Pixels across the widest kernel."""
+    if isinstance(psf, PSFKernel):
+        return int(np.shape(psf.values)[-1])
+    return 2 * int(np.ceil(2 * psf.reach / pixel) // 2) + 1
+
+
+PSF_SHARE = 1.1
+"""Extent of the smallest sources of free size, in radii of the PSF: as far as the map is wide enough for it."""
+
+LEAST_EXTENT = 12.0
+"""The same in pixels, at least."""
+
+
 def _has_transform(response: Response, kind: str, sizes: Sizes | None) -> bool:
     """Whether a Gaussian is imaged by its transform: on an image that is straight over its width, where kernels have
     one, and where without a PSF few lattice steps show it."""
@@ -140,9 +163,9 @@ def _has_transform(response: Response, kind: str, sizes: Sizes | None) -> bool:
 
 def _narrowest(pixel: float, sizes: Sizes) -> float:
     """Least width in pixels that a Gaussian of these sizes may have, see `fits_in`."""
-    elongated = any(sizes.numbers)
+    anything = any(sizes.numbers) or sizes.shrinks == np.inf
     assert sizes.extent is not None
-    return 1e-9 if elongated else sizes.extent / RADII / pixel / (STEP * sizes.shrinks)
+    return 1e-9 if anything else sizes.extent / RADII / pixel / (STEP * sizes.shrinks)
 
 
 def _fourier_steps(psf: PSFMap | None, pixel: float, sizes: Sizes) -> int:

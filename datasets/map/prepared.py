@@ -64,9 +64,9 @@ class SourcePart(PickledTrees):
 class MapSpec(Spec):
     """Static side of a prepared map; calling it with arrays gives the `PreparedMap`.
 
-    ``measured``: whether the background is, by off counts. ``box``: pixels (y, x) of its box. ``rest``: whether one bin
-    for the rest of the map follows at each energy. ``origin``: first pixel (y, x) of the box, where templates need it.
-    ``energy_interp``: scale of the reconstructed energies.
+    ``measured``: whether the background is, by off counts. ``box``: pixels (y, x) of its box, with ``room`` around it
+    for windows that run over it. ``rest``: whether one bin for the rest of the map follows at each energy. ``origin``:
+    first pixel (y, x) of the box, where templates need it. ``energy_interp``: scale of the reconstructed energies.
     """
 
     statistic: Statistic
@@ -74,6 +74,7 @@ class MapSpec(Spec):
     n_reco: int
     nodes: int
     box: Place
+    room: Place
     rest: bool
     parts: tuple[SourcePart, ...]
     origin: Place | None
@@ -151,10 +152,13 @@ class PreparedMap(PreparedCounts):
         energy = log_centers(self.energy_true_edges)
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
         total = jnp.asarray(arrays["constant"]).reshape(spec.n_reco, *spec.box)
-        for number, part in enumerate(spec.parts):
+        for part in spec.parts:
             if part.kind == "template":
                 norm, counts = self._template(models[part.models[0]])
                 total = total + counts * norm[:, None, None]
+        total = self._with_room(total)
+        for number, part in enumerate(spec.parts):
+            if part.kind == "template":
                 continue
 
             def add(total: Bins, source: Source, part: SourcePart = part) -> tuple[Bins, None]:
@@ -165,12 +169,11 @@ class PreparedMap(PreparedCounts):
                     counts = image.counts_of(exposed, of_bins)
                 else:
                     counts = image.counts(cast(SpatialModel, model.spatial), of_bins, energy)
-                # boxes hold their windows wholly, so that nothing has to be cut off; rules of quadrature are in double
-                # precision
+                # boxes and their room hold windows wholly; rules of quadrature are in double precision
                 return add_window(total, counts.astype(total.dtype), place_[1], place_[0]), None
 
             total = self._over_sources(number, part, models, add, total)
-        flat = total.reshape(spec.n_reco, -1)
+        flat = self._without_room(total).reshape(spec.n_reco, -1)
         if spec.rest:
             flat = jnp.concatenate([flat, jnp.zeros((spec.n_reco, 1), flat.dtype)], axis=1)
         return flat.reshape(-1)
@@ -183,6 +186,7 @@ class PreparedMap(PreparedCounts):
         ny, nx = spec.box
         of_box = weights.reshape(spec.n_reco, -1)[:, : ny * nx].reshape(spec.n_reco, ny, nx)
         total = jnp.sum(of_box * jnp.asarray(arrays["constant"]).reshape(of_box.shape))
+        with_room = self._with_room(of_box)
         for number, part in enumerate(spec.parts):
             if part.kind == "template":
                 norm, counts = self._template(models[part.models[0]])
@@ -193,7 +197,7 @@ class PreparedMap(PreparedCounts):
                 model, place_, leaves = source
                 image, exposed = part.unpacked(leaves)
                 shape = (spec.n_reco, *image.plan.shape)
-                here = jax.lax.dynamic_slice(of_box, (0, place_[0], place_[1]), shape)
+                here = jax.lax.dynamic_slice(with_room, (0, place_[0], place_[1]), shape)
                 of_bins, image = self._seen(model, image, instrument)
                 if part.kind == "shape":
                     return total + image.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
@@ -203,6 +207,15 @@ class PreparedMap(PreparedCounts):
 
             total = self._over_sources(number, part, models, add, total)
         return total
+
+    def _with_room(self, of_box: Float[jax.Array, "n_reco ny nx"]) -> Float[jax.Array, "n_reco my mx"]:
+        """Bins of the box, with zeros around it."""
+        y, x = self.spec.room
+        return jnp.pad(of_box, ((0, 0), (y, y), (x, x))) if y or x else of_box
+
+    def _without_room(self, total: Float[jax.Array, "n_reco my mx"]) -> Float[jax.Array, "n_reco ny nx"]:
+        (y, x), (ny, nx) = self.spec.room, self.spec.box
+        return total[:, y : y + ny, x : x + nx]
 
     def _template(self, model: eqx.Module) -> tuple[Float[jax.Array, " n_reco"], Float[jax.Array, "n_reco ny nx"]]:
         """Norm per energy and counts in the box, (n_reco,) and (n_reco, ny, nx), of a `TemplateNPredModel`."""
@@ -330,7 +343,7 @@ def prepare_map(
     whole = norms or bool(found.templates) or bool(found.unchanging) or not known
     whole = whole or not all(is_concrete(x) for x in (mask, *data.values()))
     whole = whole or not (measured or dataset.statistic.merges)
-    box, origin = box_around(dataset.pixels, images, whole, known)
+    box, origin, room = box_around(dataset.pixels, images, whole, known)
     if measured:
         (arrays, extra), rest = measured_bins(dataset.statistic, data, mask, box, origin), False
     else:
@@ -338,8 +351,9 @@ def prepare_map(
     arrays |= {k: getattr(dataset, k) for k in ("energy_edges", "energy_true_edges")}
     arrays |= {"constant": cut_box(constant, box, origin), "extra": extra, "origin": np.array(origin)}
     parts = [SourcePart("template", (i,)) for i in found.templates]
+    first = origin[0] - room[0], origin[1] - room[1]
     for (kind, _, treedef), members in found.alike.items():
-        parts.append(_part(kind, treedef, members, len(parts), origin, known, arrays))
+        parts.append(_part(kind, treedef, members, len(parts), first, known, arrays))
     if norms:
         x, y = np.meshgrid(np.arange(box[1]) + float(origin[1]), np.arange(box[0]) + float(origin[0]))
         arrays["vectors"] = response.geom.shown_vectors(x, y)[0]
@@ -354,6 +368,7 @@ def prepare_map(
         dataset.n_reco,
         dataset.nodes,
         box,
+        room,
         rest,
         tuple(parts),
         origin if found.templates else None,
@@ -391,17 +406,18 @@ def _part(
     treedef: jax.tree_util.PyTreeDef,
     members: list[Member],
     number: int,
-    origin: Place,
+    first: Place,
     known: bool,
     arrays: Arrays,
 ) -> SourcePart:
-    """One part of the sources; its arrays are added to ``arrays``."""
+    """One part of the sources; its arrays are added to ``arrays``. ``first``: the pixel (y, x) at which their places
+    begin."""
     n_leaves, of_first = len(members[0][1]), members[0][2].plan
     shared_out = of_first.scheme == "point" and of_first.grid == "pixel"
     scheme = "four-pixel" if shared_out else of_first.scheme
     xp = np if known else jnp
     # where all members of a group have it at the same place, adding a window is a copy and not a scatter
-    places = [[xp.asarray(f.y) - origin[0], xp.asarray(f.x) - origin[1]] for _, _, f in members]
+    places = [[xp.asarray(f.y) - first[0], xp.asarray(f.x) - first[1]] for _, _, f in members]
     arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
     for k in range(n_leaves):
         arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])

@@ -97,6 +97,14 @@ def make_problem(
         return _make_problem(datasets, models, need_free, check_mesh(mesh), batch_size, pad)
 
 
+def with_image_sizes(models: Models, datasets: Datasets, mesh: Mesh | None = None) -> Models:
+    """The models with the sizes that their images have in a fit to these datasets."""
+    # processes hold different datasets, and have to agree
+    alone = n_processes(check_mesh(mesh)) == 1
+    rungs = {name: d.image_rungs for name, d in datasets.items() if isinstance(d, Dataset)} if alone else {}
+    return Models.with_image_margins(models, rungs)
+
+
 @contextmanager
 def no_collection() -> Iterator[None]:
     """No garbage collection meanwhile: it looks at every object of thousands of models and datasets again and again,

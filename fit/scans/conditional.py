@@ -18,7 +18,7 @@ from ...datasets.models.collection import Models
 from ..covariance import DENSE_LIMIT
 from ..joint.arrowhead import diagonals, slopes_of
 from ..joint.objective import from_free
-from ..joint.problem import Problem, SomeDatasets, make_problem
+from ..joint.problem import Problem, SomeDatasets, as_datasets, make_problem, with_image_sizes
 from ..result import FitResult
 from ..solvers.globalise import SAME, automatic
 from ..solvers.minimise import minimise
@@ -65,7 +65,7 @@ class ConditionalFit:
         _check(result, what)
         on_host((datasets, result.models), what)
         self.what = what
-        self.problem = make_problem(datasets, result.models.with_image_margins())
+        self.problem = make_problem(datasets, with_image_sizes(result.models, as_datasets(datasets)))
         space = self.problem.space
         if self.problem.datasets.names != result.datasets_names:
             raise InputError(

@@ -125,7 +125,11 @@ def minimise(
         slow = newton or float(state.edm) > SLOW * distance
         newton = limit >= resume and slow and float(state.edm) < near
         if newton:
-            state, _ = _towards_newton(spec, arrays, state)
+            scored, (state, _) = state, _towards_newton(spec, arrays, state)
+            if state is not scored and float(state.predicted) <= NEGLIGIBLE * tolerance:
+                # in the width of a source that is nearly a point, the expected curvature may be far below the exact one
+                state = state._replace(status=np.asarray(CONVERGED), edm=state.predicted)
+                break
         limit += 1
     exact = None
     if int(state.status) == CONVERGED and newton:

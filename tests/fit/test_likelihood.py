@@ -14,6 +14,7 @@ import pytest
 from cases.likelihoods import LIKELIHOODS
 
 import gammajax as gj
+from gammajax.fit.joint.problem import with_image_sizes
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +32,8 @@ def case(request):
     # gj.fit looks responses up again until they settle: the likelihood of the place where that ends
     fitted = gj.fit(datasets, models)
     like = gj.likelihood(datasets, fitted.models)
-    # their images have room to grow
-    return Case(datasets, fitted.models.with_image_margins(), like, fitted)
+    # their images have the sizes of a fit
+    return Case(datasets, with_image_sizes(fitted.models, gj.Datasets(datasets)), like, fitted)
 
 
 def at(case, shift=0.3):

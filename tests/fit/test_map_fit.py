@@ -10,6 +10,7 @@ from scipy.special import erf
 
 import gammajax as gj
 from gammajax.datasets.counts import npred_signal
+from gammajax.datasets.map.prepared import _image_of_shape, _image_of_source
 from gammajax.fit.joint import blocks as objective
 from gammajax.fit.joint import devices as mesh
 from gammajax.fit.joint import from_free, make_problem
@@ -239,24 +240,62 @@ def test_widths_that_end_at_zero():
     assert up - result.stat == pytest.approx(0.01, rel=0.05)
 
 
-def test_widths_have_room_to_change():
-    """A width that doubles, or shrinks by a fifth, needs no other program."""
-    maps = {name: cases.small_map(n=24) for name in ("a", "b", "c")}
-    lon, lat = cases.at_pixel(maps["a"], 11.4, 11.7)
+def programs():
+    """How many are kept of those that depend on how images are made."""
+    return run_scoring.count() + sum(p.count() for p in (_image_of_source, _image_of_shape))
 
-    def models(sigma):
-        return gj.Models([cases.source(gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=sigma))])
+
+@pytest.mark.parametrize("shape", ["gauss", "disk"])
+def test_starts_and_ends_of_other_widths_need_no_other_program(shape):
+    """From a fifth of a pixel to two, in counts of a narrow and of a wide source: they were 3 to 6 programs each."""
+    data = cases.small_map(n=24)
+    lon, lat = cases.at_pixel(data, 11.4, 11.7)
+    gj.clear_programs()
+
+    def models(size):
+        kinds = {"gauss": (gj.GaussianSpatialModel, "sigma"), "disk": (gj.DiskSpatialModel, "r_0")}
+        kind, name = kinds[shape]
+        return gj.Models([cases.source(kind(lon_0=lon, lat_0=lat, **{name: size}))])
 
     compiled = []
-    for sigma in (0.048, 0.12):
-        counts = {name: np.asarray(gj.npred(data, models(sigma), name=name)) for name, data in maps.items()}
-        datasets = gj.Datasets({name: data.replace(counts=counts[name]) for name, data in maps.items()})
-        result = gj.fit(datasets, models(0.06))
-        assert result.success
-        assert float(result.parameters["source.spatial.sigma"].value) == pytest.approx(sigma, rel=1e-3)
-        assert result.models["source"].sizes == models(sigma)["source"].sizes
-        compiled.append(run_scoring.count())
-    assert compiled[1] == compiled[0]
+    for truth, starts in ((0.03, (0.05, 0.01, 0.1)), (0.1, (0.02, 0.08))):
+        counts = np.asarray(gj.npred(data, models(truth)))
+        for start in starts:
+            result = gj.fit(gj.Datasets({"map": data.replace(counts=counts)}), models(start))
+            assert result.success
+            size = next(p for p in result.models.parameters.values() if p.role in ("width", "radius"))
+            assert float(size.value) == pytest.approx(truth, rel=1e-2)
+            compiled.append(programs())
+    assert compiled[0] > 0 and compiled == [compiled[0]] * len(compiled)
+
+
+def test_places_of_sources_need_no_other_program():
+    """Neither two that are close nor those at the edges: the box is a part of the map, with room around it."""
+    data = cases.small_map(n=24)
+    gj.clear_programs()
+
+    def models(places, amplitude):
+        found = []
+        for i, (x, y) in enumerate(places):
+            lon, lat = cases.at_pixel(data, x, y)
+            point = gj.PointSpatialModel(lon_0=lon, lat_0=lat)
+            found.append(cases.source(point, amplitude=amplitude).replace(name=f"s{i}"))
+        return gj.Models(found)
+
+    compiled = []
+    for places in ([(6.2, 5.3), (18.4, 17.9)], [(1.4, 2.2), (21.7, 20.6)], [(4.4, 19.3), (15.2, 2.8)]):
+        datasets = gj.Datasets({"map": data.replace(counts=np.asarray(gj.npred(data, models(places, 4e-11))))})
+        assert gj.stat_sum(datasets, models(places, 3e-11)) == pytest.approx(
+            -2 * float(density_of(datasets, models(places, 3e-11))), rel=1e-9
+        )
+        assert gj.fit(datasets, models(places, 3e-11)).success
+        compiled.append(programs())
+    assert compiled[0] > 0 and compiled == [compiled[0]] * len(compiled)
+
+
+def density_of(datasets, models):
+    density = gj.log_density(datasets, models)
+    return density(jnp.asarray(density.initial))
 
 
 def test_maps_that_fill_the_cache_are_taken_one_by_one(monkeypatch):

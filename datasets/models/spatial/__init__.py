@@ -14,9 +14,11 @@ from .builtin import Shell2SpatialModel as Shell2SpatialModel
 from .builtin import ShellSpatialModel as ShellSpatialModel
 from .extent import NODE_SPACING as NODE_SPACING
 from .extent import STEP as STEP
+from .extent import Rungs as Rungs
 from .extent import Sizes as Sizes
 from .extent import extended_nodes as extended_nodes
 from .extent import fits_in as fits_in
+from .extent import on_rung as on_rung
 from .extent import sizes_of as sizes_of
 from .extent import with_margin as with_margin
 from .piecewise import PiecewiseNormSpatialModel as PiecewiseNormSpatialModel

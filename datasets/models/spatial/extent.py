@@ -21,10 +21,15 @@ STEP = math.sqrt(2)
 """From one bucket of sizes to the next."""
 
 
+Rungs = tuple[float, ...]
+"""Extents (deg) in ascending order, of which sources of free size have one; () where they are to have a margin."""
+
+
 class Sizes(NamedTuple):
     """``extent``: half-width (deg) of the part of the sky on which a source is evaluated, rounded up to a power of
     sqrt 2; None for the whole sky. ``numbers``: its parameters, rounded, from which counts of nodes are found; of a
-    Gaussian one number, which is 0 if it is round. ``shrinks``: factor by which the extent may become smaller."""
+    Gaussian one number, which is 0 if it is round. ``shrinks``: factor by which the extent may become smaller, infinite
+    on a rung (`on_rung`)."""
 
     extent: float | None
     numbers: tuple[float, ...] = ()
@@ -65,14 +70,65 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
 
 
 def with_margin(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
-    """Image sizes with which a Gaussian of free width can grow by two buckets and shrink by one, others as they are."""
+    """Image sizes with which a Gaussian of free width can grow by two buckets and shrink by one, others as they are.
+
+    For images that cost the more the narrower a source may become, and for datasets without rungs.
+    """
     if sizes is None or sizes.shrinks != 1.0:
         return sizes
-    free = {p.role for p in spatial.parameters.values() if not p.frozen}
+    free = _free_roles(spatial)
     if spatial.scheme != "gauss" or sizes.extent is None or not free & {"width", "eccentricity"}:
         return sizes
     elongated = 1.0 if "eccentricity" in free else sizes.numbers[0]
     return Sizes(sizes.extent * STEP**2, (elongated,), STEP**3)
+
+
+def on_rung(spatial: SpatialModel, sizes: Sizes | None, rungs: Rungs) -> Sizes | None:
+    """Image sizes of the lowest of a few ``rungs`` (deg) that holds a source of free size; of others as they are.
+
+    They do not depend on how small the source is now: other starts of a fit, and other ends, share its programs.
+    """
+    free, radius = _free_roles(spatial), spatial.evaluation_radius
+    if sizes is None or sizes.extent is None or radius is None or not free & {"width", "radius", "eccentricity"}:
+        return sizes
+    if spatial.scheme == "gauss":
+        return Sizes(_rung(float(radius), rungs), (0.0,), math.inf)
+    if not isinstance(spatial, ExtendedModel) or not free <= {*UNSIZED, *LENGTHS}:
+        return sizes
+    # nodes cost by their number, which goes with the area
+    lowest, *others = rungs
+    extent = _rung(float(radius), (NODE_SHARE * lowest, lowest, *others[1:]))
+    thin = tuple(extent / 4**k for k in (2, 1, 0))
+
+    def number(p: Parameter) -> float:
+        if p.role in UNSIZED and (p.role != "eccentricity" or not p.frozen):
+            return 0.0
+        if p.frozen:
+            return _rounded(p)
+        return extent if p.role == "radius" else _rung(float(p.value), thin)
+
+    return Sizes(extent, tuple(number(p) for p in spatial.parameters.values()), math.inf)
+
+
+UNSIZED = ("position", "latitude", "angle", "eccentricity")
+"""Roles of parameters that add nothing to the size of a source: a round one is the largest."""
+
+LENGTHS = ("radius", "width")
+
+NODE_SHARE = 0.3
+"""Extent of the smallest sources that are made of nodes, in the lowest rung."""
+
+
+def _free_roles(spatial: SpatialModel) -> set[str]:
+    return {p.role for p in spatial.parameters.values() if not p.frozen}
+
+
+def _rung(size: float, rungs: Rungs) -> float:
+    """The lowest of the rungs that holds a size; the highest is doubled until it does."""
+    high = next((rung for rung in rungs if size <= rung * (1 + 1e-9)), rungs[-1])
+    while high * (1 + 1e-9) < size < math.inf:
+        high *= 2
+    return high
 
 
 def _rounded(parameter: Parameter) -> float:

@@ -8,6 +8,7 @@ from scipy.special import erf
 
 import gammajax as gj
 from gammajax.datasets.counts import npred_signal
+from gammajax.fit.joint.problem import with_image_sizes
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def test_position_and_width_of_gaussians_are_unbiased(sigma):
         model = cases.source(gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=sigma * PIXEL))
         truth = gauss_truth(dataset, model.spectral, x, y, sigma * PIXEL)
         start = model.replace(spatial=model.spatial.replace(lon_0=lon + 0.03, lat_0=lat - 0.02, sigma=0.042))
-        sizes = gj.Models(start).with_image_margins()["source"].sizes
+        sizes = with_image_sizes(gj.Models(start), gj.Datasets({"map": dataset}))["source"].sizes
         np.testing.assert_allclose(signal(dataset, model.with_sizes(sizes)), truth, atol=1e-3 * truth.max())
         data = dataset.replace(counts=truth + np.asarray(dataset.background))
         result = gj.fit(gj.Datasets({"map": data}), start)
