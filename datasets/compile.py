@@ -88,9 +88,12 @@ class Program(Generic[Result]):
         """Shapes and types of what it would return: a tree of `jax.ShapeDtypeStruct`."""
         return self._outermost().eval_shape(*args)
 
-    def prepare(self, *args: object, before: Callable[[], None] | None = None) -> threading.Thread | None:
+    def prepare(
+        self, *args: object, before: Callable[[], None] | None = None, run: bool = True
+    ) -> threading.Thread | None:
         """Call it with these arguments in the background, for its compilation, if that has not been asked for before;
-        the running thread. ``before`` is called first: two threads that trace hold each other up."""
+        the running thread. ``before`` is called first: two threads that trace hold each other up. Without ``run`` it is
+        compiled only: of two programs that sum over devices at a time each may wait for devices that the other has."""
         key = self._plain.key(args)
         if key in self._prepared:
             return None
@@ -101,7 +104,10 @@ class Program(Generic[Result]):
 
         def compile_now() -> None:
             try:
-                self(*args)
+                if run:
+                    self(*args)
+                else:
+                    self._outermost().lower(*args).compile()
             except Exception:
                 # the call that needs the program meets the same error, and reports it
                 self._prepared.pop(key, None)

@@ -1,6 +1,7 @@
 """Datasets that share a program, padded and stacked: the data of a vmapped sum."""
 
 from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,12 +11,13 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
+from ...datasets.compile import is_tracing_ahead
 from ...datasets.dataset import Arrays, Frozen, Size, Spec
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import ModelDef
 from ...kernels.buckets import batch_bucket, fine_bucket
-from .devices import rows_at_a_time, rows_per_device
+from .devices import n_processors, processors, rows_at_a_time, rows_per_device
 from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _sources
 from .padding import all_same, bucket, stack_equal, stack_padded
 from .parameters import ParameterSpace
@@ -83,11 +85,13 @@ def build_groups(
     mesh: Mesh | None = None,
     batch: int | None = None,
     pad: bool = True,
+    spread: bool = False,
 ) -> list[Group]:
     """Sort datasets into groups of one program each.
 
     ``global_position`` maps an index in the vector of all parameters to its place among the global free ones. Without
     ``pad`` no array is larger than its dataset and groups are of equal shapes: longer to compile, quicker to run.
+    ``spread``: without a ``mesh``, maps take all CPU devices that JAX has.
 
     Raises
     ------
@@ -100,7 +104,8 @@ def build_groups(
     layouts = [of_acting[acting] for acting in space.acting]
     prepared: dict[int, tuple[Spec, Arrays]] = {}
     frozen = [Frozen(*_frozen(space, m, of_model)) for m, of_model in enumerate(pieces)]
-    described = share.collect(lambda: _describe(share, models, space, layouts, frozen, prepared, pad))
+    threads = n_processors() if spread else 1
+    described = share.collect(lambda: _describe(share, models, space, layouts, frozen, prepared, pad, threads))
     families: dict[Family, dict[Size, list[int]]] = {}
     holders: dict[int, list[int]] = {}
     for process, (_, part) in enumerate(described):
@@ -109,12 +114,16 @@ def build_groups(
                 families.setdefault(program, {}).setdefault(size, []).append(index)
             holders.setdefault(index, []).append(process)
     _require_agreement(share, described)
-    where = _Where(share, holders, mesh, batch, pad)
-    return [
-        _group(where, space, layouts, rows, size, global_position, prepared)
+    alike = [
+        (size, rows)
         for sizes in families.values()
         for size, rows in (_merged(sizes, prepared) if pad else sizes).items()
     ]
+    if mesh is None and spread:
+        of_images = [len(rows) for _, rows in alike if prepared[rows[0]][0].makes_images]
+        mesh = processors(max(of_images, default=0))
+    where = _Where(share, holders, mesh, batch, pad)
+    return [_group(where, space, layouts, rows, size, global_position, prepared) for size, rows in alike]
 
 
 def _describe(
@@ -125,20 +134,33 @@ def _describe(
     frozen: list[Frozen],
     prepared: dict[int, tuple[Spec, Arrays]],
     pad: bool,
+    threads: int,
 ) -> tuple[str, list[tuple[int, Family, Size, str]]]:
-    """Program and size of the datasets of this process, which are prepared here; what tells the models apart."""
+    """Program and size of the datasets of this process, which are prepared here, maps on so many ``threads``; what tells
+    the models apart."""
     members = list(models)
     identities = _Identities()
     definition_id = [identities(m.definition) for m in space.models]
     alone = share.processes == 1
     texts: dict[Family, str] = {}
     found: list[tuple[int, Family, Size, str]] = []
-    for index, dataset in share.held.items():
-        acting = space.acting[index]
+
+    def prepare(index: int) -> tuple[Spec, Arrays]:
+        acting, dataset = space.acting[index], share.held[index]
         chosen, fixed = [members[m] for m in acting], [frozen[m] for m in acting]
         # by its class: a method of an eqx.Module makes a new pytree at each access
-        spec, arrays = type(dataset).prepare(dataset, chosen, fixed, share.names[index])
-        prepared[index] = spec, arrays
+        return type(dataset).prepare(dataset, chosen, fixed, share.names[index])
+
+    order = list(share.held)
+    at_once = threads if any(d.prepare_compiles for d in share.held.values()) and not is_tracing_ahead() else 1
+    # the first by itself: it compiles what the others need
+    prepared |= {index: prepare(index) for index in (order if at_once == 1 else order[:1])}
+    if at_once > 1:
+        with ThreadPoolExecutor(at_once) as pool:
+            prepared |= dict(zip(order[1:], pool.map(prepare, order[1:]), strict=True))
+    for index in order:
+        acting = space.acting[index]
+        spec, arrays = prepared[index]
         family, kinds = spec.with_size(()), layouts[index].kinds
         program: Family = (family, tuple(definition_id[m] for m in acting), kinds)
         if not alone:

@@ -65,7 +65,7 @@ class ConditionalFit:
         _check(result, what)
         on_host((datasets, result.models), what)
         self.what = what
-        self.problem = make_problem(datasets, result.models.with_image_margins())
+        self.problem = make_problem(datasets, result.models.with_image_margins(), spread=True)
         space = self.problem.space
         if self.problem.datasets.names != result.datasets_names:
             raise InputError(
