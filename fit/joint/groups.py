@@ -1,7 +1,6 @@
 """Datasets that share a program, padded and stacked: the data of a vmapped sum."""
 
 from collections.abc import Hashable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,13 +10,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from ...datasets.compile import is_tracing_ahead
 from ...datasets.dataset import Arrays, Frozen, Size, Spec
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import ModelDef
 from ...kernels.buckets import batch_bucket, fine_bucket
-from .devices import n_processors, processors, rows_at_a_time, rows_per_device
+from .devices import processors, rows_at_a_time, rows_per_device
 from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _sources
 from .padding import all_same, bucket, stack_equal, stack_padded
 from .parameters import ParameterSpace
@@ -104,8 +102,7 @@ def build_groups(
     layouts = [of_acting[acting] for acting in space.acting]
     prepared: dict[int, tuple[Spec, Arrays]] = {}
     frozen = [Frozen(*_frozen(space, m, of_model)) for m, of_model in enumerate(pieces)]
-    threads = n_processors() if spread else 1
-    described = share.collect(lambda: _describe(share, models, space, layouts, frozen, prepared, pad, threads))
+    described = share.collect(lambda: _describe(share, models, space, layouts, frozen, prepared, pad))
     families: dict[Family, dict[Size, list[int]]] = {}
     holders: dict[int, list[int]] = {}
     for process, (_, part) in enumerate(described):
@@ -134,33 +131,20 @@ def _describe(
     frozen: list[Frozen],
     prepared: dict[int, tuple[Spec, Arrays]],
     pad: bool,
-    threads: int,
 ) -> tuple[str, list[tuple[int, Family, Size, str]]]:
-    """Program and size of the datasets of this process, which are prepared here, maps on so many ``threads``; what tells
-    the models apart."""
+    """Program and size of the datasets of this process, which are prepared here; what tells the models apart."""
     members = list(models)
     identities = _Identities()
     definition_id = [identities(m.definition) for m in space.models]
     alone = share.processes == 1
     texts: dict[Family, str] = {}
     found: list[tuple[int, Family, Size, str]] = []
-
-    def prepare(index: int) -> tuple[Spec, Arrays]:
-        acting, dataset = space.acting[index], share.held[index]
+    for index, dataset in share.held.items():
+        acting = space.acting[index]
         chosen, fixed = [members[m] for m in acting], [frozen[m] for m in acting]
         # by its class: a method of an eqx.Module makes a new pytree at each access
-        return type(dataset).prepare(dataset, chosen, fixed, share.names[index])
-
-    order = list(share.held)
-    at_once = threads if any(d.prepare_compiles for d in share.held.values()) and not is_tracing_ahead() else 1
-    # the first by itself: it compiles what the others need
-    prepared |= {index: prepare(index) for index in (order if at_once == 1 else order[:1])}
-    if at_once > 1:
-        with ThreadPoolExecutor(at_once) as pool:
-            prepared |= dict(zip(order[1:], pool.map(prepare, order[1:]), strict=True))
-    for index in order:
-        acting = space.acting[index]
-        spec, arrays = prepared[index]
+        spec, arrays = type(dataset).prepare(dataset, chosen, fixed, share.names[index])
+        prepared[index] = spec, arrays
         family, kinds = spec.with_size(()), layouts[index].kinds
         program: Family = (family, tuple(definition_id[m] for m in acting), kinds)
         if not alone:
