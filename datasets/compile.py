@@ -84,6 +84,10 @@ class Program(Generic[Result]):
         """Trace it for these arguments, so that a call has only to compile."""
         self._outermost().lower(*args)
 
+    def compile(self, *args: object) -> None:
+        """Compile it for these arguments, if it is not, so that calls in several threads have only to run it."""
+        self._outermost().lower(*args).compile()
+
     def shapes(self, *args: object) -> Any:
         """Shapes and types of what it would return: a tree of `jax.ShapeDtypeStruct`."""
         return self._outermost().eval_shape(*args)
@@ -107,7 +111,7 @@ class Program(Generic[Result]):
                 if run:
                     self(*args)
                 else:
-                    self._outermost().lower(*args).compile()
+                    self.compile(*args)
             except Exception:
                 # the call that needs the program meets the same error, and reports it
                 self._prepared.pop(key, None)

@@ -292,6 +292,11 @@ class Dataset(Shown, HintedModule):
         its responses are those of another place."""
         return False
 
+    def fitted_range(self, models: Models) -> tuple[int, int] | None:
+        """Of data along one axis the first and one past the last of the bins that matter in a fit of these models, if
+        the dataset may be sliced so (`slice_by_idx`); None if it stays whole."""
+        return None
+
     # what summaries ask
 
     @property
