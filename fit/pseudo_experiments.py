@@ -263,7 +263,7 @@ def _windows(datasets: Datasets, models: Models) -> dict[str, slice]:
         fitted = dataset.fitted_range(list(models))
         if fitted is not None:
             ranges.setdefault(dataset.data_shape[0], {})[name] = fitted
-    found = {}
+    found: dict[str, slice] = {}
     for n, of_length in ranges.items():
         length = max(stop - start for start, stop in of_length.values())
         first = {name: min(start, n - length) for name, (start, _) in of_length.items()}
