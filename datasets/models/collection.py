@@ -284,7 +284,9 @@ class Models(HintedModule):
     def with_image_margins(self) -> "Models":
         """A copy whose images are so large that free widths can change in a fit."""
         new = (
-            m.with_sizes(with_margin(m.spatial, m.sizes)) if type(m) is SkyModel and m.spatial is not None else m
+            SkyModel.with_sizes(m, with_margin(m.spatial, m.sizes))
+            if type(m) is SkyModel and m.spatial is not None
+            else m
             for m in self.models
         )
         return _unchecked(self, new)
