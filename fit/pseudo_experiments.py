@@ -191,10 +191,8 @@ def pseudo_experiments(
     # the program of the data: their counts are any
     fitted = as_models(truth if fit_models is None else fit_models)
     windows = _windows(known, fitted)
-    first = {
-        name: d if name not in windows else d.slice_by_idx(energy=windows[name])
-        for name, d in draws.datasets(0).items()
-    }
+    drawn = {name: require_counts(d, f"pseudo_experiments: {name}") for name, d in draws.datasets(0).items()}
+    first = {k: d.slice_by_idx(energy=windows[k]) if k in windows else d for k, d in drawn.items()}
     # many fits by one program: it may take longer to compile
     like = likelihood_of(make_problem(first, fitted.with_image_margins(), pad=False))
     images = any(group.make.makes_images for group in like.spec.groups)
