@@ -2,24 +2,28 @@
 
     python benchmarks/many_maps.py [--spectrum power-law|log-parabola] [--sizes 1 5 20 ...] [--gammapy-max 20]
     python benchmarks/many_maps.py --stages 20 [--profile]
+    python benchmarks/many_maps.py --cores 20
 
 Every size runs in a fresh process. A run is a map of 100 x 100 pixels of 0.05 deg with 16 reconstructed and 27 true
 energy bins, PSF and energy dispersion at 15 x 15 positions. Its responses are those of the Crab runs 23523, 23526,
 23559 and 23592 in turn, as functions of the offset from its own pointing, 0.4 to 0.7 deg from the source; efficiency
 and background vary from run to run. All see one Gaussian source, whose position, width and power law (or log parabola)
 are free, and the norm and tilt of each run's background are free: 2 N + 5 (or 6) parameters. Seeds are fixed.
-``--stages`` shows where the time of a fit goes.
+``--stages`` shows where the time of a fit goes, ``--cores`` what a device for each core brings: fits on one device and
+on all, in turn, of the simulated runs and of the four real ones.
 """
 
 import argparse
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -345,17 +349,57 @@ def stages(n: int, spectrum: str, profile: bool) -> None:
         pstats.Stats(python).sort_stats("tottime").print_stats(25)
 
 
+def real() -> tuple[Any, Any]:
+    """The four runs on the Crab, with the models of the simulated ones but for a log parabola and a narrow source."""
+    import gammajax as gj
+
+    folder = data_folder() / "hess-crab" / "maps"
+    datasets = gj.Datasets({run: gj.MapDataset.read(folder / f"{run}.fits.gz") for run in RUNS})
+    start = START | {"spatial.sigma": 0.02, "spectral.amplitude": 4.5e-11}
+    return datasets, gj.Models([source(start, "log-parabola"), *[background(1.0, 0.0, run) for run in RUNS]])
+
+
+def cores(n: int) -> None:
+    """Fits on one CPU device, and on one for each core, in turn."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    import gammajax as gj
+
+    alone = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("datasets",))
+    rows = []
+    for name, (datasets, models) in {f"{n} simulated runs": simulate(n, "power-law"), "four real runs": real()}.items():
+        times: dict[str, list[float]] = {"one": [], "all": []}
+        stats: dict[str, float] = {}
+        for k in range(9):
+            for which, mesh in (("one", alone), ("all", None)):
+                fitted = partial(gj.fit, datasets, models, mesh=mesh)
+                seconds, result = seconds_of(lambda fitted=fitted: with_covariance(fitted()))
+                stats[which] = float(result.stat)
+                if k:
+                    times[which].append(seconds)
+        share = median([b / a for a, b in zip(times["one"], times["all"], strict=True)])
+        apart = stats["all"] / stats["one"] - 1
+        rows.append([name, *(show_time(median(t)) for t in times.values()), f"{100 * share:.0f} %", f"{apart:.0e}"])
+    header = ["", "one device", f"{jax.device_count()} devices", "share, median of pairs", "statistic, relative"]
+    print(f"Load average: {load()}\n\n{table(header, rows)}\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 5, 20])
     parser.add_argument("--spectrum", choices=("power-law", "log-parabola"), default="power-law")
     parser.add_argument("--gammapy-max", type=int, default=20, help="largest N for gammapy; 0 for none")
     parser.add_argument("--stages", type=int, metavar="N", help="time the stages of a fit of N runs instead")
+    parser.add_argument("--cores", type=int, metavar="N", help="compare one device and one for each core, with N runs")
     parser.add_argument("--profile", action="store_true", help="with --stages: add the Python profile of one fit")
     parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         print(json.dumps(WORKERS[args.worker](args.sizes[0], args.spectrum)))
+    elif args.cores:
+        cores(args.cores)
     elif args.stages:
         stages(args.stages, args.spectrum, args.profile)
     else:

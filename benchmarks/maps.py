@@ -1,9 +1,11 @@
 """Maps with gammapy and gammajax in one process: predicted counts, their gradients, and the four-run Crab fit.
 
     python benchmarks/maps.py [--no-gammapy] [--repeats 10] [--gammapy-repeats 1]
+    python benchmarks/maps.py --gradients [--repeats 10]
 
 gammapy is run where it is installed. Its spectral and spatial caches are emptied before each call by a change of the
-position, as in a fit; of the fit the best of its ways is taken (first steps of Minuit from sensible errors).
+position, as in a fit; of the fit the best of its ways is taken (first steps of Minuit from sensible errors). With
+``--gradients`` predictions and their gradients of 1, 8 and 64 sources, in turn, and the memory that XLA says they need.
 """
 
 import argparse
@@ -131,6 +133,31 @@ def predictions(args: argparse.Namespace) -> None:
     )
 
 
+def gradients(args: argparse.Namespace) -> None:
+    """Predictions and gradients in turn: times of the fastest, wall and processor."""
+    dataset, rows = simulated(200), []
+    for kind in ("point", "gauss"):
+        for number in (1, 8, 64):
+            models = gj.Models(sources(number, kind))
+            npred = jax.jit(gj.npred).lower(dataset, models).compile()
+            total = jax.value_and_grad(lambda m, d: jnp.sum(gj.npred(d, m)), allow_int=True)
+            slope = jax.jit(total).lower(models, dataset).compile()
+            times: list[list[tuple[float, float]]] = [[], []]
+            for _ in range(args.repeats + 1):
+                for found, call, given in ((times[0], npred, (dataset, models)), (times[1], slope, (models, dataset))):
+                    wall, processor = time.perf_counter(), time.process_time()
+                    jax.block_until_ready(call(*given))
+                    found.append((time.perf_counter() - wall, time.process_time() - processor))
+            best = [[min(column) for column in zip(*found[1:], strict=True)] for found in times]
+            walls, processors = zip(*best, strict=True)
+            ratios = [f"{of_both[1] / of_both[0]:.1f}" for of_both in (walls, processors)]
+            memory = f"{slope.memory_analysis().temp_size_in_bytes / 2**20:.0f} MB"
+            shown = [show_time(x) for x in (*walls, *processors)]
+            rows.append([f"{number} {kind}", *shown[:2], ratios[0], *shown[2:], ratios[1], memory])
+    header = ["sources, 200 x 200 x 20", "npred", "gradient", "ratio"]
+    print(table([*header, "npred, processor", "gradient, processor", "ratio", "memory"], rows))
+
+
 def gammapy_npred(dataset: gj.MapDataset, models: gj.Models, args: argparse.Namespace) -> float:
     peer = gj.to_gammapy(dataset)
     peer.models = gj.to_gammapy(models)
@@ -233,12 +260,18 @@ def gammapy_crab(folder: Any) -> list[Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-gammapy", dest="gammapy", action="store_false")
+    parser.add_argument(
+        "--gradients", action="store_true", help="time these of many sources instead"
+    )
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--gammapy-repeats", type=int, default=3)
     args = parser.parse_args()
     args.gammapy = args.gammapy and importlib.util.find_spec("gammapy") is not None
     warnings.simplefilter("ignore")
     print(f"Load before: {load()}")
+    if args.gradients:
+        gradients(args)
+        return
     predictions(args)
     print()
     crab(args)

@@ -84,13 +84,20 @@ class Program(Generic[Result]):
         """Trace it for these arguments, so that a call has only to compile."""
         self._outermost().lower(*args)
 
+    def compile(self, *args: object) -> None:
+        """Compile it for these arguments, if it is not, so that calls in several threads have only to run it."""
+        self._outermost().lower(*args).compile()
+
     def shapes(self, *args: object) -> Any:
         """Shapes and types of what it would return: a tree of `jax.ShapeDtypeStruct`."""
         return self._outermost().eval_shape(*args)
 
-    def prepare(self, *args: object, before: Callable[[], None] | None = None) -> threading.Thread | None:
+    def prepare(
+        self, *args: object, before: Callable[[], None] | None = None, run: bool = True
+    ) -> threading.Thread | None:
         """Call it with these arguments in the background, for its compilation, if that has not been asked for before;
-        the running thread. ``before`` is called first: two threads that trace hold each other up."""
+        the running thread. ``before`` is called first: two threads that trace hold each other up. Without ``run`` it is
+        compiled only: of two programs that sum over devices at a time each may wait for devices that the other has."""
         key = self._plain.key(args)
         if key in self._prepared:
             return None
@@ -101,7 +108,10 @@ class Program(Generic[Result]):
 
         def compile_now() -> None:
             try:
-                self(*args)
+                if run:
+                    self(*args)
+                else:
+                    self.compile(*args)
             except Exception:
                 # the call that needs the program meets the same error, and reports it
                 self._prepared.pop(key, None)

@@ -297,6 +297,11 @@ class Dataset(Shown, HintedModule):
         """Extents of the images of sources of free size; None where sizes choose no images."""
         return None
 
+    def fitted_range(self, models: Models) -> tuple[int, int] | None:
+        """Of data along one axis the first and one past the last of the bins that matter in a fit of these models, if
+        the dataset may be sliced so (`slice_by_idx`); None if it stays whole."""
+        return None
+
     # what summaries ask
 
     @property

@@ -89,7 +89,8 @@ def fit(
         a map the pixels of its images) and k the nodes in each of these; see docs/cluster.md
     mesh : a `jax.sharding.Mesh` of one axis: the datasets are spread over its devices, and what they have in common
         is summed over them. With devices of several processes (`jax.distributed`) every process gives the datasets
-        that it holds and the models of all, calls this function, and gets the same result; see docs/cluster.md
+        that it holds and the models of all, calls this function, and gets the same result; see docs/cluster.md. By
+        default maps take all CPU devices that JAX has (one, unless ``jax_num_cpu_devices`` says so), others the first
     starts : how many starts "scoring" takes: that of ``models``, and others whose energies and exponents are scattered
         in a fixed way, or lie at the minima of a coarse profile; the lowest end counts. "auto": several where spectra
         with such free parameters (cutoffs, breaks, sums of two) may have several minima and where the first fit does
@@ -126,6 +127,7 @@ def fit(
                 problem.arrays,
                 start,
                 before=partial(lower_scoring, problem.spec, problem.arrays, start) if method == "scoring" else None,
+                run=problem.mesh is None,
             )
         try:
             if is_optax:
@@ -142,7 +144,7 @@ def fit(
     _refuse_traced()
     if mesh is None and method == "scoring":
         _trace_ahead(datasets, models, batch_size, precision)
-    problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size)
+    problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size, spread=True)
     _refuse_traced(problem.arrays, problem.space.values)
     solution = run(problem, starts)
     minima, of_starts = solution.minima, solution.stat
@@ -160,7 +162,7 @@ def fit(
         moves = problem.share.collect(partial(_moved, problem, fitted))
         if off is None and not any(moves):
             break
-        problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size)
+        problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size, spread=True)
         solution = run(problem)
         iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
     if before is not None and not solution.stat < before[1].stat:
@@ -193,7 +195,7 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
         return
     _traced_ahead[key] = None
     with tracing_ahead() as threads:
-        problem = make_problem(datasets, models, batch_size=batch_size)
+        problem = make_problem(datasets, models, batch_size=batch_size, spread=True)
     if threads:
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)

@@ -21,6 +21,7 @@ from ..datasets.dataset import Arrays
 from ..datasets.errors import InputError
 from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
+from ..datasets.models.collection import Models
 from ..datasets.units import Given, number_in, numbers_in
 from .joint.parameters import parameter_space
 from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem, with_image_sizes
@@ -188,8 +189,10 @@ def pseudo_experiments(
     known, truth = as_datasets(datasets), as_models(models)
     draws = Draws(_seed(key), known, _expected(known, truth, {} if npred_background is None else npred_background))
     # the program of the data: their counts are any
-    first = draws.datasets(0)
     fitted = as_models(truth if fit_models is None else fit_models)
+    windows = _windows(known, fitted)
+    drawn = {name: require_counts(d, f"pseudo_experiments: {name}") for name, d in draws.datasets(0).items()}
+    first = {k: d.slice_by_idx(energy=windows[k]) if k in windows else d for k, d in drawn.items()}
     # many fits by one program: it may take longer to compile
     like = likelihood_of(make_problem(first, with_image_sizes(fitted, first), pad=False))
     images = any(group.make.makes_images for group in like.spec.groups)
@@ -197,11 +200,16 @@ def pseudo_experiments(
     whole = Whole(like.spec, like.rows, max_iterations, True)
     start = jnp.clip(jnp.asarray(like.initial), like.low, like.high)
 
+    def given(begin: int, end: int) -> tuple[Any, ...]:
+        drawn = zip(known.names, draws.counts(range(begin, end)), strict=True)
+        parts = tuple({k: v[:, windows.get(name, slice(None))] for k, v in fields.items()} for name, fields in drawn)
+        return (whole, images), like, parts, start, jnp.asarray(limit)
+
     def run(begin: int) -> LikelihoodFit:
         # as many as the others: another number is another program
-        counts = draws.counts(range(begin, begin + size))
-        return jax.device_get(_fit_many((whole, images), like, counts, start, jnp.asarray(limit)))
+        return jax.device_get(_fit_many(*given(begin, begin + size)))
 
+    _fit_many.compile(*given(0, size))
     found = []
     for done, part in enumerate(_in_threads(run, range(0, n, size))):
         found.append(part)
@@ -245,6 +253,22 @@ def _seed(key: jax.Array) -> int:
     return int.from_bytes(sequence.generate_state(2, np.uint64).tobytes(), "little")
 
 
+def _windows(datasets: Datasets, models: Models) -> dict[str, slice]:
+    """Slices of datasets that hold all fitted bins, by name: the others would be predicted for nothing. Datasets of one
+    length have slices of one length, so that they stay one group."""
+    ranges: dict[int, dict[str, tuple[int, int]]] = {}
+    for name, dataset in datasets.items():
+        fitted = dataset.fitted_range(list(models))
+        if fitted is not None:
+            ranges.setdefault(dataset.data_shape[0], {})[name] = fitted
+    found: dict[str, slice] = {}
+    for n, of_length in ranges.items():
+        length = max(stop - start for start, stop in of_length.values())
+        first = {name: min(start, n - length) for name, (start, _) in of_length.items()}
+        found |= {name: slice(start, start + length) for name, start in first.items()}
+    return found
+
+
 def _at_a_time(like: Likelihood, images: bool) -> int:
     """Experiments of a batch: predictions and their derivatives of all of them are in memory."""
     if images:
@@ -257,10 +281,9 @@ def _at_a_time(like: Likelihood, images: bool) -> int:
 
 
 def _in_threads(run: Callable[[int], LikelihoodFit], begins: range) -> Iterator[LikelihoodFit]:
-    """``run(begin)`` of each in order, on all cores from the second on: the first compiles."""
-    yield run(begins[0])
+    """``run(begin)`` of each in order, on all cores."""
     with ThreadPoolExecutor(os.cpu_count() if jax.default_backend() == "cpu" else 1) as pool:
-        yield from pool.map(run, begins[1:])
+        yield from pool.map(run, begins)
 
 
 @partial(Program, most=OF_A_FIT)

@@ -22,6 +22,8 @@ MOST_MEMORY = 2**32
 LOG10_BETA = 0.24 / np.log(10)  # of the published log parabola
 
 jax.config.update("jax_enable_x64", True)
+# once JAX runs it keeps its devices: one, whatever command lines ask for that run in this process
+jax.devices()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -191,9 +191,9 @@ class CountsDataset(CountsBase):
         for model in sources:
             of_model = fields_of(model)
             if of_model["temporal"] is not None:
-                model.check_times(fields["gti"], what)
+                type(model).check_times(model, fields["gti"], what)
             if of_model["spatial"] is not None:
-                model.check_place(what)
+                type(model).check_place(model, what)
             type(self).check_source(self, model, what)
         check_instruments(models, fields.get("psf"), fields.get("source_grid", ""), what)
         type(self)._require_response(self, sources, what)

@@ -16,6 +16,7 @@ from ..dataset import Frozen
 from ..errors import InputError
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, Matrix
 from ..irf.psf import PSFMap
+from ..models.flatten import models_of_type
 from ..models.instrument import InstrumentModel, factor_at
 
 PerEnergy = Float[jax.Array, " n_true"]
@@ -118,7 +119,7 @@ def instrument_of(
     energy_edges: Float[Array, " n_reco+1"],
 ) -> Instrument:
     """What the instrument models among ``models`` do to a dataset of these true and reconstructed energies (TeV)."""
-    acting = [model for model in models if type(model) is InstrumentModel]
+    acting = models_of_type(models, InstrumentModel)
     if not acting:
         return NOMINAL
     edges = jnp.asarray(energy_true_edges)
@@ -173,7 +174,7 @@ def check_instruments(models: Sequence[eqx.Module], psf: object, source_grid: st
 def livetime_factor(models: Sequence[eqx.Module]) -> jax.Array | float:
     """What a known background is multiplied by because of the livetime."""
     total: jax.Array | float = 1.0
-    for model in models:
-        if type(model) is InstrumentModel and model.livetime is not None:
+    for model in models_of_type(models, InstrumentModel):
+        if model.livetime is not None:
             total = total * factor_at(model.livetime, jnp.ones(()))
     return total

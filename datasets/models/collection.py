@@ -423,12 +423,13 @@ def _with_image_margin(model: ModelBase, rungs: Mapping[str, Rungs | None]) -> M
     if type(model) is not SkyModel or model.spatial is None:
         return model
     sizes = model.sizes
-    found = [of for name, of in rungs.items() if of is not None and model.acts_on(name)] if sizes else []
+    found = [of for name, of in rungs.items() if of is not None and SkyModel.acts_on(model, name)] if sizes else []
     if found and all(found) and model.flags.psf:
         sizes = on_rung(model.spatial, sizes, tuple(max(x) for x in zip(*found, strict=True)))
     else:
         sizes = with_margin(model.spatial, sizes)
-    return model if sizes == model.sizes else model.with_sizes(sizes)
+    # through the class: on an instance, equinox makes a module of the method
+    return model if sizes == model.sizes else SkyModel.with_sizes(model, sizes)
 
 
 def _unchecked(before: Models, models: Iterable[ModelBase]) -> Models:

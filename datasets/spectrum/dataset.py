@@ -10,6 +10,7 @@ import numpy as np
 
 from ...kernels.edisp import fold
 from ..arrays import is_concrete
+from ..counts.base import fitted_of
 from ..counts.create import empty_spectrum
 from ..counts.dataset import CountsDataset
 from ..counts.instrument import NOMINAL, Instrument
@@ -22,7 +23,7 @@ from ..io.gadf_spectrum import gadf_contents
 from ..io.paths import as_path, write_files
 from ..irf.edisp import EDispKernel
 from ..irf.stack import Part, stack_matrix
-from ..models.sky_model import SkyModel
+from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins
 from ..units import Given, as_bins
@@ -66,6 +67,15 @@ class SpectrumBase(CountsDataset):
     def check_source(self, model: SkyModel, what: str) -> None:
         if model.spatial is not None:
             model.check_spectrum()
+
+    def fitted_range(self, models: Models) -> tuple[int, int] | None:
+        """The bins between the first and the last that are fitted. None with models that know the bins of the dataset,
+        and for types of users, which may have more that lies along them."""
+        known = type(self) in (SpectrumDataset, SpectrumDatasetOnOff)
+        if not known or not all(type(m) in (SkyModel, FoVBackgroundModel) for m in models):
+            return None
+        used = np.flatnonzero(fitted_of(self))
+        return (int(used[0]), int(used[-1]) + 1) if len(used) else None
 
     def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> dict[str, Any]:
         return {"edisp": stack_matrix(parts, union)}

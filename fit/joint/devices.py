@@ -43,6 +43,19 @@ def check_mesh(mesh: Mesh | None) -> Mesh | None:
     return Mesh(mesh.devices, mesh.axis_names)
 
 
+def n_processors() -> int:
+    """CPU devices that fits of this process may use beside each other: one where JAX runs on other devices, and where
+    there are several processes."""
+    return jax.local_device_count() if jax.default_backend() == "cpu" and jax.process_count() == 1 else 1
+
+
+def processors(n: int) -> Mesh | None:
+    """The mesh over which ``n`` maps are spread where nobody gave one: as many processors as shorten the longest row of
+    maps, or None if one will do."""
+    needed = -(-n // -(-n // n_processors())) if n else 0
+    return Mesh(np.array(jax.local_devices()[:needed]), ("datasets",)) if needed > 1 else None
+
+
 def n_processes(mesh: Mesh | None) -> int:
     """Number of processes that a fit on this mesh runs in."""
     return 1 if mesh is None else len({d.process_index for d in mesh.devices.flat})

@@ -15,7 +15,7 @@ from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import ModelDef
 from ...kernels.buckets import batch_bucket, fine_bucket
-from .devices import rows_at_a_time, rows_per_device
+from .devices import processors, rows_at_a_time, rows_per_device
 from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _sources
 from .padding import all_same, bucket, stack_equal, stack_padded
 from .parameters import ParameterSpace
@@ -83,11 +83,13 @@ def build_groups(
     mesh: Mesh | None = None,
     batch: int | None = None,
     pad: bool = True,
+    spread: bool = False,
 ) -> list[Group]:
     """Sort datasets into groups of one program each.
 
     ``global_position`` maps an index in the vector of all parameters to its place among the global free ones. Without
     ``pad`` no array is larger than its dataset and groups are of equal shapes: longer to compile, quicker to run.
+    ``spread``: without a ``mesh``, maps take all CPU devices that JAX has.
 
     Raises
     ------
@@ -109,12 +111,16 @@ def build_groups(
                 families.setdefault(program, {}).setdefault(size, []).append(index)
             holders.setdefault(index, []).append(process)
     _require_agreement(share, described)
-    where = _Where(share, holders, mesh, batch, pad)
-    return [
-        _group(where, space, layouts, rows, size, global_position, prepared)
+    alike = [
+        (size, rows)
         for sizes in families.values()
         for size, rows in (_merged(sizes, prepared) if pad else sizes).items()
     ]
+    if mesh is None and spread:
+        of_images = [len(rows) for _, rows in alike if prepared[rows[0]][0].makes_images]
+        mesh = processors(max(of_images, default=0))
+    where = _Where(share, holders, mesh, batch, pad)
+    return [_group(where, space, layouts, rows, size, global_position, prepared) for size, rows in alike]
 
 
 def _describe(

@@ -52,6 +52,11 @@ class Problem:
     share: Share
 
     @property
+    def mesh(self) -> Mesh | None:
+        """The devices over which its datasets are spread, or None."""
+        return self.spec.groups[0].mesh
+
+    @property
     def free_names(self) -> list[str]:
         return self.space.free_names
 
@@ -90,11 +95,12 @@ def make_problem(
     mesh: Mesh | None = None,
     batch_size: int | None = None,
     pad: bool = True,
+    spread: bool = False,
 ) -> Problem:
     """Check the input, sort the datasets into groups and lay out the parameters; see `fit` for ``mesh`` and
-    ``batch_size``, `build_groups` for ``pad``."""
+    ``batch_size``, `build_groups` for ``pad`` and ``spread``."""
     with no_collection():
-        return _make_problem(datasets, models, need_free, check_mesh(mesh), batch_size, pad)
+        return _make_problem(datasets, models, need_free, check_mesh(mesh), batch_size, pad, spread)
 
 
 def with_image_sizes(models: Models, datasets: Datasets, mesh: Mesh | None = None) -> Models:
@@ -125,6 +131,7 @@ def _make_problem(
     mesh: Mesh | None,
     batch_size: int | None,
     pad: bool,
+    spread: bool,
 ) -> Problem:
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if batch_size is not None and not (whole and batch_size > 0):
@@ -160,13 +167,13 @@ def _make_problem(
     global_index = np.flatnonzero(is_global)
     position = np.full(len(space.names), -1)
     position[global_index] = np.arange(len(global_index))
-    groups = build_groups(share, models, space, position, mesh, batch_size, pad)
+    groups = build_groups(share, models, space, position, mesh, batch_size, pad, spread)
     with_prior = [i for i, p in enumerate(space.parameters) if p is not None and fields_of(p)["prior"] is not None]
     priors = bool(np.any(space.free[with_prior]))
     spec = ProblemSpec(tuple(g.spec for g in groups), len(global_index), priors)
     place, pairs = np.cumsum(space.free) - 1, cutoff_pairs(space)
     arrays: dict[str, PyTree] = {
-        "groups": tuple(_placed(g.arrays, mesh) for g in groups),
+        "groups": tuple(_placed(g.arrays, g.spec.mesh) for g in groups),
         "places": Theta(place[global_index], tuple(place[g.locals] for g in groups)),
         "low": Theta(space.low[global_index], tuple(space.low[g.locals] for g in groups)),
         "high": Theta(space.high[global_index], tuple(space.high[g.locals] for g in groups)),

@@ -65,7 +65,8 @@ class ConditionalFit:
         _check(result, what)
         on_host((datasets, result.models), what)
         self.what = what
-        self.problem = make_problem(datasets, with_image_sizes(result.models, as_datasets(datasets)))
+        models = with_image_sizes(result.models, as_datasets(datasets))
+        self.problem = make_problem(datasets, models, spread=True)
         space = self.problem.space
         if self.problem.datasets.names != result.datasets_names:
             raise InputError(

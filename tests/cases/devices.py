@@ -89,7 +89,8 @@ def numbers(result):
 
 def on_meshes():
     """A fit of spectra on eight devices, in batches; the normal equations of spectra on one, two and four of them, and
-    of maps on two; what a step on eight sends around."""
+    of maps on two; what a step on eight sends around; a fit of five maps on as many devices as it takes by itself, and
+    on one."""
     import jax
     from jax.sharding import Mesh
 
@@ -120,6 +121,9 @@ def on_meshes():
     problem = make_problem(*runs, mesh=on(8))
     state = initial_state(problem.spec, from_free(problem.arrays, problem.start()))
     lowered = run_scoring._quick.lower(problem.spec, problem.arrays, state, np.asarray(1e-8), np.asarray(20))
+    # no trace of the fit before it: the step above has compiled what prepares maps
+    found["spread"] = [numbers(gj.fit(*some_maps)), numbers(gj.fit(*some_maps, mesh=on(1)))]
+    found["spread_over"] = make_problem(*some_maps, spread=True).mesh.size
     found["hlo"] = [line for line in lowered.compile().as_text().splitlines() if "channel_id=" in line]
     found["n_global"], found["n_shared"] = problem.spec.n_global, problem.spec.groups[0].n_shared
     print(json.dumps(found))

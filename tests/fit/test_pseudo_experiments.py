@@ -7,15 +7,29 @@ from cases import maps
 from scipy import stats
 
 import gammajax as gj
+from gammajax.fit.pseudo_experiments import _windows
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def runs(spectrum_factory):
-    return gj.Datasets(
-        {"on": spectrum_factory(0, exposure=1e13), "known": spectrum_factory(1, on_off=False, exposure=1e13)}
-    )
+    """Fitted over other energies each, of which the programs of many fits take no more than they need."""
+    on, known = spectrum_factory(0, exposure=1e13), spectrum_factory(1, on_off=False, exposure=1e13)
+    bins = np.arange(on.n_reco)
+    ranges = {"on": (bins >= 2) & (bins != 5), "known": bins < on.n_reco - 1}
+    return gj.Datasets({k: d.replace(mask_fit=ranges[k]) for k, d in (("on", on), ("known", known))})
+
+
+def test_what_is_not_fitted_is_left_out(runs, power_law):
+    n = runs["on"].n_reco
+    models = power_law()
+    assert [d.fitted_range(models) for d in runs] == [(2, n), (0, n - 1)]
+    # one length for both
+    assert _windows(runs, models) == {"on": slice(1, n), "known": slice(0, n - 1)}
+    assert _windows(runs, gj.Models([*models, gj.InstrumentModel(exposure=gj.Parameter(1.0), name="i")])) == {}
+    nothing = runs["on"].replace(mask_fit=np.zeros(n, bool))
+    assert nothing.fitted_range(models) is None
 
 
 @pytest.fixture(scope="module")

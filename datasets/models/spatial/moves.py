@@ -16,6 +16,8 @@ def has_moved(before: Any, after: Any, pixel: float | None) -> bool:
     ``before`` and ``after`` are the same models in one order; ``pixel=None``: places do not matter.
     """
     for old, new in zip(before, after, strict=True):
+        if old is new:
+            continue
         if getattr(old, "sizes", None) != getattr(new, "sizes", None):
             return True
         spatial = getattr(old, "spatial", None)

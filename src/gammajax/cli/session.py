@@ -1,5 +1,6 @@
-"""JAX as the command line sets it up: float64, and programs compiled quickly or not at all."""
+"""JAX as the command line sets it up: float64, a device for each core, programs compiled quickly or not at all."""
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -12,7 +13,7 @@ MOST_CACHED = 400
 
 
 def set_up_jax(cache: bool = True) -> None:
-    """Float64, quick compilation, and the cache of compiled programs. Only the command line calls this."""
+    """Float64, all cores, quick compilation, and the cache of compiled programs. Only the command line calls this."""
     import jax
 
     from gammajax.datasets.compile import RELEASE, with_flags
@@ -23,6 +24,10 @@ def set_up_jax(cache: bool = True) -> None:
 
     jax.config.update("jax_enable_x64", True)
     # JAX declares its settings while it is imported, where type checkers do not see them
+    if jax.config.jax_num_cpu_devices < 0 and "host_platform_device_count" not in flags:  # type: ignore[attr-defined]
+        # where JAX has run already, the devices are those that it has
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", n_cores())
     if not cache or jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         return
     folder = cache_folder(version("jaxlib"))
@@ -34,6 +39,13 @@ def set_up_jax(cache: bool = True) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def cache_folder(jaxlib: str) -> Path | None:

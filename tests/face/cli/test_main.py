@@ -430,6 +430,20 @@ def test_cache_folder(monkeypatch, tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == ["entry-3", "entry-4"]
 
 
+def test_every_core_is_a_device():
+    """In a process of its own, in which JAX has not run; a number of devices that is given holds."""
+    code = (
+        "import jax; from gammajax.cli.session import n_cores, set_up_jax; set_up_jax(cache=False); "
+        "print(jax.local_device_count(), n_cores())"
+    )
+    for flags in ("", "--xla_force_host_platform_device_count=3"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"XLA_FLAGS": flags}
+        )
+        devices, cores = map(int, done.stdout.split())
+        assert devices == (3 if flags else cores) and 1 <= cores <= os.cpu_count(), done.stderr
+
+
 def test_importing_changes_no_setting():
     code = "import gammajax, gammajax.cli, jax; print(jax.config.jax_enable_x64, jax.config.jax_compilation_cache_dir)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 import gammajax as gj
 from gammajax.fit.joint import check_mesh, n_processes, placed_everywhere, placed_rows, rows_per_device
+from gammajax.fit.joint.devices import processors
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,24 @@ def test_the_number_of_devices_leaves_a_step(on_eight_devices, case):
     for found in others:
         # slopes are differences
         np.testing.assert_allclose(found, alone, rtol=1e-10, atol=1e-9)
+
+
+def test_maps_are_spread_over_the_devices_of_the_processor(on_eight_devices):
+    result, alone = on_eight_devices["spread"]
+    assert on_eight_devices["spread_over"] == 5
+    assert result["status"] == alone["status"] == "converged" and result["iterations"] == alone["iterations"]
+    assert result["stat"] == pytest.approx(alone["stat"], rel=1e-12)
+    for name, (expected, sigma) in alone["parameters"].items():
+        value, error = result["parameters"][name]
+        assert value == pytest.approx(expected, rel=1e-10, abs=1e-10 * sigma)
+        assert error == pytest.approx(sigma, rel=1e-10)
+
+
+def test_no_more_devices_than_shorten_the_rows(monkeypatch):
+    monkeypatch.setattr(jax, "local_device_count", lambda: 4)
+    monkeypatch.setattr(jax, "local_devices", lambda: [jax.devices()[0]] * 4)
+    sizes = [0 if (mesh := processors(n)) is None else mesh.size for n in range(10)]
+    assert sizes == [0, 0, 2, 3, 4, 3, 3, 4, 4, 3]
 
 
 def test_only_the_global_block_is_sent_around(on_eight_devices):
