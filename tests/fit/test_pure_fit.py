@@ -183,15 +183,23 @@ BOUNDS = np.array([[-np.inf, np.inf], [1.0, np.inf], [-np.inf, 2.0], [-1.0, 3.0]
 def test_transforms():
     """There and back, and the logarithm of the slope, against autodiff; densities of unit volume."""
     low, high = BOUNDS.T
-    y = np.array([0.3, -1.2, 0.7, 2.0])
-    x = bounded(y, low, high)
+    y, scale = np.array([0.3, -1.2, 0.7, 2.0]), np.array([1.5, 0.3, 2.0, 0.7])
+    x = bounded(y, low, high, scale)
     assert np.all((x > low) & (x < high))
-    np.testing.assert_allclose(unbounded(x, low, high), y, rtol=1e-12)
-    slopes = jnp.diagonal(jax.jacfwd(lambda y: bounded(y, low, high))(y))
-    np.testing.assert_allclose(jnp.exp(log_slope(y, low, high)), slopes, rtol=1e-12)
+    np.testing.assert_allclose(unbounded(x, low, high, scale), y, rtol=1e-12)
+    slopes = jnp.diagonal(jax.jacfwd(lambda y: bounded(y, low, high, scale))(y))
+    np.testing.assert_allclose(jnp.exp(log_slope(y, low, high, scale)), slopes, rtol=1e-12)
     far = np.array([900.0, -900.0, 900.0, -900.0])
     for function in (bounded, log_slope):
-        assert np.all(np.isfinite(jax.jacfwd(lambda y, f=function: f(y, low, high))(far)))
+        assert np.all(np.isfinite(jax.jacfwd(lambda y, f=function: f(y, low, high, scale))(far)))
+    # away from the bounds straight, and with both bounds far apart as with one
+    np.testing.assert_allclose(bounded(np.full(4, 40.0), low, np.full(4, np.inf), scale)[1], 1.0 + 0.3 * 40, rtol=1e-14)
+    wide = bounded(np.linspace(-30, 30, 9), 1.0, 1e6, 2.0)
+    np.testing.assert_allclose(wide, bounded(np.linspace(-30, 30, 9), 1.0, np.inf, 2.0), rtol=1e-12)
+    # with the scale of the distance between them it is a logistic function
+    logistic = 3 / (1 + np.exp(-np.linspace(-6, 6, 9)))
+    one = np.asarray(unbounded(logistic, 0.0, 3.0, 3.0))
+    np.testing.assert_allclose(bounded(one, 0.0, 3.0, 3.0), logistic, rtol=1e-12)
 
 
 def test_densities_of_samplers(runs, models):
