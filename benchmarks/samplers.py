@@ -26,6 +26,11 @@ import gammajax as gj
 
 jax.config.update("jax_enable_x64", True)
 
+HEADER = (
+    "posterior", "sampler", "parameters", "fewest effective samples", "processor (s)", "effective / s", "divergences",
+    "mean off by (sigma)", "width off by",
+)  # fmt: skip
+
 Draws = tuple[np.ndarray, int, float]
 """Samples (chains, samples, n) of the density, divergences, seconds of processor time."""
 
@@ -137,10 +142,7 @@ def main() -> None:
                 inside = free[free[..., 1] > edge]
                 theta = np.asarray(cut.to_theta(draws[0]))
                 rows.append(report(f"{case}, bound", name, draws, theta, inside.mean(0), inside.std(0)))
-            print(rows[-1], flush=True)
-    header = ("posterior", "sampler", "parameters", "fewest effective samples", "processor (s)", "effective / s",
-              "divergences", "mean off by (sigma)", "width off by")  # fmt: skip
-    print("\n" + table(header, rows))
+            print(table(HEADER, rows), "\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ softplus(u) = ln(1 + exp(u)):
 - a lower bound: x = low + s softplus(y), an upper one: x = high - s softplus(-y)
 - both: x = low + s (softplus(y) - softplus(y - (high - low) / s))
 
-so that x rises with y, as fast as s y away from the bounds and like an exponential within s of them: where the posterior
-is Gaussian it stays so, however near a bound is. A density in y is that in x times dx / dy, whose logarithm is added.
+so that x rises with y, as fast as s y away from the bounds and like an exponential within s of them: a posterior that
+is Gaussian stays so, however near a bound is. A density in y is that in x times dx / dy, whose logarithm is added.
 `whitened` takes the standard deviations of a fit for s and puts y = centre + root z, where at the best fit root root^T
-is the covariance in y: z is about standard normal. Without a fit s is the distance of the initial value to the bound; with
-both bounds that of these, so that x = low + (high - low) / (1 + exp(-y')) for a y' that differs from y by a constant.
+is the covariance in y: z is about standard normal. Without a fit s is the distance of the initial value to the bound,
+or that of both bounds to each other.
 
 A parameter that is held (low = high) is not sampled: x stays, and its y is standard normal.
 """

@@ -251,7 +251,8 @@ def point_overlap(
     # no step at all, but one with slopes
     now = jnp.stack(at)
     step = jnp.asarray([share for share, _ in MOVES[: len(at)]], now.dtype) * (now - jax.lax.stop_gradient(now))
-    total = found[place[0, 0]] + jnp.sum(step[:, None] * (slopes + jnp.sum(step[None, :, None] * bends, axis=1) / 2), axis=0)
+    bent = slopes + jnp.sum(step[None, :, None] * bends, axis=1) / 2
+    total = found[place[0, 0]] + jnp.sum(step[:, None] * bent, axis=0)
     return total * _inside(x, y, (ny, nx), margin)
 
 

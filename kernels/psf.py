@@ -290,7 +290,7 @@ def _wider_table(table: Float[Array, "k e"], width: Float[Array, " e"], order: i
     nothing next to the frequencies of an image."""
     if order:
         return jax.jvp(lambda w: _wider_table(table, w, order - 1), (width,), (jnp.ones_like(width),))[1]
-    at = jnp.minimum(np.arange(FREQUENCIES) * width[:, None], FREQUENCIES - 3.0)
+    at = jnp.minimum(jnp.arange(FREQUENCIES, dtype=width.dtype)[None, :] * width[:, None], FREQUENCIES - 3.0)
     return jax.vmap(lambda column, k: interpolate_uniform(column[:, None], k)[:, 0], (1, 0), 1)(table, at)
 
 

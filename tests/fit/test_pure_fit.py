@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import maps, regions
 
 import gammajax as gj
 from gammajax.fit.sampling import bounded, log_slope, unbounded
@@ -84,6 +85,33 @@ def test_derivatives_in_responses(runs, models, best):
     np.testing.assert_allclose(slope(1.0)[1], central(place, 1.0, 1e-4)[1], rtol=1e-5)
     bend = jax.jit(jax.jacfwd(jax.jacfwd(place)))(1.0)
     assert float(bend[1]) == pytest.approx(2 * float(best.theta[1]), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["map", "region"])
+def test_derivatives_in_the_width_of_the_psf(kind):
+    """Of amplitude, index and background norm in a PSF width that is held, against refits beside it."""
+    cases, at = {"map": (maps, {"n": 16, "n_energy": 2}), "region": (regions, {})}[kind]
+    data = maps.small_map(**at) if kind == "map" else regions.dataset()
+    width = gj.InstrumentModel(psf_width=1.0, name="psf")
+    at_rest = [gj.Parameter(c, "deg", frozen=True) for c in (83.63, 22.01)]
+    shape = gj.PointSpatialModel(*at_rest)
+    sky = [cases.source(shape), gj.FoVBackgroundModel(name="bkg")]
+    noise = np.random.default_rng(4)
+    data = data.replace(counts=noise.poisson(np.asarray(gj.npred(data, gj.Models(sky)))).astype(float))
+    like = gj.likelihood(data, gj.Models([*sky, width]))
+    name = "psf.psf_width.norm"
+    assert name in like.names
+
+    @jax.jit
+    def place(value):
+        return like.with_held({name: value}).fit(like.initial, tolerance=1e-14, max_iterations=100).theta
+
+    value = 1.07
+    slope = jax.jit(jax.jacrev(place))(value)
+    wanted = central(place, value, 1e-3)
+    assert float(slope[like.names.index(name)]) == pytest.approx(1.0)
+    assert np.max(np.abs(slope)) > 0
+    np.testing.assert_allclose(slope, wanted, rtol=1e-5)
 
 
 def test_held_parameters(runs, models, like, best):
