@@ -118,5 +118,5 @@ def offset_vectors(east: Real, north: Real, lon_0: Real, lat_0: Real, frame: str
     radius = xp.sqrt(xp.where(small, 1.0, square))
     sinc = xp.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), xp.sin(radius) / radius)
     cosine = xp.where(small, 1 - square / 2 * (1 - square / 12 * (1 - square / 30)), xp.cos(radius))
-    basis = xp.reshape(basis, (3, *(1,) * square.ndim, 3))
+    basis = xp.reshape(basis, (3, *(1,) * np.ndim(square), 3))
     return (east * sinc)[..., None] * basis[0] + (north * sinc)[..., None] * basis[1] + cosine[..., None] * basis[2]
