@@ -26,7 +26,7 @@ from .joint.parameters import parameter_space
 from .joint.problem import Problem, SomeDatasets, as_datasets, as_models, make_problem, with_image_sizes
 from .likelihood_input import Counts, Member, by_name, counts_of, held_value
 from .result import FitResult
-from .sampling import SamplingDensity, whitening
+from .sampling import SamplingDensity, distances, whitening
 from .solvers.pure import CODES, Whole, best_fit, covariance_at, normals_at, to_free
 from .solvers.solution import limits
 from .status import Status
@@ -231,18 +231,18 @@ class Likelihood(eqx.Module):
             theta, covariance = space.values[space.free], result.covariance
         else:
             theta, covariance = result.theta, result.covariance
-        center, root = whitening(jnp.asarray(theta), jnp.asarray(covariance), self.low, self.high)
-        return SamplingDensity(self, center, root)
+        return SamplingDensity(self, *whitening(jnp.asarray(theta), jnp.asarray(covariance), self.low, self.high))
 
     @hinted
     def unconstrained(self) -> SamplingDensity:
         """The posterior on all of R^n: the bounds go away by the transforms of `fit.sampling`, their Jacobian is in it.
 
-        x = low + exp(y) with a lower bound, x = high - exp(-y) with an upper one, x = low + (high - low) /
-        (1 + exp(-y)) with both, x = y without.
+        x = low + s softplus(y) with a lower bound, x = high - s softplus(-y) with an upper one, both for two bounds,
+        x = y without; s is the distance of the initial value to the bound, or of the bounds to each other.
         """
-        n = len(self.names)
-        return SamplingDensity(self, jnp.zeros(n), jnp.eye(n))
+        n, dtype = len(self.names), jnp.asarray(self.initial).dtype
+        scale = distances(jnp.asarray(self.initial), self.low, self.high)
+        return SamplingDensity(self, jnp.zeros(n, dtype), jnp.eye(n, dtype=dtype), scale)
 
     @robust
     def __repr__(self) -> str:

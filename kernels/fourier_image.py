@@ -129,7 +129,7 @@ def _spectra(
             rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
         spectra = []
         for i, j in orders:
-            (p, q), (c, d) = rows[j], along_x[i]
+            (p, q), (c, d) = rows[j], along_x[i][:, None, None]
             spectra.append(jax.lax.complex(_over_bands(p * c - q * d, 2), _over_bands(p * d + q * c, 2))[0])
         return tuple(spectra)
 
@@ -182,13 +182,14 @@ def _kept(values: Array) -> Array:
 
 def _spreading(fy: np.ndarray, fx: np.ndarray, spread: tuple[Real, Real, Real]) -> Array:
     """Transform of a Gaussian, (s, ny, s, nx // 2 + 1)."""
-    fy = fy[:, :, None, None]
+    fy, fx = fy[:, :, None, None], fx[None, None]
     xx, xy, yy = spread
     return jnp.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * (fx * fy) + yy * fy**2))
 
 
 def _times(transform: Array, real: Array, imaginary: Array) -> tuple[Array, Array]:
     """Real and imaginary part of the product; the transforms of symmetric kernels are real."""
+    real, imaginary = real[None], imaginary[None]
     if not jnp.iscomplexobj(transform):
         return transform * real, transform * imaginary
     a, b = transform.real, transform.imag
@@ -226,9 +227,14 @@ def _moving(
     found = dict(zip(needed, function(tuple(needed)), strict=True))
     slopes = []
     for i, j in orders:
-        terms = [tangent * share * found[i + a, j + b] for tangent, share, (a, b) in moves]
+        terms = [_scaled(found[i + a, j + b], tangent * share) for tangent, share, (a, b) in moves]
         slopes.append(sum(terms[1:], terms[0]) if terms else jnp.zeros_like(found[i, j]))
     return tuple(found[order] for order in orders), tuple(slopes)
+
+
+def _scaled(values: Array, factor: Array) -> Array:
+    """``values``, which may be complex, times a real number."""
+    return values * jnp.asarray(factor).astype(values.dtype)
 
 
 def point_overlap(
@@ -259,7 +265,8 @@ def point_overlap(
     # no step at all, but one with slopes
     now = jnp.stack(at)
     step = jnp.asarray([share for share, _ in MOVES[: len(at)]], now.dtype) * (now - jax.lax.stop_gradient(now))
-    total = found[place[0, 0]] + jnp.sum(step[:, None] * (slopes + jnp.sum(step[:, None] * bends, axis=1) / 2), axis=0)
+    bent = slopes + jnp.sum(step[None, :, None] * bends, axis=1) / 2
+    total = found[place[0, 0]] + jnp.sum(step[:, None] * bent, axis=0)
     return total * _inside(x, y, (ny, nx), margin)
 
 
@@ -273,8 +280,8 @@ def _overlaps(
     padded = jnp.pad(weights, ((0, 0), (0, rows - ny), (0, columns - nx)))
     # of the columns of frequencies that are not there, all but these are mirror images
     once = (np.arange(columns // 2 + 1) % (columns / 2)) == 0
-    share = jnp.asarray(np.where(once, 1.0, 2.0) / (rows * columns), weights.dtype)
-    there = jnp.conj(jnp.fft.rfft2(padded)) * share
+    there = jnp.conj(jnp.fft.rfft2(padded))
+    there = there * jnp.asarray(np.where(once, 1.0, 2.0) / (rows * columns), there.dtype)[None, None]
     fy, fx = (f.astype(weights.dtype) for f in frequencies(period, transform.shape[1]))
     powers = range(max(max(order) for order in orders) + 1)
     along_y, along_x = (jax.lax.complex(p[:, 0], p[:, 1]) for p in (_phases(fy, y, powers), _phases(fx, x, powers)))
@@ -282,7 +289,7 @@ def _overlaps(
     wide = _kept(_spreading(fy, fx, spread)) if spread else 1.0
 
     def of_energy(of_point: Array, there: Array) -> Array:
-        by_rows = sums("byak,iak->byi", of_point * wide * there[None, :, None, :], along_x)
+        by_rows = sums("byak,iak->byi", (of_point * wide).astype(there.dtype) * there[None, :, None, :], along_x)
         return sums("byi,jby->ij", by_rows, along_y).real
 
     found = _by_energy(of_energy, transform, there)

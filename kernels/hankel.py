@@ -34,15 +34,15 @@ def radial_quadrature(rad: Float[Array, " r"], last: Array) -> tuple[Array, Arra
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     edges = jnp.concatenate([jnp.zeros(1, rad.dtype), rad, jnp.reshape(last, 1)])
     half, middle = jnp.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
-    radius = (middle + half * nodes).reshape(-1)
-    return radius, (half * weights).reshape(-1) * 2 * np.pi * radius
+    radius = (middle + half * nodes[None, :]).reshape(-1)
+    return radius, (half * weights[None, :]).reshape(-1) * 2 * np.pi * radius
 
 
 def radial_spectrum(
     values: Float[Array, "n e"], radius: Float[Array, " n"], weight: Float[Array, " n"], k: Float[Array, " k"]
 ) -> Float[Array, "k e"]:
     """Transforms P(k) = 2 pi int P(r) J0(2 pi k r) r dr of profiles at quadrature nodes; k in cycles per unit of r."""
-    return bessel_j0(2 * np.pi * k[:, None] * radius) @ (values * weight[:, None])
+    return bessel_j0(2 * np.pi * k[:, None] * radius[None, :]) @ (values * weight[:, None])
 
 
 @jax.custom_jvp
@@ -64,7 +64,7 @@ def _weighted(table: Array, position: Array, polynomials: tuple[tuple[float, ...
     """Sum over four neighbours of a table, each times a polynomial of the place between the middle two."""
     padded = jnp.concatenate([table[1:2], table])  # position -1 mirrors 1
     index = jax.lax.stop_gradient(jnp.floor(position)).astype(int)
-    t = position - index
+    t = position - index.astype(position.dtype)
     weights = (jnp.polyval(jnp.asarray(p, t.dtype), t)[..., None] for p in polynomials)
     first, *others = (weight * padded[index + i] for i, weight in enumerate(weights))
     return sum(others, first)

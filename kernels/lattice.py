@@ -31,10 +31,10 @@ def integrated(
     f = jnp.asarray(np.fft.fftfreq(size), spectrum.dtype)
     fy, fx = f[:, None], f[None, : size // 2 + 1]
     if s:
-        spectrum = spectrum * (s**2 * jnp.sinc(fx * s) * jnp.sinc(fy * s))
+        spectrum = spectrum * (s**2 * jnp.sinc(fx * s) * jnp.sinc(fy * s))[None]
     if spread is not None:
         quadratic = spread[0, 0] * fx * fx + 2 * spread[0, 1] * fx * fy + spread[1, 1] * fy * fy
-        spectrum = spectrum * jnp.exp(2 * np.pi**2 * quadratic)
+        spectrum = spectrum * jnp.exp(2 * np.pi**2 * quadratic)[None]
     return jnp.fft.fftshift(jnp.fft.irfft2(spectrum, s=(size, size)), axes=(-2, -1))
 
 
@@ -55,7 +55,7 @@ def particle_image(x: Array, y: Array, weight: Array, shape: tuple[int, int], s:
     ny, nx = shape
 
     def spread(at, n):
-        t = (jnp.arange(n * s) - at[:, None] * s) / BLUR
+        t = (jnp.arange(n * s, dtype=at.dtype)[None, :] - at[:, None] * s) / BLUR
         return jnp.exp(-t * t / 2) / (np.sqrt(2 * np.pi) * BLUR)
 
     return (spread(y, ny) * weight[:, None]).T @ spread(x, nx)
@@ -104,7 +104,7 @@ def _phase(kernel: Array, s: int, b: int, axis: int) -> Array:
     taken = jnp.take(kernel, jnp.asarray(np.clip(index, 0, size - 1)), axis=axis)
     shape = [1] * kernel.ndim
     shape[axis] = -1
-    return taken * inside.reshape(shape)
+    return taken * inside.astype(taken.dtype).reshape(shape)
 
 
 def convolved(
@@ -114,7 +114,9 @@ def convolved(
     ny, nx = shape
     lead = image.shape[:-2]
     phases = jnp.moveaxis(image.reshape(*lead, ny, s, nx, s), (-3, -1), (-4, -3)).reshape(*lead, s * s, ny, nx)
-    product = jnp.sum(jnp.fft.rfft2(phases) * spectra, axis=-3)
+    # a shape that no energy changes has no axis of energies
+    transformed = jnp.fft.rfft2(phases)[None] if not lead else jnp.fft.rfft2(phases)
+    product = jnp.sum(transformed * spectra, axis=-3)
     return jnp.fft.irfft2(product, s=shape)
 
 

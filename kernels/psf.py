@@ -89,7 +89,7 @@ def containment(profile: Float[Array, "*e r"], rad: Array, rad_edges: Array) -> 
     As gammapy's, which sets the sizes of kernels; a few thousandths off where bins are wide: see `contained`.
     """
     weights = 2 * np.pi * jnp.deg2rad(rad) * jnp.deg2rad(jnp.diff(rad_edges))
-    total = jnp.cumsum(profile * weights, axis=-1)
+    total = jnp.cumsum(profile * weights.reshape((1,) * (profile.ndim - 1) + (-1,)), axis=-1)
     return jnp.concatenate([jnp.zeros_like(total[..., :1]), total], axis=-1)
 
 
@@ -228,6 +228,7 @@ def radial_frequencies(
     """Frequencies in cycles per deg of those along x and y in cycles per pixel, see `transforms`."""
     # they transform with the inverse transpose of the offsets
     inverse = inverse_2x2(jacobian)
+    fx, fy = jnp.broadcast_arrays(fx, fy)
     along = inverse[0, 0] * fx + inverse[1, 0] * fy, inverse[0, 1] * fx + inverse[1, 1] * fy
     return jnp.asarray(hypotenuse(*along))
 
@@ -245,8 +246,8 @@ def radial_table(
     whole = radial_values(profile, rad, radius)
     total = weight @ whole
     # a sharp end would ring all over the lattice
-    beyond = jnp.clip((radius[:, None] - reach) / taper - 1, -1.0, 1.0)
-    values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)
+    beyond = jnp.clip((radius[:, None] - reach[None, :]) / taper - 1, -1.0, 1.0)
+    values = whole * (1 - jnp.sin(np.pi / 2 * beyond)) / 2 / jnp.where(total > 0, total, 1.0)[None, :]
     step = _table_step(highest)
     return radial_spectrum(values, radius, weight, jnp.arange(FREQUENCIES, dtype=step.dtype) * step)
 
@@ -289,7 +290,7 @@ def _wider_table(table: Float[Array, "k e"], width: Float[Array, " e"], order: i
     nothing next to the frequencies of an image."""
     if order:
         return jax.jvp(lambda w: _wider_table(table, w, order - 1), (width,), (jnp.ones_like(width),))[1]
-    at = jnp.minimum(np.arange(FREQUENCIES) * width[:, None], FREQUENCIES - 3.0)
+    at = jnp.minimum(jnp.arange(FREQUENCIES, dtype=width.dtype)[None, :] * width[:, None], FREQUENCIES - 3.0)
     return jax.vmap(lambda column, k: interpolate_uniform(column[:, None], k)[:, 0], (1, 0), 1)(table, at)
 
 

@@ -68,7 +68,7 @@ def gauss_transform(n: int, width: float) -> Float[np.ndarray, "1 n m"]:
 
 def seen_region(psf: Float[Array, "e n m"], region: Float[Array, "2 n m"]) -> Float[Array, "2 e n m"]:
     """Transform of C for each energy."""
-    return jnp.asarray(region)[:, None] * psf
+    return jnp.asarray(region)[:, None] * psf[None]
 
 
 def frequency_terms(seen: Float[Array, "2 e n m"]) -> Float[Array, "2 e n m"]:
@@ -78,7 +78,7 @@ def frequency_terms(seen: Float[Array, "2 e n m"]) -> Float[Array, "2 e n m"]:
     weight[0] = 1.0
     if n % 2 == 0:
         weight[-1] = 1.0
-    return seen * (weight / n**2)
+    return seen * (weight / n**2)[None, None, None]
 
 
 def point_share(terms: Float[Array, "2 e n m"], x: Any, y: Any) -> Float[Array, " e"]:
@@ -104,5 +104,5 @@ def share_map(seen: Float[Array, "2 e n m"], spread: Any = None) -> Float[Array,
     fy, fx = lattice_frequencies(n)
     if spread is not None:
         quadratic = spread[0, 0] * fx * fx + 2 * spread[0, 1] * fx * fy + spread[1, 1] * fy * fy
-        seen = seen * jnp.exp(2 * np.pi**2 * quadratic)
+        seen = seen * jnp.exp(2 * np.pi**2 * quadratic)[None, None]
     return jnp.fft.irfft2(jax.lax.complex(seen[0], seen[1]), s=(n, n))

@@ -14,7 +14,7 @@ def _cell(at: Array, size: int, period: bool) -> tuple[Array, Array, Array]:
     low = jnp.floor(at).astype(int)
     if not period:
         low = jnp.clip(low, 0, size - 2)
-    return low % size, (low + 1) % size, at - low
+    return low % size, (low + 1) % size, at - low.astype(at.dtype)
 
 
 def inside(at: Array, size: int) -> Array:

@@ -123,8 +123,8 @@ def shell_nodes(n_radial: tuple[int, ...], n_angular: int, radius: Number, width
     volume = weight * (q**2 + SMALLEST**2)
     # half of a rule on [-1, 1]: what is projected is even in c
     height, share = (half[heights:] for half in legendre(2 * heights))
-    u = (q[:, None] * np.sqrt(1 - height**2)).ravel()
-    return on_ellipses(u, (volume[:, None] * share).ravel(), n_angular, 1.0, 1.0, 0.0)
+    u = (q[:, None] * np.sqrt(1 - height**2)[None, :]).ravel()
+    return on_ellipses(u, (volume[:, None] * share[None, :]).ravel(), n_angular, 1.0, 1.0, 0.0)
 
 
 def shell_counts(spacing: float, radius: float, width: float) -> tuple[tuple[int, int], int]:

@@ -100,7 +100,7 @@ def local_offsets(
     basis = tangent_basis(lon_0, lat_0, frame)
     # the difference to the centre keeps small offsets exact in single precision
     xp = namespace(vectors, basis)
-    difference = xp.asarray(vectors) - basis[2]
+    difference = xp.asarray(vectors) - xp.broadcast_to(basis[2], np.shape(vectors))
     east, north = difference @ basis[0], difference @ basis[1]
     cosine = 1 - xp.sum(difference * difference, axis=-1) / 2
     square = east * east + north * north
@@ -118,4 +118,5 @@ def offset_vectors(east: Real, north: Real, lon_0: Real, lat_0: Real, frame: str
     radius = xp.sqrt(xp.where(small, 1.0, square))
     sinc = xp.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), xp.sin(radius) / radius)
     cosine = xp.where(small, 1 - square / 2 * (1 - square / 12 * (1 - square / 30)), xp.cos(radius))
+    basis = xp.reshape(basis, (3, *(1,) * np.ndim(square), 3))
     return (east * sinc)[..., None] * basis[0] + (north * sinc)[..., None] * basis[1] + cosine[..., None] * basis[2]

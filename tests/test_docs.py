@@ -66,7 +66,7 @@ def test_architecture_page_lists_the_folders_in_order():
 # the spatial model compiles the images of a map
 @pytest.mark.parametrize(
     "page",
-    ["spectral_model", pytest.param("spatial_model", marks=pytest.mark.slow), "statistic", "dataset_type"],
+    ["spectral_model", pytest.param("spatial_model", marks=pytest.mark.slow), "module", "statistic", "dataset_type"],
 )
 def test_pages_about_adding_are_programs(page, tmp_path):
     """As a reader would run them: one file, in a process that knows nothing else."""

@@ -98,6 +98,8 @@ OTHER_THINGS = {
     # a MapAxis, the names of parameters, parameters
     *("TemplateSpatialModel: energy", "contour: x", "contour: y", "Parameters: parameters"),
     *("TemplateNDSpatialModel: axes", "TemplateNDSpatialModel: energy", "GaussianPriorPenalty.stat_sum: parameters"),
+    # a module of somebody's own
+    "ModuleSpatialModel: module",
     # a switch; a number of a row
     *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index"),
     # names of parameters

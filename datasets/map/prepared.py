@@ -391,10 +391,9 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
         source = cast(SkyModel, model)
         sizes = plan(response, source)
         definition, numbers = canonical(source)
-        bare = definition.build(numbers)
         made = is_frozen.shape and sizes.psf != "reco" and not instruments.psf_width
         program = _image_of_shape if made else _image_with_radial if instruments.psf_width else _image_of_source
-        pair = _prepared_image(program, sizes, response, cast(SkyModel, bare))
+        pair = _prepared_image(program, (sizes, definition), response, numbers)
         leaves, treedef = jax.tree_util.tree_flatten(pair)
         key = ("shape" if made else "source", definition, treedef)
         found.alike.setdefault(key, []).append((i, leaves, pair[0]))
@@ -424,37 +423,46 @@ def _part(
     return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform)
 
 
-@Program
-def _image_of_source(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, None]:
-    return prepare_image(response, model, sizes), None
+Drawn = tuple[Plan, ModelDef]
+"""What chooses the program of a source image. Models may hold what is no array, so that programs build them."""
 
 
 @Program
-def _image_with_radial(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, None]:
-    return prepare_image(response, model, sizes, True), None
+def _image_of_source(static: Drawn, response: Response, numbers: list[Array]) -> tuple[SourceImage, None]:
+    return prepare_image(response, _built(static, numbers), static[0]), None
 
 
 @Program
-def _image_of_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[SourceImage, Image]:
+def _image_with_radial(static: Drawn, response: Response, numbers: list[Array]) -> tuple[SourceImage, None]:
+    return prepare_image(response, _built(static, numbers), static[0], True), None
+
+
+@Program
+def _image_of_shape(static: Drawn, response: Response, numbers: list[Array]) -> tuple[SourceImage, Image]:
     """The image of a frozen shape, and a source image without what made it."""
+    sizes, model = static[0], _built(static, numbers)
     image = prepare_image(response, model, sizes)
     exposed = image.exposed(image.image(cast(SpatialModel, model.spatial), log_centers(response.energy_true_edges)))
     small = SourceImage(cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, None, sizes)
     return small, exposed
 
 
+def _built(static: Drawn, numbers: list[Array]) -> SkyModel:
+    return cast(SkyModel, static[1].build(numbers))
+
+
 def _prepared_image(
-    program: Program, sizes: Plan, response: Response, model: SkyModel
+    program: Program, static: Drawn, response: Response, numbers: list[Array]
 ) -> tuple[SourceImage, Image | None]:
-    """``program(sizes, response, model)``: a source image and what comes with it."""
+    """``program(static, response, numbers)``: a source image and what comes with it."""
     threads = ahead_threads()
     if threads is None:
-        return program(sizes, response, model)
-    shapes = program.shapes(sizes, response, model)
-    thread = program.prepare(sizes, response, model)
+        return program(static, response, numbers)
+    shapes = program.shapes(static, response, numbers)
+    thread = program.prepare(static, response, numbers)
     if thread is not None:
         threads.append(thread)
     pair = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     # programs depend on where windows are
-    _, _, first = place(response.geom, cast(SpatialModel, model.spatial), sizes)
+    _, _, first = place(response.geom, cast(SpatialModel, _built(static, numbers).spatial), static[0])
     return eqx.tree_at(lambda p: (p[0].x, p[0].y), pair, tuple(np.asarray(c) for c in first))

@@ -114,7 +114,12 @@ class SourceImage(eqx.Module):
         """Position of a source in pixels of the window; far outside where the projection does not show it."""
         vector = cast(Direction, spatial.center_vector)
         x, y = self.geom.vector_to_pixel_or_far(for_kernels(vector))
-        return x - self.x, y - self.y
+        return self._in_window(x, y)
+
+    def _in_window(self, x: Pixel, y: Pixel) -> tuple[Pixel, Pixel]:
+        """Pixels of the map as those of the window."""
+        x, y = jnp.asarray(x), jnp.asarray(y)
+        return x - jnp.asarray(self.x, x.dtype), y - jnp.asarray(self.y, y.dtype)
 
     def _spread_of(self, spatial: SpatialModel) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Covariance (xx, xy, yy) of a Gaussian in pixels squared."""
@@ -122,7 +127,7 @@ class SourceImage(eqx.Module):
         assert self.inverse is not None
         a, on_sky = self.inverse, jnp.stack([jnp.stack([ee, en]), jnp.stack([en, nn])])
         # not a product of matrices, which a GPU may round
-        here = jnp.sum(a[:, None, :, None] * a[None, :, None, :] * on_sky, axis=(2, 3))
+        here = jnp.sum(a[:, None, :, None] * a[None, :, None, :] * on_sky[None, None], axis=(2, 3))
         return here[0, 0], here[0, 1], here[1, 1]
 
     def lattice(self, spatial: SpatialModel, energy: Vector) -> Float[jax.Array, "*n_energy ly lx"]:
@@ -138,7 +143,7 @@ class SourceImage(eqx.Module):
             east, north, weight = extended.nodes(*cast(Nodes, plan.nodes))
             nodes = for_kernels(offset_vectors(east, north, *extended.position, extended.frame))
             x, y = self.geom.vector_to_pixel_or_far(nodes)
-            return kernels.particle_image(x - self.x, y - self.y, weight, plan.shape, plan.s)
+            return kernels.particle_image(*self._in_window(x, y), weight, plan.shape, plan.s)
         assert self.vectors is not None and self.omega is not None
         if plan.scheme in ("point", "gauss"):
             blur = kernels.BLUR * self.geom.pixel_size / plan.s
@@ -175,7 +180,7 @@ class SourceImage(eqx.Module):
         spread = self._spread_of(spatial) if plan.scheme == "fourier" else ()
         # as in `image`; which pixels these are is not differentiated
         seen = self._by_transform(jax.lax.stop_gradient(spatial)) > 0
-        back = self.exposed(unfold(self.matrix, weights)) * seen
+        back = jnp.where(seen, self.exposed(unfold(self.matrix, weights)), 0.0)
         of_bins = point_kernels.point_overlap(
             self.kernel, back, *self._pixel_of(spatial), plan.period, spread, plan.margin
         )

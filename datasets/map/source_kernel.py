@@ -149,7 +149,7 @@ def kernel_of_radial(
     """The kernel of a `SourceImage`, of a PSF that is wider by the factors ``width``."""
     spectrum = radial.at(plan, width)
     if plan.by_transform:
-        return spectrum * point_kernels.pixel_window(plan.period, plan.s)
+        return spectrum * point_kernels.pixel_window(plan.period, plan.s)[None]
     size = _lattice_size(plan)
     if not is_by_pixel(plan):
         kernel = kernels.integrated(spectrum, size, plan.s, _spread(plan, radial.jacobian, pixel_size))
@@ -202,7 +202,7 @@ def pixel_jacobian(geom: SkyGeom, x: Pixel, y: Pixel, frame: str = "icrs") -> Fl
     step = jnp.asarray([[0.5, -0.5], [0.0, 0.0]])
     ends, on_sky = geom.shown_vectors(x + step, y + step[::-1])
     # at the rim of the sky the other side has to do, and without any the size of a pixel
-    plain = geom.pixel_size / 2 * jnp.asarray([[-1.0, 1.0], [1.0, -1.0]]) * jnp.eye(2)[:, :, None]
+    plain = geom.pixel_size / 2 * jnp.asarray([[[-1.0, 1.0], [1.0, -1.0]]]) * jnp.eye(2)[:, :, None]
     rows = []
     for offset, size in zip(local_offsets(ends, lon, lat, frame), plain, strict=True):
         mirrored = jnp.where(on_sky[:, ::-1], -offset[:, ::-1], size)

@@ -16,6 +16,7 @@ from jax.tree_util import PyTreeDef
 
 from ...kernels.programs import Memory, remembered
 from ..arrays import Array, PickledTrees, fields_of, frozen_array, module_with
+from ..hints.modules import HintedModule
 from .component import ModelComponent, leaf_names
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
@@ -36,6 +37,14 @@ class Item(NamedTuple):
     name: str
     content: Any
     part: str
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Full names of its free numbers: its own, of weights one each, as ``image.spatial.module.x[0, 2]``."""
+        if self.kind == "data":
+            return ()
+        shape = np.shape(self.content) if self.kind == "weights" else ()
+        return tuple(f"{self.name}{list(place) if shape else ''}" for place in np.ndindex(shape))
 
 
 @dataclass(frozen=True)
@@ -140,14 +149,15 @@ def _flatten_any(model: ModelBase) -> tuple[ModelDef, list[Item]]:
     kinds: list[tuple[Any, ...]] = []
     items: list[Item] = []
     treedefs: list[PyTreeDef | None] = []
-    for part, content, foreign in _parts(model):
+    for part in type(model).parts:
+        content = fields_of(model)[part]
         if content is None:
             treedefs.append(None)
             continue
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
         treedefs.append(treedef)
         names = leaf_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
-        for name, leaf in zip(names, leaves, strict=True):
+        for name, leaf, foreign in zip(names, leaves, _foreign(content, len(leaves)), strict=True):
             full = f"{model.name}.{part}.{name}" if name else f"{model.name}.{part}"
             if is_parameter(leaf):
                 kinds.append(("parameter", leaf.scale, leaf.role))
@@ -169,16 +179,19 @@ def canonical(model: ModelBase) -> tuple[ModelDef, list[Array]]:
     return definition, [item.content.value if item.kind == "parameter" else item.content for item in items]
 
 
-def _parts(model: ModelBase) -> Iterator[tuple[str, Any, bool]]:
-    """Name and content of each part, and whether it comes from elsewhere, so that its arrays are weights."""
-    for part in type(model).parts:
-        content = fields_of(model)[part]
-        yield part, content, is_foreign_part(content)
+def _foreign(content: Any, n_leaves: int) -> list[bool]:
+    """For each leaf of a part of a model, whether it is of a module or function of somebody's own, so that arrays are
+    weights: of all that is neither a component nor a table, and of the modules in a component."""
+    if eqx.is_array(content) or not isinstance(content, ModelComponent):
+        return [not eqx.is_array(content)] * n_leaves
+    parts = jax.tree_util.tree_leaves(content, is_leaf=lambda x: is_parameter(x) or _is_own_module(x))
+    sizes = [len(jax.tree_util.tree_leaves(x, is_leaf=is_parameter)) if _is_own_module(x) else 1 for x in parts]
+    return [_is_own_module(x) for x, size in zip(parts, sizes, strict=True) for _ in range(size)]
 
 
-def is_foreign_part(content: Any) -> bool:
-    """Whether a part of a model is a module or function of somebody's own: neither a component nor a table."""
-    return not (isinstance(content, ModelComponent) or eqx.is_array(content))
+def _is_own_module(node: Any) -> bool:
+    """Whether a node of a component is a module that is not of this package, such as a neural network."""
+    return isinstance(node, eqx.Module) and not isinstance(node, HintedModule)
 
 
 class BuiltModels(Sequence[ModelBase]):
@@ -267,10 +280,9 @@ def with_numbers(model: ModelBase, numbers: Sequence[ValueAndError]) -> ModelBas
             new_fields = {name: _with_number(p, *next(given)) for name, p in zip(names, plain[1], strict=True)}
             fields[part] = module_with(of_content, fields_of(content) | new_fields)
             continue
-        foreign = is_foreign_part(content)
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
         new: list[Any] = []
-        for leaf in leaves:
+        for leaf, foreign in zip(leaves, _foreign(content, len(leaves)), strict=True):
             if is_parameter(leaf):
                 new.append(_with_number(leaf, *next(given)))
             elif foreign and eqx.is_inexact_array(leaf):

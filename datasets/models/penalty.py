@@ -1,5 +1,6 @@
 """Gaussian priors on several parameters at once: a covariance, or smoothness along a list of parameters."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
@@ -27,7 +28,8 @@ class GaussianPriorPenalty(HintedModule):
 
     Parameters
     ----------
-    parameters : names of the parameters, full or unambiguous endings; x are their numbers in their own units
+    parameters : names of the parameters, full or unambiguous endings; x are their numbers in their own units. Numbers
+        in free arrays of modules go by their full names, such as ``"image.spatial.module.pixels[0, 2]"``
     mean : (n,) numbers, or one for all; 0 by default
     covariance : (n, n) symmetric and positive definite; the unit matrix by default
     lambda_ : strength, not negative
@@ -96,6 +98,24 @@ class GaussianPriorPenalty(HintedModule):
         names = _names(parameters)
         n = len(names)
         return cls.from_precision(names, 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1), mean, lambda_)
+
+    @classmethod
+    def smooth_array(cls, name: str, shape: int | Iterable[int], lambda_: Given = 1.0) -> Self:
+        """lambda_ times the sum of squared differences of neighbours, along all axes, in the free array ``name`` of
+        this shape: of the pixels of an image, say. A constant costs nothing."""
+        try:
+            sizes = tuple(int(n) for n in (shape if isinstance(shape, Iterable) else (shape,)))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{cls.__name__}: shape must be that of the array, found {shape!r}.") from error
+        n = math.prod(sizes)
+        if n < 2 or any(size < 1 for size in sizes):
+            raise InputError(f"{cls.__name__}: shape must be that of an array of two or more numbers, found {shape!r}.")
+        precision, place = np.zeros((n, n)), np.arange(n).reshape(sizes)
+        for axis, size in enumerate(sizes):
+            one, other = (np.take(place, np.arange(size - 1) + step, axis).ravel() for step in (0, 1))
+            for i, j, sign in ((one, one, 1.0), (other, other, 1.0), (one, other, -1.0), (other, one, -1.0)):
+                np.add.at(precision, (i, j), sign)
+        return cls.from_precision([f"{name}{list(index)}" for index in np.ndindex(sizes)], precision, None, lambda_)
 
     @property
     def covariance(self) -> np.ndarray:

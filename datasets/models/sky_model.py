@@ -24,6 +24,7 @@ from ..units import Given, as_bins, kernel_numbers, to_flag
 from .component import ModelComponent
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of
+from .spatial.module import as_spatial
 from .spatial.registry import SPATIAL_MODELS
 from .spectral.base import DNDE, Edges, Energies, SpectralModel, energy_in_tev
 from .spectral.norms import PowerLawNormSpectralModel
@@ -123,7 +124,9 @@ class SkyModel(ModelBase):
     ----------
     spectral : a `SpectralModel`, or any ``eqx.Module`` that maps energies in TeV (any shape) to dN/dE in
         TeV-1 s-1 cm-2; the inexact arrays of such a module are its free parameters
-    spatial : a `SpatialModel`; maps need one. A spectrum, whose exposure carries the containment, takes no notice of it
+    spatial : a `SpatialModel`, or any ``eqx.Module`` that maps longitude and latitude to a surface brightness, which
+        becomes a `ModuleSpatialModel`; maps need one. A spectrum, whose exposure carries the containment, takes no
+        notice of it
     temporal : a `TemporalModel`; its mean over the good time intervals of a dataset multiplies the flux
     apply_irf : switches parts of the response off: ``{"exposure": True, "psf": True, "edisp": True}``
     """
@@ -143,10 +146,11 @@ class SkyModel(ModelBase):
         name: str = "source",
         datasets_names: Names = None,
         apply_irf: dict[str, bool] | None = None,
-        spatial: SpatialModel | None = None,
+        spatial: eqx.Module | None = None,
         temporal: TemporalModel | None = None,
     ) -> None:
-        for word, part, kind in (("spatial", spatial, SpatialModel), ("temporal", temporal, TemporalModel)):
+        shape = as_spatial(spatial)
+        for word, part, kind in (("spatial", shape, SpatialModel), ("temporal", temporal, TemporalModel)):
             if not isinstance(part, kind | None):
                 raise InputError(f"SkyModel {name!r}: {word} must be a {kind.__name__}, found {_short(part)}.")
         if not callable(spectral) or isinstance(spectral, type):
@@ -162,17 +166,17 @@ class SkyModel(ModelBase):
         switches = APPLY_IRF | {
             k: to_flag(v, f"SkyModel {name!r}: apply_irf, {k}") for k, v in (apply_irf or {}).items()
         }
-        spatial_unit = None if spatial is None else spatial.unit
+        spatial_unit = None if shape is None else shape.unit
         has_unit = isinstance(spectral, SpectralModel) and switches["exposure"]
         if has_unit and not _is_flux(spectral.unit, spatial_unit):
-            together = "" if spatial is None else f" and the spatial model {spatial_unit!r}"
+            together = "" if shape is None else f" and the spatial model {spatial_unit!r}"
             raise InputError(
                 f"SkyModel {name!r}: the spectrum has unit {spectral.unit!r}{together}, expected a differential "
                 f"flux such as {DNDE!r}. Multiply a norm model by a flux model, and a diffuse map by a norm model."
             )
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
-        self.spatial, self.temporal = spatial, temporal
-        self.flags = Flags(sizes=sizes_of(spatial), **{key: bool(switches[key]) for key in APPLY_IRF})
+        self.spatial, self.temporal = shape, temporal
+        self.flags = Flags(sizes=sizes_of(shape), **{key: bool(switches[key]) for key in APPLY_IRF})
 
     @classmethod
     def create(cls, spectral: str, spatial: str | None = None, temporal: str | None = None, **fields: Any) -> Self:
@@ -310,9 +314,9 @@ class FoVBackgroundModel(ModelBase):
         spectral: Any = None,
         datasets_names: Names = None,
         name: str | None = None,
-        spatial: SpatialModel | None = None,
+        spatial: eqx.Module | None = None,
     ) -> None:
-        names = _names(datasets_names)
+        names, shape = _names(datasets_names), as_spatial(spatial)
         if spectral is None:
             spectral = PowerLawNormSpectralModel()
         if name is None:
@@ -322,11 +326,11 @@ class FoVBackgroundModel(ModelBase):
                 f"FoVBackgroundModel {name!r}: a norm model is needed (PowerLawNormSpectralModel, say), "
                 f"found {type(spectral).__name__} with unit {spectral.unit!r}."
             )
-        if not isinstance(spatial, SpatialModel | None) or (spatial is not None and spatial.scheme == "point"):
+        if not isinstance(shape, SpatialModel | None) or (shape is not None and shape.scheme == "point"):
             raise InputError(
-                f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {_short(spatial)}."
+                f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {_short(shape)}."
             )
-        self.spectral, self.spatial, self.name, self.datasets_names = spectral, spatial, str(name), names
+        self.spectral, self.spatial, self.name, self.datasets_names = spectral, shape, str(name), names
 
     def evaluate(self, energy: Given) -> jax.Array:
         """Norm at ``energy`` (Quantity or TeV)."""

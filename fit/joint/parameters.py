@@ -49,12 +49,13 @@ class ParameterSpace:
         return np.flatnonzero(self.free)
 
     def index_of(self, names: Iterable[str]) -> np.ndarray:
-        """Places of parameters by full name, of linked ones too."""
+        """Places of parameters by full name, of linked ones and of numbers in arrays too."""
         place = {
-            item.name: int(entries[0])
+            name: int(entry)
             for model in self.models
             for item, entries in zip(model.items, model.entries, strict=True)
-            if entries is not None and item.kind == "parameter"
+            if entries is not None
+            for name, entry in zip(item.numbers, entries, strict=True)
         }
         return np.array([place[name] for name in names], int)
 
@@ -105,8 +106,7 @@ def _register(space: ParameterSpace, values: list[Array], links: dict[str, int],
         start, size = len(values), int(np.size(content))
         flat = content.reshape(-1)
         values.extend(flat[i] for i in range(size))
-        shape = np.shape(content)
-        space.names.extend(f"{name}{list(map(int, np.unravel_index(i, shape))) if shape else ''}" for i in range(size))
+        space.names.extend(item.numbers)
         space.parameters.extend([None] * size)
         return np.arange(start, start + size)
     parameter: Parameter = content

@@ -282,7 +282,8 @@ def penalties() -> list[Argument]:
     def made(make: Any, given: dict[str, Any], field: str) -> Any:
         return lambda v: make(names, **(given | {field: v})).terms
 
-    return [
+    of_array = Argument("GaussianPriorPenalty.smooth_array: lambda_", lambda v: cls.smooth_array("a", (2,), v).terms, 2)
+    return [of_array] + [
         Argument(f"GaussianPriorPenalty{way}: {field}", made(make, given, field), plain)
         for way, (make, given) in ways.items()
         for field, plain in (given | {"mean": [1, 2], "lambda_": 2}).items()

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import maps, regions
 
 import gammajax as gj
 from gammajax.fit.sampling import bounded, log_slope, unbounded
@@ -84,6 +85,33 @@ def test_derivatives_in_responses(runs, models, best):
     np.testing.assert_allclose(slope(1.0)[1], central(place, 1.0, 1e-4)[1], rtol=1e-5)
     bend = jax.jit(jax.jacfwd(jax.jacfwd(place)))(1.0)
     assert float(bend[1]) == pytest.approx(2 * float(best.theta[1]), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["map", "region"])
+def test_derivatives_in_the_width_of_the_psf(kind):
+    """Of amplitude, index and background norm in a PSF width that is held, against refits beside it."""
+    cases, at = {"map": (maps, {"n": 16, "n_energy": 2}), "region": (regions, {})}[kind]
+    data = maps.small_map(**at) if kind == "map" else regions.dataset()
+    width = gj.InstrumentModel(psf_width=1.0, name="psf")
+    at_rest = [gj.Parameter(c, "deg", frozen=True) for c in (83.63, 22.01)]
+    shape = gj.PointSpatialModel(*at_rest)
+    sky = [cases.source(shape), gj.FoVBackgroundModel(name="bkg")]
+    noise = np.random.default_rng(4)
+    data = data.replace(counts=noise.poisson(np.asarray(gj.npred(data, gj.Models(sky)))).astype(float))
+    like = gj.likelihood(data, gj.Models([*sky, width]))
+    name = "psf.psf_width.norm"
+    assert name in like.names
+
+    @jax.jit
+    def place(value):
+        return like.with_held({name: value}).fit(like.initial, tolerance=1e-14, max_iterations=100).theta
+
+    value = 1.07
+    slope = jax.jit(jax.jacrev(place))(value)
+    wanted = central(place, value, 1e-3)
+    assert float(slope[like.names.index(name)]) == pytest.approx(1.0)
+    assert np.max(np.abs(slope)) > 0
+    np.testing.assert_allclose(slope, wanted, rtol=1e-5)
 
 
 def test_held_parameters(runs, models, like, best):
@@ -183,15 +211,23 @@ BOUNDS = np.array([[-np.inf, np.inf], [1.0, np.inf], [-np.inf, 2.0], [-1.0, 3.0]
 def test_transforms():
     """There and back, and the logarithm of the slope, against autodiff; densities of unit volume."""
     low, high = BOUNDS.T
-    y = np.array([0.3, -1.2, 0.7, 2.0])
-    x = bounded(y, low, high)
+    y, scale = np.array([0.3, -1.2, 0.7, 2.0]), np.array([1.5, 0.3, 2.0, 0.7])
+    x = bounded(y, low, high, scale)
     assert np.all((x > low) & (x < high))
-    np.testing.assert_allclose(unbounded(x, low, high), y, rtol=1e-12)
-    slopes = jnp.diagonal(jax.jacfwd(lambda y: bounded(y, low, high))(y))
-    np.testing.assert_allclose(jnp.exp(log_slope(y, low, high)), slopes, rtol=1e-12)
+    np.testing.assert_allclose(unbounded(x, low, high, scale), y, rtol=1e-12)
+    slopes = jnp.diagonal(jax.jacfwd(lambda y: bounded(y, low, high, scale))(y))
+    np.testing.assert_allclose(jnp.exp(log_slope(y, low, high, scale)), slopes, rtol=1e-12)
     far = np.array([900.0, -900.0, 900.0, -900.0])
     for function in (bounded, log_slope):
-        assert np.all(np.isfinite(jax.jacfwd(lambda y, f=function: f(y, low, high))(far)))
+        assert np.all(np.isfinite(jax.jacfwd(lambda y, f=function: f(y, low, high, scale))(far)))
+    # away from the bounds straight, and with both bounds far apart as with one
+    np.testing.assert_allclose(bounded(np.full(4, 40.0), low, np.full(4, np.inf), scale)[1], 1.0 + 0.3 * 40, rtol=1e-14)
+    wide = bounded(np.linspace(-30, 30, 9), 1.0, 1e6, 2.0)
+    np.testing.assert_allclose(wide, bounded(np.linspace(-30, 30, 9), 1.0, np.inf, 2.0), rtol=1e-12)
+    # with the scale of the distance between them it is a logistic function
+    logistic = 3 / (1 + np.exp(-np.linspace(-6, 6, 9)))
+    one = np.asarray(unbounded(logistic, 0.0, 3.0, 3.0))
+    np.testing.assert_allclose(bounded(one, 0.0, 3.0, 3.0), logistic, rtol=1e-12)
 
 
 def test_densities_of_samplers(runs, models):

@@ -9,11 +9,12 @@ from cases import flux_points, maps, regions
 
 import gammajax as gj
 
-PROMOTION = {
+MODES = {
     "rank": lambda: jax.numpy_rank_promotion("raise"),
     "dtype": lambda: jax.numpy_dtype_promotion("strict"),
+    "nans": lambda: jax.debug_nans(True),
+    "leaks": jax.checking_leaks,
 }
-FAULTS = {"nans": lambda: jax.debug_nans(True), "leaks": jax.checking_leaks}
 
 TILTED = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0, frozen=False))
 
@@ -60,17 +61,12 @@ def numbers(data, models):
     )])  # fmt: skip
 
 
-SMALL = [spectrum_case, known_case, points_case]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("case", "modes"), [*((case, PROMOTION | FAULTS) for case in SMALL), (region_case, FAULTS), (map_case, FAULTS)]
-)
-def test_strict_modes_change_nothing(case, modes, spectrum_factory, power_law):
+@pytest.mark.parametrize("case", [spectrum_case, known_case, points_case, region_case, map_case])
+def test_strict_modes_change_nothing(case, spectrum_factory, power_law):
     data, models = case(spectrum_factory, power_law)
     usual = numbers(data, models)
-    for mode, strict in modes.items():
+    for mode, strict in MODES.items():
         with strict():
             found = numbers(data, models)
         np.testing.assert_allclose(found, usual, rtol=1e-12, atol=0, err_msg=mode)
@@ -92,3 +88,22 @@ def test_gradient_in_the_numbers_of_a_dataset(spectrum_factory, power_law):
     step = 1e-5
     higher, lower = (float(gj.stat_sum(run.replace(exposure=run.exposure * (1 + s)), models)) for s in (step, -step))
     assert float(jnp.sum(slope.exposure * run.exposure)) == pytest.approx((higher - lower) / (2 * step), rel=1e-6)
+
+
+SHAPES = {
+    "disk": lambda at: gj.DiskSpatialModel(**at, r_0=0.2),
+    "shell": lambda at: gj.ShellSpatialModel(**at, radius=0.2, width=0.1),
+    "constant": lambda at: gj.ConstantSpatialModel(),
+    "template": lambda at: gj.TemplateSpatialModel(np.ones(maps.small_map(n=12).geom.shape), maps.small_map(n=12).geom),
+}
+
+
+@pytest.mark.slow
+def test_predictions_of_other_shapes_are_strict():
+    """On a map and in a circle, ranks and types together."""
+    at = {"lon_0": 83.63, "lat_0": 22.01}
+    for cases, data in ((maps, maps.small_map(n=12, n_energy=2)), (regions, regions.dataset())):
+        models = gj.Models([cases.source(shape(at), name=name) for name, shape in SHAPES.items()])
+        usual = np.asarray(gj.npred(data, models))
+        with MODES["rank"](), MODES["dtype"]():
+            np.testing.assert_allclose(gj.npred(data, models), usual, rtol=1e-12)

@@ -21,6 +21,8 @@ from .extent import fits_in as fits_in
 from .extent import on_rung as on_rung
 from .extent import sizes_of as sizes_of
 from .extent import with_margin as with_margin
+from .module import ModuleSpatialModel as ModuleSpatialModel
+from .module import as_spatial as as_spatial
 from .piecewise import PiecewiseNormSpatialModel as PiecewiseNormSpatialModel
 from .registry import CLASSES as CLASSES
 from .registry import SPATIAL_MODELS as SPATIAL_MODELS

@@ -12,6 +12,7 @@ from ..instrument import InstrumentModel
 from ..parameter import Parameter
 from ..spatial.base import SpatialModel
 from ..spatial.frames import parameters_in_icrs
+from ..spatial.module import ModuleSpatialModel
 from ..spatial.registry import SPATIAL_MODELS
 from ..spectral.base import SpectralModel
 from ..spectral.registry import SPECTRAL_MODELS
@@ -168,7 +169,7 @@ def part_to_dict(word: str, model: Any, where: str) -> Section:
     """The content of the section ``word`` of a file."""
     part: Part = PARTS[word]
     kind: Any = type(model)
-    if not isinstance(model, part.base):
+    if not isinstance(model, part.base) or isinstance(model, ModuleSpatialModel):
         raise InputError(
             f"{where}: a {kind.__name__} has no YAML form. Keep its arrays with equinox.tree_serialise_leaves, "
             "or leave this model out."
