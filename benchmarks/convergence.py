@@ -1,7 +1,7 @@
 """Fits from scattered starts: how often they end in the best minimum known, and what they say of themselves if not.
 
     python benchmarks/convergence.py [--seed 1] [--starts 30] [--data jc_hess ...] [--models pl ecpl ...]
-        [--simulated 20] [--method scoring minuit gammapy] [--json FILE]
+        [--simulated 20 [--counts 10 10000]] [--method scoring minuit gammapy] [--json FILE]
 
 A problem is a real spectrum (or several, fitted together) and a spectral model. Starts are drawn as a user would choose
 them: amplitudes within a factor 30 of the source's, indices within 1, and so on (`START`). A fit is *right* if it ends
@@ -10,7 +10,8 @@ it says success more than 0.5 above that, *named* if it is right and says that a
 constrained (many optima lie at infinity), *unsure* if it is right and says neither that nor success. *Finite* is the
 share of right ones where the best statistic known was reached, by some fit, at a minimum that the data give to every
 parameter. ``--simulated N``
-takes N spectra of random truth in place of the real ones. ``--method``: ours, Minuit fed with our gradient, gammapy.
+takes N spectra of random truth, of so many counts, in place of the real ones. ``--method``: ours, Minuit fed with our
+gradient, gammapy.
 """
 
 import argparse
@@ -130,8 +131,8 @@ def described(name: str, datasets: Mapping[str, Any], cutoff: float) -> Data:
     return Data(name, data, float(fitted.parameters["s.spectral.amplitude"].value), cutoff, middle)
 
 
-def simulated_data(n: int, seed: int) -> list[Data]:
-    """Spectra of 10 to 10,000 counts of random truth, on the responses of the real ones."""
+def simulated_data(n: int, seed: int, counts: tuple[float, float] = (10, 1e4)) -> list[Data]:
+    """Spectra of some counts of the source, of random truth, on the responses of the real ones."""
     random = np.random.default_rng(seed)
     made: list[Data] = []
     templates = [d for d in real_data() if len(d.datasets) == 1 and d.name != "jc_fermi"]
@@ -141,7 +142,7 @@ def simulated_data(n: int, seed: int) -> list[Data]:
         kind = random.choice(["pl", "lp", "ecpl", "bpl", "pl+pl"])
         truth = gj.Models([gj.SkyModel(model(kind, draw(kind, template, random, reach=0.3)), name="s")])
         expected = float(np.sum(np.asarray(gj.npred(dataset, truth))[np.asarray(dataset.mask)]))
-        wanted = 10 ** random.uniform(1, 4)
+        wanted = 10 ** random.uniform(*np.log10(counts))
         values = {p: float(truth.parameters[p].value) for p in truth.parameters.names if "amplitude" in p}
         truth = truth.with_values({p: v * wanted / expected for p, v in values.items()})
         fake = gj.fake(jax.random.PRNGKey(int(random.integers(2**31))), dataset, truth)
@@ -265,12 +266,17 @@ def main() -> None:
     parser.add_argument("--data", nargs="*")
     parser.add_argument("--models", nargs="*", choices=list(START))
     parser.add_argument("--simulated", type=int, default=0)
+    parser.add_argument("--counts", nargs=2, type=float, default=(10, 1e4), help="least and most, of simulated ones")
     parser.add_argument("--method", nargs="*", default=["scoring"], choices=["scoring", "minuit", "gammapy"])
     parser.add_argument("--json")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     known = json.loads((data_folder() / "convergence" / "best.json").read_text())
-    data = simulated_data(arguments.simulated, arguments.seed) if arguments.simulated else real_data()
+    data = (
+        simulated_data(arguments.simulated, arguments.seed, tuple(arguments.counts))
+        if arguments.simulated
+        else real_data()
+    )
     data = [d for d in data if not arguments.data or d.name in arguments.data]
     by_method: dict[str, dict[tuple[str, str], list[End]]] = {m: {} for m in arguments.method}
     for number, one in enumerate(data):

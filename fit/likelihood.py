@@ -41,6 +41,7 @@ class LikelihoodFit(NamedTuple):
     ``theta`` (n,) the best fit, ``stat`` its statistic (with priors), ``covariance`` (n, n) as in
     `FitResult.covariance`, ``edm`` the estimated distance to the minimum in units of the statistic, ``status`` the
     place of the `Status` among ``list(gj.Status)``: 0 is converged; ``iterations`` and ``evaluations`` of the solver.
+    ``at_bound`` (n,) tells which parameters a bound holds against the slope.
     """
 
     theta: Any
@@ -50,11 +51,13 @@ class LikelihoodFit(NamedTuple):
     status: Any
     iterations: Any
     evaluations: Any
+    at_bound: Any
 
     @property
     def errors(self) -> Any:
-        """Standard deviations (n,): 0 for parameters held by a bound, infinite where the data say nothing."""
-        return jnp.sqrt(jnp.diagonal(self.covariance, axis1=-2, axis2=-1))
+        """Standard deviations (n,) as in `FitResult`: NaN for parameters ``at_bound``, infinite where the data say
+        nothing, 0 for those that are held at a value."""
+        return jnp.where(self.at_bound, jnp.nan, jnp.sqrt(jnp.diagonal(self.covariance, axis1=-2, axis2=-1)))
 
     @property
     def success(self) -> Any:

@@ -14,6 +14,7 @@ from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
 from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, revived, scattered
+from .needles import is_faint, needles
 from .newton import newton_step
 from .scoring import (
     BAD_START,
@@ -59,6 +60,9 @@ LANDING = 8
 
 MOST_ELSEWHERE = 50
 """Evaluations from another start than the first, unless it leads somewhere."""
+
+ROUGHLY = 1e-4
+"""Estimated distance to the minimum at which other starts are compared with the best end."""
 
 PROMISING = 1.0
 """How far above the best end another one may lie that has not converged, to be followed further."""
@@ -243,6 +247,26 @@ def run_scoring_method(
     doubtful = int(best.state.status) != CONVERGED and max_iterations >= MOST_ELSEWHERE
     n_starts = max(automatic(problem), AUTO if doubtful else 1) if starts == "auto" else starts
     converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
+
+    def follow(start: np.ndarray) -> None:
+        nonlocal best, evaluations
+        other, lower = _seen(spec, arrays, from_free(arrays, np.asarray(start, precision)), tolerance, best)
+        evaluations += int(other.state.evaluations)
+        if lower:
+            other = ended(problem.to_free(other.state.theta), min(max_iterations, MOST_ELSEWHERE), None)
+            evaluations += int(other.state.evaluations)
+            cut_short = int(other.state.status) in (MAX_ITERATIONS, FLAT)
+            cut_short &= int(other.state.evaluations) > MOST_ELSEWHERE
+            if cut_short and other.stat < best.stat + PROMISING:
+                before = int(other.state.iterations)
+                other = ended(problem.to_free(other.state.theta), max_iterations, None)
+                evaluations += int(other.state.evaluations)
+                other = other._replace(state=other.state._replace(iterations=other.state.iterations + before))
+        stats.append(other.stat)
+        ends.append(other)
+        if lower and _preferred(other, best):
+            best = other
+
     others: list[np.ndarray] = []
     for sweep in sweeps(problem) if n_starts > 1 and max_iterations >= MOST_ELSEWHERE else []:
         found, spent = swept(problem, sweep, first)
@@ -253,18 +277,12 @@ def run_scoring_method(
         more = range(1, n_starts - len(others))
         others += [scattered(problem, first, k, ended_at if converged else None) for k in more]
     for start in others:
-        other = ended(start, min(max_iterations, MOST_ELSEWHERE), None)
-        evaluations += int(other.state.evaluations)
-        cut_short = int(other.state.status) in (MAX_ITERATIONS, FLAT) and int(other.state.evaluations) > MOST_ELSEWHERE
-        if cut_short and other.stat < best.stat + PROMISING:
-            before = int(other.state.iterations)
-            other = ended(problem.to_free(other.state.theta), max_iterations, None)
-            evaluations += int(other.state.evaluations)
-            other = other._replace(state=other.state._replace(iterations=other.state.iterations + before))
-        stats.append(other.stat)
-        ends.append(other)
-        if _preferred(other, best):
-            best = other
+        follow(start)
+    if starts == "auto" and max_iterations >= MOST_ELSEWHERE and is_faint(problem, best.state):
+        found, spent = needles(problem, problem.to_free(best.state.theta), best.stat)
+        evaluations += spent
+        for start in found:
+            follow(start)
     curvature = problem.to_free(jax.tree.map(np.asarray, diagonals(best.state.normal, best.state.theta)))
     revive = revived(problem, first, problem.to_free(best.state.theta), curvature) if starts == "auto" else None
     if revive is not None and max_iterations >= MOST_ELSEWHERE:
@@ -296,6 +314,21 @@ def run_scoring_method(
         exact=best.exact,
         minima=distinct(stats),
     )
+
+
+def _seen(
+    spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta, tolerance: float, best: Minimum
+) -> tuple[Minimum, bool]:
+    """Where another start leads to, roughly, and whether its minimum may be better than the ``best`` so far.
+
+    Most lead to a minimum that is known, or to a worse one, and how exactly does not matter.
+    """
+    state = initial_state(spec, theta)
+    given = np.asarray(max(ROUGHLY, tolerance), state.stat.dtype), np.asarray(MOST_ELSEWHERE)
+    end = Minimum(*map(jax.device_get, run_scoring(spec, arrays, state, *given)), None)
+    end = end._replace(constant=float(end.constant))
+    known = int(end.state.status) == CONVERGED and int(best.state.status) == CONVERGED
+    return end, not (known and end.stat - float(end.state.edm) > best.stat - SAME)
 
 
 def _preferred(other: Minimum, best: Minimum) -> bool:

@@ -36,7 +36,8 @@ CODES = tuple(Status)
 
 
 class Best(NamedTuple):
-    """Where a fit ended; ``status`` is the place of the `Status` in `CODES`."""
+    """Where a fit ended; ``status`` is the place of the `Status` in `CODES`, ``at_bound`` (n,) tells which parameters a
+    bound holds against the slope."""
 
     free: Leaf
     covariance: Leaf
@@ -44,6 +45,7 @@ class Best(NamedTuple):
     status: Leaf
     iterations: Leaf
     evaluations: Leaf
+    at_bound: Leaf
 
 
 class Whole(NamedTuple):
@@ -123,6 +125,8 @@ def best_fit(whole: Whole, arrays: dict[str, PyTree], start: jax.Array, toleranc
     free = to_free(arrays, whole.rows, state.theta)
     covariance = jnp.zeros((n, n), free.dtype)
     finite = jnp.ones(n, bool)
+    between = jax.tree.map(lambda low, high: low < high, arrays["low"], arrays["high"])
+    held = jax.tree.map(lambda on, way: ~on & way, _free(arrays, state.theta, state.normal), between)
     if whole.covariance:
         covariance, finite = covariance_at(whole, arrays, state.theta, exact, state.normal)
     ends = {
@@ -134,7 +138,10 @@ def best_fit(whole: Whole, arrays: dict[str, PyTree], start: jax.Array, toleranc
         code = jnp.where(state.status == end, CODES.index(status), code)
     ended = (state.status == CONVERGED) | (state.status == STALLED)
     code = jnp.where(ended & ~jnp.all(finite), CODES.index(Status.UNCONSTRAINED), code)
-    return Best(free, covariance, state.edm, code, jnp.asarray(state.iterations), jnp.asarray(state.evaluations))
+    # where the statistic is undefined there is no distance to its minimum
+    edm = jnp.where(state.status == BAD_START, jnp.inf, state.edm)
+    at_bound = to_free(arrays, whole.rows, held)
+    return Best(free, covariance, edm, code, jnp.asarray(state.iterations), jnp.asarray(state.evaluations), at_bound)
 
 
 @best_fit.def_jvp

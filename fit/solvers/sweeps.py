@@ -75,7 +75,7 @@ class Sweep(NamedTuple):
 def sweeps(problem: Problem) -> list[Sweep]:
     """The sweeps that the roles of the free parameters ask for; none if they are too many."""
     space, place = problem.space, np.cumsum(problem.space.free) - 1
-    low, high = _energies(problem)
+    low, high = fitted_range(problem)
     rows: dict[Hashable, list[dict[str, int]]] = {}
     grids: dict[Hashable, np.ndarray] = {}
     for number, entry in enumerate(space.models):
@@ -113,7 +113,7 @@ def sweeps(problem: Problem) -> list[Sweep]:
     ]
 
 
-def _energies(problem: Problem) -> tuple[float, float]:
+def fitted_range(problem: Problem) -> tuple[float, float]:
     """Range of the fitted energies of all datasets in TeV; 0 and 0 if there is none."""
 
     def mine() -> list[tuple[float, float]]:
@@ -144,10 +144,13 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
         arrays = problem.arrays | problem.held(start, held)
         state = initial_state(problem.spec, from_free(arrays, start.astype(arrays["low"].globals.dtype)))
         tolerance = np.asarray(TOLERANCE, state.stat.dtype)
-        state, constant = jax.device_get(run_scoring(problem.spec, arrays, state, tolerance, np.asarray(limit)))
-        spent += int(state.evaluations)
-        bad = int(state.status) == BAD_START or not np.isfinite(state.stat)
-        return np.inf if bad else float(state.stat + constant), problem.to_free(state.theta)
+        state, constant = run_scoring(problem.spec, arrays, state, tolerance, np.asarray(limit))
+        # nothing else: it is a small part of what there is
+        wanted = state.status, state.evaluations, state.stat, constant, state.theta
+        status, evaluations, stat, constant, theta = jax.device_get(wanted)
+        spent += int(evaluations)
+        bad = int(status) == BAD_START or not np.isfinite(stat)
+        return np.inf if bad else float(stat + constant), problem.to_free(theta)
 
     base, held = np.array(first, float), np.zeros(len(first), bool)
     held[sweep.places], held[sweep.amplitudes] = True, True
