@@ -18,6 +18,10 @@ from .npred import SomeModels, acting
 AnyDataset = TypeVar("AnyDataset", bound=CountsDataset)
 
 
+MOST = 2.0**53
+"""Largest number of counts in a bin: all whole numbers up to it are exact."""
+
+
 @hinted
 def fake(
     key: jax.Array,
@@ -58,12 +62,13 @@ def expected_counts(
         if bins is None or not is_concrete(bins):
             continue
         counts = np.asarray(bins)
-        bad = ~(np.isfinite(counts) & (counts >= 0))
+        # whole numbers end there in float64
+        bad = ~((counts >= 0) & (counts <= MOST))
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise InputError(
-                f"{what}: {shown} must be finite and not negative, found {float(counts[first])} in bin "
-                f"{', '.join(map(str, first))}."
+                f"{what}: {shown} must be finite, not negative and at most {MOST:.0e}, found {float(counts[first])} in "
+                f"bin {', '.join(map(str, first))}."
             )
     return expected
 
