@@ -32,16 +32,18 @@ ALL = {f"{where}: {argument}": (argument, function) for where, argument, functio
 
 
 @pytest.mark.parametrize("where", ALL)
-@pytest.mark.parametrize("given", ["no", "False", 2, 1.0, [True], np.array([True, False])], ids=repr)
-def test_what_is_no_switch_is_refused(where, given):
+def test_what_is_no_switch_is_refused(where):
     argument, function = ALL[where]
-    with pytest.raises(gj.InputError, match=f"{argument}: found .*, expected True or False"):
-        function(**{argument: given})
+    for given in ("no", "False", 2, 1.0, [True], np.array([True, False])):
+        with pytest.raises(gj.InputError, match=f"{argument}: found .*, expected True or False"):
+            function(**{argument: given})
 
 
 def test_all_are_there():
     assert len(ALL) > 40
-    assert {"MapDataset.write: overwrite", "profile: reoptimize", "Parameter: frozen", "npred_signal: stack"} <= set(ALL)
+    assert {"MapDataset.write: overwrite", "profile: reoptimize", "Parameter: frozen", "npred_signal: stack"} <= set(
+        ALL
+    )
 
 
 @pytest.mark.parametrize("given", [True, np.True_, 1])

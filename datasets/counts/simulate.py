@@ -66,9 +66,10 @@ def expected_counts(
         bad = ~((counts >= 0) & (counts <= MOST))
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
+            huge = f": numbers of counts end at {MOST:.0e}" if MOST < counts[first] < np.inf else ""
             raise InputError(
-                f"{what}: {shown} must be finite, not negative and at most {MOST:.0e}, found {float(counts[first])} in "
-                f"bin {', '.join(map(str, first))}."
+                f"{what}: {shown} must be finite and not negative, found {float(counts[first])} in bin "
+                f"{', '.join(map(str, first))}{huge}."
             )
     return expected
 

@@ -423,7 +423,9 @@ def _image_of_shape(sizes: Plan, response: Response, model: SkyModel) -> tuple[S
     """The image of a frozen shape, and a source image without what made it."""
     image = prepare_image(response, model, sizes)
     exposed = image.exposed(image.image(cast(SpatialModel, model.spatial), log_centers(response.energy_true_edges)))
-    small = SourceImage(cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, None, sizes)
+    small = SourceImage(
+        cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, None, None, sizes
+    )
     return small, exposed
 
 

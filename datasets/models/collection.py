@@ -183,8 +183,8 @@ class Models(HintedModule):
     def __iter__(self) -> Iterator[Any]:
         if self.penalties and not within_package():
             warn(
-                f"Models: a list of the models leaves their {len(self.penalties)} penalties behind. Give the container, "
-                "gj.Models([models, model]) for more of them, or models.models where the models alone are meant."
+                f"Models: a list of the models leaves their {len(self.penalties)} penalties behind. Give the "
+                "container, gj.Models([models, model]) for more of them, or models.models where the models alone are meant."
             )
         return iter(self.models)
 

@@ -36,14 +36,32 @@ REFUSED = {
     ),
     "fake: key": (lambda: gj.fake(42, RUN, MODELS), "found 42 as key"),
     "with_mask_fit": (lambda: RUN.with_mask_fit(1, 4), "too many positional arguments"),
-    "profile: n": (lambda: gj.profile(RUN, None, "index", n=0), "n must be a whole number of 1 points or more, found 0"),
+    "profile: n": (
+        lambda: gj.profile(RUN, None, "index", n=0),
+        "n must be a whole number of 1 points or more, found 0",
+    ),
     "profile: half n": (lambda: gj.profile(RUN, None, "index", n=2.5), "n must be .*, found 2.5"),
-    "contour: n": (lambda: gj.contour(RUN, None, "index", "amplitude", n=2), "whole number of 3 points or more, found 2"),
-    "profile: models": (lambda: gj.profile(RUN, MODELS, "index"), "profile: found Models, expected the result of a fit"),
-    "contour: models": (lambda: gj.contour(RUN, MODELS, "index", "amplitude"), "contour: found Models, expected the res"),
+    "contour: n": (
+        lambda: gj.contour(RUN, None, "index", "amplitude", n=2),
+        "whole number of 3 points or more, found 2",
+    ),
+    "profile: models": (
+        lambda: gj.profile(RUN, MODELS, "index"),
+        "profile: found Models, expected the result of a fit",
+    ),
+    "contour: models": (
+        lambda: gj.contour(RUN, MODELS, "index", "amplitude"),
+        "contour: found Models, expected the res",
+    ),
     "upper_limit: models": (lambda: gj.upper_limit(RUN, MODELS, "amplitude"), "found Models, expected the result"),
-    "confidence_interval: models": (lambda: gj.confidence_interval(RUN, MODELS, "index"), "found Models, expected the r"),
-    "a parameter for its name": (lambda: MODELS.freeze(MODELS.parameters["index"]), "found Parameter, expected the name"),
+    "confidence_interval: models": (
+        lambda: gj.confidence_interval(RUN, MODELS, "index"),
+        "found Models, expected the r",
+    ),
+    "a parameter for its name": (
+        lambda: MODELS.freeze(MODELS.parameters["index"]),
+        "found Parameter, expected the name",
+    ),
     "dnde of a spectrum": (lambda: gj.dnde(PL, 1.0), "dnde: found PowerLawSpectralModel, expected sky models"),
     "dnde of a number": (lambda: gj.dnde(3, 1.0), "dnde: found int"),
     "dnde of a list": (lambda: gj.dnde([PL], 1.0), "dnde: found PowerLawSpectralModel"),

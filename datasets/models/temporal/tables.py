@@ -102,7 +102,9 @@ class LightCurveTemplateTemporalModel(TemporalModel):
             return
         nodes = np.asarray(self.time)
         # time scales differ by a minute
-        low, high = gti.reference - float(self.reference_mjd) + np.array([np.min(start), np.max(stop)]) / SECONDS_PER_DAY
+        low, high = (
+            gti.reference - float(self.reference_mjd) + np.array([np.min(start), np.max(stop)]) / SECONDS_PER_DAY
+        )
         if low < 2 * nodes[0] - nodes[1] or high > 2 * nodes[-1] - nodes[-2]:
             first, last = float(self.reference_mjd) + nodes[[0, -1]]
             warn(
