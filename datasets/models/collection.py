@@ -184,7 +184,7 @@ class Models(HintedModule):
         if self.penalties and not within_package():
             warn(
                 f"Models: a list of the models leaves their {len(self.penalties)} penalties behind. Give the "
-                "container, gj.Models([models, model]) for more of them, or models.models where the models alone are meant."
+                "container, or gj.Models([models, model]) for more; models.models where the models alone are meant."
             )
         return iter(self.models)
 
