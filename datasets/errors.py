@@ -5,6 +5,9 @@ import sys
 import warnings
 from collections.abc import Iterable
 from types import FrameType
+from typing import Any
+
+import numpy as np
 
 
 class InputError(ValueError):
@@ -12,6 +15,10 @@ class InputError(ValueError):
 
     The message says what was found, what was expected, and the cure. The command line prints it without a traceback.
     """
+
+
+class NoSuchPlace(InputError, IndexError):
+    """A place that a container does not have, as `IndexError`, which ends loops."""
 
 
 def listed(names: Iterable[str], limit: int = 10) -> str:
@@ -27,6 +34,20 @@ def closest(name: object, known: Iterable[str], what: str = "names") -> str:
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
     return f"{hint}Known {what}: {listed(known)}."
+
+
+def place_of(key: Any, number: int, what: str) -> int:
+    """The index of an entry, of ``number`` in all; InputError, which begins with ``what``, for what is none."""
+    if isinstance(key, bool) or not isinstance(key, int | np.integer):
+        raise InputError(f"{what}: found {key!r}, expected a name, a place (0, 1, ...) or a slice.")
+    if not -number <= key < number:
+        raise NoSuchPlace(f"{what}: there is no place {key}: there are {number}, from 0 to {number - 1}.")
+    return int(key)
+
+
+def within_package() -> bool:
+    """Whether the caller of the calling function is part of the package."""
+    return sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]
 
 
 def warn(message: str) -> None:

@@ -40,7 +40,7 @@ from .solvers.minimise import lower_scoring, run_scoring_method
 from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
-from .solvers.solution import Progress, Solution, limits
+from .solvers.solution import Progress, Solution, check_progress, limits
 from .solvers.vanished import vanished
 from .status import MESSAGES, Status
 
@@ -109,6 +109,7 @@ def fit(
     if method != "scoring" and n_processes(check_mesh(mesh)) > 1:
         raise InputError("fit: on a mesh of several processes the method must be 'scoring'.")
     tolerance, max_iterations = limits(tolerance, max_iterations, "fit")
+    check_progress(progress, "fit")
     if precision == "float32":
         tolerance = max(tolerance, 1e-4)
 

@@ -27,7 +27,7 @@ from .joint.parameters import parameter_space
 from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem, with_image_sizes
 from .likelihood import Likelihood, LikelihoodFit, likelihood_of
 from .solvers.pure import CODES, Whole, best_fit
-from .solvers.solution import limits
+from .solvers.solution import check_progress, limits
 from .status import Status
 
 Progress = Callable[[int, int], None]
@@ -178,6 +178,7 @@ def pseudo_experiments(
             "pseudo_experiments: this is inside a jax transformation (jit, grad, vmap); call it outside. Inside, "
             "jax.vmap(lambda n: gj.likelihood(datasets, models).with_counts(n).fit())(counts) fits many counts."
         )
+    check_progress(progress, "pseudo_experiments")
     whole_number = isinstance(n, int | np.integer) and not isinstance(n, bool)
     if not whole_number or n < 1:
         raise InputError(f"pseudo_experiments: n must be a positive whole number, found {n!r}.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
 from ..datasets.io.paths import write_files
 from ..datasets.models.collection import Models, Parameters, parameter_html
@@ -147,6 +148,7 @@ class FitResult(Hinted):
         minima = Minima(fields.pop("minima"), fields.pop("minima_counts"))
         return cls(**fields, starts=minima if minima.stats else None)
 
+    @hinted
     def write(self, filename: Any, overwrite: bool = False) -> None:
         """Write the result; the ending chooses the form.
 

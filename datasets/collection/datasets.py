@@ -12,7 +12,7 @@ from ..counts.npred import SomeModels
 from ..counts.reshape_energy import NoBinLeft
 from ..counts.stack import stack_named
 from ..dataset import Dataset
-from ..errors import InputError
+from ..errors import InputError, place_of
 from ..gti import GTI
 from ..hints.calls import hinted
 from ..hints.modules import HintedModule
@@ -60,6 +60,10 @@ class Datasets(HintedModule):
         elif isinstance(datasets, Datasets) and names is None:
             names, entries = datasets.names, datasets.entries
         else:
+            if isinstance(datasets, str) or not isinstance(datasets, Iterable):
+                raise InputError(f"Datasets: found {kind_of(datasets)}, expected a mapping of names to datasets.")
+            if isinstance(names, str) or not isinstance(names, Iterable | None):
+                raise InputError(f"Datasets: names must be a list of names, found {names!r}.")
             entries = tuple(datasets)
             names = tuple(f"dataset-{i}" for i in range(len(entries))) if names is None else tuple(map(str, names))
         for name, entry in zip(names, entries, strict=False):
@@ -116,11 +120,11 @@ class Datasets(HintedModule):
             return _loaded(self.entries[self.names.index(key)])
         if isinstance(key, slice):
             return Datasets(self.entries[key], self.names[key])
-        return _loaded(self.entries[key])
+        return _loaded(self.entries[place_of(key, len(self), "Datasets")])
 
     def select(self, names: Iterable[str]) -> "Datasets":
         """The named datasets, in the given order."""
-        names = [str(name) for name in names]
+        names = _as_names(names, "select")
         for name in names:
             if name not in self.names:
                 raise InputError(f"Datasets: there is no dataset {name!r}; names are {_listed(self.names)}.")
@@ -151,7 +155,7 @@ class Datasets(HintedModule):
 
     def remove(self, names: str | Iterable[str]) -> "Datasets":
         """The datasets without those named."""
-        gone = {names} if isinstance(names, str) else set(names)
+        gone = {names} if isinstance(names, str) else set(_as_names(names, "remove"))
         unknown = sorted(gone - set(self.names))
         if unknown:
             raise InputError(f"Datasets: there is no dataset {unknown[0]!r}; names are {_listed(self.names)}.")
@@ -245,6 +249,12 @@ class Datasets(HintedModule):
 
 def _loaded(entry: Dataset | LazyDataset) -> Dataset:
     return entry.load() if isinstance(entry, LazyDataset) else entry
+
+
+def _as_names(names: Any, what: str) -> list[str]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InputError(f"Datasets.{what}: found {names!r}, expected a list of names.")
+    return [str(name) for name in names]
 
 
 def _listed(names: Iterable[str], limit: int = 10) -> str:

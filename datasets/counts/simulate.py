@@ -18,6 +18,10 @@ from .npred import SomeModels, acting
 AnyDataset = TypeVar("AnyDataset", bound=CountsDataset)
 
 
+MOST = 2.0**53
+"""Largest number of counts in a bin: all whole numbers up to it are exact."""
+
+
 @hinted
 def fake(
     key: jax.Array,
@@ -58,12 +62,14 @@ def expected_counts(
         if bins is None or not is_concrete(bins):
             continue
         counts = np.asarray(bins)
-        bad = ~(np.isfinite(counts) & (counts >= 0))
+        # whole numbers end there in float64
+        bad = ~((counts >= 0) & (counts <= MOST))
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
+            huge = f": numbers of counts end at {MOST:.0e}" if MOST < counts[first] < np.inf else ""
             raise InputError(
                 f"{what}: {shown} must be finite and not negative, found {float(counts[first])} in bin "
-                f"{', '.join(map(str, first))}."
+                f"{', '.join(map(str, first))}{huge}."
             )
     return expected
 

@@ -14,7 +14,7 @@ from ...kernels.programs import remembered
 from ..errors import InputError, closest
 from .arguments import ARGUMENTS, ASSIGNMENTS
 from .attributes import ATTRIBUTES
-from .calls import NoSuchArgument, hinted, wrong_call
+from .calls import NoSuchArgument, Switches, check_switches, hinted, switches_of, wrong_call
 from .names import NAMES, OBJECTS
 from .phrases import MODELS_GIVEN, Habits
 
@@ -90,6 +90,7 @@ else:
                     raise no_argument(cls, next(name for name in kwargs if name not in known), known)
             for given in (*args, *kwargs.values()):
                 refuse_foreign(given, cls.__name__)
+            check_switches(_switches(cls), cls.__name__, args, kwargs)
             try:
                 return super().__call__(*args, **kwargs)
             except TypeError as error:
@@ -141,6 +142,12 @@ def _arguments(cls: type) -> frozenset[str] | None:
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return frozenset(p.name for p in parameters if p.kind is not p.POSITIONAL_ONLY)
+
+
+@remembered(1024)
+def _switches(cls: type) -> Switches:
+    """Arguments of the constructor that are switches."""
+    return switches_of(cls)
 
 
 def no_argument(cls: type, name: str, known: frozenset[str]) -> NoSuchArgument:

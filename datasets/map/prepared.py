@@ -443,7 +443,9 @@ def _image_of_shape(static: Drawn, response: Response, numbers: list[Array]) -> 
     sizes, model = static[0], _built(static, numbers)
     image = prepare_image(response, model, sizes)
     exposed = image.exposed(image.image(cast(SpatialModel, model.spatial), log_centers(response.energy_true_edges)))
-    small = SourceImage(cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, None, sizes)
+    small = SourceImage(
+        cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, None, None, sizes
+    )
     return small, exposed
 
 

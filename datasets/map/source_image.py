@@ -31,6 +31,7 @@ from .response import Response
 from .source_kernel import (
     Pixel,
     RadialTransform,
+    blur_size,
     is_by_pixel,
     kernel_of,
     kernel_of_radial,
@@ -51,7 +52,8 @@ class SourceImage(eqx.Module):
     ``x``, ``y``: first pixel of the window. ``kernel``: a transform for points, spectra of lattice kernels for the
     rest, None without a convolution. ``exposure``: (n_true, ny, nx) in the window. ``matrix``: (n_true, n_reco).
     ``vectors``, ``omega``: directions and solid angles of the lattice nodes, where the scheme needs them. ``inverse``:
-    pixels in x and y per deg to the east and north, (2, 2), likewise. ``radial``: what kernels of another width of the
+    pixels in x and y per deg to the east and north, (2, 2), likewise. ``blur``: see `blur_size`, where
+    the kernel undoes it. ``radial``: what kernels of another width of the
     PSF are made from, where that was asked for.
     """
 
@@ -64,6 +66,7 @@ class SourceImage(eqx.Module):
     vectors: Float[jax.Array, "*nodes 3"] | None
     omega: Float[jax.Array, "*nodes"] | None
     inverse: Float[jax.Array, "2 2"] | None
+    blur: Float[jax.Array, ""] | None
     radial: RadialTransform | None
     plan: Plan = eqx.field(static=True)
 
@@ -146,7 +149,7 @@ class SourceImage(eqx.Module):
             return kernels.particle_image(*self._in_window(x, y), weight, plan.shape, plan.s)
         assert self.vectors is not None and self.omega is not None
         if plan.scheme in ("point", "gauss"):
-            blur = kernels.BLUR * self.geom.pixel_size / plan.s
+            blur = kernels.BLUR * (self.geom.pixel_size if self.blur is None else self.blur) / plan.s
             compact = cast(PointSpatialModel | GaussianSpatialModel, spatial)
             offsets = local_offsets(self.vectors, *compact.position, compact.frame)
             return compact.blurred_profile(for_kernels(offsets[0]), for_kernels(offsets[1]), blur) * self.omega
@@ -258,9 +261,16 @@ def prepare_image(response: Response, model: SkyModel, plan: Plan, keep_radial: 
         vectors=vectors,
         omega=omega,
         inverse=inverse_2x2(pixel_jacobian(geom, x, y, spatial.frame)) if plan.scheme == "fourier" else None,
+        blur=_blur_of(geom, x, y, plan),
         radial=radial_transform(response, plan, vector, x, y) if keep_radial else None,
         plan=plan,
     )
+
+
+def _blur_of(geom: SkyGeom, x: Pixel, y: Pixel, plan: Plan) -> Float[jax.Array, ""] | None:
+    if plan.scheme not in ("gauss", "point") or plan.psf not in ("true", "reco") or is_by_pixel(plan):
+        return None
+    return blur_size(pixel_jacobian(geom, x, y), geom.pixel_size)
 
 
 def _nodes_of(

@@ -27,6 +27,9 @@ Pixel = Float[jax.Array, ""]
 ROOM = 1.2
 """How much higher frequencies on the sky may be at a position of a map than in its middle, for one table of all."""
 
+MOST_SPREAD = 1.5
+"""Widest spreading Gaussian along any direction of the lattice, in `BLUR`: undoing one of 2 loses 8 digits."""
+
 PADDING = 12
 """Lattice steps around a kernel for the tails of its sharpening."""
 
@@ -190,7 +193,16 @@ def _spread(plan: Plan, jacobian: Float[jax.Array, "2 2"] | None, pixel_size: fl
     if plan.scheme == "nodes" or jacobian is None:
         return kernels.BLUR**2 * jnp.eye(2)
     inverse = inverse_2x2(jacobian)
-    return (kernels.BLUR * pixel_size) ** 2 * inverse @ inverse.T
+    return (kernels.BLUR * blur_size(jacobian, pixel_size)) ** 2 * inverse @ inverse.T
+
+
+def blur_size(jacobian: Float[jax.Array, "2 2"], pixel_size: float) -> Float[jax.Array, ""]:
+    """Width (deg) for each lattice step a pixel of the Gaussian that is round on the sky: the size of a pixel, less
+    where the map stretches the sky, so that it is nowhere too wide on the lattice to be undone."""
+    fixed = jax.lax.stop_gradient(jacobian)
+    squares, area = jnp.sum(fixed * fixed), fixed[0, 0] * fixed[1, 1] - fixed[0, 1] * fixed[1, 0]
+    narrow = jnp.sqrt(jnp.maximum(squares - jnp.sqrt(jnp.maximum(squares**2 - 4 * area**2, 0.0)), 0.0) / 2)
+    return jnp.minimum(pixel_size, MOST_SPREAD * narrow)
 
 
 def pixel_jacobian(geom: SkyGeom, x: Pixel, y: Pixel, frame: str = "icrs") -> Float[jax.Array, "2 2"]:

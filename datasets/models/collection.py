@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ..arrays import differ, fields_of, module_with
-from ..errors import InputError, closest, listed
+from ..errors import InputError, closest, listed, place_of, warn, within_package
 from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
@@ -43,6 +43,11 @@ class Parameters(Hinted, Mapping[str, Parameter]):
 
     def full_name(self, name: str) -> str:
         """The full name that ``name`` stands for: itself, or the only full name that ends in it."""
+        if not isinstance(name, str):
+            raise InputError(
+                f"Parameters: found {type(name).__name__}, expected the name of a parameter, such as "
+                "'source.spectral.index'."
+            )
         if name in self._parameters:
             return name
         ending = [n for n in self._parameters if n.endswith(f".{name}")]
@@ -133,7 +138,8 @@ class Models(HintedModule):
     """Models by name, in order. Immutable; every method that changes something returns a new container.
 
     ``penalties`` are priors on several parameters of theirs; where some of the models are taken, those stay of which
-    all parameters are among them. Sums with lists and ``Models([models, model])`` keep them, ``list(models)`` has none.
+    all parameters are among them. Sums with lists and ``Models([models, model])`` keep them; ``list(models)`` has none,
+    and warns.
     """
 
     models: tuple[Any, ...]
@@ -175,6 +181,11 @@ class Models(HintedModule):
         return len(self.models)
 
     def __iter__(self) -> Iterator[Any]:
+        if self.penalties and not within_package():
+            warn(
+                f"Models: a list of the models leaves their {len(self.penalties)} penalties behind. Give the "
+                "container, or gj.Models([models, model]) for more; models.models where the models alone are meant."
+            )
         return iter(self.models)
 
     def __contains__(self, name: object) -> bool:
@@ -185,7 +196,9 @@ class Models(HintedModule):
             if key not in self.names:
                 raise InputError(f"Models: there is no model {key!r}. {closest(key, self.names)}")
             return self.models[self.names.index(key)]
-        return _some(self, self.models[key]) if isinstance(key, slice) else self.models[key]
+        if isinstance(key, slice):
+            return _some(self, self.models[key])
+        return self.models[place_of(key, len(self), "Models")]
 
     def __add__(self, other: "Models | ModelBase | Iterable[ModelBase]") -> "Models":
         more = Models(other)

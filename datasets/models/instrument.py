@@ -102,6 +102,12 @@ class InstrumentModel(ModelBase):
         """What the energy scale acts on."""
         return self.flags[0]
 
+    def resized(self) -> "InstrumentModel":
+        """After new values: they have to be factors."""
+        for word in self.parts:
+            _require_factor(getattr(self, word), f"InstrumentModel {self.name!r}: {word}", word)
+        return self
+
     def replace(self, **changes: Any) -> "InstrumentModel":
         fields = {"name": self.name, "datasets_names": self.datasets_names, "energy_scale_of": self.energy_scale_of}
         return InstrumentModel(**({part: getattr(self, part) for part in self.parts} | fields | changes))

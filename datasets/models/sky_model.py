@@ -18,7 +18,7 @@ from ..arrays import Array, fields_of, is_concrete, is_known, module_with
 from ..errors import InputError, closest
 from ..gti import GTI
 from ..hints.calls import hinted
-from ..hints.modules import HintedModule
+from ..hints.modules import HintedModule, found
 from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers, to_flag
 from .component import ModelComponent
@@ -279,6 +279,8 @@ class SkyModel(ModelBase):
                 f"{where}: model {self.name!r} has a light curve, and the dataset has no good time intervals to "
                 "average it over. Give gti=GTI(...)."
             )
+        if isinstance(self.temporal, TemporalModel):
+            self.temporal.check_intervals(gti, f"{where}: model {self.name!r}")
 
 
 def _short(part: object) -> str:
@@ -397,7 +399,11 @@ def dnde(models: SkyModel | Iterable[eqx.Module], energy: Given, gti: GTI | None
     of shape (n,); without, fluxes are those of the spectra, which are averages over time already. Infinite beyond
     1e154, where an exponential has run away.
     """
-    return overflowing(summed_flux(models, energy_in_tev(energy), gti))
+    given = [models] if isinstance(models, ModelBase | str) or not isinstance(models, Iterable) else list(models)
+    for model in given:
+        if not isinstance(model, ModelBase):
+            raise InputError(f"dnde: found {found(model)}, expected sky models: gj.SkyModel(spectrum, name='...').")
+    return overflowing(summed_flux(given, energy_in_tev(energy), gti))
 
 
 def summed_flux(models: SkyModel | Iterable[eqx.Module], energy: jax.Array, gti: GTI | None = None) -> jax.Array:

@@ -8,6 +8,7 @@ from astropy import units as u
 
 from ..arrays import frozen_array, is_concrete, set_fields
 from ..errors import InputError
+from ..hints.calls import hinted
 from ..units import Given, number_in, parse_unit, to_unit, with_unit
 
 Scale = Callable[[np.ndarray | float], np.ndarray]
@@ -127,6 +128,7 @@ class MapAxis:
         return cls(edges, interp, name, target, "edges")
 
     @classmethod
+    @hinted
     def from_energy_bounds(
         cls, energy_min: Given, energy_max: Given, nbin: int, per_decade: bool = False, name: str = "energy"
     ) -> "MapAxis":

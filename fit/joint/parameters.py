@@ -162,12 +162,12 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
                 f"{', '.join(dataset_names[:10])}{' ...' if len(dataset_names) > 10 else ''}. "
                 "Correct datasets_names, or remove the model."
             )
-        if names is not None and len(chosen) < len(set(names)):
+        if names is not None and len(chosen) < min(len(set(names)), len(dataset_names)):
             strange |= {n for n in names if n not in position}
         for j in chosen:
             acting[j].append(i)
-    # of a part of the datasets of the models, each is named
-    if strange and not {n for m in models.models for n in fields_of(m)["datasets_names"] or ()} >= set(dataset_names):
+    # a model that acts on all datasets may name others that were left out
+    if strange:
         warn(
             f"datasets_names of the models name {listed(sorted(strange))}, beside datasets that are there: no such "
             f"dataset is. {closest(min(strange), dataset_names, 'datasets')}"

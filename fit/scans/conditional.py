@@ -253,6 +253,10 @@ def crossing(fit: ConditionalFit, direction: np.ndarray, delta: float) -> Crossi
 
 
 def _check(result: FitResult, what: str) -> None:
+    if not isinstance(result, FitResult):
+        raise InputError(
+            f"{what}: found {type(result).__name__}, expected the result of a fit: gj.fit(datasets, models)."
+        )
     if result.status not in (Status.CONVERGED, Status.UNCONSTRAINED, Status.VANISHED, Status.AT_INFINITY):
         raise InputError(
             f"{what}: the fit did not converge ({result.status}), so that there is no minimum to start from. "

@@ -12,7 +12,7 @@ from ...datasets.units import Given
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from .conditional import ConditionalFit, crossing
-from .profile import OPEN, REACHED, positive
+from .profile import OPEN, REACHED, positive, whole_points
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -65,8 +65,7 @@ def contour(datasets: SomeDatasets, result: FitResult, x: str, y: str, sigma: Gi
     cannot be used are treated as by `confidence_interval`; a contour that does not close raises `InputError`.
     """
     sigma = positive(sigma, "contour")
-    if n < 3:
-        raise InputError(f"contour: at least 3 points are needed, found n={n!r}.")
+    n = whole_points(n, 3, "contour")
     fit = ConditionalFit(datasets, result, [x, y], "contour")
     angles = 2 * np.pi * np.arange(n) / n
     ends = [crossing(fit, np.array([np.cos(a), np.sin(a)]), sigma**2) for a in angles]

@@ -189,6 +189,7 @@ def profile(
     and the lowest counts. A minimum below that of the result does not raise: ``delta_stat`` is negative there, and
     ``new_minimum`` set.
     """
+    n = whole_points(n, 1, "profile")
     fit = ConditionalFit(datasets, result, [name], "profile")
     best, low, high, unit = fit.best.held[0], fit.low[0], fit.high[0], fit.units[0]
     if values is None:
@@ -289,6 +290,13 @@ def _number(given: Given, what: str) -> float:
     """One number without unit, NaN for what is none."""
     found = to_unit(given, "", what)
     return math.nan if found is None or np.ndim(found) else float(found)
+
+
+def whole_points(n: int, least: int, what: str) -> int:
+    """A number of points."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
+        raise InputError(f"{what}: n must be a whole number of {least} points or more, found {n!r}.")
+    return int(n)
 
 
 def positive(sigma: Given, what: str) -> float:

@@ -39,6 +39,12 @@ class Solution:
     minima: Minima | None = None
 
 
+def check_progress(progress: object, what: str) -> None:
+    """Raise an `InputError` that starts with ``what`` for what cannot be called."""
+    if progress is not None and not callable(progress):
+        raise InputError(f"{what}: progress must be a function that is called as it goes, found {progress!r}.")
+
+
 def limits(tolerance: Given, max_iterations: object, what: str) -> tuple[float, int]:
     """The ``tolerance`` and ``max_iterations`` of a fit; an `InputError`, which begins with ``what``, for others."""
     tolerance = number_in(tolerance, "", f"{what}: tolerance")

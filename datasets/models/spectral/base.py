@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ....kernels.elementary import overflowing
 from ....kernels.programs import programs
 from ....kernels.quadrature import integrate_bins, integrate_pieces, integrate_steep_bins, order_for_width
-from ...arrays import Array
+from ...arrays import Array, is_known
 from ...errors import InputError
 from ...units import Given, numbers_in, with_unit
 from ..component import Formulas, ModelComponent, fields_by_name
@@ -28,8 +28,11 @@ Values = Float[jax.Array, "..."]
 
 
 def energy_in_tev(energy: Given, what: str = "energy") -> jax.Array:
-    """Numbers in TeV for kernels, see `numbers_in`."""
-    return jnp.asarray(numbers_in(energy, "TeV", what))
+    """Numbers in TeV for kernels, see `numbers_in`; InputError for energies that are negative or 0."""
+    numbers = numbers_in(energy, "TeV", what)
+    if is_known(numbers) and np.any(numbers <= 0):
+        raise InputError(f"{what}: energies must be positive, found {np.min(numbers):g} TeV.")
+    return jnp.asarray(numbers)
 
 
 class SpectralModel(ModelComponent):

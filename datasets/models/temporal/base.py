@@ -101,6 +101,9 @@ class TemporalModel(ModelComponent):
     def is_energy_dependent(self) -> bool:
         return False
 
+    def check_intervals(self, gti: GTI, what: str) -> None:
+        """A warning that starts with ``what`` for good time intervals of which the light curve says nothing."""
+
     @property
     def reference_mjd(self) -> jax.Array | float:
         """MJD from which days count, in the scale of the model."""

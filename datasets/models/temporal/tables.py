@@ -18,6 +18,7 @@ from ....kernels import tables
 from ....kernels import temporal as k
 from ...arrays import Array, for_kernels, frozen_array, is_known
 from ...errors import InputError, warn
+from ...gti import GTI
 from ...io.fits import FitsFile
 from ...io.gadf_quantity import read_quantity
 from ...io.paths import Filename, as_path, beside, existing
@@ -26,7 +27,7 @@ from ...units import Given, parse_unit, require_positive_somewhere, to_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter, placed
 from ..spectral.base import Energies, Values
-from .base import Days, TemporalModel, mjd_in, t_ref
+from .base import SECONDS_PER_DAY, Days, TemporalModel, mjd_in, t_ref
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -94,6 +95,23 @@ class LightCurveTemplateTemporalModel(TemporalModel):
     @property
     def is_energy_dependent(self) -> bool:
         return self.energy is not None
+
+    def check_intervals(self, gti: GTI, what: str) -> None:
+        start, stop = gti.start, gti.stop
+        if not (is_known(self.time) and is_known(start) and is_known(stop) and is_known(self.t_ref.value)):
+            return
+        nodes = np.asarray(self.time)
+        # time scales differ by a minute
+        low, high = (
+            gti.reference - float(self.reference_mjd) + np.array([np.min(start), np.max(stop)]) / SECONDS_PER_DAY
+        )
+        if low < 2 * nodes[0] - nodes[1] or high > 2 * nodes[-1] - nodes[-2]:
+            first, last = float(self.reference_mjd) + nodes[[0, -1]]
+            warn(
+                f"{what}: the light curve is known from MJD {first:.6g} to {last:.6g}, and the good time intervals are "
+                f"from {first - nodes[0] + low:.6g} to {first - nodes[0] + high:.6g}. Outside, its first and last "
+                "pieces go on straight, as in gammapy. Add points to the table, or check t_ref and the times."
+            )
 
     def _log_norm(self, energy: Energies | None) -> jax.Array:
         """ln norm (n_time, n) at energies (n,) in TeV; at those of the table for None."""
