@@ -260,9 +260,7 @@ def gammapy_crab(folder: Any) -> list[Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-gammapy", dest="gammapy", action="store_false")
-    parser.add_argument(
-        "--gradients", action="store_true", help="time these of many sources instead"
-    )
+    parser.add_argument("--gradients", action="store_true", help="time these of many sources instead")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--gammapy-repeats", type=int, default=3)
     args = parser.parse_args()
