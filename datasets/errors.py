@@ -45,9 +45,9 @@ def place_of(key: Any, number: int, what: str) -> int:
     return int(key)
 
 
-def within_package() -> bool:
-    """Whether the caller of the calling function is part of the package."""
-    return sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]
+def within_package(above: int) -> bool:
+    """Whether the function that is ``above`` (calls) this one is part of the package."""
+    return bool(sys._getframe(above).f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0])
 
 
 def warn(message: str) -> None:

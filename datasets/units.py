@@ -173,14 +173,6 @@ def edges_tev(value: Given | None, what: str) -> Float[Array, " n_bins+1"]:
     return edges
 
 
-def to_flag(value: object, what: str) -> bool:
-    """A switch: True or False, or 1 or 0, of Python or NumPy; for others, such as a text, an InputError, which begins
-    with ``what``."""
-    if isinstance(value, bool | np.bool_) or (isinstance(value, int | np.integer) and value in (0, 1)):
-        return bool(value)
-    raise InputError(f"{what}: found {_shown(value)}, expected True or False.")
-
-
 def whole_numbers(value: Any, what: str) -> np.ndarray:
     """Integers, of any type that has no unit; InputError, which begins with ``what``, for others."""
     if isinstance(value, str):

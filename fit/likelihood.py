@@ -17,8 +17,9 @@ from ..datasets.counts.npred import SomeModels
 from ..datasets.dataset import Arrays, Models, Prepared
 from ..datasets.errors import InputError, closest, listed
 from ..datasets.hints.calls import hinted
+from ..datasets.hints.switches import to_flag
 from ..datasets.shown import number_text, robust
-from ..datasets.units import Given, numbers_in, to_flag
+from ..datasets.units import Given, numbers_in
 from .covariance import DENSE_LIMIT
 from .joint.blocks import evaluate, inputs
 from .joint.objective import ProblemSpec, compiled_stat, from_free

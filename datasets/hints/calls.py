@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import InputError, closest
-from ..units import to_flag
 from .arguments import CALLS
+from .switches import check_switches, switches_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,28 +37,6 @@ def hinted(function: Function) -> Function:
             raise wrong from None
 
     return call  # type: ignore[return-value]  # it has its signature
-
-
-Switches = tuple[tuple[str, int, bool], ...]
-"""Arguments that are switches: name, place, and whether None may be one."""
-
-
-def switches_of(function: Callable[..., Any]) -> Switches:
-    """The arguments of a function that are declared as ``bool``, or ``bool | None``."""
-    parameters = inspect.signature(function).parameters.values()
-    return tuple(
-        (p.name, i, p.annotation is not bool)
-        for i, p in enumerate(parameters)
-        if p.annotation is bool or p.annotation == bool | None
-    )
-
-
-def check_switches(switches: Switches, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise an `InputError` for a switch that is given as anything but True and False, or 1 and 0."""
-    for argument, place, optional in switches:
-        given = kwargs[argument] if argument in kwargs else args[place] if place < len(args) else True
-        if given is not True and given is not False and not (optional and given is None):
-            to_flag(given, f"{name}: {argument}")
 
 
 def wrong_call(

@@ -14,9 +14,10 @@ from ...kernels.programs import remembered
 from ..errors import InputError, closest
 from .arguments import ARGUMENTS, ASSIGNMENTS
 from .attributes import ATTRIBUTES
-from .calls import NoSuchArgument, Switches, check_switches, hinted, switches_of, wrong_call
+from .calls import NoSuchArgument, hinted, wrong_call
 from .names import NAMES, OBJECTS
 from .phrases import MODELS_GIVEN, Habits
+from .switches import Switches, check_switches, switches_of
 
 Given = TypeVar("Given")
 

@@ -18,9 +18,10 @@ from ...kernels.sphere import lonlat_to_vector
 from ..arrays import Array, Numbers, frozen_array, is_concrete
 from ..errors import InputError
 from ..hints.modules import HintedModule
+from ..hints.switches import to_flag
 from ..shown import Facts, Shown, number_text
 from ..sky.geom import Direction, SkyGeom
-from ..units import Given, edges_tev, kernel_numbers, number_in, numbers_in, require_not_negative, to_flag, to_unit
+from ..units import Given, edges_tev, kernel_numbers, number_in, numbers_in, require_not_negative, to_unit
 from .formats import Filename, read_response, write_response
 
 if TYPE_CHECKING:

@@ -48,8 +48,8 @@ def warn_of_torn(response: Response, model: SkyModel, what: str) -> None:
 
 
 def _is_wide(geom: SkyGeom) -> bool:
-    """Whether an image shows places far from the middle of its projection."""
-    if geom.projection == "poly":
+    """Whether an image shows places far from the middle of its projection; not of pixels that are traced."""
+    if geom.projection == "poly" or not all(is_known(x) for x in (geom.crpix, geom.cd, geom.rotation)):
         return False
     ny, nx = geom.shape
     corners = np.array([[-0.5, -0.5], [nx - 0.5, -0.5], [-0.5, ny - 0.5], [nx - 0.5, ny - 0.5]])

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ..arrays import differ, fields_of, module_with
-from ..errors import InputError, closest, listed, place_of, warn, within_package
+from ..errors import InputError, closest, listed, place_of
 from ..hints.modules import Hinted, HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
@@ -20,7 +20,7 @@ from .component import Section
 from .flatten import ValueAndError, flatten, free_by_default, with_numbers
 from .links import check_links, check_units
 from .parameter import Parameter, is_parameter, placed
-from .penalty import GaussianPriorPenalty, in_full, read_penalties
+from .penalty import GaussianPriorPenalty, in_full, read_penalties, warn_left_behind
 from .sky_model import ModelBase, SkyModel
 from .spatial.extent import Rungs, on_rung, with_margin
 from .yaml.models import components_contents, components_from_dict, components_to_dict
@@ -44,10 +44,7 @@ class Parameters(Hinted, Mapping[str, Parameter]):
     def full_name(self, name: str) -> str:
         """The full name that ``name`` stands for: itself, or the only full name that ends in it."""
         if not isinstance(name, str):
-            raise InputError(
-                f"Parameters: found {type(name).__name__}, expected the name of a parameter, such as "
-                "'source.spectral.index'."
-            )
+            raise InputError(f"Parameters: found {type(name).__name__}, expected the name of one: 's.spectral.index'.")
         if name in self._parameters:
             return name
         ending = [n for n in self._parameters if n.endswith(f".{name}")]
@@ -115,7 +112,7 @@ class Parameters(Hinted, Mapping[str, Parameter]):
         if not rows:
             return Table(names=columns, dtype=("U1", float, float, "U1", float, float, bool, "U1", "U1"))
         table = Table(rows=rows, names=columns)
-        # short enough for value and error to stand side by side in a terminal; files keep all digits
+        # so that value and error stand side by side in a terminal; files keep all digits
         for name, form in (("value", ".8g"), ("error", ".3g"), ("min", ".3g"), ("max", ".3g")):
             table[name].info.format = form
         return table
@@ -138,8 +135,7 @@ class Models(HintedModule):
     """Models by name, in order. Immutable; every method that changes something returns a new container.
 
     ``penalties`` are priors on several parameters of theirs; where some of the models are taken, those stay of which
-    all parameters are among them. Sums with lists and ``Models([models, model])`` keep them; ``list(models)`` has none,
-    and warns.
+    all parameters are among them. Sums with lists and ``Models([models, model])`` keep them; ``list(models)`` warns.
     """
 
     models: tuple[Any, ...]
@@ -155,8 +151,8 @@ class Models(HintedModule):
             penalties = models.penalties if isinstance(models, Models) else ()
         single = isinstance(given, eqx.Module) or not isinstance(given, Iterable)
         self.models = (given,) if single else tuple(given)
-        own = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
         # containers among the models are their models, with their penalties
+        own = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
         own += tuple(p for m in self.models if isinstance(m, Models) for p in m.penalties)
         self.models = tuple(x for m in self.models for x in (m.models if isinstance(m, Models) else (m,)))
         self.penalties = in_full(own, _namer(self)) if own else ()
@@ -181,11 +177,7 @@ class Models(HintedModule):
         return len(self.models)
 
     def __iter__(self) -> Iterator[Any]:
-        if self.penalties and not within_package():
-            warn(
-                f"Models: a list of the models leaves their {len(self.penalties)} penalties behind. Give the "
-                "container, or gj.Models([models, model]) for more; models.models where the models alone are meant."
-            )
+        warn_left_behind(self.penalties)
         return iter(self.models)
 
     def __contains__(self, name: object) -> bool:
@@ -196,9 +188,8 @@ class Models(HintedModule):
             if key not in self.names:
                 raise InputError(f"Models: there is no model {key!r}. {closest(key, self.names)}")
             return self.models[self.names.index(key)]
-        if isinstance(key, slice):
-            return _some(self, self.models[key])
-        return self.models[place_of(key, len(self), "Models")]
+        found = self.models[key if isinstance(key, slice) else place_of(key, len(self), "Models")]
+        return _some(self, found) if isinstance(key, slice) else found
 
     def __add__(self, other: "Models | ModelBase | Iterable[ModelBase]") -> "Models":
         more = Models(other)

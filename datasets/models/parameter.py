@@ -14,8 +14,9 @@ from ..arrays import Array, fields_of, for_kernels, is_known, module_with
 from ..errors import InputError
 from ..hints.calls import hinted
 from ..hints.modules import HintedModule
+from ..hints.switches import to_flag
 from ..shown import Facts, number_text, robust
-from ..units import Given, _unit_text, parse_unit, to_flag, to_unit, with_unit
+from ..units import Given, _unit_text, parse_unit, to_unit, with_unit
 from .prior import Prior
 
 Role = Literal[

@@ -19,8 +19,9 @@ from ..errors import InputError, closest
 from ..gti import GTI
 from ..hints.calls import hinted
 from ..hints.modules import HintedModule, found
+from ..hints.switches import to_flag
 from ..shown import html_table, number_text, robust
-from ..units import Given, as_bins, kernel_numbers, to_flag
+from ..units import Given, as_bins, kernel_numbers
 from .component import ModelComponent
 from .spatial.base import SpatialModel
 from .spatial.extent import Sizes, sizes_of

@@ -16,10 +16,11 @@ from ....kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_l
 from ....kernels.tables import interpolate, scaled
 from ...arrays import Array, for_kernels, frozen_array
 from ...errors import InputError
+from ...hints.switches import to_flag
 from ...io.paths import Filename, beside
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
-from ...units import Given, require_positive_somewhere, split_mask, to_flag, to_unit, with_unit
+from ...units import Given, require_positive_somewhere, split_mask, to_unit, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, ParameterField, parameter, placed
 from ..spectral.base import Energies, Values
