@@ -70,8 +70,10 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
     return smaller and old.extent / old.shrinks / 1.1 < new.extent < old.extent * 1.1
 
 
-def sizes_in_fit(spatial: SpatialModel, sizes: Sizes | None, rungs: Sequence[Rungs]) -> Sizes | None:
+def sizes_in_fit(spatial: SpatialModel | None, sizes: Sizes | None, rungs: Sequence[Rungs]) -> Sizes | None:
     """Sizes of images in a fit to datasets with these ``rungs``: the larger of them, or a margin if one has none."""
+    if spatial is None:
+        return sizes
     if rungs and all(rungs):
         return on_rung(spatial, sizes, tuple(max(extents) for extents in zip(*rungs, strict=True)))
     return with_margin(spatial, sizes)
