@@ -33,7 +33,7 @@ from ..statistics.base import Bins, Statistic
 from .box import Place, box_around, cut_box, known_bins, measured_bins, recounted, with_window
 from .plan import Plan, plan
 from .response import Response
-from .source_image import Image, SourceImage, add_window, place, prepare_image
+from .source_image import Image, SourceImage, add_window, place, prepare_image, with_room, without_room
 
 Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
 """A source of a prepared map: the model, the first pixel (y, x) of its window in the box, and its arrays."""
@@ -156,7 +156,7 @@ class PreparedMap(PreparedCounts):
             if part.kind == "template":
                 norm, counts = self._template(models[part.models[0]])
                 total = total + counts * norm[:, None, None]
-        total = self._with_room(total)
+        total = with_room(total, spec.room)
         for number, part in enumerate(spec.parts):
             if part.kind == "template":
                 continue
@@ -173,7 +173,7 @@ class PreparedMap(PreparedCounts):
                 return add_window(total, counts.astype(total.dtype), place_[1], place_[0]), None
 
             total = self._over_sources(number, part, models, add, total)
-        flat = self._without_room(total).reshape(spec.n_reco, -1)
+        flat = without_room(total, spec.box, spec.room).reshape(spec.n_reco, -1)
         if spec.rest:
             flat = jnp.concatenate([flat, jnp.zeros((spec.n_reco, 1), flat.dtype)], axis=1)
         return flat.reshape(-1)
@@ -186,7 +186,7 @@ class PreparedMap(PreparedCounts):
         ny, nx = spec.box
         of_box = weights.reshape(spec.n_reco, -1)[:, : ny * nx].reshape(spec.n_reco, ny, nx)
         total = jnp.sum(of_box * jnp.asarray(arrays["constant"]).reshape(of_box.shape))
-        with_room = self._with_room(of_box)
+        wider = with_room(of_box, spec.room)
         for number, part in enumerate(spec.parts):
             if part.kind == "template":
                 norm, counts = self._template(models[part.models[0]])
@@ -197,7 +197,7 @@ class PreparedMap(PreparedCounts):
                 model, place_, leaves = source
                 image, exposed = part.unpacked(leaves)
                 shape = (spec.n_reco, *image.plan.shape)
-                here = jax.lax.dynamic_slice(with_room, (0, place_[0], place_[1]), shape)
+                here = jax.lax.dynamic_slice(wider, (0, place_[0], place_[1]), shape)
                 of_bins, image = self._seen(model, image, instrument)
                 if part.kind == "shape":
                     return total + image.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
@@ -207,15 +207,6 @@ class PreparedMap(PreparedCounts):
 
             total = self._over_sources(number, part, models, add, total)
         return total
-
-    def _with_room(self, of_box: Float[jax.Array, "n_reco ny nx"]) -> Float[jax.Array, "n_reco my mx"]:
-        """Bins of the box, with zeros around it."""
-        y, x = self.spec.room
-        return jnp.pad(of_box, ((0, 0), (y, y), (x, x))) if y or x else of_box
-
-    def _without_room(self, total: Float[jax.Array, "n_reco my mx"]) -> Float[jax.Array, "n_reco ny nx"]:
-        (y, x), (ny, nx) = self.spec.room, self.spec.box
-        return total[:, y : y + ny, x : x + nx]
 
     def _template(self, model: eqx.Module) -> tuple[Float[jax.Array, " n_reco"], Float[jax.Array, "n_reco ny nx"]]:
         """Norm per energy and counts in the box, (n_reco,) and (n_reco, ny, nx), of a `TemplateNPredModel`."""
@@ -363,17 +354,9 @@ def prepare_map(
         assert dataset.gti is not None
         arrays |= dataset.gti.to_arrays()
     spec = MapSpec(
-        dataset.statistic,
-        measured,
-        dataset.n_reco,
-        dataset.nodes,
-        box,
-        room,
-        rest,
-        tuple(parts),
-        origin if found.templates else None,
-        dataset.energy_interp,
-    )
+        dataset.statistic, measured, dataset.n_reco, dataset.nodes, box, room, rest, tuple(parts),
+        origin if found.templates else None, dataset.energy_interp,
+    )  # fmt: skip
     return spec, arrays
 
 

@@ -313,3 +313,14 @@ def add_window(
     return jax.lax.scatter_add(
         total, jnp.stack([y, x]), window, whole, unique_indices=True, mode=jax.lax.GatherScatterMode.CLIP
     )
+
+
+def with_room(of_box: jax.Array, room: tuple[int, int]) -> jax.Array:
+    """Bins (n, ny, nx) of a box, with zeros around it."""
+    y, x = room
+    return jnp.pad(of_box, ((0, 0), (y, y), (x, x))) if y or x else of_box
+
+
+def without_room(values: jax.Array, box: tuple[int, int], room: tuple[int, int]) -> jax.Array:
+    """The bins of the box alone."""
+    return values[:, room[0] : room[0] + box[0], room[1] : room[1] + box[1]]

@@ -22,7 +22,7 @@ from .links import check_links, check_units
 from .parameter import Parameter, is_parameter, placed
 from .penalty import GaussianPriorPenalty, in_full, read_penalties, warn_left_behind
 from .sky_model import ModelBase, SkyModel
-from .spatial.extent import Rungs, on_rung, with_margin
+from .spatial.extent import Rungs, sizes_in_fit
 from .yaml.models import components_contents, components_from_dict, components_to_dict
 
 if TYPE_CHECKING:
@@ -286,12 +286,17 @@ class Models(HintedModule):
         return _unchecked(self, new)
 
     def with_image_margins(self, rungs: Mapping[str, Rungs | None] | None = None) -> "Models":
-        """A copy whose images are so large that free sizes can change in a fit.
+        """A copy whose images are so large that free sizes can change in a fit; ``rungs``: `Dataset.image_rungs` of
+        the datasets, by name, of which those that a source acts on count."""
 
-        ``rungs`` of the datasets, by name: see `Dataset.image_rungs`. A source has the larger ones of those that it
-        acts on; where one of these has none, or without ``rungs``, a Gaussian has a margin around its size.
-        """
-        return _unchecked(self, [_with_image_margin(m, rungs or {}) for m in self.models])
+        def sized(m: SkyModel) -> SkyModel:
+            # through the class: on an instance, equinox makes a module of a method, for each of a catalogue
+            found = [of for name, of in (rungs or {}).items() if of is not None and SkyModel.acts_on(m, name)]
+            sizes = sizes_in_fit(m.spatial, m.sizes, found if m.flags.psf else [])
+            return m if sizes == m.sizes else SkyModel.with_sizes(m, sizes)
+
+        placed = (type(m) is SkyModel and m.spatial is not None for m in self.models)
+        return _unchecked(self, [sized(m) if there else m for m, there in zip(self.models, placed, strict=True)])
 
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.
@@ -430,19 +435,6 @@ def _mapped(models: Models, changes: Mapping[str, Any]) -> Models:
         leaves = [_new(changes, next(ordered), leaf) if is_parameter(leaf) else leaf for leaf in leaves]
         new.append(type(model).resized(jax.tree_util.tree_unflatten(treedef, leaves)))
     return _unchecked(models, new)
-
-
-def _with_image_margin(model: ModelBase, rungs: Mapping[str, Rungs | None]) -> ModelBase:
-    if type(model) is not SkyModel or model.spatial is None:
-        return model
-    sizes = model.sizes
-    found = [of for name, of in rungs.items() if of is not None and SkyModel.acts_on(model, name)] if sizes else []
-    if found and all(found) and model.flags.psf:
-        sizes = on_rung(model.spatial, sizes, tuple(max(x) for x in zip(*found, strict=True)))
-    else:
-        sizes = with_margin(model.spatial, sizes)
-    # through the class: on an instance, equinox makes a module of the method
-    return model if sizes == model.sizes else SkyModel.with_sizes(model, sizes)
 
 
 def _unchecked(before: Models, models: Iterable[ModelBase]) -> Models:

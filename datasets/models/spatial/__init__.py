@@ -18,9 +18,8 @@ from .extent import Rungs as Rungs
 from .extent import Sizes as Sizes
 from .extent import extended_nodes as extended_nodes
 from .extent import fits_in as fits_in
-from .extent import on_rung as on_rung
+from .extent import sizes_in_fit as sizes_in_fit
 from .extent import sizes_of as sizes_of
-from .extent import with_margin as with_margin
 from .module import ModuleSpatialModel as ModuleSpatialModel
 from .module import as_spatial as as_spatial
 from .piecewise import PiecewiseNormSpatialModel as PiecewiseNormSpatialModel

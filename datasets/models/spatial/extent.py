@@ -1,6 +1,7 @@
 """What sets the size of the image of a source: numbers that choose a program, and so must not be traced."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -67,6 +68,15 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
     smaller = all(a <= b for a, b in zip(new.numbers, old.numbers, strict=True))
     # buckets, up to rounding
     return smaller and old.extent / old.shrinks / 1.1 < new.extent < old.extent * 1.1
+
+
+def sizes_in_fit(spatial: SpatialModel | None, sizes: Sizes | None, rungs: Sequence[Rungs]) -> Sizes | None:
+    """Sizes of images in a fit to datasets with these ``rungs``: the larger of them, or a margin if one has none."""
+    if spatial is None:
+        return sizes
+    if rungs and all(rungs):
+        return on_rung(spatial, sizes, tuple(max(extents) for extents in zip(*rungs, strict=True)))
+    return with_margin(spatial, sizes)
 
 
 def with_margin(spatial: SpatialModel, sizes: Sizes | None) -> Sizes | None:
