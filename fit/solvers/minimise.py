@@ -321,8 +321,8 @@ def _seen(
     """
     state = initial_state(spec, theta)
     given = np.asarray(max(ROUGHLY, tolerance), state.stat.dtype), np.asarray(MOST_ELSEWHERE)
-    end = Minimum(*map(jax.device_get, run_scoring(spec, arrays, state, *given)), None)
-    end = end._replace(constant=float(end.constant))
+    state, constant = jax.device_get(run_scoring(spec, arrays, state, *given))
+    end = Minimum(state, float(constant), None)
     known = int(end.state.status) == CONVERGED and int(best.state.status) == CONVERGED
     return end, not (known and end.stat - float(end.state.edm) > best.stat - SAME)
 
