@@ -250,21 +250,26 @@ def run_scoring_method(
 
     def follow(start: np.ndarray) -> None:
         nonlocal best, evaluations
-        other, lower = _seen(spec, arrays, from_free(arrays, np.asarray(start, precision)), tolerance, best)
+        if int(best.state.status) == CONVERGED:
+            seen, lower = _seen(spec, arrays, from_free(arrays, np.asarray(start, precision)), tolerance, best)
+            evaluations += int(seen.state.evaluations)
+            if not lower:
+                stats.append(seen.stat)
+                ends.append(seen)
+                return
+        # from the start again, as by itself: a valley is entered where its steps lead
+        other = ended(start, min(max_iterations, MOST_ELSEWHERE), None)
         evaluations += int(other.state.evaluations)
-        if lower:
-            other = ended(problem.to_free(other.state.theta), min(max_iterations, MOST_ELSEWHERE), None)
+        cut_short = int(other.state.status) in (MAX_ITERATIONS, FLAT)
+        cut_short &= int(other.state.evaluations) > MOST_ELSEWHERE
+        if cut_short and other.stat < best.stat + PROMISING:
+            before = int(other.state.iterations)
+            other = ended(problem.to_free(other.state.theta), max_iterations, None)
             evaluations += int(other.state.evaluations)
-            cut_short = int(other.state.status) in (MAX_ITERATIONS, FLAT)
-            cut_short &= int(other.state.evaluations) > MOST_ELSEWHERE
-            if cut_short and other.stat < best.stat + PROMISING:
-                before = int(other.state.iterations)
-                other = ended(problem.to_free(other.state.theta), max_iterations, None)
-                evaluations += int(other.state.evaluations)
-                other = other._replace(state=other.state._replace(iterations=other.state.iterations + before))
+            other = other._replace(state=other.state._replace(iterations=other.state.iterations + before))
         stats.append(other.stat)
         ends.append(other)
-        if lower and _preferred(other, best):
+        if _preferred(other, best):
             best = other
 
     others: list[np.ndarray] = []
@@ -325,10 +330,9 @@ def _seen(
     """
     state = initial_state(spec, theta)
     given = np.asarray(max(ROUGHLY, tolerance), state.stat.dtype), np.asarray(MOST_ELSEWHERE)
-    end = Minimum(*map(jax.device_get, run_scoring(spec, arrays, state, *given)), None)
-    end = end._replace(constant=float(end.constant))
-    known = int(end.state.status) == CONVERGED and int(best.state.status) == CONVERGED
-    return end, not (known and end.stat - float(end.state.edm) > best.stat - SAME)
+    state, constant = jax.device_get(run_scoring(spec, arrays, state, *given))
+    end = Minimum(state, float(constant), None)
+    return end, int(end.state.status) != CONVERGED or end.stat - float(end.state.edm) <= best.stat - SAME
 
 
 def _preferred(other: Minimum, best: Minimum) -> bool:

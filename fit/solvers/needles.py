@@ -53,9 +53,15 @@ def is_faint(problem: Problem, state: Scoring) -> bool:
 
 
 def _spectra(problem: Problem) -> bool:
-    """Whether all data are counts along energy, and nothing else."""
+    """Whether all data are counts along energy, and nothing else, on one device."""
     datasets = problem.share.held.values()
-    return problem.share.processes == 1 and all(d.has_counts and len(d.data_shape) == 1 for d in datasets)
+    given = [(group["data_own"], group["data"] | group["data_own"]) for group in problem.arrays["groups"]]
+    return (
+        problem.share.processes == 1
+        and all(group.spec.mesh is None for group in problem.groups)
+        and all(d.has_counts and len(d.data_shape) == 1 for d in datasets)
+        and all("counts" in own and "energy_edges" in every for own, every in given)
+    )
 
 
 def needles(problem: Problem, base: np.ndarray, lowest: float) -> tuple[list[np.ndarray], int]:
