@@ -82,5 +82,5 @@ def test_pages_about_adding_are_programs(page, tmp_path):
 
 
 def test_every_page_about_adding_is_run():
-    tested = {"spectral_model", "spatial_model", "statistic", "dataset_type"}
+    tested = {"spectral_model", "spatial_model", "module", "statistic", "dataset_type"}
     assert tested == {page.stem for page in (DOCS / "adding").glob("*.md")} - {"index"}

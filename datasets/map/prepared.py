@@ -406,8 +406,7 @@ def _part(
     return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform)
 
 
-Drawn = tuple[Plan, ModelDef]
-"""What chooses the program of a source image. Models may hold what is no array, so that programs build them."""
+Drawn = tuple[Plan, ModelDef]  # models may hold what is no array, so that programs of images build them
 
 
 @Program
@@ -440,8 +439,7 @@ def _prepared_image(
     program: Program, static: Drawn, response: Response, numbers: list[Array]
 ) -> tuple[SourceImage, Image | None]:
     """``program(static, response, numbers)``: a source image and what comes with it."""
-    threads = ahead_threads()
-    if threads is None:
+    if (threads := ahead_threads()) is None:
         return program(static, response, numbers)
     shapes = program.shapes(static, response, numbers)
     thread = program.prepare(static, response, numbers)

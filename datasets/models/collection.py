@@ -1,6 +1,6 @@
 """The container of models, and the view of their parameters."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from ..io.yaml import load_yaml
 from ..shown import html_table, robust
 from ..units import Given, to_unit
 from .component import Section
-from .flatten import ValueAndError, flatten, free_by_default, with_numbers
+from .flatten import ValueAndError, flatten, free_by_default, free_numbers, with_numbers
 from .links import check_links, check_units
 from .parameter import Parameter, is_parameter, placed
 from .penalty import GaussianPriorPenalty, in_full, read_penalties, warn_left_behind
@@ -155,7 +155,7 @@ class Models(HintedModule):
         own = (penalties,) if isinstance(penalties, GaussianPriorPenalty) else tuple(penalties)
         own += tuple(p for m in self.models if isinstance(m, Models) for p in m.penalties)
         self.models = tuple(x for m in self.models for x in (m.models if isinstance(m, Models) else (m,)))
-        self.penalties = in_full(own, _namer(self)) if own else ()
+        self.penalties = in_full(own, self.parameters.full_name, free_numbers(self.models)) if own else ()
 
     def __check_init__(self) -> None:
         for model in self.models:
@@ -383,15 +383,6 @@ def _parts(model: ModelBase, word: str) -> list[Any]:
     return [components[word]] if word in components else list(components.values())
 
 
-def _namer(models: Models) -> Callable[[str], str]:
-    """What full name a name stands for, of parameters and of the numbers in free arrays."""
-    parameters = models.parameters
-    arrays = {n for m in models.models for item in flatten(m)[1] if item.kind == "weights" for n in item.numbers}
-    if not arrays:
-        return parameters.full_name
-    return lambda name: name if name in arrays else parameters.full_name(name)
-
-
 def _flagged(models: Models, names: tuple[str, ...], frozen: bool) -> Models:
     parameters = models.parameters
     full = [parameters.full_name(name) for name in names] if names or not frozen else parameters.names
@@ -447,7 +438,7 @@ def _some(models: Models, chosen: Iterable[ModelBase]) -> Models:
     new = Models(chosen)
     if not models.penalties:
         return new
-    known = {name for model in new.models for item in flatten(model)[1] for name in item.numbers}
+    known = free_numbers(new.models)
     return Models(new.models, [p for p in models.penalties if known >= set(p.names)])
 
 

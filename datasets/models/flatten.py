@@ -194,6 +194,11 @@ def _is_own_module(node: Any) -> bool:
     return isinstance(node, eqx.Module) and not isinstance(node, HintedModule)
 
 
+def free_numbers(models: Iterable[ModelBase]) -> set[str]:
+    """Full names of parameters, and of the numbers in free arrays."""
+    return {name for model in models for item in flatten(model)[1] for name in item.numbers}
+
+
 class BuiltModels(Sequence[ModelBase]):
     """Models that are built from their definitions when they are asked for, with ``numbers(i)`` of the i-th.
 

@@ -1,7 +1,7 @@
 """Gaussian priors on several parameters at once: a covariance, or smoothness along a list of parameters."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Self
 
 import equinox as eqx
@@ -157,14 +157,14 @@ def quadratic(x: Array, mean: Array, matrix: Array) -> Array:
 
 
 def in_full(
-    penalties: Iterable[GaussianPriorPenalty], full_name: Callable[[str], str]
+    penalties: Iterable[GaussianPriorPenalty], full_name: Callable[[str], str], known: Container[str]
 ) -> tuple[GaussianPriorPenalty, ...]:
-    """Penalties with the full names of their parameters."""
+    """Penalties with the full names of their parameters; those of numbers in arrays are ``known`` as they are."""
     full = []
     for penalty in penalties:
         if not isinstance(penalty, GaussianPriorPenalty):
             raise InputError(f"Models: penalties must be GaussianPriorPenalty objects, found {found(penalty)}.")
-        names = [full_name(name) for name in penalty.names]
+        names = [name if name in known else full_name(name) for name in penalty.names]
         if len(set(names)) < len(names):
             raise InputError(f"Models: a penalty names one parameter twice: {listed(names)}.")
         full.append(penalty.named(names))
