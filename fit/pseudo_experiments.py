@@ -195,7 +195,7 @@ def pseudo_experiments(
     drawn = {name: require_counts(d, f"pseudo_experiments: {name}") for name, d in draws.datasets(0).items()}
     first = {k: d.slice_by_idx(energy=windows[k]) if k in windows else d for k, d in drawn.items()}
     # many fits by one program: it may take longer to compile
-    like = likelihood_of(make_problem(first, with_image_sizes(fitted, first), pad=False))
+    like = likelihood_of(make_problem(first, with_image_sizes(fitted, as_datasets(first)), pad=False))
     images = any(group.make.makes_images for group in like.spec.groups)
     size = min(n, batch_size or _at_a_time(like, images))
     whole = Whole(like.spec, like.rows, max_iterations, True)
