@@ -45,11 +45,6 @@ def place_of(key: Any, number: int, what: str) -> int:
     return int(key)
 
 
-def within_package(above: int) -> bool:
-    """Whether the function that is ``above`` (calls) this one is part of the package."""
-    return bool(sys._getframe(above).f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0])
-
-
 def warn(message: str) -> None:
     """Warn about input that is read in spite of a flaw; the warning points at the caller's line outside the package."""
     package, level = __name__.partition(".")[0], 1

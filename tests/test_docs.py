@@ -72,7 +72,7 @@ def test_pages_about_adding_are_programs(page, tmp_path):
     """As a reader would run them: one file, in a process that knows nothing else."""
     cells = CELL.findall((DOCS / "adding" / f"{page}.md").read_text())
     program = "\n\n".join(cells)
-    assert "gj.fit(" in program and "\n    assert abs(" in program
+    assert "gj.fit(" in program and "assert abs(" in program
     (tmp_path / "program.py").write_text(program)
     done = subprocess.run(
         [sys.executable, "-W", "error", "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False

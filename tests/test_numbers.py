@@ -100,6 +100,8 @@ OTHER_THINGS = {
     *("TemplateNDSpatialModel: axes", "TemplateNDSpatialModel: energy", "GaussianPriorPenalty.stat_sum: parameters"),
     # a module of somebody's own
     "ModuleSpatialModel: module",
+    # extents that the package hands itself; a name
+    *("Models.with_image_margins: rungs", "SkyModel.with_room: rungs", "flux_points: source"),
     # a switch; a number of a row
     *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index"),
     # names of parameters

@@ -20,9 +20,9 @@ from .component import Section
 from .flatten import ValueAndError, flatten, free_by_default, free_numbers, with_numbers
 from .links import check_links, check_units
 from .parameter import Parameter, is_parameter, placed
-from .penalty import GaussianPriorPenalty, in_full, read_penalties, warn_left_behind
+from .penalty import GaussianPriorPenalty, in_full, read_penalties
 from .sky_model import ModelBase, SkyModel
-from .spatial.extent import Rungs, sizes_in_fit
+from .spatial.extent import Rungs
 from .yaml.models import components_contents, components_from_dict, components_to_dict
 
 if TYPE_CHECKING:
@@ -177,7 +177,6 @@ class Models(HintedModule):
         return len(self.models)
 
     def __iter__(self) -> Iterator[Any]:
-        warn_left_behind(self.penalties)
         return iter(self.models)
 
     def __contains__(self, name: object) -> bool:
@@ -288,15 +287,10 @@ class Models(HintedModule):
     def with_image_margins(self, rungs: Mapping[str, Rungs | None] | None = None) -> "Models":
         """A copy whose images are so large that free sizes can change in a fit; ``rungs``: `Dataset.image_rungs` of
         the datasets, by name, of which those that a source acts on count."""
-
-        def sized(m: SkyModel) -> SkyModel:
-            # through the class: on an instance, equinox makes a module of a method, for each of a catalogue
-            found = [of for name, of in (rungs or {}).items() if of is not None and SkyModel.acts_on(m, name)]
-            sizes = sizes_in_fit(m.spatial, m.sizes, found if m.flags.psf else [])
-            return m if sizes == m.sizes else SkyModel.with_sizes(m, sizes)
-
         placed = (type(m) is SkyModel and m.spatial is not None for m in self.models)
-        return _unchecked(self, [sized(m) if there else m for m, there in zip(self.models, placed, strict=True)])
+        # through the class: on an instance, equinox makes a module of a method, for each of a catalogue
+        new = (SkyModel.with_room(m, rungs or {}) if there else m for m, there in zip(self.models, placed, strict=True))
+        return _unchecked(self, new)
 
     def link(self, first: str, *others: str) -> "Models":
         """A copy in which the named parameters are one, with the value, bounds and prior of the first.

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..arrays import Array, frozen_array, is_concrete, module_with
-from ..errors import InputError, listed, warn, within_package
+from ..errors import InputError, listed
 from ..hints.modules import HintedModule, found
 from ..units import Given, numbers_in
 from .parameter import Parameter
@@ -248,12 +248,3 @@ def _check_numbers(penalty: GaussianPriorPenalty) -> None:
         raise InputError(f"{TAG}: lambda_ must be a number that is not negative, found {penalty.lambda_}.")
     if is_concrete(penalty.mean) and not np.all(np.isfinite(penalty.mean)):
         raise InputError(f"{TAG}: mean must be finite, found {penalty.mean}.")
-
-
-def warn_left_behind(penalties: tuple[GaussianPriorPenalty, ...]) -> None:
-    """A warning where models that have penalties are taken out of their container, by a loop outside the package."""
-    if penalties and not within_package(3):
-        warn(
-            f"Models: a list of the models leaves their {len(penalties)} penalties behind. Give the container, or "
-            "gj.Models([models, model]) for more; models.models where the models alone are meant."
-        )

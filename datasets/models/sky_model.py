@@ -24,7 +24,7 @@ from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers
 from .component import ModelComponent
 from .spatial.base import SpatialModel
-from .spatial.extent import Sizes, sizes_of
+from .spatial.extent import Rungs, Sizes, sizes_in_fit, sizes_of
 from .spatial.module import as_spatial
 from .spatial.registry import SPATIAL_MODELS
 from .spectral.base import DNDE, Edges, Energies, SpectralModel, energy_in_tev
@@ -214,6 +214,13 @@ class SkyModel(ModelBase):
     def sizes(self) -> Sizes | None:
         """What sets the size of the image of the source, fixed when the model is made."""
         return self.flags.sizes
+
+    def with_room(self, rungs: Mapping[str, Rungs | None]) -> "SkyModel":
+        """The model with images so large that free sizes can change in a fit, see `sizes_in_fit`; ``rungs`` of the
+        datasets, by name, of which those that it acts on count."""
+        found = [of for name, of in rungs.items() if of is not None and type(self).acts_on(self, name)]
+        sizes = sizes_in_fit(self.spatial, self.sizes, found if self.flags.psf else [])
+        return self if sizes == self.sizes else type(self).with_sizes(self, sizes)
 
     def with_sizes(self, sizes: Sizes | None) -> "SkyModel":
         """A copy with these sizes: what has the sizes of another has its programs."""

@@ -102,8 +102,10 @@ def minimise(
     newton, resume = False, PATIENCE + 1
     looked, earlier, reach = PATIENCE, state, REACH
     near = NEAR * sum(np.size(leaf) for leaf in jax.tree.leaves(theta))
+    # in the width of a source that is nearly a point, the expected curvature may be far below the exact one
+    images = any(group.make.makes_images for group in spec.groups)
     while True:
-        before, distance = int(state.iterations), float(state.edm)
+        before, distance, last_stat = int(state.iterations), float(state.edm), float(state.stat)
         state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit)))
         if int(state.status) != RUNNING or limit >= most:
             break
@@ -130,8 +132,8 @@ def minimise(
         newton = limit >= resume and slow and float(state.edm) < near
         if newton:
             scored, (state, _) = state, _towards_newton(spec, arrays, state)
-            if state is not scored and float(state.predicted) <= NEGLIGIBLE * tolerance:
-                # in the width of a source that is nearly a point, the expected curvature may be far below the exact one
+            stays = images and state is not scored and float(scored.stat) >= last_stat
+            if stays and float(state.predicted) <= NEGLIGIBLE * tolerance:
                 state = state._replace(status=np.asarray(CONVERGED), edm=state.predicted)
                 break
         limit += 1

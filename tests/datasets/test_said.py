@@ -1,4 +1,4 @@
-"""What is not silent: penalties left behind, names of datasets, light curves far from their times, factors, counts."""
+"""What is not silent: names of datasets, light curves far from their times, factors, counts."""
 
 import jax
 import numpy as np
@@ -13,34 +13,19 @@ RUN = gj.SpectrumDataset(EDGES, counts=[60, 30, 12], background=[5, 5, 5], expos
 PL = gj.PowerLawSpectralModel(index=2.3, amplitude=3e-11)
 MODELS = gj.Models([gj.SkyModel(PL, name="s")])
 KEY = jax.random.key(0)
-LEFT = "leaves their 1 penalties behind"
 
 
 def penalised():
     return gj.Models(MODELS, penalties=gj.GaussianPriorPenalty.from_diagonal(["s.spectral.index"], [0.1], [2.0]))
 
 
-def test_lists_of_models_say_that_penalties_are_lost():
-    models = penalised()
-    lost = float(gj.stat_sum(RUN, models.models))
-    for take in (list, tuple, lambda m: [*m, gj.SkyModel(PL, name="t")]):
-        with pytest.warns(UserWarning, match=LEFT):
-            taken = take(models)
-        assert not gj.Models(taken).penalties
-    with pytest.warns(UserWarning, match=LEFT):
-        assert float(gj.stat_sum(RUN, list(models))) == lost
-    # (2.3 - 2)^2 / 0.1^2
-    assert float(gj.stat_sum(RUN, models)) == pytest.approx(lost + 9, rel=1e-12)
-
-
-def test_what_keeps_penalties_says_nothing():
+def test_containers_keep_penalties():
     models = penalised()
     more = gj.SkyModel(PL, name="t")
     sums = models + more, gj.Models(more) + models, gj.Models([models, more])
     for kept in (*sums, models.freeze("s.spectral.reference")):
         assert len(kept.penalties) == 1
     assert repr(models) and models.select(name_substring="s") and len(gj.info_dict(RUN, models=models)) > 5
-    list(MODELS)
 
 
 def test_names_of_datasets_beside_right_ones():

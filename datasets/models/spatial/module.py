@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ....kernels.sphere import from_icrs, vector_to_lonlat
 from ...arrays import for_kernels
 from ...errors import InputError
+from ..component import ModelComponent
 from ..spectral.base import Energies, Values
 from .base import SpatialModel, Vectors
 
@@ -50,8 +51,8 @@ class ModuleSpatialModel(SpatialModel):
 
 
 def as_spatial(given: Any) -> Any:
-    """A module of somebody's own as a spatial model; anything else as it is."""
-    if isinstance(given, eqx.Module) and not isinstance(given, SpatialModel) and callable(given):
+    """A module of somebody's own as a spatial model; anything else, other parts of models too, as it is."""
+    if isinstance(given, eqx.Module) and not isinstance(given, ModelComponent) and callable(given):
         return ModuleSpatialModel(given)
     return given
 

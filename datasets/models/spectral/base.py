@@ -30,8 +30,8 @@ Values = Float[jax.Array, "..."]
 def energy_in_tev(energy: Given, what: str = "energy") -> jax.Array:
     """Numbers in TeV for kernels, see `numbers_in`; InputError for energies that are negative or 0."""
     numbers = numbers_in(energy, "TeV", what)
-    if is_known(numbers) and np.any(numbers <= 0):
-        raise InputError(f"{what}: energies must be positive, found {np.min(numbers):g} TeV.")
+    if is_known(numbers) and np.any(np.asarray(numbers) <= 0):
+        raise InputError(f"{what}: energies must be positive, found {np.min(np.asarray(numbers)):g} TeV.")
     return jnp.asarray(numbers)
 
 

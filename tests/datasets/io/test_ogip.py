@@ -790,6 +790,6 @@ def test_files_of_a_spectrum_are_those_beside_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     read = gj.SpectrumDatasetOnOff.read(tmp_path / "own" / "pha_run.fits")
     np.testing.assert_array_equal(read.counts_off, [5, 5, 5])
-    with pytest.raises(gj.InputError, match=r"overwrite must be True or False, found 'models\.yaml'"):
+    with pytest.raises(gj.InputError, match=r"overwrite: found 'models\.yaml', expected True or False"):
         gj.Datasets([read]).write(tmp_path / "index.yaml", "models.yaml")
     assert not (tmp_path / "index.yaml").exists()

@@ -341,7 +341,7 @@ def test_errors(runs, power_law):
     for confidence in (0.3, 1.0, 95):
         with pytest.raises(gj.InputError, match=r"between 0\.5 and 1"):
             gj.upper_limit(datasets, result, INDEX, confidence)
-    with pytest.raises(gj.InputError, match="at least 3 points"):
+    with pytest.raises(gj.InputError, match="3 points or more"):
         gj.contour(datasets, result, INDEX, AMPLITUDE, n=2)
     with pytest.raises(gj.InputError, match="finite"):
         gj.profile(datasets, result, INDEX, [2.0, math.nan])
