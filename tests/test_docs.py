@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import astropy.units as u
+import numpy as np
 import pytest
 from test_architecture import ORDER
 
 import gammajax as gj
+from gammajax.cli.demo import simulate_night
 from gammajax.datasets.hints.arguments import ARGUMENTS, ASSIGNMENTS
 from gammajax.datasets.hints.attributes import ATTRIBUTES
 from gammajax.datasets.hints.names import NAMES, OBJECTS
@@ -55,6 +58,27 @@ def test_habits_are_on_their_page():
         for name, says in names.items():
             row = rf"^\| [^|]*\b{name}\b[^|]* \| {re.escape(says)} \|$"
             assert re.search(row, text, re.MULTILINE), name
+
+
+def test_program_for_those_who_come_from_gammapy(tmp_path, monkeypatch):
+    """Its spectra, errors and flux points, on the files of the demo; maps are read and fitted alike."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    simulate_night(2)[:2].write("spectra/datasets.yaml")
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "gammapy.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    names = {}
+    exec(blocks[0], names)
+    assert names["result"].success and len(names["datasets"]) == 2
+    assert abs(names["flux"] / names["models"]["crab"].spectral.integral(1 * u.TeV, 10 * u.TeV) - 1) < 0.5
+    norms, errors = np.asarray(names["points"].norm), np.asarray(names["points"].norm_err)
+    assert np.sum(abs(norms - 1) < 4 * errors) == len(norms) == 8
+    written = gj.FluxPoints.read("crab.ecsv", reference_model=names["result"].models["crab"])
+    np.testing.assert_allclose(written.dnde, names["points"].dnde, rtol=1e-6)
+    # the points lie on the curve that they are drawn beside
+    curve = names["result"].models["crab"].spectral(names["points"].energy_ref) * names["points"].energy_ref ** 2
+    np.testing.assert_allclose(names["sed"], norms * curve, rtol=1e-6)
+    assert Path("sed.png").stat().st_size > 10_000
 
 
 def test_architecture_page_lists_the_folders_in_order():
