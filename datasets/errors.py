@@ -47,8 +47,9 @@ def place_of(key: Any, number: int, what: str) -> int:
 
 def warn(message: str) -> None:
     """Warn about input that is read in spite of a flaw; the warning points at the caller's line outside the package."""
-    package, level = __name__.partition(".")[0], 1
+    # methods of modules are called through equinox
+    inside, level = (__name__.partition(".")[0], "equinox"), 1
     frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)

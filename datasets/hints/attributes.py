@@ -302,7 +302,7 @@ ATTRIBUTES: Mapping[str, Habits] = {
         "to_maps": "points.to_table()",
         "reference_spectral_model": "points.reference_model",
         "energy_axis": "points.energy_min and points.energy_max",
-        "recompute_ul": "gj.upper_limit(datasets, result, name)",
+        "recompute_ul": "gj.flux_points(datasets, result, 'source', energy_edges, n_sigma_ul=3)",
         "has_ul": "points.norm_ul is not None",
         "has_success": "points.success is not None",
         "has_stat_profiles": "points.stat_scan is not None",

@@ -74,10 +74,7 @@ NAMES: Habits = {
     "EventListMetaData": "gj.Meta",
     "GTIMetaData": "gj.Meta",
     # estimators, makers
-    "FluxPointsEstimator": (
-        "gj.fit in each range of datasets.slice_by_energy(low, high) with the index frozen; gj.FluxPoints keeps the "
-        "points"
-    ),
+    "FluxPointsEstimator": "gj.flux_points(datasets, result, 'source', energy_edges)",
     **dict.fromkeys(
         (
             "ASmoothMapEstimator", "Estimator", "ESTIMATOR_REGISTRY", "ExcessMapEstimator", "FluxProfileEstimator",

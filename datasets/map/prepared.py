@@ -1,7 +1,7 @@
 """Map datasets made ready for a fit: everything that no free parameter changes is computed here, once.
 
-A prepared map has the pixels of a box around its sources one by one. The rest of the map knows the background only,
-whose norm depends on the energy alone, so that its bins enter the likelihood through their sums per energy.
+A prepared map has the pixels of a box around its sources. The rest knows the background only, whose norm depends on the
+energy: its bins enter the likelihood through their sums per energy.
 """
 
 from collections.abc import Callable, Sequence
@@ -152,10 +152,9 @@ class PreparedMap(PreparedCounts):
         energy = log_centers(self.energy_true_edges)
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
         total = jnp.asarray(arrays["constant"]).reshape(spec.n_reco, *spec.box)
-        for part in spec.parts:
-            if part.kind == "template":
-                norm, counts = self._template(models[part.models[0]])
-                total = total + counts * norm[:, None, None]
+        for part in (part for part in spec.parts if part.kind == "template"):
+            norm, counts = self._template(models[part.models[0]])
+            total = total + counts * norm[:, None, None]
         total = with_room(total, spec.room)
         for number, part in enumerate(spec.parts):
             if part.kind == "template":
