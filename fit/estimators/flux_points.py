@@ -62,7 +62,8 @@ def flux_points(
     Raises
     ------
     InputError
-        for datasets without counts, sources that are not there, edges that do not rise or meet no dataset.
+        for datasets without counts, sources that are not there, that are negative or send nothing to the datasets,
+        edges that do not rise or meet no dataset.
 
     Examples
     --------
@@ -107,8 +108,20 @@ def flux_points(
             "energy_edges, or widen the fit ranges."
         )
     low, high = np.where(there, low, edges[:-1]), np.where(there, high, edges[1:])
+    center = np.sqrt(low * high)
+    reference = references(center, low, high, spectrum)
+    if np.any(np.asarray(reference["dnde_ref"])[there] < 0):
+        raise InputError(
+            f"{what}: the spectrum of {source!r} is negative, and norms and their limits are multiples of it. Give "
+            "models in which its amplitude is positive: models.with_values({...})."
+        )
     fits = bins.fit(np.full(n, sigma**2), np.full(n, sigma_ul**2), scan)
-    center, success = np.sqrt(low * high), np.isfinite(fits.norm)
+    success = np.isfinite(fits.norm)
+    if not success.any():
+        raise InputError(
+            f"{what}: {source!r} sends nothing to the fitted bins between {edges[0]:.6g} and {edges[-1]:.6g} TeV. "
+            "Is its amplitude 0, does it lie outside of the maps, or does it act on other datasets (datasets_names)?"
+        )
     ts = np.where(success, np.maximum(fits.stat_null - fits.stat, 0.0), np.nan)
     kept = {
         "SED_TYPE": "likelihood",
@@ -119,7 +132,7 @@ def flux_points(
         energy_ref=center,
         energy_min=low,
         energy_max=high,
-        **references(center, low, high, spectrum),
+        **reference,
         norm=fits.norm,
         norm_err=sigma * fits.err,
         norm_errn=fits.errn,

@@ -142,11 +142,14 @@ def _sums(
 
 
 def _figures(bins: Sequence[NormBins], n: int) -> tuple[Norms, Norms, Norms, Norms]:
-    """Of the bins that the source reaches: counts (off counts too), what is expected besides it, its signal, all
-    summed; and the largest norm at which a bin with counts has no prediction left."""
+    """Of the bins that the source reaches and that have a weight: counts (off counts too), what is expected besides it,
+    its signal, all summed; and the largest norm at which a bin with counts has no prediction left."""
     sums, wall = jnp.zeros((3, n + 1)), jnp.full(n + 1, -jnp.inf)
     for part in bins:
-        there, found, off = part.signal > 0, part.data["counts"], part.data.get("counts_off")
+        found, off, weights = part.data["counts"], part.data.get("counts_off"), part.data.get("weights")
+        there = jnp.asarray(part.signal) > 0
+        if weights is not None:
+            there = there & (jnp.asarray(weights) > 0)
         figures = jnp.stack([found if off is None else found + off, part.rest, part.signal])
         figures = jnp.where(there, figures, 0.0)
         sums = sums + jax.vmap(lambda x, place=part.place: jax.ops.segment_sum(x, place, n + 1))(figures)

@@ -42,12 +42,26 @@ class ModuleSpatialModel(SpatialModel):
 
     def evaluate(self, vectors: Vectors, energy: Energies | None = None) -> Values:
         lon, lat = vector_to_lonlat(from_icrs(jnp.asarray(vectors), self.frame))
+        shape = jnp.shape(lon)
         if not self.is_energy_dependent:
-            return jnp.asarray(self.module(for_kernels(lon), for_kernels(lat)))
+            return self._spread(self.module(for_kernels(lon), for_kernels(lat)), (), shape)
         if energy is None:
             raise InputError("ModuleSpatialModel: its module takes an energy, and none is given.")
         at = for_kernels(energy).reshape((-1,) + (1,) * jnp.ndim(lon))
-        return jnp.broadcast_to(self.module(for_kernels(lon), for_kernels(lat), at), (at.shape[0], *jnp.shape(lon)))
+        return self._spread(self.module(for_kernels(lon), for_kernels(lat), at), (at.shape[0],), shape)
+
+    def _spread(self, given: Any, energies: tuple[int, ...], sky: tuple[int, ...]) -> Values:
+        """What the module gave, for all energies and places: a number and axes of length 1 are spread over them."""
+        values, shape = jnp.asarray(given), (*energies, *sky)
+        ends = shape[len(shape) - values.ndim :]
+        if values.ndim not in (0, len(sky), len(shape)) or any(
+            own not in (1, size) for own, size in zip(values.shape, ends, strict=True)
+        ):
+            raise InputError(
+                f"ModuleSpatialModel: {type(self.module).__name__} gave shape {values.shape}, expected {shape}, for "
+                f"longitudes and latitudes of shape {sky}. Map it over them: jax.vmap, jnp.vectorize."
+            )
+        return jnp.broadcast_to(values, shape)
 
 
 def as_spatial(given: Any) -> Any:

@@ -202,6 +202,20 @@ def test_norms_fitted_together_are_those_of_each_alone():
             np.testing.assert_allclose(a[0], b[k], rtol=1e-9)
 
 
+def test_bins_of_weight_zero_are_left_out(spectrum_factory, power_law):
+    """Counts in bins without a weight are no counts, and no wall for the norm: as if the mask left these bins out."""
+    dataset = spectrum_factory(2, on_off=False, background=1e-3)
+    weights = np.tile([0.0, 1.0, 1.0], 4)
+    counts = np.where(weights > 0, np.repeat([0.0, 5.0], 6), 20.0)
+    edges = np.asarray(dataset.energy_edges)[::3]
+    weighted = dataset.replace(counts=counts, stat_type="cash_weighted", weights=weights)
+    found = as_given(gj.flux_points(weighted, power_law(), "source", edges))
+    left_out = dataset.replace(counts=counts, mask_fit=weights > 0)
+    for name, values in as_given(gj.flux_points(left_out, power_law(), "source", edges)).items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
+    assert np.all(found["norm"][:2] == 0)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -219,6 +233,19 @@ def test_refused(runs, power_law, change, words):
     given = {"datasets": runs, "result": power_law(), "source": "source", "energy_edges": EDGES} | change
     with pytest.raises(gj.InputError, match=words):
         gj.flux_points(**given)
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "names", "words"),
+    [(-1e-12, None, "'source' is negative"), (0.0, None, "sends nothing"), (3e-11, ["d"], "sends nothing")],
+)
+def test_sources_that_are_no_unit(runs, amplitude, names, words):
+    """A norm of a negative source would have limits that are none; of no source it would be NaN without a word."""
+    spectrum = gj.PowerLawSpectralModel(index=2.5, amplitude=amplitude)
+    beyond = runs["a"].with_mask_fit(energy_min=10.0, round_to_edge=True)
+    models = gj.Models([gj.SkyModel(spectrum, name="source", datasets_names=names)])
+    with pytest.raises(gj.InputError, match=words):
+        gj.flux_points({"a": runs["a"], "d": beyond}, models, "source", EDGES[:3])
 
 
 def test_data_that_are_no_counts(runs, power_law, spectrum_factory):

@@ -98,6 +98,18 @@ def test_values_are_those_of_the_built_in():
     assert galactic(184.5, -5.8) == pytest.approx(184.5 - 5800, rel=1e-12)
 
 
+def test_shapes_of_what_it_gives():
+    """One number is the same everywhere; what fits no place is refused, and not spread over rows of pixels."""
+    lon, lat = np.meshgrid(np.linspace(83.0, 84.0, 3), np.linspace(21.5, 22.5, 2))
+    even = gj.ModuleSpatialModel(lambda lon, lat: 2.0)
+    np.testing.assert_array_equal(even(lon, lat), np.full((2, 3), 2.0))
+    unchanging = gj.ModuleSpatialModel(lambda lon, lat, energy: lon)
+    np.testing.assert_allclose(unchanging(lon, lat, np.array([1.0, 2.0])), np.stack([lon, lon]), rtol=1e-12)
+    for wrong in (lambda lon, lat: lon[0], lambda lon, lat: lon.ravel(), lambda lon, lat: lon[..., None]):
+        with pytest.raises(gj.InputError, match="expected"):
+            gj.ModuleSpatialModel(wrong)(lon, lat)
+
+
 @pytest.mark.slow
 def test_predictions_are_those_of_the_built_in():
     """On maps and in regions; the built-in is taken with the responses in the middle, where its centre is."""
