@@ -12,7 +12,7 @@ estimators = pytest.importorskip("gammapy.estimators")
 peer = pytest.importorskip("gammapy.datasets")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-EDGES = [0.5, 1, 2, 10, 80] * u.TeV
+EDGES = [1, 2, 5, 10] * u.TeV
 
 
 def beside(datasets, models, edges, **options):
