@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 1500
+"""Letters of a message: longer ones lose their middle."""
+
 
 class InputError(ValueError):
     """Input that gammajax cannot use.
 
     The message says what was found, what was expected, and the cure. The command line prints it without a traceback.
     """
+
+    def __init__(self, message: str = "") -> None:
+        # what was found may be a file of any length
+        if len(message) > LONGEST:
+            message = f"{message[: LONGEST - 400]} [...] {message[-400:]}"
+        super().__init__(message)
 
 
 class NoSuchPlace(InputError, IndexError):

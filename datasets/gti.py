@@ -37,7 +37,7 @@ class GTI(Shown, HintedModule):
         mjd = reference.tt.mjd if isinstance(reference, Time) else reference
         self.reference = to_unit(mjd, "d", "GTI: reference")
         for name, given in (("start", start), ("stop", stop)):
-            seconds = _seconds_after(self.reference, given) if isinstance(given, Time) else given
+            seconds = seconds_after(self.reference, given) if isinstance(given, Time) else given
             setattr(self, name, to_unit(seconds, "s", f"GTI: {name}"))
 
     def __check_init__(self) -> None:
@@ -109,6 +109,6 @@ class GTI(Shown, HintedModule):
         return Time(float(self.reference), format="mjd", scale="tt") + np.asarray(seconds) * u.s
 
 
-def _seconds_after(reference: Array, time: Time) -> np.ndarray:
+def seconds_after(reference: Array, time: Time) -> np.ndarray:
     # large numbers first: the rest keeps its digits
     return np.asarray((time.tt.jd1 - 2400000.5 - float(reference)) + time.tt.jd2) * 86400

@@ -242,9 +242,9 @@ def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:
         return u.dimensionless_unscaled
     try:
         return _unit(unit) if isinstance(unit, str) else u.Unit(unit)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{what}: {unit!r} is not a unit that astropy can read. Write for example 'TeV-1 s-1 cm-2'."
+            f"{what}: {str(unit)[:60]!r} is not a unit that astropy can read. Write for example 'TeV-1 s-1 cm-2'."
         ) from error
 
 
@@ -376,9 +376,17 @@ def _shown(value: object) -> str:
     return repr(str(value)[:60])
 
 
-def unit_of_file(text: str, what: str) -> u.UnitBase:
-    """The unit that a file names. One that astropy cannot read converts to none: it is refused where it is needed."""
+def unit_of_file(text: object, what: str) -> u.UnitBase:
+    """The unit that a file names. One that astropy cannot read converts to none: it is refused where it is needed.
+
+    InputError for what is no text, and for powers that no number can hold.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"{what}: found {text!r}, expected a text such as 'TeV'. Correct the header.")
     try:
         return parse_unit(text.strip() or None, what)
-    except InputError:
-        return u.Unit(text, parse_strict="silent")
+    except InputError as error:
+        try:
+            return u.Unit(text, parse_strict="silent")
+        except Exception:  # astropy raises many types on texts that look like units
+            raise error from error.__cause__

@@ -11,9 +11,9 @@ import numpy as np
 from astropy import units as u
 
 from ..errors import InputError
-from ..gti import GTI
+from ..gti import GTI, seconds_after
 from ..io.fits import FitsFile, naming, table_hdu, to_bytes
-from ..io.gti_table import gti_hdu, read_gti
+from ..io.gti_table import TIME_CARDS, gti_hdu, read_gti, reference_time
 from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 
@@ -100,14 +100,8 @@ def event_fields(filename: Filename) -> dict[str, Any]:
         if all(np.all(np.isnan(fields.get(field, np.nan))) for field in ("lon", "lat")) and len(table) > 0:
             fields = {name: values for name, values in fields.items() if name not in ("lon", "lat")}
         if gti is not None:
-            day, fraction = table.number("MJDREFI"), table.number("MJDREFF", 0.0)
-            scale = table.text("TIMESYS", "tt").lower()
-            if scale != "tt":
-                from astropy.time import Time
-
-                whole = Time(day, fraction, format="mjd", scale=scale).tt
-                day, fraction = whole.jd1 - 2400000.5, whole.jd2
-            fields["time"] = fields["time"] + ((day - float(gti.reference)) + fraction) * 86400.0
+            reference = reference_time({key: table.card(key, None) for key in TIME_CARDS}, table.where)
+            fields["time"] = fields["time"] + seconds_after(gti.reference, reference)
         header = {
             key: table.card(key, "") for key in table.header if key.isupper() and key not in ("COMMENT", "HISTORY")
         }

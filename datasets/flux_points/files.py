@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 
@@ -15,6 +14,7 @@ from ..gti import GTI
 from ..io.fits import Fields, FitsFile, FitsTable, naming, to_bytes
 from ..io.gti_table import gti_hdu, read_gti
 from ..io.paths import Filename, as_path, existing, read_bytes
+from ..io.tables import hdu_table, text_table
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
 from .table import REQUIRED, point_fields, table_of
@@ -101,7 +101,7 @@ def _read(filename: Filename) -> tuple["Table", GTI | None, Path]:
     data = read_bytes(path)
     if data.startswith(b"SIMPLE  ="):
         return *_from_fits(path), path
-    table = _from_text(data, path)
+    table = text_table(data, path, "Expected flux points.")
     return table, _gti_in(table.meta.pop(GTI_KEY, None), path), path
 
 
@@ -120,8 +120,6 @@ def _gti_in(stored: object, path: Path) -> GTI | None:
 
 
 def _from_fits(path: Path) -> tuple["Table", GTI | None]:
-    from astropy.table import Table
-
     file = FitsFile(path)
     tables = [hdu for hdu in file.hdus if isinstance(hdu, fits.BinTableHDU)]
     named = [hdu for name in HDUS for hdu in tables if hdu.name == name]
@@ -131,10 +129,7 @@ def _from_fits(path: Path) -> tuple["Table", GTI | None]:
             f"{path}: there is no table of flux points; the HDUs are {file.names()}. Expected one named {HDUS[0]}, "
             "or one with the columns of flux points."
         )
-    with warnings.catch_warnings():
-        # astropy warns about units that it reads but would write differently
-        warnings.simplefilter("ignore", u.UnitsWarning)
-        table = Table.read(chosen[0])
+    table = hdu_table(chosen[0], str(path))
     times = next((hdu for hdu in tables if hdu.name == "GTI"), None)
     return table, None if times is None else read_gti(FitsTable(times, f"{path}[GTI]"))
 
@@ -142,18 +137,3 @@ def _from_fits(path: Path) -> tuple["Table", GTI | None]:
 def _holds_points(hdu: fits.BinTableHDU) -> bool:
     names = set(hdu.columns.names)
     return bool(names & {"e_ref", "e_min"}) and any(set(required) <= names for required in REQUIRED.values())
-
-
-def _from_text(data: bytes, path: Path) -> "Table":
-    from astropy.table import Table
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", u.UnitsWarning)
-            return Table.read(data.decode("utf-8-sig"), format="ascii.ecsv")
-    except Exception as error:  # astropy raises many types on damaged tables
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path}: neither a FITS file nor an ECSV table ({first}). Check that this is the right file, or convert "
-            "it with astropy.table.Table."
-        ) from error

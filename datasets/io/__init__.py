@@ -6,7 +6,6 @@ from .arf import write_arf as write_arf
 from .fits import FitsFile as FitsFile
 from .fits import FitsTable as FitsTable
 from .fits import naming as naming
-from .fits import open_hdus as open_hdus
 from .fits import table_hdu as table_hdu
 from .fits import to_bytes as to_bytes
 from .gadf_irf import read_edisp as read_edisp

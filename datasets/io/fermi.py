@@ -14,8 +14,7 @@ from ..arrays import Array
 from ..errors import InputError
 from ..sky.geom import SkyGeom
 from .bins import usable_bins
-from .fits import Fields, FitsFile, FitsTable, Hdu, bin_edges, naming, set_cards, table_hdu, to_bytes
-from .gadf_quantity import readable_cards
+from .fits import Fields, FitsFile, FitsTable, Hdu, bin_edges, naming, readable_cards, set_cards, table_hdu, to_bytes
 from .rmf import matrix_rows
 
 EBOUNDS = "EBOUNDS"

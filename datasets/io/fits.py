@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import ArrayLike
 
 from ..errors import InputError, warn
@@ -32,6 +34,13 @@ Fields = dict[str, Any]
 
 BLOCK = 2880
 
+CARD = 80
+
+AXES, MOST_AXES = re.compile(rb"NAXIS   = *([^ /]{1,20})"), 999
+"""The card of the number of axes, and the most there can be by the standard."""
+
+KEYWORD = re.compile(r"(?!COMMENT|HISTORY)[A-Z0-9_-]{1,8}$")
+
 EDGE_MATCH = 1e-5
 """Relative difference up to which bin edges of two files are the same: one of them may be stored in float32."""
 
@@ -48,6 +57,17 @@ def naming(where: object) -> Iterator[None]:
 
 
 Default = TypeVar("Default", bound=Card | None)
+
+
+def finite(value: object, what: str) -> float:
+    """A finite number; text that spells one is accepted, as some writers quote numbers."""
+    try:
+        number = float(value.replace("D", "E") if isinstance(value, str) else value)  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{what} is {value!r}, expected a number. Correct the header.")
+    return number
 
 
 class FitsTable:
@@ -84,10 +104,11 @@ class FitsTable:
     def unit(self, column: str) -> u.UnitBase:
         """The unit of a column; one that cannot be read converts to none."""
         text = self.hdu.columns[self.names[column]].unit
+        text = "" if text is None else text
         with warnings.catch_warnings():
             # astropy warns about units that it reads but would write differently
             warnings.simplefilter("ignore", u.UnitsWarning)
-            return unit_of_file(text or "", f"{self.where}: unit of {column}")
+            return unit_of_file(text, f"{self.where}: unit of {column}")
 
     def column(self, column: str, unit: str | None = None) -> np.ndarray:
         """The column as float64; with ``unit`` it is converted to that unit, and must carry one unless it is ''."""
@@ -115,13 +136,7 @@ class FitsTable:
         value = self.card(key, default)
         if value is None:
             raise InputError(f"{self.where}: the keyword {key} is missing, expected a number. Add it to the header.")
-        try:
-            number = float(value.replace("D", "E") if isinstance(value, str) else value)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise InputError(f"{self.where}: the keyword {key} is {value!r}, expected a number. Correct the header.")
-        return number
+        return finite(value, f"{self.where}: the keyword {key}")
 
     def card(self, key: str, default: Default) -> Card | Default:
         """The value of a header keyword, or the default where it is missing or empty."""
@@ -169,6 +184,13 @@ class FitsFile:
         )
 
 
+def _require_axes(data: bytes, cut: str) -> None:
+    """An `InputError` for an image of more axes than there can be: astropy would ask for each of them."""
+    for found in AXES.finditer(data):
+        if found.start() % CARD == 0 and not (found[1].isdigit() and int(found[1]) <= MOST_AXES):
+            raise InputError(cut.format(f"NAXIS is {found[1].decode('latin-1')!r}"))
+
+
 def _open(data: bytes, path: Path) -> list[Hdu]:
     if not data.startswith(b"SIMPLE  ="):
         if data.startswith(b"version https://git-lfs"):
@@ -181,6 +203,7 @@ def _open(data: bytes, path: Path) -> list[Hdu]:
     cut = f"{path}: the file is cut off or damaged ({{}}). Copy or download it again."
     if len(data) % BLOCK:
         raise InputError(cut.format(f"{len(data)} bytes is not a multiple of {BLOCK}"))
+    _require_axes(data, cut)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -207,12 +230,20 @@ def _open(data: bytes, path: Path) -> list[Hdu]:
     return hdus
 
 
-def open_hdus(path: Filename) -> fits.HDUList:
-    """The HDUs of a file that may be of any form, as a context manager; an `InputError` if it is not FITS."""
-    try:
-        return fits.open(path, memmap=False)
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: the file is not FITS, or is damaged ({error}).") from error
+def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:
+    """Keywords and values of a header. Raises InputError for a card that cannot be parsed: astropy does so late."""
+    cards: dict[str, Card] = {}
+    with warnings.catch_warnings():
+        # cards that can be read but would be written differently
+        warnings.simplefilter("ignore", AstropyWarning)
+        for card in header.cards:
+            try:
+                keyword, value = card.keyword, card.value
+            except (fits.VerifyError, ValueError) as error:
+                raise InputError(f"{where}: a header card cannot be read ({error}). Correct the header.") from error
+            if KEYWORD.match(keyword) and not isinstance(value, fits.card.Undefined):
+                cards[keyword] = from_ascii(value) if isinstance(value, str) else value
+    return cards
 
 
 def bin_edges(table: FitsTable, low: str, high: str) -> np.ndarray:

@@ -2,14 +2,12 @@
 
 import json
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 
 from ..arrays import Array, frozen_array
 from ..errors import InputError
@@ -17,14 +15,15 @@ from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
 from ..units import unit_of_file
 from .bins import usable_bins
-from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, set_cards, table_hdu
+from .fits import Card, Column, FitsFile, FitsTable, Hdu, naming, readable_cards, set_cards, table_hdu
 from .region_table import PackedTable, unpack_region
-from .text import from_ascii
 
 COUNT_UNITS = ("ct", "cts", "count", "counts")
 """Unit strings that writers give to numbers of events; they are plain numbers."""
 
 AXIS_UNITS = {"energy": "TeV", "energy_true": "TeV", "rad": "deg", "migra": ""}
+
+ENERGY_NAMES = ("energy_true", "energy")
 
 AXIS_NAMES = {"e": "energy", "theta": "rad"}
 
@@ -36,8 +35,6 @@ STRUCTURE = re.compile(
     r"CREATED|CHECKSUM|DATASUM|BSCALE|BZERO|DATE.*|MJD.*)$"
 )
 """Header cards of the file's form and making: they differ between images of the same pixels."""
-
-KEYWORD = re.compile(r"(?!COMMENT|HISTORY)[A-Z0-9_-]{1,8}$")
 
 
 class StoredMap(NamedTuple):
@@ -90,22 +87,6 @@ class StoredMap(NamedTuple):
     def require_finite(self, negative: bool = False, excluded: np.ndarray | None = None) -> "StoredMap":
         """The map with values that are finite, and not below zero unless ``negative``; see `bins.usable_bins`."""
         return self._replace(values=usable_bins(self.values, self.where, excluded, negative))
-
-
-def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:
-    """Keywords and values of a header. Raises InputError for a card that cannot be parsed: astropy does so late."""
-    cards: dict[str, Card] = {}
-    with warnings.catch_warnings():
-        # cards that can be read but would be written differently
-        warnings.simplefilter("ignore", AstropyWarning)
-        for card in header.cards:
-            try:
-                keyword, value = card.keyword, card.value
-            except (fits.VerifyError, ValueError) as error:
-                raise InputError(f"{where}: a header card cannot be read ({error}). Correct the header.") from error
-            if KEYWORD.match(keyword) and not isinstance(value, fits.card.Undefined):
-                cards[keyword] = from_ascii(value) if isinstance(value, str) else value
-    return cards
 
 
 def is_region(file: FitsFile, name: str) -> bool:

@@ -14,9 +14,9 @@ from ..errors import InputError
 from ..meta import Meta
 from ..sky.axis import MapAxis
 from ..sky.geom import SkyGeom
-from .fits import Fields, FitsFile, naming, require_same_edges
+from .fits import Fields, FitsFile, naming, readable_cards, require_same_edges
 from .gadf_irf import Excluded, axis_edges, read_edisp, read_psf
-from .gadf_quantity import STRUCTURE, StoredMap, is_region, read_quantity, readable_cards
+from .gadf_quantity import STRUCTURE, StoredMap, is_region, read_quantity
 from .gti_table import read_gti
 from .meta_table import read_meta_table
 from .region_table import pack_region

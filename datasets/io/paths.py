@@ -1,6 +1,7 @@
 """Reading bytes and writing files whole or not at all."""
 
 import gzip
+import io
 import os
 import uuid
 import zlib
@@ -16,11 +17,16 @@ Filename = str | os.PathLike[str]
 
 GZIP_MAGIC = b"\x1f\x8b"
 
+MOST_UNPACKED = 2**30
+"""Bytes that a compressed file may unpack to: a small file may be made so that it fills the memory."""
+
 
 def as_path(filename: Filename) -> Path:
     """A path, with ``~`` and environment variables such as ``$GAMMAPY_DATA`` filled in."""
     if not isinstance(filename, str | os.PathLike):
         raise InputError(f"A file name is needed, found {filename!r}. Give a string or a pathlib.Path.")
+    if not str(filename).strip() or "\0" in str(filename):
+        raise InputError(f"A file name is needed, found {str(filename)[:60]!r}. Give the name of a file.")
     return Path(os.path.expandvars(os.path.expanduser(filename)))
 
 
@@ -34,8 +40,11 @@ def beside(filename: Filename, folder: Filename | None) -> Path:
 def existing(path: Path) -> Path | None:
     """The file itself or its ``.gz`` sibling; None where there is neither."""
     for candidate in (path, path.with_name(path.name + ".gz")):
-        if candidate.is_file():
-            return candidate
+        try:
+            if candidate.is_file():
+                return candidate
+        except OSError as error:  # names that are too long, folders that may not be looked into
+            raise InputError(f"{path}: there can be no such file ({error.strerror}).") from error
     return None
 
 
@@ -53,11 +62,18 @@ def read_bytes(filename: Filename) -> bytes:
     if not data.startswith(GZIP_MAGIC):
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            unpacked = stream.read(MOST_UNPACKED + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise InputError(
             f"{found}: the gzip stream is cut off or damaged ({error}). Copy or download the file again."
         ) from error
+    if len(unpacked) > MOST_UNPACKED:
+        raise InputError(
+            f"{found}: the file unpacks to more than {MOST_UNPACKED / 2**30:.0f} GiB. If it is what you expect, unpack "
+            "it first (gunzip), and read that."
+        )
+    return unpacked
 
 
 def write_files(contents: Mapping[Path, bytes], overwrite: bool = False) -> None:

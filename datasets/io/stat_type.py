@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from astropy.io.fits.verify import VerifyError
+
+from ..errors import InputError
 from ..statistics.registry import known_stat_type
 
 STAT_TYPE = "STATTYPE"
@@ -16,5 +19,8 @@ def stat_type_cards(dataset: Any) -> dict[str, str]:
 
 def stat_type_of(header: Mapping[str, Any], where: str, default: str) -> dict[str, str]:
     """The argument of the constructor, if the file names a statistic; see `known_stat_type`."""
-    name = header.get(STAT_TYPE)
+    try:
+        name = header.get(STAT_TYPE)
+    except (ValueError, VerifyError) as error:  # astropy parses cards when they are asked for
+        raise InputError(f"{where}: {STAT_TYPE} cannot be read ({error}). Correct the header.") from error
     return {} if name is None else {"stat_type": known_stat_type(str(name).strip(), where, default)}

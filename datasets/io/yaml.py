@@ -15,6 +15,11 @@ TEXT_KEYS = ("name", "datasets_names", "link")
 """Keys whose values are text, also where YAML sees numbers: 023523 (octal, 10067), 1_2 (12), 12:30 (750), 1.10."""
 
 
+MOST_NODES, MOST_REPEATS = 100_000, 10
+"""A file may grow to so many entries, or so many times its own, when its aliases are written out: a few lines may be
+made so that they fill the memory."""
+
+
 @remembered(1)
 def _loader() -> Any:
     """The safe loader, which moreover refuses a key that is given twice (YAML itself would keep the last one)."""
@@ -24,12 +29,56 @@ def _loader() -> Any:
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     class Loader(base):
-        pass
+        def get_single_data(self) -> Any:
+            node = self.get_single_node()
+            if node is None:
+                return None
+            _require_few(node)
+            return self.construct_document(node)
 
     Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
     # dates stay text: a file that is read and written again keeps them as they were
     Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
     return Loader
+
+
+def _require_few(root: "yaml.Node") -> None:
+    """A ConstructorError for aliases that lead back to themselves, or that make a small text a very large object."""
+    import yaml
+
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
+        children = [n for pair in parts for n in pair] if isinstance(node, yaml.MappingNode) else parts
+        if id(node) not in open_nodes:
+            open_nodes.add(id(node))
+            inside = [child for child in children if id(child) not in sizes]
+            if any(id(child) in open_nodes for child in inside):
+                raise yaml.constructor.ConstructorError(None, None, "an alias contains itself", node.start_mark)
+            if inside:
+                stack += inside
+                continue
+        stack.pop()
+        sizes[id(node)] = 1 + sum(sizes[id(child)] for child in children)
+        open_nodes.discard(id(node))
+        if sizes[id(node)] > max(MOST_NODES, MOST_REPEATS * len(sizes)):
+            problem = f"with its aliases written out it has more than {MOST_NODES:,} entries"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def require_small(text: str, where: str) -> None:
+    """An `InputError` for YAML that another library is to read, if it is no YAML or its aliases fill the memory."""
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=_loader())
+        if node is not None:
+            _require_few(node)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}{_line(error)}: {_problem(error, text)}") from error
 
 
 def _mapping(loader: "yaml.SafeLoader", node: "yaml.MappingNode") -> dict[Hashable, object]:

@@ -1,5 +1,6 @@
 """Template maps of the sky in FITS files."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -7,14 +8,12 @@ from astropy import units as u
 from astropy.io import fits
 
 from ...errors import InputError
-from ...io.fits import FitsFile, FitsTable, naming, set_cards, to_bytes
-from ...io.gadf_quantity import map_hdus, read_quantity
+from ...io.fits import Card, FitsFile, FitsTable, naming, readable_cards, set_cards, to_bytes
+from ...io.gadf_quantity import ENERGY_NAMES, map_hdus, read_quantity
 from ...io.paths import Filename, as_path, write_files
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
 from ...units import unit_of_file
-
-ENERGY_NAMES = ("energy_true", "energy")
 
 FERMI_TABLES = ("EBOUNDS", "ENERGIES")
 """Tables of energies by the names that the Fermi-LAT tools give them: the one that is preferred first."""
@@ -45,7 +44,8 @@ def read_template(filename: Filename) -> StoredTemplate:
     if hdu is None:
         raise InputError(f"{file}: there is no image, only {file.names()}. HEALPix maps are not read: reproject them.")
     where = f"{file}[{hdu.name or 'PRIMARY'}]"
-    bands = str(hdu.header.get("BANDSHDU", "") or f"{hdu.name}_BANDS").strip().upper()
+    header = readable_cards(hdu.header, where)
+    bands = str(header.get("BANDSHDU", "") or f"{hdu.name}_BANDS").strip().upper()
     if bands not in FERMI_TABLES and bands in file and "AXCOLS1" in file.table(bands).header:
         return _from_bands(file, hdu.name)
     fermi = bands if bands in FERMI_TABLES else next((name for name in FERMI_TABLES if name in file), None)
@@ -63,8 +63,8 @@ def read_template(filename: Filename) -> StoredTemplate:
             )
         return StoredTemplate(
             values,
-            _unit(hdu.header, "" if axis is None else FERMI_UNIT),
-            SkyGeom.from_header(hdu.header, values.shape[-2:], where),
+            _unit(header, "" if axis is None else FERMI_UNIT),
+            SkyGeom.from_header(header, values.shape[-2:], where),
             axis,
         )
 
@@ -93,7 +93,7 @@ def _bounds(table: FitsTable) -> MapAxis:
     return MapAxis(np.append(low, high[-1]) * u.keV.to("TeV"), "log", "energy_true", "TeV", "edges")
 
 
-def _unit(header: fits.Header, missing: str) -> u.UnitBase:
+def _unit(header: Mapping[str, Card], missing: str) -> u.UnitBase:
     first, *rest = (str(header.get("BUNIT", "") or "").strip() or missing).split("/")
     # one by one: several slashes, as in photon/cm2/s/MeV/sr, are not standard
     units = [unit_of_file(text, "BUNIT") for text in (first, *rest)]

@@ -14,7 +14,7 @@ from ....kernels import sky_table, tables
 from ...arrays import Array, fields_of, for_kernels, frozen_array
 from ...errors import InputError
 from ...io.fits import FitsFile, to_bytes
-from ...io.gadf_quantity import map_hdus, read_quantity
+from ...io.gadf_quantity import ENERGY_NAMES, map_hdus, read_quantity
 from ...io.paths import Filename, as_path, beside, write_files
 from ...sky.axis import MapAxis
 from ...sky.geom import SkyGeom
@@ -24,7 +24,6 @@ from ..parameter import GivenParameter, Parameter, internal, placed
 from ..spectral.base import Energies, Values
 from .base import SpatialModel, Vectors
 from .template import DNDE_SURFACE, SURFACE, TemplateSpatialModel, centres_of, map_region, plane_of, surface_numbers
-from .template_files import ENERGY_NAMES
 
 if TYPE_CHECKING:
     from regions import RectangleSkyRegion

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ....kernels import tables
 from ...arrays import Array, for_kernels, is_known
 from ...errors import InputError, closest
-from ...io.fits import open_hdus
+from ...io.fits import FitsFile
 from ...io.paths import Filename, as_path, beside
 from ...units import Given, to_unit
 from ..component import Section
@@ -155,12 +155,17 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
             raise InputError(
                 f"{cls.__name__}: there is no file {path}. Tables of the usual models come with the gammapy data sets."
             )
-        with open_hdus(path) as hdus:
-            try:
-                # files repeat redshifts; the first row of each counts
-                param, rows = np.unique(np.asarray(hdus["PARAMETERS"].data["VALUE"][0], float), return_index=True)
-                low, high = (np.asarray(hdus["ENERGIES"].data[name], float) for name in ("ENERG_LO", "ENERG_HI"))
-                data = np.asarray(hdus["SPECTRA"].data["INTPSPEC"], float)[rows]
-            except KeyError as error:
-                raise InputError(f"{cls.__name__}: {path} is not an XSPEC table model: {error.args[0]}") from error
-        return cls(np.sqrt(low * high) * u.keV, param, data, redshift, alpha_norm, path)
+        file = FitsFile(path)
+        nodes, energies, spectra = (file.table(name) for name in ("PARAMETERS", "ENERGIES", "SPECTRA"))
+        low, high, data = energies.column("ENERG_LO"), energies.column("ENERG_HI"), spectra.column("INTPSPEC")
+        redshifts = nodes.column("VALUE")
+        if redshifts.ndim != 2 or len(redshifts) < 1 or redshifts.shape[1] != len(data):
+            raise InputError(
+                f"{nodes.where}: VALUE has shape {redshifts.shape}, expected a row of {len(data)} redshifts, one for "
+                "each of the spectra. Check that the file is an XSPEC table model of one parameter."
+            )
+        # files repeat redshifts; the first row of each counts
+        param, rows = np.unique(redshifts[0], return_index=True)
+        if low.shape != high.shape or not np.all(low * high > 0):
+            raise InputError(f"{energies.where}: ENERG_LO and ENERG_HI must be positive energies, in keV.")
+        return cls(np.sqrt(low * high) * u.keV, param, data[rows], redshift, alpha_norm, path)

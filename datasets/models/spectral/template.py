@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import equinox as eqx
@@ -10,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
-from astropy.io import fits
 from jaxtyping import Float
 
 from ....kernels import spectral as k
@@ -18,11 +16,10 @@ from ....kernels import spectral_integrals as integrals
 from ....kernels import tables
 from ...arrays import Array, for_kernels, is_known
 from ...errors import InputError
-from ...io.fits import open_hdus
-from ...io.gadf_quantity import unstated_scale
+from ...io.fits import FitsFile
+from ...io.gadf_quantity import ENERGY_NAMES, read_quantity
 from ...io.paths import Filename, as_path, beside
-from ...sky.axis import MapAxis
-from ...units import Given, parse_unit, require_positive_somewhere, to_unit, unit_of_file, with_unit
+from ...units import Given, parse_unit, require_positive_somewhere, to_unit, with_unit
 from ..component import Section
 from ..parameter import GivenParameter, Parameter, declared, internal
 from .base import DNDE, Edges, Energies, NestedSpectralModel, SpectralModel, Values
@@ -231,13 +228,7 @@ class TemplateNDSpectralModel(NestedSpectralModel):
         path = as_path(filename)
         if not path.is_file():
             raise InputError(f"{cls.__name__}: there is no file {path}.")
-        with open_hdus(path) as hdus:
-            bands = next((h for h in hdus if h.name.endswith("BANDS")), None)
-            if bands is None:
-                raise InputError(f"{cls.__name__}: {path} has no BANDS table that says what the axes are.")
-            name = bands.name.removesuffix("BANDS").rstrip("_")
-            table = next((h for h in hdus if h is not bands and (h.name == name or not name)), hdus[0])
-            return cls(**_grid(table, bands, path), filename=path, **parameters)
+        return cls(**_grid(FitsFile(path)), filename=path, **parameters)
 
 
 def _coordinate(name: str, row: Array, unit: u.UnitBase | None, given: GivenParameter | None) -> Parameter:
@@ -258,38 +249,25 @@ def _bad_unit(name: str, found: str | u.UnitBase, expected: u.UnitBase) -> Input
     return InputError(f"TemplateNDSpectralModel: {name} has unit {found!r}, expected one convertible to {expected!r}.")
 
 
-def _grid(table: fits.BinTableHDU | fits.ImageHDU, bands: fits.BinTableHDU, path: Path) -> dict[str, Any]:
-    """Constructor arguments of the grid in ``table``, whose axes are in ``bands``."""
-    is_table = isinstance(table, fits.BinTableHDU)
-    data = table.data["DATA"] if is_table else table.data
-    unit = table.columns["DATA"].unit if is_table else table.header.get("BUNIT", "")
-    header = {**dict(bands.header), **dict(table.header)}
-    names: list[str] = []
-    while (key := f"AXCOLS{len(names) + 1}") in header:
-        names.append(header[key].split(",")[0].strip().removesuffix("_MIN"))
-    rows, scales = [], []
-    for i, name in enumerate(names):
-        column = name if name in bands.columns.names else f"{name}_MIN"
-        low, high = (f"{name}_{end}" for end in ("MIN", "MAX"))
-        scale = str(header.get(f"INTERP{i + 1}", unstated_scale(name))).strip().lower()
-        if name in bands.columns.names:
-            centre = np.unique(bands.data[name])
-        else:
-            edges = np.append(np.unique(bands.data[low]), np.max(bands.data[high]))
-            centre = MapAxis(np.asarray(edges, float), scale, name).center.value
-        rows.append(u.Quantity(centre, unit_of_file(bands.columns[column].unit or "", f"{path}: {column}")))
-        scales.append(scale)
-    energy = next((i for i, name in enumerate(names) if name.upper() in ("ENERGY_TRUE", "ENERGY")), None)
+def _grid(file: FitsFile) -> dict[str, Any]:
+    """Constructor arguments of the grid in the first map of a file."""
+    name = next((h.name.removesuffix("_BANDS") for h in file.hdus if h.name.endswith("_BANDS")), None)
+    if name is None:
+        raise InputError(f"{file}: there is no BANDS table that says what the axes are, only {file.names()}.")
+    stored = read_quantity(file, name)
+    names = [axis.name for axis in stored.axes]
+    energy = next((own for own in ENERGY_NAMES if own in names), None)
     if energy is None:
-        raise InputError(f"TemplateNDSpectralModel: {path} has the axes {names}, none of them is an energy.")
-    # stored with the last axis first and the two spatial ones last
-    shape = tuple(len(row) for row in reversed(rows))
-    values = np.asarray(data, float).reshape(*shape, -1)[..., 0].T
-    values = np.moveaxis(values, energy, 0)
-    others = [i for i in range(len(names)) if i != energy]
+        raise InputError(f"{stored.where}: the axes are {names}, expected one of them to be an energy.")
+    others = [own for own in names if own != energy]
+    if stored.values.shape[-2:] != (1, 1):
+        raise InputError(f"{stored.where}: found {stored.values.shape[-2:]} pixels, expected one, or a region.")
+    # the energy first, as the constructor has it: in files the first axis is the last of the array
+    stored = stored.require_axes(*reversed([energy, *others]))
+    axes = {axis.name: axis for axis in stored.axes}
     return {
-        "energy": rows[energy],
-        "axes": {names[i].lower(): rows[i] for i in others},
-        "values": u.Quantity(values, unit_of_file(unit or "", f"{path}: unit of the map")),
-        "interp": {"energy_true": scales[energy]} | {names[i].lower(): scales[i] for i in others},
+        "energy": axes[energy].center,
+        "axes": {own: axes[own].center for own in others},
+        "values": u.Quantity(stored.values[..., 0, 0], stored.unit),
+        "interp": {"energy_true": axes[energy].interp} | {own: axes[own].interp for own in others},
     }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from astropy import units as u
-from astropy.time import ScaleValueError, Time
+from astropy.time import Time
 from jaxtyping import Float
 
 from ....kernels import tables
@@ -19,9 +19,11 @@ from ....kernels import temporal as k
 from ...arrays import Array, for_kernels, frozen_array, is_known
 from ...errors import InputError, warn
 from ...gti import GTI
-from ...io.fits import FitsFile
+from ...io.fits import FitsFile, naming, readable_cards
 from ...io.gadf_quantity import read_quantity
+from ...io.gti_table import reference_time
 from ...io.paths import Filename, as_path, beside, existing
+from ...io.tables import read_table
 from ...sky.axis import SCALES, MapAxis
 from ...units import Given, parse_unit, require_positive_somewhere, to_unit
 from ..component import Section
@@ -186,7 +188,11 @@ class LightCurveTemplateTemporalModel(TemporalModel):
             )
         values = stored.require_axes("time", "energy").to_value("")[..., 0, 0].T
         days = _days(axes["time"].center.value, axes["time"].unit, cls.__name__)
-        start = t_ref if t_ref is not None else _reference_in(cls, path, dict(file.table(bands).header))
+        start = (
+            t_ref
+            if t_ref is not None
+            else _reference_in(cls, path, readable_cards(file.table(bands).header, str(path)))
+        )
         days, values = _present(days, values, f"{cls.__name__}: {path}")
         scales = axes["time"].interp, axes["energy"].interp
         return cls(days, values, start, axes["energy"].center.to_value("TeV"), path, scale, *scales)
@@ -389,43 +395,22 @@ def _is_map(path: Path) -> bool:
 
 def _table(cls: type, path: Path, columns: tuple[str, ...]) -> "Table":
     """A table with (at least) these columns, in whatever letter case they are stored."""
-    from astropy.table import Table
-
-    try:
-        with warnings.catch_warnings():
-            # about units and cards that other programs write
-            warnings.simplefilter("ignore")
-            table = Table.read(path)
-    except Exception as error:  # astropy raises many types, by format
-        raise InputError(
-            f"{cls.__name__}: {path} cannot be read as a table ({error}). A FITS or ECSV table with columns "
-            f"{' and '.join(columns)} is expected."
-        ) from error
+    wanted = " and ".join(columns)
+    with naming(cls.__name__):
+        table = read_table(path, f"Expected a table with columns {wanted}.")
     for column in columns:
         own = next((name for name in table.colnames if name.upper() == column), None)
         if own is None:
-            raise InputError(
-                f"{cls.__name__}: {path} has the columns {', '.join(table.colnames)}, expected {' and '.join(columns)}."
-            )
+            raise InputError(f"{cls.__name__}: {path} has the columns {', '.join(table.colnames)}, expected {wanted}.")
         if own != column:
             table.rename_column(own, column)
     return table
 
 
-def _reference_in(cls: type, path: Path, header: dict[str, Any]) -> Time:
+def _reference_in(cls: type, path: Path, header: Mapping[str, Any]) -> Time:
     """The time from which a table counts, from its header."""
-    cards = {str(key).upper(): content for key, content in header.items()}
-    if "MJDREFI" not in cards and "MJDREF" not in cards:
-        raise InputError(
-            f"{cls.__name__}: {path} gives no MJDREFI and MJDREFF, so that TIME counts from nowhere. Add them to the "
-            "header, or give t_ref."
-        )
-    scale = str(cards.get("TIMESYS", "utc")).strip().lower()
-    day, fraction = cards["MJDREFI" if "MJDREFI" in cards else "MJDREF"], cards.get("MJDREFF", 0.0)
-    try:
-        return Time(float(day), float(fraction), format="mjd", scale=scale)
-    except (ValueError, TypeError, ScaleValueError) as error:
-        raise InputError(f"{cls.__name__}: {path}: the reference time cannot be used ({error}).") from error
+    with naming(cls.__name__):
+        return reference_time({str(key).upper(): value for key, value in header.items()}, str(path), "utc")
 
 
 def _reference_cards(mjd: float, scale: str) -> dict[str, Any]:

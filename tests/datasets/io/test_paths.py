@@ -18,5 +18,5 @@ def test_files_beside_another_or_as_given(tmp_path, monkeypatch):
 def test_a_table_that_is_not_fits(tmp_path):
     path = tmp_path / "ebl.fits"
     path.write_text("no table")
-    with pytest.raises(InputError, match="is not FITS"):
+    with pytest.raises(InputError, match="not a FITS file"):
         EBLAbsorptionNormSpectralModel.read(path)
