@@ -241,7 +241,10 @@ def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:
     if unit is None:
         return u.dimensionless_unscaled
     try:
-        return _unit(unit) if isinstance(unit, str) else u.Unit(unit)
+        found = _unit(unit) if isinstance(unit, str) else u.Unit(unit)
+        if isinstance(found, u.StructuredUnit):
+            raise TypeError("units of several fields")
+        return found
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
             f"{what}: {str(unit)[:60]!r} is not a unit that astropy can read. Write for example 'TeV-1 s-1 cm-2'."
@@ -387,6 +390,9 @@ def unit_of_file(text: object, what: str) -> u.UnitBase:
         return parse_unit(text.strip() or None, what)
     except InputError as error:
         try:
-            return u.Unit(text, parse_strict="silent")
+            found = u.Unit(text, parse_strict="silent")
         except Exception:  # astropy raises many types on texts that look like units
             raise error from error.__cause__
+        if not isinstance(found, u.UnrecognizedUnit):
+            raise error
+        return found

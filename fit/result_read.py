@@ -38,6 +38,7 @@ def result_fields(filename: Any) -> dict[str, Any]:
         raise InputError(
             f"{path}: there are no figures of a fit under metadata, fit. The models alone: gj.Models.read(filename)."
         )
+    _require_kinds(figures, path)
     models = Models.from_dict(data, str(path), path.parent)
     parameters = distinct(models.parameters)
     free = tuple(name for name, p in parameters.items() if not p.frozen)
@@ -60,6 +61,27 @@ def result_fields(filename: Any) -> dict[str, Any]:
         return fields | {name: figures[name] for name in own} | minima
     except KeyError as error:
         raise InputError(f"{path}: metadata, fit: the key {error.args[0]!r} is missing.") from error
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "stat": (int, float),
+    "edm": (int, float),
+    "iterations": (int,),
+    "evaluations": (int,),
+    "n_bins": (int,),
+    "n_free": (int,),
+    "message": (str,),
+    "method": (str,),
+    **dict.fromkeys(("datasets", "minima", "minima_counts", "degenerate", "at_bound"), (list,)),
+}
+"""What the figures of a fit are."""
+
+
+def _require_kinds(figures: dict[str, Any], path: Path) -> None:
+    for key, kinds in KINDS.items():
+        if key in figures and (not isinstance(figures[key], kinds) or isinstance(figures[key], bool)):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise InputError(f"{path}: metadata, fit: {key} is {figures[key]!r}, expected {expected}.")
 
 
 def _status(figures: dict[str, Any], path: Path) -> Status:

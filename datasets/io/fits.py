@@ -36,8 +36,8 @@ BLOCK = 2880
 
 CARD = 80
 
-AXES, MOST_AXES = re.compile(rb"NAXIS   = *([^ /]{1,20})"), 999
-"""The card of the number of axes, and the most there can be by the standard."""
+PARTS, MOST_PARTS = re.compile(rb"(NAXIS|TFIELDS) *= *([^ /]{1,20})"), 999
+"""The cards of the numbers of axes and of columns, and the most there can be of each by the standard."""
 
 KEYWORD = re.compile(r"(?!COMMENT|HISTORY)[A-Z0-9_-]{1,8}$")
 
@@ -184,11 +184,11 @@ class FitsFile:
         )
 
 
-def _require_axes(data: bytes, cut: str) -> None:
-    """An `InputError` for an image of more axes than there can be: astropy would ask for each of them."""
-    for found in AXES.finditer(data):
-        if found.start() % CARD == 0 and not (found[1].isdigit() and int(found[1]) <= MOST_AXES):
-            raise InputError(cut.format(f"NAXIS is {found[1].decode('latin-1')!r}"))
+def _require_parts(data: bytes, cut: str) -> None:
+    """An `InputError` for more axes or columns than there can be: astropy would ask for each of them."""
+    for found in PARTS.finditer(data):
+        if found.start() % CARD == 0 and not (found[2].isdigit() and int(found[2]) <= MOST_PARTS):
+            raise InputError(cut.format(f"{found[1].decode()} is {found[2].decode('latin-1')!r}"))
 
 
 def _open(data: bytes, path: Path) -> list[Hdu]:
@@ -203,7 +203,7 @@ def _open(data: bytes, path: Path) -> list[Hdu]:
     cut = f"{path}: the file is cut off or damaged ({{}}). Copy or download it again."
     if len(data) % BLOCK:
         raise InputError(cut.format(f"{len(data)} bytes is not a multiple of {BLOCK}"))
-    _require_axes(data, cut)
+    _require_parts(data, cut)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

@@ -3,7 +3,7 @@
 import gzip
 import io
 import os
-import uuid
+import stat
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .journal import discard, finish_writing, part_name, remove_leftovers, switch, write_part
 
 Filename = str | os.PathLike[str]
 """The name of a file as users give it."""
@@ -51,6 +52,7 @@ def existing(path: Path) -> Path | None:
 def read_bytes(filename: Filename) -> bytes:
     """The content of a file, unpacked if it is gzip-compressed."""
     path = as_path(filename)
+    finish_writing(path.parent)
     found = existing(path)
     if found is None:
         kind = "is a folder" if path.is_dir() else "was not found"
@@ -77,35 +79,50 @@ def read_bytes(filename: Filename) -> bytes:
 
 
 def write_files(contents: Mapping[Path, bytes], overwrite: bool = False) -> None:
-    """Write several files; each appears complete or not at all. Names ending in ``.gz`` are compressed.
+    """Write several files; all of one folder appear complete or none does. Names ending in ``.gz`` are compressed.
 
-    Existing files are refused before anything is written, unless ``overwrite``. All content goes to temporary names in
-    the target folders first, so that a full disk or an interrupt leaves the old files as they were.
+    Existing files are refused before anything is written, unless ``overwrite``; they keep their permissions, and where
+    a name is a symbolic link the file behind it is written. All content goes to temporary names in the target folders
+    first, so that a full disk, an interrupt or the end of the process leaves the old files as they were; see `journal`.
     """
     if not isinstance(overwrite, bool | np.bool_):
         raise InputError(f"overwrite must be True or False, found {overwrite!r}. Give other arguments by name.")
-    paths = list(contents)
-    for path in paths:
-        if path.is_dir():
-            raise InputError(f"{path}: cannot write, there is a folder of this name. Choose another name.")
-        if path.exists() and not overwrite:
-            raise InputError(f"{path}: the file exists already. Choose another name, or pass overwrite=True.")
-    parts: dict[Path, Path] = {}
+    for path in contents:
+        _check_target(path, bool(overwrite))
+    moves: dict[Path, dict[str, str]] = {}
     try:
         for path, data in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            parts[path] = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+            target = Path(os.path.realpath(path))
+            folder, part = target.parent, part_name()
+            if folder not in moves:
+                finish_writing(folder)
+                remove_leftovers(folder)
+            moves.setdefault(folder, {})[part] = target.name
             # no time stamp inside: equal datasets give equal files
-            packed = gzip.compress(data, mtime=0) if path.suffix == ".gz" else data
-            with open(parts[path], "xb") as stream:
-                stream.write(packed)
-        for path in paths:
-            os.replace(parts[path], path)
-            del parts[path]
+            write_part(folder / part, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data, target)
+        while moves:
+            folder, names = moves.popitem()
+            switch(folder, names)
     except OSError as error:
         raise InputError(
             f"{path}: cannot write ({error.strerror}). Check the folder, its permissions and free space."
         ) from error
     finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        discard(folder / part for folder, names in moves.items() for part in names)
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    """An `InputError` where a file cannot be written, or would have to be replaced without ``overwrite``."""
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:  # names that are too long, folders that may not be looked into
+        raise InputError(f"{path}: cannot write ({error.strerror}). Choose another name.") from error
+    if stat.S_ISDIR(kind):
+        raise InputError(f"{path}: cannot write, there is a folder of this name. Choose another name.")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"{path}: cannot write, this is no file but a device or a pipe. Choose another name.")
+    if not overwrite:
+        raise InputError(f"{path}: the file exists already. Choose another name, or pass overwrite=True.")

@@ -95,7 +95,7 @@ class SkyGeom(Shown, HintedModule):
     @classmethod
     def from_wcs(cls, wcs: "WCS", shape: tuple[int, int], where: str = "WCS") -> "SkyGeom":
         """Geometry from an astropy ``WCS`` of two celestial axes."""
-        from astropy.wcs.utils import proj_plane_pixel_scales
+        from astropy.wcs import WcsError
 
         if wcs.naxis != 2 or wcs.wcs.lng != 0 or wcs.wcs.lat != 1 or wcs.wcs.ctype[0][:4] not in ("RA--", "GLON"):
             raise InputError(
@@ -105,6 +105,21 @@ class SkyGeom(Shown, HintedModule):
         ny, nx = (int(n) for n in shape)
         if ny < 1 or nx < 1:
             raise InputError(f"{where}: an image of shape {shape} has no pixels.")
+        try:
+            return cls._of_pixels(wcs, (ny, nx), where)
+        except InputError:
+            raise
+        except (ValueError, TypeError, KeyError, WcsError) as error:  # astropy raises many types
+            raise InputError(
+                f"{where}: the header holds no sky projection that can be used: {' '.join(str(error).split())}. Check "
+                "CTYPE, RADESYS, CRVAL, CRPIX and CDELT."
+            ) from error
+
+    @classmethod
+    def _of_pixels(cls, wcs: "WCS", shape: tuple[int, int], where: str) -> "SkyGeom":
+        from astropy.wcs.utils import proj_plane_pixel_scales
+
+        ny, nx = shape
         code = str(wcs.wcs.ctype[0])[-3:]
         size = float(f"{np.max(proj_plane_pixel_scales(wcs)):.6g}")
         meta = Meta({"header": dict(wcs.to_header(relax=True)), "wcs": wcs})

@@ -118,8 +118,11 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
         problem = make_problem(datasets, result.models)
     found = predictions(problem, np.asarray(space.values[space.free]))
     try:
-        files = {options.output / name: data for name, data in contents(result, found, pictures, datasets).items()}
-        write_files(files, overwrite=options.overwrite)
+        write_files(_inside(options.output, result_files(result)), overwrite=options.overwrite)
+        # after them: a picture that cannot be drawn or written shall not cost the results
+        if pictures:
+            drawn = picture_files(result, found, pictures, datasets)
+            write_files(_inside(options.output, drawn), overwrite=options.overwrite)
     finally:
         # a full disk shall not cost the numbers
         if not options.quiet:
@@ -192,6 +195,10 @@ def parse_energy(text: str | None, option: str) -> "u.Quantity | None":
     return energy
 
 
+LONGEST = 100
+"""Letters of a name in the name of a file."""
+
+
 def picture_names(datasets: "Datasets", models: "Models") -> dict[tuple[str, str], str]:
     """File names of the pictures, by what they show: ("counts", dataset) or ("sed", model)."""
     from gammajax.fit.spectra import source_names
@@ -201,7 +208,7 @@ def picture_names(datasets: "Datasets", models: "Models") -> dict[tuple[str, str
     wanted += [("sky", name) for name in datasets.names[:MOST_PICTURES] if datasets[name].sky_geom is not None]
     names: dict[tuple[str, str], str] = {}
     for kind, name in wanted:
-        stem = kind + "-" + re.sub(r"[^\w.+-]", "_", name)
+        stem = kind + "-" + re.sub(r"[^\w.+-]", "_", name)[:LONGEST]
         taken = {n.lower() for n in names.values()}
         numbers = (f"-{i}" for i in range(2, len(wanted) + 2))
         names[kind, name] = next(f"{stem}{s}.png" for s in ("", *numbers) if f"{stem}{s}.png".lower() not in taken)
@@ -247,19 +254,26 @@ def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:
     return threads[1]
 
 
-def contents(
-    result: "FitResult", found: "list[Prediction]", pictures: dict[tuple[str, str], str], datasets: "Datasets"
-) -> dict[str, bytes]:
-    """All result files by name."""
-    from gammajax.datasets.models.sky_model import SkyModel
+def _inside(folder: Path, files: dict[str, bytes]) -> dict[Path, bytes]:
+    return {folder / name: data for name, data in files.items()}
+
+
+def result_files(result: "FitResult") -> dict[str, bytes]:
+    """Content of the result files by name."""
     from gammajax.fit.result_files import result_contents
 
-    files = {path.name: data for name in RESULT_FILES for path, data in result_contents(result, name).items()}
-    if not pictures:
-        return files
+    return {path.name: data for name in RESULT_FILES for path, data in result_contents(result, name).items()}
+
+
+def picture_files(
+    result: "FitResult", found: "list[Prediction]", pictures: dict[tuple[str, str], str], datasets: "Datasets"
+) -> dict[str, bytes]:
+    """Content of the pictures by name."""
+    from gammajax.datasets.models.sky_model import SkyModel
     from gammajax.plots.figures import counts_figure, png
     from gammajax.plots.plots import plot_sed, plot_sky
 
+    files: dict[str, bytes] = {}
     by_name = {p.name: p for p in found}
     for (kind, name), file in pictures.items():
         if kind == "counts":

@@ -70,7 +70,7 @@ def datasets_table(datasets: "Datasets", console: "Console") -> "Table":
     from gammajax.cli.report import MOST_ROWS, rich_table, with_rest
 
     info = datasets.info_table()
-    columns = ("*Counts", "*Off", "*Alpha", "*Excess", "*Signif.", "*Live [min]", "*Fit bins", "*Fit range [TeV]")
+    columns = ("*Counts", "*Off", "*Alpha", "*Excess", "*Signif.", "*Live\n[min]", "*Fit\nbins", "*Fit range\n[TeV]")
     shown = rich_table(console, "Dataset", *columns)
     for row in info[:MOST_ROWS]:
         keys = ("counts", "counts_off", "alpha", "excess", "sqrt_ts", "livetime")

@@ -1,46 +1,77 @@
 """The command line: arguments, and errors as one line. The commands themselves are imported when they run."""
 
 import argparse
-import os
+import contextlib
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from gammajax.cli.terminal import drop_output, prepare_streams, shown
 from gammajax.datasets.errors import InputError
 
-OK, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, NOT_CONVERGED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
-EPILOG = """exit codes: 0 success, 1 the fit did not converge, 2 bad input
+EPILOG = """exit codes: 0 success, 1 the fit did not converge, 2 bad input, 130 interrupted, 143 terminated
 
 `gammajax demo` shows the whole way on simulated data."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. Errors in the input are one line on standard error."""
+    prepare_streams()
     parser = make_parser()
     args = parser.parse_args(argv)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), terminable():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.showwarning = _show_warning
         try:
-            return args.run(args)
+            code: int = args.run(args)
+            sys.stdout.flush()
+            return code
         except InputError as error:
             message = str(error)
         except MemoryError:
             message = "not enough memory. Fit fewer datasets at once, or coarser bins."
         except BrokenPipeError:
-            # the reader of a pipe (head, say) has seen enough; nothing may be flushed to it at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # the reader of a pipe (head, say) has seen enough
+            drop_output()
             return OK
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             message = f"{where}{error.strerror or error}."
+            drop_output()
+        except Terminated:
+            print("gammajax: terminated", file=sys.stderr)
+            return TERMINATED
         except KeyboardInterrupt:
             print("gammajax: interrupted", file=sys.stderr)
             return INTERRUPTED
-    print(f"gammajax: error: {message}", file=sys.stderr)
+    print(f"gammajax: error: {shown(message)}", file=sys.stderr)
     return BAD_INPUT
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM)."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the command as an exception does, so that nothing is left half done."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -91,7 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "-o", "--output", default="simulated", metavar="FOLDER", help="folder of the datasets (default: simulated)"
     )
-    simulate.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
+    simulate.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the random numbers (default: 0)")
     simulate.add_argument(
         "--events",
         action="store_true",
@@ -104,7 +135,7 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "-o", "--output", default="gammajax-demo", metavar="FOLDER", help="folder of the demo (default: gammajax-demo)"
     )
-    demo.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
+    demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the random numbers (default: 0)")
     demo.add_argument("--no-plots", action="store_true", help="write no pictures")
     _common(demo, overwrite=True)
     demo.set_defaults(run=_demo)
@@ -155,6 +186,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 2^63 - 1, found {text[:40]}")
+    return number
+
+
 def _starts(text: str) -> int | str:
     return text if text == "auto" else _positive(text)
 
@@ -180,4 +218,4 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"gammajax: warning: {message}", file=sys.stderr)
+    print(f"gammajax: warning: {shown(str(message))}", file=sys.stderr)

@@ -146,10 +146,11 @@ def print_result(console: "Console", result: "FitResult", predictions: "Iterable
 def rich_table(console: "Console", *columns: str) -> "Table":
     """A table with a rule below its head; a star in front of a column's name means numbers, which line up right."""
     from rich.box import SIMPLE, Box
-    from rich.table import Table
+
+    from gammajax.cli.narrow import FittingTable
 
     plain = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
-    table = Table(box=plain if is_ascii(console) else SIMPLE, pad_edge=False)
+    table = FittingTable(box=plain if is_ascii(console) else SIMPLE, pad_edge=False)
     for number, column in enumerate(columns):
         # numbers are never cut; long names fold
         table.add_column(

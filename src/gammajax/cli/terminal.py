@@ -1,5 +1,7 @@
 """The terminal: tables and progress that are good to read on a screen, in a pipe and in a log file."""
 
+import contextlib
+import os
 import sys
 import threading
 import time
@@ -20,16 +22,47 @@ LOG_SECONDS = 10.0
 """Time between lines of progress in a log."""
 
 
+def shown(text: str) -> str:
+    """The text with control characters as escapes: names may hold what a terminal takes for orders."""
+    return "".join(c if c == "\n" or c.isprintable() or not c.isascii() else repr(c)[1:-1] for c in text)
+
+
+def prepare_streams() -> None:
+    """Standard output and error take every text: characters that they do not know are replaced, closed ones drop it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # for the rest of the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def drop_output() -> None:
+    """Nothing more goes to standard output, nor is flushed to it at exit: its reader has gone, or its disk is full."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def make_console(stream: TextIO | None = None) -> "Console":
     """A rich console on standard output. Away from a terminal it writes plain text of fixed width."""
     from rich.console import Console
+    from rich.text import Text
+
+    class Escaping(Console):
+        """A console on which names are text, and whose broken pipe is for the caller to see."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(shown(text), **options)
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
 
     stream = sys.stdout if stream is None else stream
     # names in brackets are names, and not markup
     plain: dict[str, Any] = {"file": stream, "highlight": False, "markup": False, "emoji": False}
     if not stream.isatty():
         plain |= {"width": LOG_WIDTH, "force_terminal": False, "force_interactive": False, "color_system": None}
-    return Console(**plain)
+    return Escaping(**plain)
 
 
 def is_ascii(console: "Console") -> bool:

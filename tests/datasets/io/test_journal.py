@@ -1,0 +1,99 @@
+"""Files that appear together or not at all, and what else writing promises."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gammajax.datasets import InputError
+from gammajax.datasets.io import read_bytes, write_files
+from gammajax.datasets.io.journal import JOURNAL
+
+SCRIPT = Path(__file__).resolve().parents[2] / "cases" / "killed.py"
+
+
+def test_killed_writers_leave_no_mixture():
+    """At every step of a writing of 25 files, and at 20 times by chance."""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", SCRIPT, "20"], capture_output=True, text=True, timeout=300, check=True
+    )
+    found = json.loads(run.stdout)
+    assert found["kills"] > 3 * 25 + 20
+    assert found["mixtures"] == found["leftovers"] == 0
+
+
+def journal(folder, text):
+    (folder / JOURNAL).write_text(text)
+
+
+def test_a_reader_finishes_what_was_interrupted(tmp_path):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "part").write_text("new")
+    # the other one was renamed before the end came
+    journal(tmp_path, json.dumps({"gone": "b", "part": "a"}))
+    (tmp_path / "b").write_text("new")
+    assert read_bytes(tmp_path / "a") == b"new" and sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"../x": "a"}', '{"part": "/etc/x"}', '{"part": "lost"}', "\x00"], ids=str
+)
+def test_a_journal_that_cannot_be_followed(tmp_path, text):
+    (tmp_path / "a").write_text("old")
+    journal(tmp_path, text)
+    with pytest.raises(InputError, match="was interrupted here, and cannot be finished"):
+        read_bytes(tmp_path / "a")
+    with pytest.raises(InputError, match="and write the files again"):
+        write_files({tmp_path / "a": b"x"}, overwrite=True)
+
+
+def test_permissions_and_links_stay(tmp_path):
+    secret, link = tmp_path / "secret", tmp_path / "link"
+    write_files({secret: b"1"})
+    os.chmod(secret, 0o600)
+    link.symlink_to("secret")
+    write_files({link: b"2"}, overwrite=True)
+    assert link.is_symlink() and secret.read_bytes() == b"2" and stat.S_IMODE(secret.stat().st_mode) == 0o600
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    os.chmod(secret, 0o640)
+    write_files({secret: b"3", tmp_path / "new": b"4"}, overwrite=True)
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_pipes_and_devices_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(InputError, match="a device or a pipe"):
+            write_files({path: b"x"}, overwrite=True)
+
+
+def test_names_of_any_length(tmp_path):
+    long = tmp_path / ("n" * 240 + ".fits")
+    write_files({long: b"x", tmp_path / "b": b"y"})
+    assert read_bytes(long) == b"x"
+    for name in ("n" * 300, "n" * 5000, "a/" * 3000):
+        for call in (lambda path: write_files({path: b"x"}), read_bytes):
+            with pytest.raises(InputError) as caught:
+                call(tmp_path / name)
+            assert len(str(caught.value)) < 2000
+    for name in ("", " ", "a\0b"):
+        with pytest.raises(InputError, match="A file name is needed"):
+            read_bytes(name)
+
+
+def test_a_full_disk_or_a_missing_right_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="cannot write"):
+        write_files({tmp_path / "a": b"new", tmp_path / "b": b"new"}, overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
