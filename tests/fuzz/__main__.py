@@ -1,4 +1,4 @@
-"""A long run of damaged files: ``python -m fuzz --cases 200000 [--first 0] [--readers map events]`` in the folder tests."""
+"""A long run of damaged files, in the folder tests: ``python -m fuzz --cases 200000 [--first 0] [--readers map]``."""
 
 import argparse
 import collections

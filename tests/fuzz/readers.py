@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -81,10 +82,10 @@ def _grid(folder: Path) -> None:
     bands = fits.BinTableHDU(
         Table({"CHANNEL": np.arange(6), "ENERGY_TRUE": energy * u.TeV, "TILT": tilt}), name="SKYMAP_BANDS"
     )
-    image = fits.ImageHDU(np.arange(1.0, 7.0).reshape(2, 3, 1, 1), name="SKYMAP")
+    values = Table({"CHANNEL": np.arange(6), "DATA": np.arange(1.0, 7.0) * u.Unit("cm-2 s-1 TeV-1")})
+    image = fits.BinTableHDU(values, name="SKYMAP")
     for hdu in (bands, image):
         hdu.header.update(AXCOLS1="ENERGY_TRUE", INTERP1="log", AXCOLS2="TILT", INTERP2="lin")
-    image.header["BUNIT"] = "cm-2 s-1 TeV-1"
     fits.HDUList([fits.PrimaryHDU(), image, bands]).writeto(folder / "grid.fits")
 
 
@@ -116,10 +117,15 @@ def _collection(folder: Path) -> None:
     gj.Datasets({"run": _spectrum(), "on-off": _on_off()}).write(folder / "datasets.yaml")
 
 
-def _result(folder: Path) -> None:
+@cache
+def _fitted() -> gj.FitResult:
     models = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(), name="crab")])
     run = gj.fake(jax.random.key(0), _spectrum(counts=None), models)
-    gj.fit({"run": run}, models, starts=1).write(folder / "result.yaml")
+    return gj.fit({"run": run}, models, starts=1)
+
+
+def _result(folder: Path) -> None:
+    _fitted().write(folder / "result.yaml")
 
 
 def _of(make: Callable[[], object], name: str) -> Callable[[Path], object]:
