@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from astropy import units as u
 
-from ..errors import InputError
+from ..arrays import Array, is_known
+from ..errors import InputError, warn
 from ..gti import GTI, seconds_after
 from ..io.fits import FitsFile, naming, table_hdu, to_bytes
 from ..io.gti_table import TIME_CARDS, gti_hdu, read_gti, reference_time
@@ -60,6 +61,16 @@ def events_table(events: Events) -> "Table":
     return Table(table)
 
 
+EXPECTED = {"energy": "positive energies", "lat": "latitudes from -90 to 90 deg"}
+"""What the columns of an event list hold, or NaN: not known."""
+
+
+def flawed(energy: Array, lat: Array | None) -> dict[str, np.ndarray]:
+    """Which events there cannot be, (n_events,), by the column that says so."""
+    found = {"energy": np.asarray(energy) <= 0} if is_known(energy) else {}
+    return found if lat is None or not is_known(lat) else found | {"lat": np.abs(np.asarray(lat)) > 90 + 1e-6}
+
+
 def write_events(events: Events, filename: Filename, overwrite: bool = False) -> None:
     """Write a FITS file with the HDUs EVENTS and GTI, whole or not at all.
 
@@ -102,6 +113,13 @@ def event_fields(filename: Filename) -> dict[str, Any]:
         if gti is not None:
             reference = reference_time({key: table.card(key, None) for key in TIME_CARDS}, table.where)
             fields["time"] = fields["time"] + seconds_after(gti.reference, reference)
+        bad = np.any([*flawed(fields["energy"], fields.get("lat")).values()], axis=0)
+        if bad.any():
+            warn(
+                f"{file}: {int(bad.sum())} of {bad.size} events are left out: their energies are not positive, or "
+                "their declinations are none."
+            )
+            fields = {name: values[~bad] for name, values in fields.items()}
         header = {
             key: table.card(key, "") for key in table.header if key.isupper() and key not in ("COMMENT", "HISTORY")
         }

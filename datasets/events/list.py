@@ -17,7 +17,7 @@ from ..io.paths import Filename
 from ..meta import Meta
 from ..shown import Facts, Shown
 from ..units import to_unit, whole_numbers
-from .files import event_fields, events_table, write_events
+from .files import EXPECTED, event_fields, events_table, flawed, write_events
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -72,6 +72,13 @@ class EventList(Shown, HintedModule):
             value = getattr(self, name)
             if value is not None and (np.shape(value) != n or len(n) != 1):
                 raise InputError(f"EventList: {name} has shape {np.shape(value)}, expected one number an event, {n}.")
+        for field, values in flawed(self.energy, self.lat).items():
+            if values.any():
+                first = int(np.argmax(values))
+                raise InputError(
+                    f"EventList: {field} of event {first} is {np.asarray(getattr(self, field))[first]}, expected "
+                    f"{EXPECTED[field]} ({int(values.sum())} such events). Leave them out."
+                )
         if (self.lon is None) != (self.lat is None):
             raise InputError("EventList: lon and lat belong together; one of them is missing.")
 

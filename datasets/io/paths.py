@@ -40,7 +40,8 @@ def beside(filename: Filename, folder: Filename | None) -> Path:
 
 def existing(path: Path) -> Path | None:
     """The file itself or its ``.gz`` sibling; None where there is neither."""
-    for candidate in (path, path.with_name(path.name + ".gz")):
+    # a folder such as "." has no name of its own
+    for candidate in (path, *([path.with_name(path.name + ".gz")] if path.name else [])):
         try:
             if candidate.is_file():
                 return candidate

@@ -107,3 +107,19 @@ def test_observation_survives(events, tmp_path):
     assert header["LIVETIME"] == 1700.0 and header["ONTIME"] == 1790.0
     assert header["DEADC"] == pytest.approx(1700 / 1790, rel=1e-12)
     assert {key: header[key] for key in cards} == cards
+
+
+def test_events_that_cannot_be(tmp_path):
+    """The constructor refuses them; of a file they are left out, with a warning."""
+    with pytest.raises(gj.InputError, match=r"energy of event 1 is -2\.0, expected positive energies \(1 such"):
+        gj.EventList([1.0, -2.0], [0.0, 1.0], None)
+    with pytest.raises(gj.InputError, match=r"lat of event 0 is 500\.0"):
+        gj.EventList([1.0], [0.0], None, lon=[1.0], lat=[500.0])
+    events = gj.EventList([1.0, 2.0, 3.0], [0.0, 1.0, 2.0], gj.GTI([0.0], [5.0], 55555), lon=[1.0] * 3, lat=[2.0] * 3)
+    events.write(tmp_path / "events.fits")
+    with fits.open(tmp_path / "events.fits") as hdus:
+        hdus["EVENTS"].data["ENERGY"][0] = -1
+        hdus["EVENTS"].data["DEC"][2] = 500
+        hdus.writeto(tmp_path / "bad.fits", checksum=True)
+    with pytest.warns(UserWarning, match="2 of 3 events are left out"):
+        assert gj.EventList.read(tmp_path / "bad.fits").energy.tolist() == [2.0]
