@@ -1,6 +1,7 @@
 """A joint fit made ready: programs, arrays, parameters."""
 
 import gc
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,7 +115,10 @@ def with_image_sizes(models: Models, datasets: Datasets, mesh: Mesh | None = Non
 @contextmanager
 def no_collection() -> Iterator[None]:
     """No garbage collection meanwhile: it looks at every object of thousands of models and datasets again and again,
-    while all that is made here stays."""
+    while all that is made here stays. Where other threads run they may need it."""
+    if threading.active_count() > 1:
+        yield
+        return
     enabled = gc.isenabled()
     gc.disable()
     try:
