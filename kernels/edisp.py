@@ -32,6 +32,12 @@ def diagonal_response(
     return jnp.maximum(high - low, 0.0) / width[:, None]
 
 
+def _shares(z: Float[Array, "true edges"]) -> Float[Array, "true bins"]:
+    """Shares of a Gaussian between edges. In float32 the error function falls by a rounding where it is all but 1."""
+    share = jnp.diff(erf(z), axis=1) / 2
+    return jnp.where(share > 0, share, 0.0)
+
+
 def gauss_response(
     edges_true: Float[AnyArray, " e"],
     edges_reco: Float[AnyArray, " r"],
@@ -79,7 +85,7 @@ def gauss_shares(
     """Share of events in each migration bin for Gaussian migrations around 1 + bias with width sigma; the edges are the
     same for all true bins, or one list for each."""
     z = (migra_edges - 1 - bias[:, None]) / (jnp.sqrt(2.0) * sigma[:, None])
-    return jnp.diff(erf(z), axis=1) / 2
+    return _shares(z)
 
 
 GHOSTS = 8

@@ -143,3 +143,13 @@ def test_single_precision():
         assert found.dtype == jnp.float32
     wanted = matrix(shares(MIGRA, np.full(5, 0.2), np.zeros(5)) / np.diff(MIGRA), MIGRA, TRUE, RECO)
     np.testing.assert_allclose(found, wanted, atol=2e-6)
+
+
+def test_gaussian_shares_are_not_negative_in_float32():
+    """The error function of single precision is not monotonic where it is all but 1."""
+    edges = np.geomspace(1, 50, 20).astype(np.float32)
+    response = np.asarray(k.gauss_response(edges, edges, np.float32(0.2), np.float32(0.0)))
+    assert response.dtype == np.float32 and response.min() >= 0
+    np.testing.assert_allclose(
+        response, k.gauss_response(edges.astype(float), edges.astype(float), 0.2, 0.0), atol=1e-6
+    )
