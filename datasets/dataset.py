@@ -41,7 +41,6 @@ from jaxtyping import Bool, Float
 from .arrays import Array, Mask, PickledTrees, is_concrete
 from .errors import InputError
 from .hints.modules import HintedModule, require_models
-from .models.flatten import BuiltModels, Rows
 from .shown import Facts, Shown
 from .statistics.base import Bins, Statistic, scoring_terms
 
@@ -95,10 +94,10 @@ class Prepared(ABC):
         return jnp.sum(masked(self.mask, lambda prediction: weights * prediction, self.predict(models)))
 
     def by_source(
-        self, models: BuiltModels, rows: Rows, n: int, shapes: Container[int]
+        self, models: Models, rows: Sequence[Sequence[Sequence[int]]], n: int, shapes: Container[int]
     ) -> tuple[Bins, Float[Array, "n n_bins"]]:
-        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, whose numbers have
-        these ``rows``; ``shapes`` are the rows that change images."""
+        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, whose items
+        have these ``rows`` (-1: fixed numbers); ``shapes`` are the rows that change images."""
         return (prediction := self.predict(models)), jnp.zeros((n, *prediction.shape))
 
     def spectra(self, models: Models) -> tuple[Bins, Bins]:

@@ -168,17 +168,18 @@ class PreparedMap(PreparedCounts):
         return flat.reshape(-1)
 
     def by_source(
-        self, models: BuiltModels, rows: Rows, n: int, shapes: Container[int]
+        self, models: Models, rows: Rows, n: int, shapes: Container[int]
     ) -> tuple[Bins, Float[jax.Array, "n n_bins"]]:
         spec = self.spec
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
         total = with_room(self._templates(models), spec.room)
+        built = cast(BuiltModels, models)
         found = total, jnp.zeros((n, self.mask.shape[0]), total.dtype)
         for number, part in enumerate(spec.parts):
             if part.kind != "template":
                 window = partial(self._window, part, instrument=instrument)
                 found = part.add_with_slopes(
-                    found, window, self._flat, self._stacked(number, part), models, rows, shapes
+                    found, window, self._flat, self._stacked(number, part), built, rows, shapes
                 )
         return self._predicted(models, self._flat(found[0])), found[1]
 

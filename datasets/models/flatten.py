@@ -199,7 +199,7 @@ def free_numbers(models: Iterable[ModelBase]) -> set[str]:
     return {name for model in models for item in flatten(model)[1] for name in item.numbers}
 
 
-Rows = tuple[tuple[tuple[int, ...], ...], ...]
+Rows = Sequence[Sequence[Sequence[int]]]
 """Which of the free parameters the numbers of each item of each model are; -1: none."""
 
 
