@@ -28,7 +28,7 @@ arrays, a `Prepared` dataset: everything that no free parameter changes has been
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
@@ -92,6 +92,13 @@ class Prepared(ABC):
     def weighted(self, models: Models, weights: Bins) -> Float[jax.Array, ""]:
         """Sum of ``weights`` (n_bins,), 0 outside the mask, times `predict`."""
         return jnp.sum(masked(self.mask, lambda prediction: weights * prediction, self.predict(models)))
+
+    def by_source(
+        self, models: Models, rows: Sequence[Sequence[Sequence[int]]], n: int, shapes: Container[int]
+    ) -> tuple[Bins, Float[Array, "n n_bins"]]:
+        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, whose items
+        have these ``rows`` (-1: fixed numbers); ``shapes`` are the rows that change images."""
+        return (prediction := self.predict(models)), jnp.zeros((n, *prediction.shape))
 
     def spectra(self, models: Models) -> tuple[Bins, Bins]:
         """Signal and background per energy, sums over the fitted pixels: each (n_reco,)."""
@@ -172,6 +179,11 @@ class Spec:
     def makes_images(self) -> bool:
         """Whether predictions are images, next to which nothing else costs."""
         return False
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Places of the models along whose numbers `Prepared.by_source` has slopes."""
+        return ()
 
     @property
     def sums_images(self) -> bool:

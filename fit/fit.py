@@ -117,7 +117,7 @@ def fit(
     if method != "scoring" and starts not in ("auto", 1):
         raise InputError(f"fit: several starts are for method='scoring', found starts={starts!r}. Leave starts out.")
 
-    def run(problem: Problem, starts: Starts = 1) -> Solution:
+    def run(problem: Problem, starts: Starts = 1, again: bool = False) -> Solution:
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)
         ahead = None
@@ -135,7 +135,7 @@ def fit(
                 return run_optax(problem, method, steps, tolerance, progress)
             if method == "minuit":
                 return run_minuit(problem, tolerance, max_iterations, progress)
-            return run_scoring_method(problem, tolerance, max_iterations, precision, progress, starts)
+            return run_scoring_method(problem, tolerance, max_iterations, precision, progress, starts, again)
         finally:
             if ahead is not None:
                 ahead.join()
@@ -164,7 +164,7 @@ def fit(
         if off is None and not any(moves):
             break
         problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size, spread=True)
-        solution = run(problem)
+        solution = run(problem, again=off is None and solution.status == Status.CONVERGED)
         iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
     if before is not None and not solution.stat < before[1].stat:
         problem, solution = before

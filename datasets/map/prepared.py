@@ -4,19 +4,20 @@ A prepared map has the pixels of a box around its sources. The rest knows the ba
 energy: its bins enter the likelihood through their sums per energy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ...kernels.quadrature import bin_centers, log_centers
-from ..arrays import Array, PickledTrees, is_concrete, stack_rows
-from ..compile import Program, ahead_threads, is_tracing_ahead
+from ..arrays import Array, is_concrete, stack_rows
+from ..compile import is_tracing_ahead
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
 from ..counts.instrument import Instrument, instrument_of, instruments_of, livetime_factor
@@ -24,40 +25,17 @@ from ..counts.known import background_model, background_norm, fitted_energies
 from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
 from ..errors import InputError
 from ..gti import GTI
-from ..models.flatten import ModelDef, canonical
+from ..models.flatten import BuiltModels, ModelDef, Rows, canonical
 from ..models.instrument import InstrumentModel
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..models.spatial.base import SpatialModel
-from ..sky.geom import SkyGeom
 from ..statistics.base import Bins, Statistic
 from .box import Place, box_around, cut_box, known_bins, measured_bins, recounted, with_window
-from .plan import Plan, plan
+from .parts import Source, SourcePart, Stacked
+from .plan import plan
+from .prepared_image import image_of_shape, image_of_source, image_with_radial, prepared_image
 from .response import Response
-from .source_image import Image, SourceImage, add_window, place, prepare_image, with_room, without_room
-
-Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
-"""A source of a prepared map: the model, the first pixel (y, x) of its window in the box, and its arrays."""
-
-
-@dataclass(frozen=True)
-class SourcePart(PickledTrees):
-    """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
-
-    ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
-    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; it is
-    "four-pixel" for points that are shared out over pixels. ``by_transform``: whether from transforms.
-    """
-
-    kind: str
-    models: tuple[int, ...]
-    treedef: jax.tree_util.PyTreeDef | None = None
-    n_leaves: int = 0
-    scheme: str = ""
-    by_transform: bool = False
-
-    def unpacked(self, leaves: Sequence[jax.Array]) -> tuple[SourceImage, Image]:
-        """Image of one source, and exposed image of a frozen shape, from its arrays."""
-        return jax.tree_util.tree_unflatten(cast(jax.tree_util.PyTreeDef, self.treedef), leaves)
+from .source_image import Image, SourceImage, add_window, with_room, without_room
 
 
 @dataclass(frozen=True)
@@ -114,6 +92,12 @@ class MapSpec(Spec):
         return True
 
     @property
+    def sources(self) -> tuple[int, ...]:
+        # slopes of a single one are those of the prediction
+        found = tuple(i for part in self.parts if part.kind != "template" for i in part.models)
+        return found if len(found) > 1 else ()
+
+    @property
     def sums_images(self) -> bool:
         return any(part.kind == "source" and not part.by_transform for part in self.parts)
 
@@ -148,34 +132,64 @@ class PreparedMap(PreparedCounts):
 
     def signal(self, models: Models) -> Bins:
         """Counts of the sources, (n_bins,)."""
-        spec, arrays = self.spec, self.arrays
-        energy = log_centers(self.energy_true_edges)
+        spec = self.spec
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
-        total = jnp.asarray(arrays["constant"]).reshape(spec.n_reco, *spec.box)
-        for part in (part for part in spec.parts if part.kind == "template"):
-            norm, counts = self._template(models[part.models[0]])
-            total = total + counts * norm[:, None, None]
-        total = with_room(total, spec.room)
+        total = with_room(self._templates(models), spec.room)
         for number, part in enumerate(spec.parts):
             if part.kind == "template":
                 continue
 
             def add(total: Bins, source: Source, part: SourcePart = part) -> tuple[Bins, None]:
                 model, place_, leaves = source
-                image, exposed = part.unpacked(leaves)
-                of_bins, image = self._seen(model, image, instrument)
-                if part.kind == "shape":
-                    counts = image.counts_of(exposed, of_bins)
-                else:
-                    counts = image.counts(cast(SpatialModel, model.spatial), of_bins, energy)
-                # boxes and their room hold windows wholly; rules of quadrature are in double precision
-                return add_window(total, counts.astype(total.dtype), place_[1], place_[0]), None
+                counts = self._window(part, model, leaves, instrument)
+                # boxes and their room hold windows wholly
+                return add_window(total, counts, place_[1], place_[0]), None
 
             total = self._over_sources(number, part, models, add, total)
-        flat = without_room(total, spec.box, spec.room).reshape(spec.n_reco, -1)
+        return self._flat(total)
+
+    def _window(self, part: SourcePart, model: SkyModel, leaves: list[jax.Array], instrument: Instrument) -> Image:
+        """Counts of a source in its window, (n_reco, ny, nx)."""
+        image, exposed = part.unpacked(leaves)
+        of_bins, image = self._seen(model, image, instrument)
+        if part.kind == "shape":
+            counts = image.counts_of(exposed, of_bins)
+        else:
+            counts = image.counts(cast(SpatialModel, model.spatial), of_bins, log_centers(self.energy_true_edges))
+        # rules of quadrature are in double precision
+        return counts.astype(jnp.asarray(self.arrays["constant"]).dtype)
+
+    def _flat(self, values: jax.Array) -> jax.Array:
+        """Flat bins (n_bins,) of pixels (n_reco, y, x) of the box with its room; nothing in those of the rest."""
+        spec = self.spec
+        flat = without_room(values, spec.box, spec.room).reshape(spec.n_reco, -1)
         if spec.rest:
             flat = jnp.concatenate([flat, jnp.zeros((spec.n_reco, 1), flat.dtype)], axis=1)
         return flat.reshape(-1)
+
+    def by_source(
+        self, models: Models, rows: Rows, n: int, shapes: Container[int]
+    ) -> tuple[Bins, Float[jax.Array, "n n_bins"]]:
+        spec = self.spec
+        instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
+        total = with_room(self._templates(models), spec.room)
+        built = cast(BuiltModels, models)
+        found = total, jnp.zeros((n, self.mask.shape[0]), total.dtype)
+        for number, part in enumerate(spec.parts):
+            if part.kind != "template":
+                window = partial(self._window, part, instrument=instrument)
+                found = part.add_with_slopes(
+                    found, window, self._flat, self._stacked(number, part), built, rows, shapes
+                )
+        return self._predicted(models, self._flat(found[0])), found[1]
+
+    def _predicted(self, models: Models, signal: Bins) -> Bins:
+        """What the data are compared with, (n_bins,), from the counts of the sources."""
+        return signal
+
+    def predict(self, models: Models) -> Bins:
+        """What the data are compared with, (n_bins,)."""
+        return self._predicted(models, self.signal(models))
 
     def weighted_signal(self, models: Models, weights: Bins) -> Bins:
         """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""
@@ -207,6 +221,15 @@ class PreparedMap(PreparedCounts):
             total = self._over_sources(number, part, models, add, total)
         return total
 
+    def _templates(self, models: Models) -> Float[jax.Array, "n_reco ny nx"]:
+        """Counts in the box of what has no window: of sources that do not change, and of templates."""
+        spec = self.spec
+        total = jnp.asarray(self.arrays["constant"]).reshape(spec.n_reco, *spec.box)
+        for part in (part for part in spec.parts if part.kind == "template"):
+            norm, counts = self._template(models[part.models[0]])
+            total = total + counts * norm[:, None, None]
+        return total
+
     def _template(self, model: eqx.Module) -> tuple[Float[jax.Array, " n_reco"], Float[jax.Array, "n_reco ny nx"]]:
         """Norm per energy and counts in the box, (n_reco,) and (n_reco, ny, nx), of a `TemplateNPredModel`."""
         assert self.spec.origin is not None and isinstance(model, TemplateNPredModel)
@@ -221,13 +244,17 @@ class PreparedMap(PreparedCounts):
         total: Bins,
     ) -> Bins:
         """``total`` after ``add(total, (model, place, leaves))`` for every source of a part."""
-        leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
+        places, leaves = self._stacked(number, part)
         chosen = [cast(SkyModel, models[i]) for i in part.models]
-        places = jnp.asarray(self.arrays[f"place_{number}"])
         if len(chosen) == 1:
             return add(total, (chosen[0], places[0], [leaf[0] for leaf in leaves]))[0]
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *chosen)
         return jax.lax.scan(add, total, (stacked, places, leaves))[0]
+
+    def _stacked(self, number: int, part: SourcePart) -> Stacked:
+        """The first pixels of the windows of a part, and its arrays, with one row a source."""
+        leaves = [jnp.asarray(self.arrays[f"part_{number}_{k}"]) for k in range(part.n_leaves)]
+        return jnp.asarray(self.arrays[f"place_{number}"]), leaves
 
     def background_bins(self, models: Models, signal: Bins | None = None) -> Bins:
         """Background per bin, (n_bins,); profiled for the signal where it is measured."""
@@ -243,9 +270,8 @@ class PreparedMap(PreparedCounts):
 class KnownMap(PreparedMap):
     """A prepared map with a known background."""
 
-    def predict(self, models: Models) -> Bins:
-        """Counts per bin: signal plus background."""
-        return self.background_bins(models) + self.signal(models)
+    def _predicted(self, models: Models, signal: Bins) -> Bins:
+        return self.background_bins(models) + signal
 
     def weighted(self, models: Models, weights: Bins) -> Float[jax.Array, ""]:
         background = jnp.where(self.mask, self.background_bins(models), 0.0)
@@ -280,10 +306,6 @@ class KnownMap(PreparedMap):
 
 class MeasuredMap(PreparedMap):
     """A prepared map with off counts; what the sources do not reach is a constant."""
-
-    def predict(self, models: Models) -> Bins:
-        """Counts of the signal per bin."""
-        return self.signal(models)
 
     def weighted(self, models: Models, weights: Bins) -> Float[jax.Array, ""]:
         return self.weighted_signal(models, weights)
@@ -374,8 +396,8 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
         sizes = plan(response, source)
         definition, numbers = canonical(source)
         made = is_frozen.shape and sizes.psf != "reco" and not instruments.psf_width
-        program = _image_of_shape if made else _image_with_radial if instruments.psf_width else _image_of_source
-        pair = _prepared_image(program, (sizes, definition), response, numbers)
+        program = image_of_shape if made else image_with_radial if instruments.psf_width else image_of_source
+        pair = prepared_image(program, (sizes, definition), response, numbers)
         leaves, treedef = jax.tree_util.tree_flatten(pair)
         key = ("shape" if made else "source", definition, treedef)
         found.alike.setdefault(key, []).append((i, leaves, pair[0]))
@@ -403,48 +425,3 @@ def _part(
     for k in range(n_leaves):
         arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])
     return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform)
-
-
-Drawn = tuple[Plan, ModelDef]  # models may hold what is no array, so that programs of images build them
-
-
-@Program
-def _image_of_source(static: Drawn, response: Response, numbers: list[Array]) -> tuple[SourceImage, None]:
-    return prepare_image(response, _built(static, numbers), static[0]), None
-
-
-@Program
-def _image_with_radial(static: Drawn, response: Response, numbers: list[Array]) -> tuple[SourceImage, None]:
-    return prepare_image(response, _built(static, numbers), static[0], True), None
-
-
-@Program
-def _image_of_shape(static: Drawn, response: Response, numbers: list[Array]) -> tuple[SourceImage, Image]:
-    """The image of a frozen shape, and a source image without what made it."""
-    sizes, model = static[0], _built(static, numbers)
-    image = prepare_image(response, model, sizes)
-    exposed = image.exposed(image.image(cast(SpatialModel, model.spatial), log_centers(response.energy_true_edges)))
-    small = SourceImage(
-        cast(SkyGeom, None), image.x, image.y, None, None, image.matrix, None, None, None, None, None, sizes
-    )
-    return small, exposed
-
-
-def _built(static: Drawn, numbers: list[Array]) -> SkyModel:
-    return cast(SkyModel, static[1].build(numbers))
-
-
-def _prepared_image(
-    program: Program, static: Drawn, response: Response, numbers: list[Array]
-) -> tuple[SourceImage, Image | None]:
-    """``program(static, response, numbers)``: a source image and what comes with it."""
-    if (threads := ahead_threads()) is None:
-        return program(static, response, numbers)
-    shapes = program.shapes(static, response, numbers)
-    thread = program.prepare(static, response, numbers)
-    if thread is not None:
-        threads.append(thread)
-    pair = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-    # programs depend on where windows are
-    _, _, first = place(response.geom, cast(SpatialModel, _built(static, numbers).spatial), static[0])
-    return eqx.tree_at(lambda p: (p[0].x, p[0].y), pair, tuple(np.asarray(c) for c in first))

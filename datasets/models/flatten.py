@@ -5,7 +5,7 @@ errors are not part of them.
 """
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast, overload
 
@@ -199,6 +199,10 @@ def free_numbers(models: Iterable[ModelBase]) -> set[str]:
     return {name for model in models for item in flatten(model)[1] for name in item.numbers}
 
 
+Rows = Sequence[Sequence[Sequence[int]]]
+"""Which of the free parameters the numbers of each item of each model are; -1: none."""
+
+
 class BuiltModels(Sequence[ModelBase]):
     """Models that are built from their definitions when they are asked for, with ``numbers(i)`` of the i-th.
 
@@ -206,11 +210,24 @@ class BuiltModels(Sequence[ModelBase]):
     """
 
     def __init__(self, definitions: Sequence[ModelDef], numbers: Callable[[int], Sequence[Array]]):
-        self._definitions, self._numbers = definitions, numbers
+        self._definitions, self.numbers = definitions, numbers
         self._built: dict[int, ModelBase] = {}
 
     def __len__(self) -> int:
         return len(self._definitions)
+
+    def definition(self, index: int) -> ModelDef:
+        """The definition of one of them."""
+        return self._definitions[index]
+
+    def held(self, chosen: Container[int]) -> "BuiltModels":
+        """The same models; nothing is differentiated along the numbers of the ``chosen`` ones."""
+
+        def numbers(index: int) -> Sequence[Array]:
+            found = self.numbers(index)
+            return [jax.lax.stop_gradient(x) for x in found] if index in chosen else found
+
+        return BuiltModels(self._definitions, numbers)
 
     @overload
     def __getitem__(self, index: int) -> ModelBase: ...
@@ -223,7 +240,7 @@ class BuiltModels(Sequence[ModelBase]):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[index]
         if i not in self._built:
-            self._built[i] = self._definitions[i].build(self._numbers(i))
+            self._built[i] = self._definitions[i].build(self.numbers(i))
         return self._built[i]
 
 

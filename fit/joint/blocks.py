@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ...datasets.dataset import Models, Prepared, masked
-from ...datasets.models.flatten import BuiltModels
+from ...datasets.models.flatten import BuiltModels, Rows
+from ...kernels.derivatives import along, one_by_one, unit_steps
 from .arrowhead import SUMMED, Blocks, LocalBlocks, Normal, Theta
 from .groups import GroupSpec
+from .layout import Source
 from .sums import over_members
 
 Columns = jax.Array | list[jax.Array]
@@ -190,7 +192,7 @@ def _bends(
             return jax.grad(value)([moved[i] for i in wanted])
 
         part = [columns[i] for i in places]
-        slopes = _along(gradient, part, _unit_steps(part))[1]
+        slopes = along(gradient, part, unit_steps(part))[1]
         n = sum(i < n_shared for i in wanted)
         nothing = jnp.zeros((len(places), 0), shared.dtype)
         return (
@@ -242,60 +244,77 @@ def _evaluated(
 def _jacobian(
     spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters.
+    """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters."""
+    columns, n_shared = [*_columns(shared), *_columns(own)], spec.n_shared
+    if not spec.make.sources:
+        predicted, found = _slopes(spec, arrays, columns, tuple(range(len(columns))), _predict)
+        return predicted, found[:n_shared], found[n_shared:]
+    rows, shapes = _rows(spec), frozenset(spec.shapes)
+
+    def by_source(dataset: Prepared, models: BuiltModels) -> tuple[jax.Array, jax.Array]:
+        return dataset.by_source(models, rows, len(columns), shapes)
+
+    def of_others(dataset: Prepared, models: BuiltModels) -> jax.Array:
+        return dataset.predict(models.held(spec.make.sources))
+
+    predicted, slopes = _evaluated(spec, arrays, by_source, columns)
+    slopes = jnp.swapaxes(slopes, 0, 1)
+    kept = [of_model for i, of_model in enumerate(rows) if i not in spec.make.sources]
+    others = sorted({row for of_model in kept for item in of_model for row in item if row >= 0})
+    if others:
+        more = _slopes(spec, arrays, columns, tuple(others), of_others)[1]
+        slopes = slopes.at[np.array(others)].add(more)
+    return predicted, slopes[:n_shared], slopes[n_shared:]
+
+
+def _rows(spec: GroupSpec) -> Rows:
+    """Places of the numbers of all models among the shared, own and local parameters, in this order."""
+    first = {"shared": 0, "own": spec.n_shared, "local": spec.n_shared + spec.n_own}
+
+    def rows(source: Source) -> tuple[int, ...]:
+        if source.vector in ("table", "table_own"):
+            return ()
+        size, start = int(np.prod(source.shape)), first.get(source.vector)
+        return (-1,) * size if start is None else tuple(start + source.offset + k for k in range(size))
+
+    return tuple(tuple(map(rows, of_model)) for of_model in spec.sources)
+
+
+def _slopes(
+    spec: GroupSpec,
+    arrays: dict[str, PyTree],
+    columns: list[jax.Array],
+    chosen: tuple[int, ...],
+    predict: Callable[..., jax.Array],
+) -> tuple[jax.Array, jax.Array]:
+    """What is predicted (m, bins) and its derivatives (p, m, bins) in the ``chosen`` parameters.
 
     Those in the parameters of shapes apart from the rest: images of sources do not take part in steps along spectra,
     and to batch all steps would make them anew for each.
     """
-    columns, shapes = [*_columns(shared), *_columns(own)], spec.shapes
-    others = tuple(i for i in range(len(columns)) if i not in shapes)
+    shapes = tuple(i for i in chosen if i in spec.shapes)
+    others = tuple(i for i in chosen if i not in shapes)
     # what shared parameters change, own ones do not: no work on the sources for steps along backgrounds
     parts = [tuple(i for i in others if (i < spec.n_shared) == of_shared) for of_shared in (True, False)]
     predicted, slopes = None, []
     order: list[int] = []
-    of_shapes = _along if spec.make.sums_images else _one_by_one
-    for places, along in ((shapes, of_shapes), *((part, _along) for part in parts)):
+    of_shapes = along if spec.make.sums_images else one_by_one
+    for places, method in ((shapes, of_shapes), *((part, along) for part in parts)):
         if places:
             order += places
             part = [columns[i] for i in places]
-            predicted, slope = along(
-                lambda p, places=places: _evaluated(spec, arrays, _predict, _inserted(columns, places, p)),
+            predicted, slope = method(
+                lambda p, places=places: _evaluated(spec, arrays, predict, _inserted(columns, places, p)),
                 part,
-                _unit_steps(part),
+                unit_steps(part),
             )
             slopes.append(slope)
     if predicted is None:
-        predicted = _evaluated(spec, arrays, _predict, columns)
+        predicted = _evaluated(spec, arrays, predict, columns)
     found = jnp.concatenate([jnp.zeros((0, *predicted.shape), predicted.dtype), *slopes])
     if order != sorted(order):
         found = found[np.argsort(np.array(order))]
-    return predicted, found[: spec.n_shared], found[spec.n_shared :]
-
-
-def _unit_steps(part: list[jax.Array]) -> list[jax.Array]:
-    """A unit step along each of some parameters, first axis; all rows of own ones step together."""
-    eye = np.eye(len(part))
-    return [
-        jnp.broadcast_to(jnp.asarray(eye[:, k], x.dtype).reshape(-1, *([1] * x.ndim)), (len(part), *x.shape))
-        for k, x in enumerate(part)
-    ]
-
-
-def _along(function: Callable[..., PyTree], at: list[jax.Array], directions: list[jax.Array]) -> tuple[PyTree, PyTree]:
-    """Value of ``function`` and its derivatives along each direction (first axis of each of their arrays)."""
-    if not directions:
-        value = function(at)
-        return value, jax.tree.map(lambda v: jnp.zeros((0, *v.shape), v.dtype), value)
-    return jax.vmap(lambda d: jax.jvp(function, (at,), (d,)), out_axes=(None, 0))(directions)
-
-
-def _one_by_one(
-    function: Callable[..., PyTree], at: list[jax.Array], directions: list[jax.Array]
-) -> tuple[PyTree, PyTree]:
-    """`_along` for images: those of several directions at once leave the cache, and what they share is computed once
-    here and not once for each of them."""
-    value, slope = jax.linearize(function, at)
-    return value, jax.lax.map(slope, directions)
+    return predicted, found
 
 
 def _per_bin(

@@ -34,6 +34,13 @@ from .valley import REACH, leap
 PATIENCE = 8
 """Evaluations after which steps may be Newton's."""
 
+PATIENCE_OF_IMAGES = 4
+"""The same where images are made, which cost so much that the exact curvature costs little more."""
+
+PATIENCE_AGAIN = 1
+"""The same in the runs after the images of sources have been made again: these begin next to the minimum, where the
+exact curvature is right, and scoring creeps where the expected one is not."""
+
 SLOW = 0.3
 """Share of the estimated distance to the minimum that a step of scoring has to leave for Newton's to be worth it, which
 cost several times as much."""
@@ -91,19 +98,22 @@ def minimise(
     tolerance: float,
     max_iterations: int,
     progress: Progress | None = None,
+    again: bool = False,
 ) -> Minimum:
     """Minimise from ``theta``.
 
-    ``progress(iterations, stat, edm)`` is called about once an iteration if given.
+    ``progress(iterations, stat, edm)`` is called about once an iteration if given. ``again``: from where such a fit has
+    ended, with images that have been made again.
     """
     state = initial_state(spec, theta)
     tolerance_, most = np.asarray(tolerance, state.stat.dtype), max_iterations + 1
-    limit = min(PATIENCE, most) if progress is None else 1
-    newton, resume = False, PATIENCE + 1
-    looked, earlier, reach = PATIENCE, state, REACH
+    patience = patience_of(spec, again)
+    limit = min(patience, most) if progress is None else 1
+    newton, resume = False, patience + 1
+    looked, earlier, reach = patience, state, REACH
     near = NEAR * sum(np.size(leaf) for leaf in jax.tree.leaves(theta))
     # in the width of a source that is nearly a point, the expected curvature may be far below the exact one
-    images = any(group.make.makes_images for group in spec.groups)
+    images = makes_images(spec)
     while True:
         before, distance, last_stat = int(state.iterations), float(state.edm), float(state.stat)
         state, constant = jax.device_get(run_scoring(spec, arrays, state, tolerance_, np.asarray(limit)))
@@ -111,7 +121,7 @@ def minimise(
             break
         if progress is not None:
             progress(int(state.iterations), float(state.stat + constant), float(state.edm))
-        if limit == PATIENCE:
+        if limit == patience:
             earlier = state
         if limit >= looked + WINDOW:
             fall = float(earlier.stat - state.stat)
@@ -128,7 +138,7 @@ def minimise(
             looked, earlier = limit, state
         refused = newton and int(state.iterations) == before
         resume = limit + PAUSE if refused else resume
-        slow = newton or float(state.edm) > SLOW * distance
+        slow = newton or again or float(state.edm) > SLOW * distance
         newton = limit >= resume and slow and float(state.edm) < near
         if newton:
             scored, (state, _) = state, _towards_newton(spec, arrays, state)
@@ -152,6 +162,18 @@ def minimise(
         creeps = float(state.edm) > float(earlier.edm) / 10 and 0 <= float(earlier.stat - state.stat) < SLIGHT
         state = state._replace(status=np.asarray(FLAT if creeps else MAX_ITERATIONS))
     return Minimum(state, float(constant), exact)
+
+
+def makes_images(spec: ProblemSpec) -> bool:
+    """Whether predictions are images, next to which nothing else costs."""
+    return any(group.make.makes_images for group in spec.groups)
+
+
+def patience_of(spec: ProblemSpec, again: bool = False) -> int:
+    """Evaluations after which steps may be Newton's, see `minimise`."""
+    if not makes_images(spec):
+        return PATIENCE
+    return PATIENCE_AGAIN if again else min(PATIENCE, PATIENCE_OF_IMAGES)
 
 
 def _leap(
@@ -229,8 +251,10 @@ def run_scoring_method(
     precision: str,
     progress: Progress | None,
     starts: Starts = 1,
+    again: bool = False,
 ) -> Solution:
-    """Damped Fisher scoring, see ``scoring``, from one start or from several, see ``globalise``."""
+    """Damped Fisher scoring, see ``scoring``, from one start or from several, see ``globalise``; for ``again`` see
+    `minimise`."""
     spec, arrays = problem.spec, problem.arrays
 
     def ended(
@@ -238,8 +262,9 @@ def run_scoring_method(
     ) -> Minimum:
         theta = from_free(arrays, np.asarray(free, precision))
         return minimise(
-            spec, arrays | (bounds or {}), theta, tolerance=tolerance, max_iterations=most, progress=progress
-        )
+            spec, arrays | (bounds or {}), theta, tolerance=tolerance, max_iterations=most, progress=progress,
+            again=again,
+        )  # fmt: skip
 
     first = np.asarray(problem.start(), float)
     best = ended(first, max_iterations, progress)

@@ -27,7 +27,7 @@ from ..covariance import dense_inverse
 from ..joint.arrowhead import Leaf, Normal, Theta, active_set, diagonals, slopes_of, solve_arrowhead
 from ..joint.objective import ProblemSpec, exact_normal, from_free, stat_and_normal, total_stat
 from ..status import Status
-from .minimise import MOST_AT_BOUNDS, NEAR, NEGLIGIBLE, PATIENCE, PAUSE, SLOW, next_to_bound
+from .minimise import MOST_AT_BOUNDS, NEAR, NEGLIGIBLE, PAUSE, SLOW, next_to_bound, patience_of
 from .newton import newton_step
 from .scoring import BAD_START, CONVERGED, MAX_ITERATIONS, RUNNING, STALLED, Scoring, initial_state, iterate
 
@@ -236,7 +236,7 @@ def descend(
     start = jax.tree.map(jnp.asarray, initial_state(spec, theta))
     # one loop, in which each program stands once: compiling them is what takes time
     begun = _Descent(
-        start, start.normal, jnp.asarray(SEARCH), jnp.asarray(False), jnp.asarray(PATIENCE + 1),
+        start, start.normal, jnp.asarray(SEARCH), jnp.asarray(False), jnp.asarray(patience_of(spec) + 1),
         start.iterations, start.edm, start, jnp.asarray(0),
     )  # fmt: skip
 

@@ -36,6 +36,15 @@ def off_saddle(problem: Problem, solution: Solution) -> np.ndarray | None:
         return None
     found = None
     shapes = _free_shapes(problem)
+    curvatures: dict[bytes, np.ndarray] = {}
+
+    def curvature_at(start: np.ndarray) -> np.ndarray:
+        # several widths at zero ask at one point
+        known = curvatures.get(start.tobytes())
+        if known is None:
+            known = curvatures[start.tobytes()] = _exact_diagonal(problem, start)
+        return known
+
     for role, turns in (("width", TURNS[:1]), ("eccentricity", TURNS)):
         # linked ones once
         for k, turn in {s[role]: s.get("angle") for s in shapes if role in s and zero[s[role]]}.items():
@@ -44,7 +53,7 @@ def off_saddle(problem: Problem, solution: Solution) -> np.ndarray | None:
                 start = np.array(free if found is None else found)
                 if turn is not None:
                     start[turn] += by
-                curvature = _exact_diagonal(problem, start)[k]
+                curvature = curvature_at(start)[k]
                 if curvature < 0:
                     start[k] = np.sqrt(2 * FALL / -curvature)
                     start[k] = min(start[k], LONGEST) if role == "eccentricity" else start[k]

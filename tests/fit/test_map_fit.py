@@ -10,7 +10,7 @@ from scipy.special import erf
 
 import gammajax as gj
 from gammajax.datasets.counts import npred_signal
-from gammajax.datasets.map.prepared import _image_of_shape, _image_of_source
+from gammajax.datasets.map.prepared_image import image_of_shape, image_of_source
 from gammajax.fit.joint import blocks as objective
 from gammajax.fit.joint import devices as mesh
 from gammajax.fit.joint import from_free, make_problem
@@ -242,7 +242,7 @@ def test_widths_that_end_at_zero():
 
 def programs():
     """How many are kept of those that depend on how images are made."""
-    return run_scoring.count() + sum(p.count() for p in (_image_of_source, _image_of_shape))
+    return run_scoring.count() + sum(p.count() for p in (image_of_source, image_of_shape))
 
 
 @pytest.mark.parametrize("shape", ["gauss", "disk"])

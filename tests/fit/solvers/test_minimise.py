@@ -2,6 +2,8 @@
 
 import importlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -57,3 +59,69 @@ def test_steps_that_are_refused_are_followed_by_scoring(slow_fit, monkeypatch):
     result = gj.fit(*slow_fit)
     monkeypatch.undo()
     assert result.success and result.stat == pytest.approx(gj.fit(*slow_fit).stat, abs=1e-6)
+
+
+class Swinging(gj.Dataset):
+    """One number whose best value is 1: the square of arctan(4 (x - 1)), above 0.5 rounded to hundredths.
+
+    Steps that take it as straight swing between two points beside it, of exactly equal statistic.
+    """
+
+    tag = "Swinging"
+
+    @property
+    def data_shape(self):
+        return (1,)
+
+    def predict(self, models):
+        return jnp.arctan(4 * (gj.dnde(models, jnp.ones(1)) - 1))
+
+    def stat_bins(self, prediction):
+        exact = prediction**2
+        return exact + jnp.where(exact > 0.5, jax.lax.stop_gradient(jnp.round(exact, 2) - exact), 0.0)
+
+
+def test_equal_statistics_are_no_progress():
+    """No statistic is accepted twice in a row: from x = 1 + 1.39 / 4 a step leads to 1 - 1.39 / 4, and back."""
+    calls = []
+    spectrum = gj.PowerLawSpectralModel(amplitude=1 + 1.3917 / 4, index=2.0)
+    models = gj.Models([gj.SkyModel(spectrum, "s")]).freeze("s.spectral.index")
+    result = gj.fit(Swinging(), models, progress=lambda *a: calls.append(a))
+    assert result.success and result.evaluations < 20
+    assert float(result.parameters["s.spectral.amplitude"].value) == pytest.approx(1, abs=1e-4)
+    accepted = {iterations: stat for iterations, stat, _ in calls}
+    assert accepted[0] == pytest.approx(0.9, abs=1e-12)
+    assert np.all(np.diff([accepted[i] for i in sorted(accepted)]) < 0)
+
+
+class Faint(Swinging):
+    """Squares whose expected curvature vanishes where they are least, as it does in the width of a source that is a
+    point: next to it the estimated distance g^2 / 2 A does not fall below 0.04."""
+
+    tag = "Faint"
+
+    @property
+    def data_shape(self):
+        return (7,)
+
+    def predict(self, models):
+        return gj.dnde(models, jnp.ones(7)) * SHARES
+
+    def stat_bins(self, prediction):
+        return (prediction - jnp.array([0.3, 0.7, 1.1, 1.2, 1.9, 1.8, 2.4])) ** 2
+
+    def scoring_bins(self, prediction):
+        stat, slope, curvature = super().scoring_bins(prediction)
+        return stat, slope, jnp.minimum(curvature, jnp.sum(slope * SHARES) ** 2 / (0.08 * jnp.sum(SHARES**2)))
+
+
+SHARES = np.arange(1.0, 8.0) / 3
+
+
+def test_fits_end_where_exact_steps_lead_nowhere(monkeypatch):
+    """With images, whose expected curvature may vanish: what neither lowers the statistic nor should is the end."""
+    models = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(amplitude=0.9), "s")]).freeze("s.spectral.index")
+    monkeypatch.setattr(module, "makes_images", lambda spec: True)
+    result = gj.fit(Faint(), models)
+    assert float(result.parameters["s.spectral.amplitude"].value) == pytest.approx(1.005, abs=1e-7)
+    assert result.success and result.evaluations < 30

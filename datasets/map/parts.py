@@ -1,0 +1,115 @@
+"""Parts of a prepared map: sources that differ in numbers only, which are done one after the other."""
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from ...kernels.derivatives import along, one_by_one, unit_steps
+from ..arrays import PickledTrees
+from ..models.flatten import BuiltModels, Rows
+from ..models.sky_model import SkyModel
+from ..statistics.base import Bins
+from .source_image import Image, SourceImage, add_window
+
+Stacked = tuple[Int[jax.Array, "m 2"], list[jax.Array]]
+"""Of the m sources of a part: the first pixels (y, x) of their windows in the box, and their arrays."""
+
+Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
+"""A source of a prepared map: the model, the first pixel (y, x) of its window in the box, and its arrays."""
+
+Slot = tuple[int, int]
+"""One number of a model: its item, and its place in that."""
+
+
+@dataclass(frozen=True)
+class SourcePart(PickledTrees):
+    """How some models enter: "source" (images made anew), "shape" (images made already), or "template".
+
+    ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
+    arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; it is
+    "four-pixel" for points that are shared out over pixels. ``by_transform``: whether from transforms.
+    """
+
+    kind: str
+    models: tuple[int, ...]
+    treedef: jax.tree_util.PyTreeDef | None = None
+    n_leaves: int = 0
+    scheme: str = ""
+    by_transform: bool = False
+
+    def unpacked(self, leaves: Sequence[jax.Array]) -> tuple[SourceImage, Image]:
+        """Image of one source, and exposed image of a frozen shape, from its arrays."""
+        return jax.tree_util.tree_unflatten(cast(jax.tree_util.PyTreeDef, self.treedef), leaves)
+
+    def add_with_slopes(
+        self,
+        found: tuple[Bins, jax.Array],
+        window: Callable[[SkyModel, list[jax.Array]], Image],
+        flat: Callable[[Image], Bins],
+        stacked: Stacked,
+        models: BuiltModels,
+        rows: Rows,
+        shapes: Container[int],
+    ) -> tuple[Bins, jax.Array]:
+        """Counts (n_reco, y, x) and their slopes (n, n_bins) with those of the sources of this part added.
+
+        ``window(model, leaves)``: counts of one of them, (n_reco, ny, nx); ``flat``: the bins of counts (n_reco, y, x).
+        See `Prepared.by_source` for the rest.
+        """
+        definition, slots = models.definition(self.models[0]), self._slots(rows, shapes)
+        numbers = [models.numbers(i) for i in self.models]
+        columns = [jnp.stack([jnp.asarray(x) for x in column]) for column in zip(*numbers, strict=True)]
+        to = np.array([[rows[i][j][k] for j, k in slots] for i in self.models], int)
+        images = [k for k, (j, e) in enumerate(slots) if any(rows[i][j][e] in shapes for i in self.models)]
+        others = [k for k in range(len(slots)) if k not in images]
+
+        def add(total: Bins, source):
+            values, (y, x), leaves = source
+
+            def counts(chosen: list[int], steps: list[jax.Array]) -> Image:
+                moved = list(values)
+                for (j, e), step in zip((slots[k] for k in chosen), steps, strict=True):
+                    moved[j] = moved[j] + step if moved[j].ndim == 0 else _stepped(moved[j], e, step)
+                return window(cast(SkyModel, definition.build(moved)), leaves)
+
+            shown, slopes = None, []
+            for chosen, method in ((images, one_by_one if self.by_transform else along), (others, along)):
+                if chosen:
+                    at = [jnp.zeros((), total.dtype)] * len(chosen)
+                    shown, slope = method(lambda steps, chosen=chosen: counts(chosen, steps), at, unit_steps(at))
+                    slopes.append(slope)
+            return add_window(total, counts([], []) if shown is None else shown, x, y), jnp.concatenate(slopes)
+
+        places, leaves = stacked
+        sources = columns, places, leaves
+        if len(self.models) == 1:
+            total, windows = add(found[0], jax.tree.map(lambda x: x[0], sources))
+            windows = windows[None]
+        else:
+            total, windows = jax.lax.scan(add, found[0], sources)
+        order, free = to[:, images + others].ravel(), slice(None)
+        if np.any(order < 0):
+            free = np.flatnonzero(order >= 0)
+        windows = windows.reshape(-1, *windows.shape[2:])[free]
+        first = jnp.repeat(places, len(slots), axis=0)[free]
+        empty = jnp.zeros_like(total)
+
+        def add_row(slopes: jax.Array, item):
+            row, window, (y, x) = item
+            return slopes.at[row].add(flat(add_window(empty, window, x, y))), None
+
+        return total, jax.lax.scan(add_row, found[1], (jnp.asarray(order[free]), windows, first))[0]
+
+    def _slots(self, rows: Rows, shapes: Container[int]) -> list[Slot]:
+        """The numbers that are free in any of the sources."""
+        of_items = zip(*(rows[i] for i in self.models), strict=True)
+        return [(j, k) for j, of in enumerate(of_items) for k in range(len(of[0])) if any(r[k] >= 0 for r in of)]
+
+
+def _stepped(values: jax.Array, place: int, step: jax.Array) -> jax.Array:
+    return jnp.ravel(values).at[place].add(step).reshape(values.shape)
