@@ -24,6 +24,7 @@ from .covariance import Curvature, curvature, untold
 from .joint.devices import check_mesh, n_processes
 from .joint.objective import compiled_exact_normal, from_free
 from .joint.parameters import ParameterSpace
+from .joint.priors import require_bounded_widths
 from .joint.problem import (
     Problem,
     SomeDatasets,
@@ -147,6 +148,7 @@ def fit(
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size, spread=True)
     _refuse_traced(problem.arrays, problem.space.values)
+    require_bounded_widths(problem.arrays, problem.free_names, "fit")
     solution = run(problem, starts)
     minima, of_starts = solution.minima, solution.stat
     iterations, evaluations = solution.iterations, solution.evaluations
