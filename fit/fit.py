@@ -214,6 +214,9 @@ def _kept_sizes(before: Models, after: Models, sized: Models) -> Models:
     def kept(old: Any, new: Any, grown: Any) -> Any:
         if not isinstance(new, SkyModel) or new.sizes is None or old.sizes is None:
             return grown
+        # frozen ones, of a catalogue nearly all
+        if new is old:
+            return old
         fit = any(fits_in(sizes, old.sizes) for sizes in (new.sizes, grown.sizes))
         return grown.with_sizes(old.sizes) if fit else grown
 

@@ -204,7 +204,9 @@ class Models(HintedModule):
         Without a name all models must act everywhere, else it is unknown which of them are meant.
         """
         if dataset_name is not None:
-            return _some(self, [m for m in self.models if ModelBase.acts_on(m, dataset_name)])
+            named = [fields_of(m)["datasets_names"] for m in self.models]
+            chosen = [m for m, n in zip(self.models, named, strict=True) if n is None or dataset_name in n]
+            return self if len(chosen) == len(named) else _some(self, chosen)
         acting = [m for m in self.models if m.predicts]
         for m in acting:
             if m.datasets_names is not None:

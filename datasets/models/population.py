@@ -9,9 +9,9 @@ import numpy as np
 from ..arrays import is_concrete
 from ..errors import InputError, listed
 from ..io.paths import Filename
-from ..units import Given
+from ..units import Given, to_unit
 from .component import ModelComponent, Section
-from .parameter import GivenParameter, Parameter, declared, is_parameter
+from .parameter import GivenParameter, Parameter, declared, is_parameter, of_field
 from .sky_model import ModelBase
 
 TAG = "PopulationModel"
@@ -26,8 +26,8 @@ class GaussianDistribution(ModelComponent):
     tag = ("GaussianDistribution", "gauss-distribution")
 
     def __init__(self, mean: GivenParameter = 0.0, width: GivenParameter = 1.0) -> None:
-        self.mean = declared(_parameter(mean), 1.0, "")
-        self.width = declared(_parameter(width), 1.0, "width")
+        self.mean = declared(_parameter(mean, "mean"), 1.0, "")
+        self.width = declared(_parameter(width, "width", self.mean.unit), 1.0, "width")
         if self.mean.unit != self.width.unit:
             raise InputError(
                 f"{TAG}: the mean is in {self.mean.unit!r} and the width in {self.width.unit!r}, expected one unit: "
@@ -59,7 +59,8 @@ class PopulationModel(ModelBase):
     members : names of the parameters, full or unambiguous endings, or one name; their numbers are in one unit. Their
         own priors multiply this one
     mean, width : numbers in the unit of the members, Quantities or `Parameter`s: free unless frozen, with bounds and
-        priors of their own. They go by the names ``population.distribution.mean`` and ``population.distribution.width``
+        priors of their own; a width that is no `Parameter` is kept in the unit of the mean. They go by the names
+        ``population.distribution.mean`` and ``population.distribution.width``
     name : default "population"
 
     The density has no maximum in a free width: where all members are the mean it grows without limit as the width
@@ -136,5 +137,12 @@ class PopulationModel(ModelBase):
                 )
 
 
-def _parameter(given: GivenParameter) -> Parameter:
-    return given if is_parameter(given) else Parameter(cast(Given, given))
+def _parameter(given: GivenParameter, name: str, unit: str | None = None) -> Parameter:
+    """What is given as a parameter; numbers and Quantities in ``unit``, if it is known."""
+    if is_parameter(given):
+        return given
+    number = cast(Given, given)
+    try:
+        return Parameter(number) if unit is None else Parameter(cast(Given, to_unit(number, unit, name)), unit)
+    except InputError as error:
+        raise of_field(f"{TAG}: {name}", error) from error

@@ -412,14 +412,7 @@ def collections() -> list[Argument]:
             for part in gj.InstrumentModel.parts
         ),
         Argument("InstrumentModel.evaluate: energy", lambda v: instrument.evaluate("exposure", v), ENERGIES, "TeV"),
-        *(
-            Argument(
-                f"PopulationModel: {word}",
-                lambda v, word=word: getattr(gj.PopulationModel("norm", **{word: v}).distribution, word).value,
-                1,
-            )
-            for word in ("mean", "width")
-        ),
+        Argument("PopulationModel: width", lambda v: gj.PopulationModel("norm", width=v).distribution.width.value, 1),
         Argument("TemplateNPredModel.evaluate: energy", lambda v: template.evaluate(v), ENERGIES, "TeV"),
         Argument("TemplateNPredModel: counts", lambda v: gj.TemplateNPredModel(v).counts, [1, 2], other="ct"),
     ]
