@@ -232,11 +232,6 @@ class CountsBase(Dataset):
         check_instruments(models, self.psf, getattr(self, "source_grid", ""), type(self).__name__)
         return instrument_of(models, self.energy_true_edges, self.energy_edges)
 
-    def check_sources(self, models: Sequence[SkyModel], what: str) -> None:
-        """`check_source` of all."""
-        for model in models:
-            type(self).check_source(self, model, what)
-
     def check_source(self, model: SkyModel, what: str) -> None:
         """Raise an `InputError` that starts with ``what`` for a source that cannot be predicted here."""
 

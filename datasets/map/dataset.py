@@ -43,7 +43,7 @@ from .prepared import MapSpec, prepare_map
 from .regions import region_map_fields, region_spectrum_fields
 from .reshape import crop, cutout, downsample, pad
 from .response import Response
-from .torn import warn_of_torn
+from .torn import is_wide, warn_of_torn
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -195,10 +195,9 @@ class MapBase(CountsDataset, OnPixels):
                 f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
                 "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
             )
-
-    def check_sources(self, models: Sequence[SkyModel], what: str) -> None:
-        super().check_sources(models, what)
-        warn_of_torn(self.response, models, what)
+        # a response for each source of a catalogue would be dear
+        if is_wide(self.geom):
+            warn_of_torn(self.response, [model], what)
 
     def norm_on_sky(self, model: FoVBackgroundModel) -> Array:
         assert model.spatial is not None

@@ -23,7 +23,7 @@ DIRECTIONS = 32
 def warn_of_torn(response: Response, models: Sequence[SkyModel], what: str) -> None:
     """A warning that starts with ``what`` for each source of which a part of the map shows what its image leaves out:
     on the other side of a seam, or beyond a window that is as wide as the source is where nothing is stretched."""
-    if _is_wide(response.geom):
+    if is_wide(response.geom):
         for model in models:
             _warn_of_torn(response, model, what)
 
@@ -55,7 +55,7 @@ def _warn_of_torn(response: Response, model: SkyModel, what: str) -> None:
         )
 
 
-def _is_wide(geom: SkyGeom) -> bool:
+def is_wide(geom: SkyGeom) -> bool:
     """Whether an image shows places far from the middle of its projection; not of pixels that are traced."""
     if geom.projection == "poly" or not all(is_known(x) for x in (geom.crpix, geom.cd, geom.rotation)):
         return False

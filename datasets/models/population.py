@@ -1,7 +1,7 @@
 """Hierarchical priors: parameters that are drawn from one Gaussian, whose mean and width are parameters too."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import equinox as eqx
 import numpy as np
@@ -26,7 +26,8 @@ class GaussianDistribution(ModelComponent):
     tag = ("GaussianDistribution", "gauss-distribution")
 
     def __init__(self, mean: GivenParameter = 0.0, width: GivenParameter = 1.0) -> None:
-        self.mean = declared(_parameter(mean, "mean"), 1.0, "")
+        unit = cast(Parameter, width).unit if is_parameter(width) else None
+        self.mean = declared(_parameter(mean, "mean", unit), 1.0, "")
         self.width = declared(_parameter(width, "width", self.mean.unit), 1.0, "width")
         if self.mean.unit != self.width.unit:
             raise InputError(
@@ -59,7 +60,7 @@ class PopulationModel(ModelBase):
     members : names of the parameters, full or unambiguous endings, or one name; their numbers are in one unit. Their
         own priors multiply this one
     mean, width : numbers in the unit of the members, Quantities or `Parameter`s: free unless frozen, with bounds and
-        priors of their own; a width that is no `Parameter` is kept in the unit of the mean. They go by the names
+        priors of their own; one that is no `Parameter` is kept in the unit of the other. They go by the names
         ``population.distribution.mean`` and ``population.distribution.width``
     name : default "population"
 
@@ -110,39 +111,40 @@ class PopulationModel(ModelBase):
         given: dict[str, Any] = {"mean": self.distribution.mean, "width": self.distribution.width}
         return PopulationModel(**({**given, "members": self.members, "name": self.name} | changes))
 
-    def full_names(self, known: Mapping[str, Any]) -> tuple[str, ...]:
-        """Full names of the members among those of numbers that are ``known``."""
-        return tuple(self._full_name(name, known) for name in self.members)
 
-    def _full_name(self, name: str, known: Mapping[str, Any]) -> str:
-        found = [name] if name in known else [n for n in known if n.endswith(f".{name}")]
-        if len(found) == 1:
-            return found[0]
-        self._refuse(f"{name!r} may be {listed(found)}: give the full name." if found else f"there is no {name!r}.")
-
-    def _refuse(self, text: str) -> NoReturn:
-        raise InputError(
-            f"{TAG} {self.name!r}: members have to be parameters of the models beside it, and {text} "
-            "The names are the keys of models.parameters."
-        )
-
-    def require_unit(self, units: Mapping[str, str]) -> None:
-        """Raise an `InputError` for members, with their ``units``, that are not in that of the mean."""
-        own = self.distribution.mean.unit
-        for name, unit in units.items():
-            if unit != own:
-                raise InputError(
-                    f"{TAG} {self.name!r}: {name} is in {unit!r}, and mean and width in {own!r}. Give all of them in "
-                    "one unit."
-                )
+def full_names(model: PopulationModel, known: Mapping[str, Any]) -> tuple[str, ...]:
+    """Full names of the members among those of numbers that are ``known``."""
+    return tuple(_full_name(model, name, known) for name in model.members)
 
 
-def _parameter(given: GivenParameter, name: str, unit: str | None = None) -> Parameter:
+def _full_name(model: PopulationModel, name: str, known: Mapping[str, Any]) -> str:
+    found = [name] if name in known else [n for n in known if n.endswith(f".{name}")]
+    if len(found) == 1:
+        return found[0]
+    wrong = f"{name!r} may be {listed(found)}: give the full name." if found else f"there is no {name!r}."
+    raise InputError(
+        f"{TAG} {model.name!r}: members have to be parameters of the models beside it, and {wrong} The names are the "
+        "keys of models.parameters."
+    )
+
+
+def require_unit(model: PopulationModel, units: Mapping[str, str]) -> None:
+    """Raise an `InputError` for members, with their ``units``, that are not in that of the mean."""
+    own = model.distribution.mean.unit
+    for name, unit in units.items():
+        if unit != own:
+            raise InputError(
+                f"{TAG} {model.name!r}: {name} is in {unit!r}, and mean and width in {own!r}. Give all of them in "
+                "one unit."
+            )
+
+
+def _parameter(given: GivenParameter, name: str, unit: str | None) -> Parameter:
     """What is given as a parameter; numbers and Quantities in ``unit``, if it is known."""
     if is_parameter(given):
         return given
     number = cast(Given, given)
     try:
-        return Parameter(number) if unit is None else Parameter(cast(Given, to_unit(number, unit, name)), unit)
+        return Parameter(number) if unit is None else Parameter(cast(Given, to_unit(number, unit, "value")), unit)
     except InputError as error:
         raise of_field(f"{TAG}: {name}", error) from error

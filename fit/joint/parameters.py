@@ -12,7 +12,7 @@ from ...datasets.models.collection import Models
 from ...datasets.models.flatten import Item, ModelDef, flatten
 from ...datasets.models.instrument import InstrumentModel
 from ...datasets.models.parameter import Parameter, bounds_of
-from ...datasets.models.population import PopulationModel
+from ...datasets.models.population import PopulationModel, full_names, require_unit
 
 
 @dataclass
@@ -110,7 +110,7 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
 def _population(space: ParameterSpace, model: PopulationModel) -> np.ndarray:
     """Places of the members, the mean and the width."""
     place = space.places()
-    names = PopulationModel.full_names(model, place)
+    names = full_names(model, place)
     index = [place[n] for n in (*names, f"{model.name}.distribution.mean", f"{model.name}.distribution.width")]
     if len(set(index)) < len(index):
         raise InputError(
@@ -118,7 +118,7 @@ def _population(space: ParameterSpace, model: PopulationModel) -> np.ndarray:
             "some of them are linked. Name each once."
         )
     found = {n: space.parameters[i] for n, i in zip(names, index, strict=False)}
-    PopulationModel.require_unit(model, {n: "" if p is None else p.unit for n, p in found.items()})
+    require_unit(model, {n: "" if p is None else p.unit for n, p in found.items()})
     return np.array(index, int)
 
 

@@ -193,13 +193,11 @@ def test_wrong_populations_are_refused(drawn):
     wrong = {
         "there is no 'source-9.spectral.norm'": likelihood("source-9.spectral.norm"),
         "is there twice": likelihood("source-0.spectral.norm", "spectral.norm"),
-        "is in 'TeV'": likelihood("reference", mean=1 * u.TeV, width=1 * u.TeV),
-        "one unit": lambda: gj.PopulationModel("reference", mean=1 * u.TeV, width=gj.Parameter("1 GeV")),
+        "is in ''": likelihood("spectral.norm", mean=1 * u.TeV, width=1 * u.TeV),
+        "one unit": lambda: gj.PopulationModel("norm", gj.Parameter("1 TeV"), gj.Parameter("1 GeV")),
         "above 0": lambda: gj.PopulationModel("norm", width=0.0),
         "different parameters": lambda: gj.PopulationModel([]),
     }
-    wrong.pop("is in 'TeV'")()
-    wrong["is in ''"] = likelihood("spectral.norm", mean=1 * u.TeV, width=1 * u.TeV)
     for text, make in wrong.items():
         with pytest.raises(gj.InputError, match=text):
             make()
