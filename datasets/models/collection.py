@@ -204,16 +204,14 @@ class Models(HintedModule):
         Without a name all models must act everywhere, else it is unknown which of them are meant.
         """
         if dataset_name is not None:
-            named = [fields_of(m)["datasets_names"] for m in self.models]
-            chosen = [m for m, n in zip(self.models, named, strict=True) if n is None or dataset_name in n]
-            return self if len(chosen) == len(named) else _some(self, chosen)
+            chosen = [m for m in self.models if (n := fields_of(m)["datasets_names"]) is None or dataset_name in n]
+            return self if len(chosen) == len(self.models) else _some(self, chosen)
         acting = [m for m in self.models if m.predicts]
-        for m in acting:
-            if m.datasets_names is not None:
-                raise InputError(
-                    f"Model {m.name!r} acts on the datasets {listed(m.datasets_names)} only, and the dataset at hand "
-                    "has no name. Give it: name='...' (names are the keys of Datasets)."
-                )
+        for m in (m for m in acting if m.datasets_names is not None):
+            raise InputError(
+                f"Model {m.name!r} acts on the datasets {listed(m.datasets_names)} only, and the dataset at hand "
+                "has no name. Give it: name='...' (names are the keys of Datasets)."
+            )
         return self if len(acting) == len(self.models) else _some(self, acting)
 
     def select(
