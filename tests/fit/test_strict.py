@@ -52,17 +52,6 @@ def map_case(*_):
     return data.replace(counts=np.round(np.asarray(gj.npred(data, models)))), models
 
 
-def instrument_case(*_):
-    """Factors of all responses of a map, and a hierarchical prior on two of them."""
-    data, models = map_case()
-    one = {"exposure": gj.Parameter(1.0, prior=gj.GaussianPrior(1, 0.1)), "livetime": gj.Parameter(1.0, frozen=True)}
-    scale, width = (gj.Parameter(1.0, prior=gj.GaussianPrior(1, 0.05)) for _ in range(2))
-    instrument = gj.InstrumentModel(**one, energy_scale=scale, psf_width=width)
-    members = ["instrument.exposure.norm", "instrument.energy_scale.norm"]
-    population = gj.PopulationModel(members, mean=gj.Parameter(1.0, frozen=True), width=gj.Parameter(0.1, frozen=True))
-    return data, gj.Models([*models, instrument, population])
-
-
 def instrument_of_response_case(spectrum_factory, power_law):
     """A scale of the whole response, and an exposure in bands, of a spectrum."""
     bands = gj.PiecewiseNormSpectralModel([1, 10] * u.TeV)
@@ -92,7 +81,7 @@ def numbers(data, models):
 
 CASES = [
     *(spectrum_case, known_case, points_case, region_case, map_case),
-    *(instrument_case, instrument_of_response_case),
+    instrument_of_response_case,
 ]
 
 
