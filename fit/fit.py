@@ -24,6 +24,7 @@ from .covariance import Curvature, curvature, untold
 from .joint.devices import check_mesh, n_processes
 from .joint.objective import compiled_exact_normal, from_free
 from .joint.parameters import ParameterSpace
+from .joint.priors import require_bounded_widths
 from .joint.problem import (
     Problem,
     SomeDatasets,
@@ -147,6 +148,7 @@ def fit(
         _trace_ahead(datasets, models, batch_size, precision)
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size, spread=True)
     _refuse_traced(problem.arrays, problem.space.values)
+    require_bounded_widths(problem.arrays, problem.free_names, "fit")
     solution = run(problem, starts)
     minima, of_starts = solution.minima, solution.stat
     iterations, evaluations = solution.iterations, solution.evaluations
@@ -212,6 +214,9 @@ def _kept_sizes(before: Models, after: Models, sized: Models) -> Models:
     def kept(old: Any, new: Any, grown: Any) -> Any:
         if not isinstance(new, SkyModel) or new.sizes is None or old.sizes is None:
             return grown
+        # frozen ones, of a catalogue nearly all
+        if new is old:
+            return old
         fit = any(fits_in(sizes, old.sizes) for sizes in (new.sizes, grown.sizes))
         return grown.with_sizes(old.sizes) if fit else grown
 

@@ -24,6 +24,7 @@ from .covariance import DENSE_LIMIT
 from .joint.blocks import evaluate, inputs
 from .joint.objective import ProblemSpec, compiled_stat, from_free
 from .joint.parameters import parameter_space
+from .joint.priors import require_bounded_widths
 from .joint.problem import Problem, SomeDatasets, as_datasets, as_models, make_problem, with_image_sizes
 from .likelihood_input import Counts, Member, by_name, counts_of, held_value
 from .result import FitResult
@@ -208,6 +209,7 @@ class Likelihood(eqx.Module):
         if tolerance is None:
             tolerance = 1e-8 if start.dtype == np.float64 else 1e-4
         tolerance, max_iterations = limits(tolerance, max_iterations, "Likelihood.fit")
+        require_bounded_widths(self.arrays, self.names, "Likelihood.fit")
         whole = Whole(self.spec, self.rows, max_iterations, covariance)
         return _fit(whole, self.arrays, start, jnp.asarray(tolerance, start.dtype))
 

@@ -105,6 +105,7 @@ OTHER_THINGS = {
     # a switch; a number of a row
     *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index"),
     # names of parameters
+    "PopulationModel: members",
     *(
         f"GaussianPriorPenalty{method}: parameters"
         for method in ("", ".L2_penalty", ".SmoothnessPenalty", ".from_diagonal", ".from_precision")

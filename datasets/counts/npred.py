@@ -125,7 +125,9 @@ def counts_statistic(
 
 def acting(models: SomeModels, name: str | None) -> list[ModelBase]:
     """The models that act on the dataset ``name``."""
-    return list(Models(models).acting_on(name))
+    known = models if type(models) is Models else Models(models)
+    # through the class: on an instance, equinox makes a module of a method, for each model of a catalogue
+    return list(Models.acting_on(known, name).models)
 
 
 def _one(dataset: Dataset) -> Dataset:

@@ -33,7 +33,7 @@ NAMES: Habits = {
     "create_cosmic_ray_spectral_model": "gj.PowerLawSpectralModel or gj.LogParabolaSpectralModel with its numbers",
     "DatasetModels": "gj.Models",
     "Model": "gj.SpectralModel, gj.SpatialModel and gj.TemporalModel are the bases of models",
-    "ModelBase": "gj.SkyModel, gj.FoVBackgroundModel, gj.TemplateNPredModel and gj.InstrumentModel",
+    "ModelBase": "gj.SkyModel, gj.FoVBackgroundModel, gj.TemplateNPredModel, gj.InstrumentModel and gj.PopulationModel",
     "MODEL_REGISTRY": "gj.register_spectral_model, gj.register_spatial_model, gj.register_temporal_model",
     "SPATIAL_MODEL_REGISTRY": "gj.register_spatial_model",
     "SPECTRAL_MODEL_REGISTRY": "gj.register_spectral_model",

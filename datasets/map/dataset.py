@@ -43,7 +43,7 @@ from .prepared import MapSpec, prepare_map
 from .regions import region_map_fields, region_spectrum_fields
 from .reshape import crop, cutout, downsample, pad
 from .response import Response
-from .torn import warn_of_torn
+from .torn import is_wide, warn_of_torn
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -172,9 +172,9 @@ class MapBase(CountsDataset, OnPixels):
 
     def source_counts(self, sources: Sequence[SkyModel], instrument: Instrument = NOMINAL) -> Bins:
         self.require_exposure(sources)
-        for model in sources:
-            warn_of_torn(self.response, model, type(self).__name__)
-        return map_counts(self.response, sources, self.nodes, self.gti, type(self).__name__, instrument)
+        response = self.response
+        warn_of_torn(response, sources, type(self).__name__)
+        return map_counts(response, sources, self.nodes, self.gti, type(self).__name__, instrument)
 
     @property
     def response(self) -> Response:
@@ -195,7 +195,9 @@ class MapBase(CountsDataset, OnPixels):
                 f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
                 "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
             )
-        warn_of_torn(self.response, model, what)
+        # a response for each source of a catalogue would be dear
+        if is_wide(self.geom):
+            warn_of_torn(self.response, [model], what)
 
     def norm_on_sky(self, model: FoVBackgroundModel) -> Array:
         assert model.spatial is not None

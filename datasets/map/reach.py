@@ -5,7 +5,8 @@ from collections.abc import Hashable, Sequence
 import jax
 import numpy as np
 
-from ..arrays import is_concrete
+from ...kernels.sphere import lonlat_to_vector, to_icrs
+from ..arrays import fields_of, is_concrete
 from ..models.sky_model import SkyModel
 from .plan import Plan, plan
 from .response import Response
@@ -20,18 +21,35 @@ def reaching(response: Response, sources: Sequence[SkyModel]) -> list[tuple[SkyM
     sizes = []
     for model in sources:
         # all that `plan` looks at
-        key = (jax.tree.structure(model.spatial), model.sizes, model.flags.psf)
+        fields = fields_of(model)
+        flags = fields["flags"]
+        key = (jax.tree.structure(fields["spatial"]), flags.sizes, flags.psf)
         found = plans.get(key)
         if found is None:
             found = plans[key] = plan(response, model)
         sizes.append(found)
-    vectors = [None if m.spatial is None else m.spatial.center_vector for m in sources]
-    known = [i for i, v in enumerate(vectors) if v is not None and is_concrete(v)]
+    known, vectors = _directions(sources)
     beside: set[int] = set()
     if known and is_concrete(response.geom.crpix):
-        x, y = response.geom.vector_to_pixel_or_far(np.stack([np.asarray(vectors[i]) for i in known]))
+        x, y = response.geom.vector_to_pixel_or_far(vectors)
         beside = {i for i, px, py in zip(known, x, y, strict=True) if _beside(response, sizes[i], px, py)}
     return [(m, p) for i, (m, p) in enumerate(zip(sources, sizes, strict=True)) if i not in beside]
+
+
+def _directions(sources: Sequence[SkyModel]) -> tuple[list[int], np.ndarray]:
+    """Which sources have a place that is known, and their ICRS vectors (n, 3)."""
+    found: dict[int, tuple[str, float, float]] = {}
+    for i, model in enumerate(sources):
+        spatial = fields_of(model)["spatial"]
+        position = None if spatial is None else spatial.position
+        if position is not None and all(is_concrete(x) for x in position):
+            found[i] = (spatial.frame, *(float(x) for x in position))
+    frames, lon, lat = (np.array(column) for column in zip(*found.values(), strict=True)) if found else ((),) * 3
+    vectors = np.zeros((len(found), 3))
+    for frame in set(frames):
+        chosen = frames == frame
+        vectors[chosen] = to_icrs(lonlat_to_vector(lon[chosen], lat[chosen]), str(frame))
+    return list(found), vectors
 
 
 def _beside(response: Response, sizes: Plan, x: float, y: float) -> bool:

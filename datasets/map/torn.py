@@ -1,5 +1,7 @@
 """Sources that reach across where a map of much of the sky is torn or stretched, which their images do not follow."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..arrays import is_known
@@ -18,11 +20,17 @@ DIRECTIONS = 32
 """Directions around a source that are looked at."""
 
 
-def warn_of_torn(response: Response, model: SkyModel, what: str) -> None:
-    """A warning that starts with ``what`` for a source of which a part of the map shows what its image leaves out: on
-    the other side of a seam, or beyond a window that is as wide as the source is where nothing is stretched."""
+def warn_of_torn(response: Response, models: Sequence[SkyModel], what: str) -> None:
+    """A warning that starts with ``what`` for each source of which a part of the map shows what its image leaves out:
+    on the other side of a seam, or beyond a window that is as wide as the source is where nothing is stretched."""
+    if is_wide(response.geom):
+        for model in models:
+            _warn_of_torn(response, model, what)
+
+
+def _warn_of_torn(response: Response, model: SkyModel, what: str) -> None:
     geom, spatial, sizes = response.geom, model.spatial, model.sizes
-    if not isinstance(spatial, SpatialModel) or sizes is None or sizes.extent is None or not _is_wide(geom):
+    if not isinstance(spatial, SpatialModel) or sizes is None or sizes.extent is None:
         return
     vector = spatial.center_vector
     if not is_known(vector):
@@ -47,7 +55,7 @@ def warn_of_torn(response: Response, model: SkyModel, what: str) -> None:
         )
 
 
-def _is_wide(geom: SkyGeom) -> bool:
+def is_wide(geom: SkyGeom) -> bool:
     """Whether an image shows places far from the middle of its projection; not of pixels that are traced."""
     if geom.projection == "poly" or not all(is_known(x) for x in (geom.crpix, geom.cd, geom.rotation)):
         return False

@@ -17,6 +17,7 @@ from .parameter import bounds_of as bounds_of
 from .parameter import is_parameter as is_parameter
 from .parameter import parameter as parameter
 from .penalty import GaussianPriorPenalty as GaussianPriorPenalty
+from .population import PopulationModel as PopulationModel
 from .prior import PRIORS as PRIORS
 from .prior import GaussianPrior as GaussianPrior
 from .prior import GeneralizedGaussianPrior as GeneralizedGaussianPrior

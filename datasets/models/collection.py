@@ -204,14 +204,15 @@ class Models(HintedModule):
         Without a name all models must act everywhere, else it is unknown which of them are meant.
         """
         if dataset_name is not None:
-            return _some(self, [m for m in self.models if ModelBase.acts_on(m, dataset_name)])
-        for m in self.models:
-            if m.datasets_names is not None:
-                raise InputError(
-                    f"Model {m.name!r} acts on the datasets {listed(m.datasets_names)} only, and the dataset at hand "
-                    "has no name. Give it: name='...' (names are the keys of Datasets)."
-                )
-        return self
+            chosen = [m for m in self.models if (n := fields_of(m)["datasets_names"]) is None or dataset_name in n]
+            return self if len(chosen) == len(self.models) else _some(self, chosen)
+        acting = [m for m in self.models if m.predicts]
+        for m in (m for m in acting if m.datasets_names is not None):
+            raise InputError(
+                f"Model {m.name!r} acts on the datasets {listed(m.datasets_names)} only, and the dataset at hand "
+                "has no name. Give it: name='...' (names are the keys of Datasets)."
+            )
+        return self if len(acting) == len(self.models) else _some(self, acting)
 
     def select(
         self,
@@ -355,7 +356,7 @@ class Models(HintedModule):
     def __repr__(self) -> str:
         lines = []
         for model in self.models:
-            where = "" if model.datasets_names is None else f" on {', '.join(model.datasets_names)}"
+            where = f" on {', '.join(model.datasets_names)}" if model.datasets_names else ""
             kinds = [type(part).__name__ for part in _parts(model, "spectral")]
             lines.append(f"{type(model).__name__} {model.name!r}: {', '.join(kinds)}{where}")
             for item in flatten(model)[1]:

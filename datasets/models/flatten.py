@@ -247,7 +247,8 @@ class BuiltModels(Sequence[ModelBase]):
 def models_of_type(models: Iterable[eqx.Module], kind: type[SomeModel]) -> list[SomeModel]:
     """The models of a class, without building those of others."""
     if not isinstance(models, BuiltModels):
-        return [m for m in models if isinstance(m, kind)]
+        # isinstance asks the machinery of abstract classes, for each of a catalogue
+        return [cast(SomeModel, m) for m in models if kind in type(m).__mro__]
     chosen = [models[i] for i, d in enumerate(models._definitions) if issubclass(d.type, kind)]
     return cast(list[SomeModel], chosen)
 

@@ -234,7 +234,7 @@ def placed(given: GivenParameter, like: Parameter, name: str = "parameter") -> P
         try:
             return like.replace(value=given)
         except InputError as error:
-            raise _of_field(name, error) from error
+            raise of_field(name, error) from error
     own, unit = (parse_unit(p.unit, name) for p in (given, like))
     if not own.is_equivalent(unit):
         raise InputError(f"{name}: found unit {given.unit!r}, expected one convertible to {like.unit!r}.")
@@ -243,7 +243,7 @@ def placed(given: GivenParameter, like: Parameter, name: str = "parameter") -> P
     return found
 
 
-def _of_field(name: str, error: InputError) -> InputError:
+def of_field(name: str, error: InputError) -> InputError:
     """What is wrong with the value of a parameter, for the field of a model that it stands in."""
     return InputError(f"{name}: {str(error).removeprefix('Parameter: ').removeprefix('value: ')}")
 
@@ -324,7 +324,7 @@ class Declaration:
         try:
             return Parameter(given, unit, frozen=self.frozen, min=min, max=max, role=self.role)
         except InputError as error:
-            raise _of_field(self.name, error) from error
+            raise of_field(self.name, error) from error
 
     def _of(self, own: u.UnitBase) -> tuple[float, Role]:
         """Factor from another unit to that of kernels, and the role."""

@@ -71,6 +71,8 @@ class ModelBase(HintedModule):
     tag: ClassVar[tuple[str, ...]] = ()
     # fields that hold parameters or tables, by the word that stands for them in full parameter names
     parts: ClassVar[tuple[str, ...]] = ("spectral",)
+    # whether it takes part in predictions; a prior of other models' parameters does not
+    predicts: ClassVar[bool] = True
     name: eqx.AbstractVar[str]
     datasets_names: eqx.AbstractVar[tuple[str, ...] | None]
     # static choices that change the program, beside the types of the components
@@ -86,7 +88,7 @@ class ModelBase(HintedModule):
 
     @robust
     def __repr__(self) -> str:
-        where = "" if self.datasets_names is None else f" on {', '.join(self.datasets_names)}"
+        where = f" on {', '.join(self.datasets_names)}" if self.datasets_names else ""
         parts = [f"  {word}: {_shown_part(part)}" for word, part in self.components.items()]
         return "\n".join([f"{type(self).__name__} {self.name!r}{where}", *parts])
 

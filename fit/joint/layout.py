@@ -101,6 +101,7 @@ def _sources(
     tables_own: list[Any] = []
     sources: list[tuple[Source, ...]] = []
     kinds = iter(layout.kinds)
+    before = {name: np.cumsum([0, *same]).tolist() for name, same in (("fixed", fixed_same), ("global", global_same))}
     for place, model in enumerate(space.acting[rows[0]]):
         of_model: list[Source] = []
         for number, item in enumerate(space.models[model].items):
@@ -122,6 +123,7 @@ def _sources(
             names = ("fixed", "fixed_own") if kind == "fixed" else ("shared", "own")
             # arrays of one item are consecutive and either all shared or all not
             is_same = bool(same[offset]) if size else True
-            of_model.append(Source(names[0 if is_same else 1], int(np.sum(same[:offset] == is_same)), shape))
+            n_same = before[kind][offset]
+            of_model.append(Source(names[0], n_same, shape) if is_same else Source(names[1], offset - n_same, shape))
         sources.append(tuple(of_model))
     return tables, tables_own, tuple(sources)

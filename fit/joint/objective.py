@@ -12,7 +12,15 @@ from ...kernels.programs import Programs
 from .arrowhead import Blocks, LocalBlocks, Normal, Theta
 from .blocks import assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
 from .groups import GroupSpec
-from .priors import penalty_terms, penalty_value, prior_curvature, prior_score, prior_value
+from .priors import (
+    penalty_terms,
+    penalty_value,
+    population_terms,
+    population_value,
+    prior_curvature,
+    prior_score,
+    prior_value,
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,8 @@ def _priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> jax.A
     total = jnp.zeros((), theta.globals.dtype)
     for penalty in arrays.get("penalties", ()):
         total = total + penalty_value(penalty, theta.globals)
+    for population in arrays.get("populations", ()):
+        total = total + population_value(population, theta.globals)
     if not spec.has_priors:
         return total
     of_globals, of_locals = arrays["priors"]
@@ -96,9 +106,10 @@ def _priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> jax.A
 
 
 def _add_priors(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta, normal: Normal, *, exact: bool) -> Normal:
-    for penalty in arrays.get("penalties", ()):
-        added = penalty_terms(penalty, theta.globals)
-        normal = normal._replace(slope=normal.slope + added[0], matrix=normal.matrix + added[1])
+    added = [penalty_terms(penalty, theta.globals) for penalty in arrays.get("penalties", ())]
+    added += [population_terms(p, theta.globals, exact=exact) for p in arrays.get("populations", ())]
+    for more in added:
+        normal = normal._replace(slope=normal.slope + more[0], matrix=normal.matrix + more[1])
     if not spec.has_priors:
         return normal
     of_globals, of_locals = arrays["priors"]

@@ -12,6 +12,7 @@ from ...datasets.models.collection import Models
 from ...datasets.models.flatten import Item, ModelDef, flatten
 from ...datasets.models.instrument import InstrumentModel
 from ...datasets.models.parameter import Parameter, bounds_of
+from ...datasets.models.population import PopulationModel, full_names, require_unit
 
 
 @dataclass
@@ -30,7 +31,8 @@ class ParameterSpace:
 
     ``values`` has shape (n,), ``roles`` are what models declare (none for arrays of own modules), ``free`` says
     which of them a fit changes; ``owner`` is the dataset on which a parameter acts if it is one only (a *local*
-    parameter), else -1 (a *global* one).
+    parameter), else -1 (a *global* one). ``populations`` are the places (n + 2,) of the members, the mean and the width
+    of each hierarchical prior.
     """
 
     names: list[str] = field(default_factory=list)
@@ -43,6 +45,7 @@ class ParameterSpace:
     high: np.ndarray = field(default_factory=lambda: np.zeros(0))
     models: list[ModelEntry] = field(default_factory=list)
     acting: list[tuple[int, ...]] = field(default_factory=list)
+    populations: list[np.ndarray] = field(default_factory=list)
 
     @property
     def free_index(self) -> np.ndarray:
@@ -50,14 +53,18 @@ class ParameterSpace:
 
     def index_of(self, names: Iterable[str]) -> np.ndarray:
         """Places of parameters by full name, of linked ones and of numbers in arrays too."""
-        place = {
+        place = self.places()
+        return np.array([place[name] for name in names], int)
+
+    def places(self) -> dict[str, int]:
+        """Places of all numbers by full name."""
+        return {
             name: int(entry)
             for model in self.models
             for item, entries in zip(model.items, model.entries, strict=True)
             if entries is not None
             for name, entry in zip(item.numbers, entries, strict=True)
         }
-        return np.array([place[name] for name in names], int)
 
     @property
     def free_names(self) -> list[str]:
@@ -94,7 +101,25 @@ def parameter_space(models: Models, dataset_names: tuple[str, ...]) -> Parameter
     for penalty in fields_of(models)["penalties"]:
         # they tie parameters of several datasets together
         space.owner[space.index_of(penalty.names)] = -1
+    space.populations = [_population(space, m) for m in models.models if isinstance(m, PopulationModel)]
+    for index in space.populations:
+        space.owner[index] = -1
     return space
+
+
+def _population(space: ParameterSpace, model: PopulationModel) -> np.ndarray:
+    """Places of the members, the mean and the width."""
+    place = space.places()
+    names = full_names(model, place)
+    index = [place[n] for n in (*names, f"{model.name}.distribution.mean", f"{model.name}.distribution.width")]
+    if len(set(index)) < len(index):
+        raise InputError(
+            f"PopulationModel {model.name!r}: a parameter is there twice among its members, its mean and its width: "
+            "some of them are linked. Name each once."
+        )
+    found = {n: space.parameters[i] for n, i in zip(names, index, strict=False)}
+    require_unit(model, {n: "" if p is None else p.unit for n, p in found.items()})
+    return np.array(index, int)
 
 
 def _register(space: ParameterSpace, values: list[Array], links: dict[str, int], item: Item) -> np.ndarray | None:
@@ -150,6 +175,8 @@ def _acting(models: Models, dataset_names: tuple[str, ...]) -> list[tuple[int, .
     acting: list[list[int]] = [[] for _ in dataset_names]
     strange: set[str] = set()
     for i, model in enumerate(models.models):
+        if not model.predicts:
+            continue
         names = fields_of(model)["datasets_names"]
         if names is None:
             chosen = list(range(len(dataset_names)))

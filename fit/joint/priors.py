@@ -1,10 +1,13 @@
 """Priors of free parameters as arrays: one evaluation for any number of them."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from ...datasets.errors import InputError
 from ...datasets.models.parameter import Parameter
@@ -39,27 +42,92 @@ class PenaltyArrays(NamedTuple):
     matrix: Leaf
 
 
+class PopulationArrays(NamedTuple):
+    """Members, mean and width of a hierarchical prior: ``place`` (n + 2,) and ``fixed`` as for penalties."""
+
+    place: Leaf
+    fixed: Leaf
+
+
 def penalty_value(penalty: PenaltyArrays, globals_: jax.Array) -> jax.Array:
     """The penalty."""
-    return jnp.asarray(quadratic(_penalised(penalty, globals_), penalty.mean, penalty.matrix))
+    return jnp.asarray(quadratic(_chosen(penalty, globals_), penalty.mean, penalty.matrix))
 
 
 def penalty_terms(penalty: PenaltyArrays, globals_: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Slope (n_global,) and curvature (n_global, n_global), which is that of scoring too."""
+    slope = 2 * penalty.matrix @ (_chosen(penalty, globals_) - penalty.mean)
+    return _placed(penalty.place, slope, 2 * penalty.matrix, globals_)
+
+
+def population_value(population: PopulationArrays, globals_: jax.Array) -> jax.Array:
+    """-2 ln of the normalised density of the members."""
+    return _population(_chosen(population, globals_))
+
+
+def population_terms(population: PopulationArrays, globals_: jax.Array, *, exact: bool) -> tuple[jax.Array, jax.Array]:
+    """Slope (n_global,) and curvature (n_global, n_global): ``exact``, or the expected one, which is not negative."""
+    at = _chosen(population, globals_)
+    slope = jax.grad(_population)(at)
+    curvature = jax.hessian(_population)(at) if exact else _expected(at)
+    return _placed(population.place, slope, curvature, globals_)
+
+
+def _population(numbers: jax.Array) -> jax.Array:
+    """sum ((x - mean) / width)^2 + n ln(2 pi width^2) of the members x (n,), mean and width, in one vector (n + 2,)."""
+    members, mean, width = numbers[:-2], numbers[-2], numbers[-1]
+    safe = jnp.where(width > 0, width, 1.0)
+    value = jnp.sum(((members - mean) / safe) ** 2) + members.shape[0] * jnp.log(2 * math.pi * safe**2)
+    return jnp.where(width > 0, value, jnp.inf)
+
+
+def _expected(numbers: jax.Array) -> jax.Array:
+    """The second derivatives of `_population` where squared deviations are width^2, (n + 2, n + 2)."""
+    n = numbers.shape[0] - 2
+    # deviations from the mean, and two squared widths for each member
+    steps = np.zeros((n, n + 2))
+    steps[:, :n], steps[:, n] = np.eye(n), -1.0
+    matrix = 2 * steps.T @ steps
+    matrix[-1, -1] = 4 * n
+    return jnp.asarray(matrix, numbers.dtype) / numbers[-1] ** 2
+
+
+def require_bounded_widths(arrays: dict[str, PyTree], names: Sequence[str], what: str) -> None:
+    """Raise an `InputError` for hierarchical priors with a free width that may go to 0, where there is no best fit.
+
+    ``names`` are those of the free parameters. What is traced is not looked at.
+    """
+    low, high, places = arrays["low"].globals, arrays["high"].globals, arrays["places"].globals
+    if isinstance(low, jax.core.Tracer) or isinstance(high, jax.core.Tracer):
+        return
+    for population in arrays.get("populations", ()):
+        at = int(population.place[-1])
+        if at >= 0 and low[at] <= 0 < high[at]:
+            name = names[int(places[at])]
+            raise InputError(
+                f"{what}: the width {name} of a hierarchical prior is free, and the density grows without limit as it "
+                "goes to 0: there is no best fit. Freeze it, give it a lower bound above 0 (min=..., or a UniformPrior "
+                "or LogUniformPrior), or sample gj.likelihood(datasets, models).log_prob."
+            )
+
+
+def _placed(place: Leaf, slope: jax.Array, curvature: jax.Array, globals_: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Slope and curvature of some parameters as those of all globals."""
     n = globals_.shape[0]
     # what is not free falls off the end
-    place = jnp.where(penalty.place < 0, n, penalty.place)
-    slope = 2 * penalty.matrix @ (_penalised(penalty, globals_) - penalty.mean)
-    curvature = (
-        jnp.zeros((n, n), globals_.dtype).at[place[:, None], place[None, :]].add(2 * penalty.matrix, mode="drop")
+    place = jnp.where(place < 0, n, place)
+    zeros = jnp.zeros((n, n), globals_.dtype)
+    return (
+        jnp.zeros(n, globals_.dtype).at[place].add(slope, mode="drop"),
+        zeros.at[place[:, None], place[None, :]].add(curvature, mode="drop"),
     )
-    return jnp.zeros(n, globals_.dtype).at[place].add(slope, mode="drop"), curvature
 
 
-def _penalised(penalty: PenaltyArrays, globals_: jax.Array) -> jax.Array:
+def _chosen(of: PenaltyArrays | PopulationArrays, globals_: jax.Array) -> jax.Array:
+    """The numbers that a prior is on."""
     if globals_.shape[0] == 0:
-        return jnp.asarray(penalty.fixed)
-    return jnp.where(penalty.place < 0, penalty.fixed, globals_[jnp.maximum(penalty.place, 0)])
+        return jnp.asarray(of.fixed)
+    return jnp.where(of.place < 0, of.fixed, globals_[jnp.maximum(of.place, 0)])
 
 
 def prior_arrays(parameters: list[Parameter | None], shape: tuple[int, ...]) -> PriorArrays:

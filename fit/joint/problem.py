@@ -27,7 +27,7 @@ from .devices import check_mesh, n_processes, placed_everywhere, placed_rows
 from .groups import BY_MEMBER, Group, build_groups
 from .objective import ProblemSpec, from_free
 from .parameters import ParameterSpace, parameter_space
-from .priors import PenaltyArrays, PriorArrays, prior_arrays
+from .priors import PenaltyArrays, PopulationArrays, PriorArrays, prior_arrays
 from .processes import Share, share_of
 
 SomeDatasets = Datasets | Mapping[str, Dataset] | Iterable[Dataset] | Dataset
@@ -193,6 +193,8 @@ def _make_problem(
         )
     if models.penalties:
         arrays["penalties"] = [_penalty_arrays(space, penalty, position) for penalty in models.penalties]
+    if space.populations:
+        arrays["populations"] = [PopulationArrays(position[i], space.values[i]) for i in space.populations]
     return Problem(datasets, models, space, groups, spec, jax.tree.map(_on_device, arrays), global_index, share)
 
 

@@ -412,6 +412,12 @@ def collections() -> list[Argument]:
             for part in gj.InstrumentModel.parts
         ),
         Argument("InstrumentModel.evaluate: energy", lambda v: instrument.evaluate("exposure", v), ENERGIES, "TeV"),
+        Argument(
+            "PopulationModel: mean",
+            lambda v: gj.PopulationModel("norm", v, gj.Parameter(1.0)).distribution.mean.value,
+            1,
+        ),
+        Argument("PopulationModel: width", lambda v: gj.PopulationModel("norm", width=v).distribution.width.value, 1),
         Argument("TemplateNPredModel.evaluate: energy", lambda v: template.evaluate(v), ENERGIES, "TeV"),
         Argument("TemplateNPredModel: counts", lambda v: gj.TemplateNPredModel(v).counts, [1, 2], other="ct"),
     ]

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from astropy import units as u
 from cases import flux_points, maps, regions
 
 import gammajax as gj
@@ -51,6 +52,23 @@ def map_case(*_):
     return data.replace(counts=np.round(np.asarray(gj.npred(data, models)))), models
 
 
+def instrument_of_response_case(spectrum_factory, power_law):
+    """A scale of the whole response, and an exposure in bands, of a spectrum."""
+    bands = gj.PiecewiseNormSpectralModel([1, 10] * u.TeV)
+    models = gj.Models(
+        [
+            *power_law(),
+            gj.InstrumentModel(
+                exposure=bands,
+                energy_scale=gj.Parameter(1.0, prior=gj.GaussianPrior(1, 0.1)),
+                energy_scale_of="response",
+            ),
+        ]
+    )
+    models = models.with_parameter("norm_0", prior=gj.GaussianPrior(1, 0.1))
+    return spectrum_factory(1), models.with_parameter("norm_1", prior=gj.GaussianPrior(1, 0.1))
+
+
 def numbers(data, models):
     """What a prediction, a statistic and a fit say."""
     found = [] if isinstance(data, gj.FluxPointsDataset) else [np.ravel(gj.npred(data, models))]
@@ -61,8 +79,14 @@ def numbers(data, models):
     )])  # fmt: skip
 
 
+CASES = [
+    *(spectrum_case, known_case, points_case, region_case, map_case),
+    instrument_of_response_case,
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [spectrum_case, known_case, points_case, region_case, map_case])
+@pytest.mark.parametrize("case", CASES)
 def test_strict_modes_change_nothing(case, spectrum_factory, power_law):
     data, models = case(spectrum_factory, power_law)
     usual = numbers(data, models)

@@ -10,6 +10,7 @@ from ...errors import InputError, closest, warn
 from ..component import Section
 from ..instrument import InstrumentModel
 from ..parameter import Parameter
+from ..population import GaussianDistribution
 from ..spatial.base import SpatialModel
 from ..spatial.frames import parameters_in_icrs
 from ..spatial.module import ModuleSpatialModel
@@ -73,6 +74,12 @@ PARTS = {
         ("filename", "normalize", "format", "unit"),
         "scale",
         register="temporal",
+    ),
+    "distribution": Part(
+        GaussianDistribution,
+        dict.fromkeys(GaussianDistribution.tag, GaussianDistribution),
+        "GaussianDistribution",
+        (),
     ),
     # factors of an instrument are norm models
     **dict.fromkeys(InstrumentModel.parts, _SPECTRAL._replace(example="PowerLawNormSpectralModel")),

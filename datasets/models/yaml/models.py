@@ -19,6 +19,7 @@ from ...io.paths import Filename, as_path, beside, existing
 from ...io.yaml import dump_yaml, load_yaml
 from ..component import Section
 from ..instrument import InstrumentModel
+from ..population import PopulationModel
 from ..sky_model import APPLY_IRF, FoVBackgroundModel, ModelBase, SkyModel, TemplateNPredModel, background_name
 from .components import PARTS, part_to_dict, read_part
 from .parameters import Links, flag_of, list_of, mapping_of, text_of
@@ -31,6 +32,7 @@ _KEYS: dict[type[ModelBase], tuple[str, ...]] = {
     FoVBackgroundModel: (*_COMMON, "spatial"),
     TemplateNPredModel: (*_COMMON, "filename"),
     InstrumentModel: ("name", "type", "datasets_names", *InstrumentModel.parts, "energy_scale_of"),
+    PopulationModel: ("name", "type", "members", *PopulationModel.parts),
 }
 
 # norms that gammapy before 0.19 wrote there; it reads over them since
@@ -39,6 +41,7 @@ _LEGACY_KEYS: dict[type[ModelBase], tuple[str, ...]] = {
     FoVBackgroundModel: ("parameters",),
     TemplateNPredModel: ("parameters",),
     InstrumentModel: (),
+    PopulationModel: (),
 }
 
 _ALL_KEYS = tuple(dict.fromkeys(key for keys in _KEYS.values() for key in keys))
@@ -129,6 +132,8 @@ def _component(entry: object, index: int, where: str, links: Links, base: Path) 
         if kind is InstrumentModel:
             scale_of = {key: entry[key] for key in ("energy_scale_of",) if key in entry}
             return InstrumentModel(**common, **scale_of, name=str(name))
+        if kind is PopulationModel:
+            return _population(entry, str(name), parts)
         return SkyModel(**common, name=str(name), apply_irf=apply_irf)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
@@ -149,6 +154,14 @@ def _check_keys(entry: Section, kind: type[ModelBase], where: str) -> None:
         if kind is TemplateNPredModel and key == "spatial":
             cure = "Multiply the counts in the file by it."
         raise InputError(f"{where}: a {kind.__name__} has no {key!r}. {cure}")
+
+
+def _population(entry: Section, name: str, parts: Section) -> PopulationModel:
+    if missing := [key for key in ("members", *PopulationModel.parts) if key not in entry]:
+        raise InputError(f"the key {missing[0]!r} is missing.")
+    members = [text_of(member, "members") for member in list_of(entry["members"], "members")]
+    distribution = parts["distribution"]
+    return PopulationModel(members, distribution.mean, distribution.width, name)
 
 
 def _template(entry: Section, name: str | None, common: Section, base: Path) -> TemplateNPredModel:
@@ -185,7 +198,9 @@ def _component_to_dict(model: ModelBase) -> Section:
         data["apply_irf"] = model.apply_irf
     if isinstance(model, InstrumentModel) and model.energy_scale is not None:
         data["energy_scale_of"] = model.energy_scale_of
-    if names is not None:
+    if isinstance(model, PopulationModel):
+        data["members"] = list(model.members)
+    elif names is not None:
         data["datasets_names"] = list(names)
     for word, part in model.components.items():
         if word != "counts":
