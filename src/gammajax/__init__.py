@@ -154,6 +154,7 @@ from gammajax.datasets.statistics import (
     register_statistic,
 )
 from gammajax.fit import (
+    Comparison,
     Estimate,
     FitResult,
     FittedSpectrum,
@@ -163,6 +164,8 @@ from gammajax.fit import (
     Minima,
     PseudoExperiments,
     Status,
+    compare,
+    component_ts,
     fit,
     likelihood,
     log_density,
@@ -210,6 +213,7 @@ __all__ = [
     "GTI",
     "BrokenPowerLawSpectralModel",
     "CashCountsStatistic",
+    "Comparison",
     "CompoundSpectralModel",
     "ConstantFluxSpatialModel",
     "ConstantSpatialModel",
@@ -307,6 +311,8 @@ __all__ = [
     "asimov",
     "bin_events",
     "clear_programs",
+    "compare",
+    "component_ts",
     "confidence_interval",
     "contour",
     "counts_statistic",
