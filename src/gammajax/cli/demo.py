@@ -223,7 +223,7 @@ def print_points(points: "FluxPoints") -> None:
     value, error, limit = (u.Quantity(points.quantity(f"e2dnde{s}")).value for s in ("", "_err", "_ul"))
     for i in np.flatnonzero(np.isfinite(value)):
         if points.is_ul[i]:
-            flux = f"< {format_value(float(limit[i]), ascii_only=plain)}"
+            flux = "< " + format_value(float(f"{limit[i]:.2e}"), ascii_only=plain)
         else:
             flux = format_value(float(value[i]), float(error[i]), ascii_only=plain)
         table.add_row(f"{low[i]:.3g} to {high[i]:.3g}", flux, f"{np.asarray(points.sqrt_ts)[i]:.1f}")
