@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
+
 from ..datasets.errors import InputError, closest, listed
 from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import found
@@ -197,13 +199,13 @@ def _comparison(delta_ts: float, ndf: int, larger: int, boundary: str, undefined
             "another minimum. Start it from the values of the smaller."
         )
     ts = max(delta_ts, 0.0)
-    sigma = float(ts_to_sigma(ts, ndf)) if ts > 0 else 0.0
+    sigma = float(ts_to_sigma(jnp.asarray(ts), ndf)) if ts > 0 else 0.0
     log_p = math.log(2) + float(log_ndtr(-sigma))
     if boundary and ts > 0:
         # tails of chi2 are 2 ndtr(-sigma); that of no degree of freedom is 0
         tails = [float(log_ndtr(-sigma))]
         if ndf > 1:
-            tails.append(float(log_ndtr(-float(ts_to_sigma(ts, ndf - 1)))))
+            tails.append(float(log_ndtr(-float(ts_to_sigma(jnp.asarray(ts), ndf - 1)))))
         log_p = float(logsumexp(tails))
         sigma = float(-ndtri_exp(log_p))
     return Comparison(delta_ts, ndf, math.exp(log_p), sigma, larger, boundary, " ".join(parts))

@@ -71,26 +71,33 @@ def draw(
     found: "Mapping[str, Prediction] | None" = None,
 ) -> bytes:
     """One picture as a PNG file; ``found`` are predictions that are known already."""
-    from gammajax import plots
+    from gammajax.datasets.counts.dataset import require_counts
     from gammajax.datasets.counts.residuals import summed_significance
     from gammajax.fit.result import FitResult
-    from gammajax.plots.counts import draw_counts
+    from gammajax.plots.corner import plot_corner
+    from gammajax.plots.counts import draw_counts, plot_counts
+    from gammajax.plots.figures import png
+    from gammajax.plots.overview import peek
+    from gammajax.plots.sed import plot_sed
+    from gammajax.plots.sky import plot_sky
 
     models = result.models if isinstance(result, FitResult) else result
-    if kind == "sky":
-        return plots.png(plots.plot_sky(datasets[name], models, name))
-    if kind == "peek":
-        return plots.png(plots.peek(datasets[name], name))
-    if kind == "counts" and found is None:
-        return plots.png(plots.plot_counts(datasets[name], models, name))
-    if kind == "counts":
-        p = found[name]
-        return plots.png(draw_counts(p, summed_significance(datasets[name], p.counts, p.npred, p.signal)))
-    assert isinstance(result, FitResult)
+    if kind == "sed":
+        assert isinstance(result, FitResult)
+        energies = fitted_range(datasets, models, name)
+        return png(plot_sed(result, name, energies, flux_points_of(datasets, result, name)))
     if kind == "corner":
-        return plots.png(plots.plot_corner(result))
-    low, high = fitted_range(datasets, result.models, name)
-    return plots.png(plots.plot_sed(result, name, (low, high), flux_points_of(datasets, result, name)))
+        assert isinstance(result, FitResult)
+        return png(plot_corner(result))
+    dataset = require_counts(datasets[name], "plot")
+    if kind == "sky":
+        return png(plot_sky(dataset, models, name))
+    if kind == "peek":
+        return png(peek(dataset, name))
+    if found is None:
+        return png(plot_counts(dataset, models, name))
+    p = found[name]
+    return png(draw_counts(p, summed_significance(dataset, p.counts, p.npred, p.signal)))
 
 
 def fitted_range(datasets: "Datasets", models: "Models", name: str) -> tuple[float, float]:

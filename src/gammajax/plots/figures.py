@@ -137,7 +137,7 @@ def _ticks(low: float, high: float, length: float, wide: float, tall: float) -> 
     choices = [np.array([f * 10.0**k for k in whole for f in factors]) for factors in FACTORS]
     choices += [10.0 ** whole[whole % step == 0] for step in (2, 3, 4, 6, 10)]
     inside = [c[(c >= low * 0.999) & (c <= high * 1.001)] for c in choices]
-    even = MaxNLocator(4).tick_values(low, high)
+    even = np.asarray(MaxNLocator(4).tick_values(low, high))
     inside.append(even[(even >= low) & (even <= high) & (even > 0)])
     for values in inside:
         if 2 <= len(values) <= MOST_LABELS:

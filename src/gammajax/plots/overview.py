@@ -99,8 +99,8 @@ def _map(dataset: CountsDataset, geom: SkyGeom, name: str | None) -> tuple[Axes,
         ax = sky_axes(figure, geom, place, SIZE)
         show_image(ax, image, label, PowerNorm(0.5, 0.0, top) if root else Normalize(0.0, top), "inferno", SIZE)
         ax.set_title(title, fontsize=SIZE + 0.5, parse_math=False)
-        outline_mask(ax, safe.any(axis=0), "white", ":")
-        outline_mask(ax, fitted.any(axis=0), "white", "--")
+        outline_mask(ax, np.asarray(safe.any(axis=0)), "white", ":")
+        outline_mask(ax, np.asarray(fitted.any(axis=0)), "white", "--")
         axes.append(ax)
     lower = [figure.add_axes((0.065 + 0.325 * i, 0.085, 0.25, 0.36)) for i in range(3)]
     _counts(lower[0], dataset)
@@ -117,7 +117,7 @@ def _counts(ax: Axes, dataset: CountsDataset) -> None:
     """Counts and background per energy, of a map the sums over all pixels."""
     edges = np.asarray(dataset.energy_edges)
     fitted = np.asarray(fitted_bins(dataset))
-    mask = fitted.reshape(len(fitted), -1).any(axis=1)
+    mask = np.asarray(fitted.reshape(len(fitted), -1).any(axis=1))
     shade(ax, edges, mask)
     centre = np.sqrt(edges[:-1] * edges[1:])
 

@@ -57,8 +57,7 @@ def plot_contour(contours: Contour | list[Contour] | tuple[Contour, ...], ax: Ax
     contours : what `gammajax.contour` gave: one, or several of the same two parameters
     ax : axes to draw into; by default those of a new figure
     """
-    several = isinstance(contours, list | tuple)
-    curves = list(contours) if several else [contours]
+    curves: list[Contour] = list(contours) if isinstance(contours, list | tuple) else [contours]
     if not curves or not all(isinstance(c, Contour) for c in curves):
         raise InputError("plot_contour: expected one Contour or several: gj.contour(datasets, result, x, y, sigma).")
     first = curves[0]

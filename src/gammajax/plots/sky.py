@@ -64,7 +64,7 @@ def plot_sky(
     geom = _geom(dataset, "plot_sky")
     collection = Models(models)
     mask = np.asarray(fitted_bins(dataset))
-    pixels = mask.any(axis=0)
+    pixels = np.asarray(mask.any(axis=0))
     width = _radius(geom, radius, "plot_sky")
     signal, background = (np.asarray(part) for part in _expected(dataset, collection, name))
     total = discs(geom, width)
@@ -115,7 +115,7 @@ def plot_counts_map(
     edges = np.asarray(dataset.energy_edges)
     energies = f"{tick_label(float(edges[0]))} to {tick_label(float(edges[-1]))} TeV"
     ax.set_title(f"{name or dataset.tag}, {energies}", fontsize=11, parse_math=False)
-    outline_mask(ax, np.asarray(fitted_bins(dataset)).any(axis=0), "white")
+    outline_mask(ax, np.asarray(np.asarray(fitted_bins(dataset)).any(axis=0)), "white")
     if models is not None:
         outline_sources(ax, geom, Models(models).acting_on(name), "white")
     return ax
