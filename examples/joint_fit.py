@@ -21,7 +21,7 @@ def main(output=None):
     dnde, error = flux_band(result, "crab", [1.0, 10.0])
     print(f"dN/dE at 10 TeV: {dnde[1]:.2e} +- {error[1]:.1e} cm-2 s-1 TeV-1")
     if output is not None:
-        plot_sed(result, "crab", (0.6, 40.0)).savefig(output)
+        plot_sed(result, "crab", (0.6, 40.0)).figure.savefig(output)
     return result
 
 

@@ -1,5 +1,8 @@
 """Fits of models to datasets, their results, profiles and contours."""
 
+from .compare import Comparison as Comparison
+from .compare import compare as compare
+from .compare import component_ts as component_ts
 from .covariance import curvature as curvature
 from .density import LogDensity as LogDensity
 from .density import log_density as log_density

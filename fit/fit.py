@@ -13,7 +13,7 @@ from ..datasets.arrays import Array
 from ..datasets.collection.datasets import Datasets
 from ..datasets.compile import being_traced, tracing_ahead
 from ..datasets.counts.npred import SomeModels
-from ..datasets.dataset import Dataset, fitted_bins
+from ..datasets.dataset import Dataset
 from ..datasets.errors import InputError
 from ..datasets.hints.calls import hinted
 from ..datasets.models.collection import Models
@@ -22,6 +22,7 @@ from ..datasets.models.spatial.extent import fits_in
 from ..kernels.programs import Memory
 from .covariance import Curvature, curvature, untold
 from .joint.devices import check_mesh, n_processes
+from .joint.identity import bins_and_checksum
 from .joint.objective import compiled_exact_normal, from_free
 from .joint.parameters import ParameterSpace
 from .joint.priors import require_bounded_widths
@@ -255,6 +256,7 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
     with no_collection():
         models = _fitted_models(problem, solution.free, errors.errors)
     names = problem.space.names
+    n_bins, checksum = bins_and_checksum(problem.share)
     return FitResult(
         models=models,
         stat=solution.stat,
@@ -265,18 +267,12 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
         edm=solution.edm,
         method=solution.method,
         free_names=tuple(problem.free_names),
-        n_bins=_n_bins(problem),
+        n_bins=n_bins,
         datasets_names=problem.share.names,
         curvature=errors,
         starts=solution.minima,
+        data_checksum=checksum,
     )
-
-
-def _n_bins(problem: Problem) -> int:
-    """Fitted bins of all datasets, those that several processes hold counted once."""
-    share = problem.share
-    parts = share.collect(lambda: {i: int(np.sum(fitted_bins(d))) for i, d in share.held.items()})
-    return sum({i: n for part in parts for i, n in part.items()}.values())
 
 
 def _status(solution: Solution, errors: Curvature, endless: list[int], gone: list[str]) -> Status:

@@ -45,7 +45,8 @@ class FitResult(Hinted):
     left), "at_infinity" (a parameter has no best value), "flat" (the statistic falls on, too slowly to matter),
     "stalled", "max_iterations" or "stopped".
     ``message`` says what that means here and, if something is wrong, the cure. ``edm`` is the estimated distance to the
-    minimum in units of the statistic. ``starts`` is what several starts led to.
+    minimum in units of the statistic. ``starts`` is what several starts led to. ``data_checksum`` tells the data apart
+    (counts, off counts and masks): two results have the same data where it is the same.
     """
 
     models: Models
@@ -61,6 +62,7 @@ class FitResult(Hinted):
     datasets_names: tuple[str, ...]
     curvature: Curvature
     starts: Minima | None = None
+    data_checksum: str = ""
 
     @property
     def success(self) -> bool:
@@ -130,6 +132,7 @@ class FitResult(Hinted):
             "minima": [float(s) for s in (self.starts.stats if self.starts else ())],
             "minima_counts": [int(c) for c in (self.starts.counts if self.starts else ())],
             "datasets": list(self.datasets_names),
+            "data_checksum": self.data_checksum,
         }
 
     @classmethod

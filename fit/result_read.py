@@ -58,7 +58,8 @@ def result_fields(filename: Any) -> dict[str, Any]:
         own = ("stat", "message", "iterations", "evaluations", "edm", "method", "n_bins")
         # files of 0.1.0 have none
         minima = {name: tuple(figures.get(name, ())) for name in ("minima", "minima_counts")}
-        return fields | {name: figures[name] for name in own} | minima
+        checksum = {"data_checksum": str(figures.get("data_checksum", ""))}
+        return fields | {name: figures[name] for name in own} | minima | checksum
     except KeyError as error:
         raise InputError(f"{path}: metadata, fit: the key {error.args[0]!r} is missing.") from error
 

@@ -33,6 +33,7 @@ ORDER = (
         "fit/density",
         "fit/predictions",
         "fit/fit",
+        "fit/compare",
         "fit/scans",
         "fit/estimators",
         "src/gammajax",

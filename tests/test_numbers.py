@@ -95,6 +95,8 @@ WHOLE: set[str] = {
 """Numbers of things, which must be integers of Python or NumPy."""
 
 OTHER_THINGS = {
+    # results, the name of a model, and what goes on to gj.fit
+    *("compare: result_a", "compare: result_b", "component_ts: component", "component_ts: options"),
     # a MapAxis, the names of parameters, parameters
     *("TemplateSpatialModel: energy", "contour: x", "contour: y", "Parameters: parameters"),
     *("TemplateNDSpatialModel: axes", "TemplateNDSpatialModel: energy", "GaussianPriorPenalty.stat_sum: parameters"),
@@ -142,7 +144,7 @@ INTERNAL: set[str] = {
     *("offset_bins", "merged_bins", "updated", "npred", "from_dict", "acting_on", "from_position", "parameters"),
     *("require_alpha", "warn_of_unreached"),
     # what fits and profiles return
-    *("FitResult", "Profile", "Contour", "Interval", "UpperLimit", "Minima", "LogDensity", "Status"),
+    *("FitResult", "Profile", "Contour", "Interval", "UpperLimit", "Minima", "LogDensity", "Status", "Comparison"),
     *("Likelihood", "LikelihoodFit", "PseudoExperiments", "with_places"),
     *("FittedSpectrum", "Estimate"),
     # made by their own constructors: from_wcs, create

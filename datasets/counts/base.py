@@ -338,8 +338,8 @@ class CountsBase(Dataset):
         """Fields of the background of the sum of ``parts``; ``total(field)`` is the sum of a field over them."""
 
     @abstractmethod
-    def rise(self, counts: Bins, expected: Bins, signal: Bins) -> Bins:
-        """Rise of the statistic per bin from a perfect prediction to this one."""
+    def rise(self, counts: Bins, expected: Bins, signal: Bins, total: Sum | None = None) -> Bins:
+        """Rise of the statistic per bin, or sum of bins (``total`` of a field), from a perfect prediction to this."""
 
     @abstractmethod
     def background_error(self) -> tuple[Array | None, Array]:

@@ -153,7 +153,7 @@ class KnownBackground(CountsDataset):
         background = self.npred_background(models)
         return CashCountsStatistic(self.counts, np.asarray(background) if is_concrete(background) else background)
 
-    def rise(self, counts: Bins, expected: Bins, signal: Bins) -> Bins:
+    def rise(self, counts: Bins, expected: Bins, signal: Bins, total: Sum | None = None) -> Bins:
         return cash_ts(counts, expected)
 
     def background_error(self) -> tuple[Array | None, Array]:

@@ -178,8 +178,15 @@ class MeasuredBackground(CountsDataset):
         self.require_alpha(self.mask, "counts_statistic")
         return WStatCountsStatistic(self.counts, self.counts_off, self.alpha)
 
-    def rise(self, counts: Bins, expected: Bins, signal: Bins) -> Bins:
-        return wstat_ts(counts, jnp.asarray(self.counts_off), jnp.asarray(self.alpha), signal)
+    def rise(self, counts: Bins, expected: Bins, signal: Bins, total: Sum | None = None) -> Bins:
+        n_off, alpha = self.counts_off, self.alpha
+        if total is not None:
+            counted, ratios = np.asarray(n_off), np.asarray(alpha)
+            fields = (counted, ratios * counted, self.acceptance, self.acceptance_off)
+            whole = (np.broadcast_to(np.asarray(field, float), counted.shape) for field in fields)
+            sums = [total(np.where(np.isfinite(field), field, 0.0)) for field in whole]
+            n_off, alpha = sums[0], alpha_of_sum(*sums)
+        return wstat_ts(counts, jnp.asarray(n_off), jnp.asarray(alpha), signal)
 
     def background_error(self) -> tuple[Array | None, Array]:
         self.require_alpha(self.mask, "background_error")

@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ...kernels.significance import signed_root
-from ..dataset import Models
+from ..dataset import Models, fitted_bins
 from ..errors import InputError
-from .base import CountsBase
+from .base import CountsBase, Sum
 
 METHODS = ("diff", "diff/model", "diff/sqrt(model)", "significance")
 
@@ -31,3 +32,25 @@ def count_residuals(dataset: CountsBase, models: Models, method: str) -> jax.Arr
         nothing = (expected == 0) & (counts == 0)
         found = jnp.where(nothing, 0.0, difference / jnp.where(nothing, 1.0, scale))
     return found if dataset.mask is None else jnp.where(jnp.asarray(dataset.mask), found, jnp.nan)
+
+
+def summed_significance(
+    dataset: CountsBase, counts: np.ndarray, expected: np.ndarray, signal: np.ndarray, total: Sum | None = None
+) -> np.ndarray:
+    """The method "significance" for sums of fitted bins, of the shape of the sums given.
+
+    ``counts``, ``expected`` and ``signal`` are sums already; ``total`` adds up fields of the data, (n_reco, ny, nx)
+    with 0 outside of the mask, in the same way: by default over the pixels of each energy.
+    """
+    mask = np.asarray(fitted_bins(dataset))
+
+    def over_pixels(values: np.ndarray) -> np.ndarray:
+        return np.asarray(values.reshape(len(values), -1).sum(axis=1))
+
+    def inside(values: np.ndarray) -> np.ndarray:
+        return (over_pixels if total is None else total)(np.where(mask, values, 0.0))
+
+    # a spectrum has nothing to add up, and its bins are told outside of the mask, too
+    sums = inside if mask.ndim > 1 else None
+    rise = dataset.rise(jnp.asarray(counts), jnp.asarray(expected), jnp.asarray(signal), sums)
+    return np.asarray(signed_root(rise, jnp.asarray(counts - expected)))

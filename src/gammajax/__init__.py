@@ -155,6 +155,7 @@ from gammajax.datasets.statistics import (
     register_statistic,
 )
 from gammajax.fit import (
+    Comparison,
     Estimate,
     FitResult,
     FittedSpectrum,
@@ -164,6 +165,8 @@ from gammajax.fit import (
     Minima,
     PseudoExperiments,
     Status,
+    compare,
+    component_ts,
     fit,
     likelihood,
     log_density,
@@ -211,6 +214,7 @@ __all__ = [
     "GTI",
     "BrokenPowerLawSpectralModel",
     "CashCountsStatistic",
+    "Comparison",
     "CompoundSpectralModel",
     "ConstantFluxSpatialModel",
     "ConstantSpatialModel",
@@ -309,6 +313,8 @@ __all__ = [
     "asimov",
     "bin_events",
     "clear_programs",
+    "compare",
+    "component_ts",
     "confidence_interval",
     "contour",
     "counts_statistic",

@@ -1,16 +1,19 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.figure
+import matplotlib.axes
 import numpy as np
 import pytest
 from astropy import units as u
 
 import gammajax as gj
+from gammajax import plots
 from gammajax.cli.demo import START, crab, simulate_night
 from gammajax.fit import Prediction, predictions
 from gammajax.fit.joint import make_problem
-from gammajax.plots import figures, plots
+from gammajax.plots import figures
+from gammajax.plots.counts import draw_counts
+from gammajax.plots.sed import draw_sed
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +112,7 @@ def test_spectra_that_are_plain_modules(night):
     dnde, error = plots.flux_band(result, "net", np.array([1.0, 4.0]))
     slopes = dnde[:, None] * np.array([[1.0, -0.0], [1.0, -np.log(4.0)]])
     np.testing.assert_allclose(error, np.sqrt(np.einsum("ei,ij,ej->e", slopes, result.covariance, slopes)), rtol=1e-9)
-    assert isinstance(plots.plot_sed(result, "net"), matplotlib.figure.Figure)
+    assert isinstance(plots.plot_sed(result, "net"), matplotlib.axes.Axes)
 
 
 def test_which_model(result):
@@ -149,39 +152,101 @@ def test_predictions_of_known_backgrounds_with_a_background_model():
     np.testing.assert_allclose(found.background, 3.0)
     np.testing.assert_allclose(found.signal, gj.npred_signal(dataset, models, "run"))
     assert not found.background_error.any()
-    assert isinstance(plots.plot_counts(dataset, models, "run"), matplotlib.figure.Figure)
+    assert len(plots.plot_counts(dataset, models, "run")) == 2
 
 
 def test_counts_figure_shows_what_it_says(night, result):
-    figure = plots.plot_counts(night["run-1"], result.models, "run-1")
-    top, bottom = figure.axes
+    top, bottom = plots.plot_counts(night["run-1"], result.models, "run-1")
     assert top.get_ylabel() == "Counts per bin"
     assert bottom.get_xlabel() == "Reconstructed energy [TeV]"
     assert top.get_xscale() == top.get_yscale() == "log"
     assert top.get_title(loc="left") == "run-1"
     assert top.get_title(loc="right").startswith("wstat ")
     labels = [t.get_text() for t in top.get_legend().get_texts()]
-    assert labels == ["background", "signal + background", "counts", "counts, not fitted"]
+    said = "no counts: 84 % upper limit"
+    assert labels == ["background", "signal + background", said, "counts", "counts, not fitted"]
 
 
-def test_excess_points_are_near_one_where_the_fit_is_good(night, result):
-    edges, ratio, error = plots.excess_points(predictions(*free_values(result, night)))
-    good = np.isfinite(ratio) & (error < 0.5)
-    assert good.sum() > 3
-    assert np.all(np.abs(ratio[good] - 1) < 4.5 * error[good])
-    assert len(edges) == len(ratio) + 1
+def test_residuals_are_those_of_the_statistic(night, result):
+    """Of W, with error bars of one standard deviation that the axis does not cut."""
+    run = night["run-1"]
+    _, bottom = plots.plot_counts(run, result.models, "run-1")
+    drawn = np.concatenate([c.lines[0].get_ydata() for c in bottom.containers])
+    expected = np.asarray(gj.residuals(run, result.models, "significance"))
+    assert set(np.round(expected[run.mask], 8)) <= set(np.round(drawn, 8))
+    low, high = bottom.get_ylim()
+    assert low < drawn.min() - 1 and drawn.max() + 1 < high
 
 
-def test_sed_figure(result, night):
-    found = predictions(*free_values(result, night))
-    figure = plots.plot_sed(result, "crab", (0.5, 40) * u.TeV, found)
-    (ax,) = figure.axes
+def some_points(**changes):
+    """Two measured points, a limit, and a point without anything."""
+    fields = {
+        "energy_ref": [1.0, 3.0, 10.0, 30.0], "energy_min": [0.7, 2.0, 7.0, 20.0], "energy_max": [1.5, 5.0, 15.0, 45.0],
+        "dnde_ref": [3e-11, 2e-12, 1e-13, 5e-15], "norm": [1.0, 1.1, -0.2, np.nan], "norm_err": [0.1, 0.2, 0.3, np.nan],
+        "norm_errn": [0.09, np.nan, np.nan, np.nan], "norm_errp": [0.12, np.nan, np.nan, np.nan],
+        "norm_ul": [1.2, 1.5, 0.7, np.nan], "sqrt_ts": [12.0, 6.0, -0.5, np.nan],
+        "meta": gj.Meta({"UL_CONF": 0.9545}),
+    }  # fmt: skip
+    return gj.FluxPoints(**(fields | changes))
+
+
+def segments(container):
+    """Ends of the error bars: those along x, those along y."""
+    return [np.array([line[:, axis] for line in bars.get_segments()]) for axis, bars in enumerate(container.lines[2])]
+
+
+def test_sed_shows_points_and_limits(result):
+    points = some_points()
+    ax = plots.plot_sed(result, "crab", points=points)
     assert ax.get_ylabel() == "E² dN/dE [TeV cm⁻² s⁻¹]"
-    assert ax.get_xlim() == (0.5, 40)
-    assert len(ax.get_legend().get_texts()) == 3
-    data = figures.png(figure)
+    np.testing.assert_allclose(ax.get_xlim(), (0.7, 45.0))
+    measured, limits = ax.containers
+    sed = points.e2dnde.to_value("TeV cm-2 s-1")
+    np.testing.assert_allclose(measured.lines[0].get_xydata(), np.transpose([[1.0, 3.0], sed[:2]]))
+    across, along = segments(measured)
+    np.testing.assert_allclose(across, [[0.7, 1.5], [2.0, 5.0]])
+    np.testing.assert_allclose(along, sed[:2, None] * [[1 - 0.09, 1.12], [1 - 0.2 / 1.1, 1 + 0.2 / 1.1]])
+    # the arrow of the point of negative excess starts at its limit
+    np.testing.assert_allclose(limits.lines[0].get_xydata(), [[10.0, points.e2dnde_ul.to_value("TeV cm-2 s-1")[2]]])
+    said = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert sorted(said) == ["1σ of the fit", "best fit", "flux points", "upper limit (95.45 %)"]
+    low, high = ax.get_ylim()
+    assert low < sed[:2].min() * 0.8 and sed[:2].max() * 1.12 < high
+    data = figures.png(ax)
     assert data.startswith(b"\x89PNG")
-    assert data == figures.png(plots.plot_sed(result, "crab", (0.5, 40) * u.TeV, found)), "equal input, equal file"
+    assert data == figures.png(plots.plot_sed(result, "crab", points=points)), "equal input, equal file"
+    assert plots.plot_sed(result, "crab", (0.5, 40) * u.TeV).get_xlim() == (0.5, 40)
+
+
+def test_points_alone_and_what_are_none(result):
+    ax = plots.plot_flux_points(some_points(), label="ours")
+    assert {t.get_text() for t in ax.get_legend().get_texts()} == {"ours", "upper limit (95.45 %)"}
+    assert plots.plot_flux_points(some_points(norm_ul=None, is_ul=[False] * 4), ax=ax) is ax
+    assert len(figures.png(ax)) > 1000
+    with pytest.raises(gj.InputError, match="points must be FluxPoints, found"):
+        plots.plot_sed(result, points=[1.0])
+    with pytest.raises(gj.InputError, match="expected FluxPoints"):
+        plots.plot_flux_points(result)
+
+
+@pytest.mark.parametrize("low", [1e-13, 0.02, 1.0, 7.3, 4e4])
+@pytest.mark.parametrize("ratio", [1.02, 1.5, 4.0, 12.0, 80.0, 1e3, 1e6, 1e12])
+@pytest.mark.parametrize("size", [(6.4, 4.6), (2.6, 2.2)])
+def test_labels_of_logarithmic_axes_have_room(low, ratio, size):
+    figure = figures.new_figure(*size)
+    ax = figure.add_axes((0.3, 0.2, 0.65, 0.75))
+    labels = [figures.log_axis(axis, low, low * ratio) for axis in (ax.xaxis, ax.yaxis)]
+    ax.set_ylabel("y")
+    figure.draw_without_rendering()
+    for axis, texts in zip((ax.xaxis, ax.yaxis), labels, strict=True):
+        shown = [t for t in axis.get_ticklabels() if t.get_text()]
+        assert [t.get_text() for t in shown] == texts and 1 <= len(texts) <= 7
+        boxes = [t.get_window_extent() for t in shown]
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+        beside = axis.label.get_window_extent()
+        assert axis is ax.xaxis or not any(beside.overlaps(box) for box in boxes)
+    # of wide axes more than one, whatever the range
+    assert size[0] < 3 or all(len(texts) > 1 for texts in labels)
 
 
 def odd_prediction(**changes):
@@ -211,13 +276,14 @@ def odd_prediction(**changes):
     ],
 )
 def test_odd_data_can_be_drawn(changes):
-    assert len(figures.png(figures.counts_figure(odd_prediction(**changes)))) > 1000
+    odd = odd_prediction(**changes)
+    assert len(figures.png(draw_counts(odd, odd.counts - odd.npred))) > 1000
 
 
 @pytest.mark.parametrize("values", [(1e-12, 0.0), (1e-12, np.inf), (0.0, 1e-12), (-1e-12, 1e-12)])
 def test_odd_spectra_can_be_drawn(values):
     dnde, error = (np.full(50, v) for v in values)
-    assert len(figures.png(figures.sed_figure("odd", np.geomspace(0.1, 10, 50), dnde, error))) > 1000
+    assert len(figures.png(draw_sed("odd", np.geomspace(0.1, 10, 50), dnde, error))) > 1000
 
 
 def test_poisson_errors():
@@ -233,23 +299,56 @@ def test_nothing_to_plot():
         plots.plot_counts(dataset, gj.Models([gj.SkyModel(gj.PowerLawSpectralModel())]))
 
 
-def test_sky_picture():
-    """Counts, prediction and residuals of a map; spectra have no picture of the sky."""
-    geom = gj.SkyGeom.create((83.63, 22.01), 0.05, npix=12)
-    edges = np.geomspace(1, 10, 3)
-    mask = np.ones((2, 12, 12), bool)
-    mask[:, :2] = False
-    dataset = gj.MapDataset(
-        geom,
-        edges,
-        exposure=np.full((2, 12, 12), 1e13),
-        background=np.full((2, 12, 12), 0.5),
-        psf=gj.PSFMap.from_gauss(np.sqrt(edges[1:] * edges[:-1]), 0.06),
-        mask_safe=mask,
-    )
-    source = gj.SkyModel(gj.PowerLawSpectralModel(), "s", spatial=gj.PointSpatialModel(lon_0=83.63, lat_0=22.01))
-    dataset = gj.asimov(dataset, [source])
-    assert len(figures.png(plots.plot_sky(dataset, [source]))) > 1000
-    assert len(figures.png(plots.plot_counts(dataset, [source]))) > 1000
-    with pytest.raises(gj.InputError, match="expected a map"):
-        plots.plot_sky(gj.SpectrumDataset(edges), [source])
+def test_energy_dispersion_is_a_density(night):
+    """The perfect response of equal bins: 1 / d ln E on the diagonal."""
+    edges = np.geomspace(1, 10, 6)
+    ax = plots.plot_edisp(gj.SpectrumDataset(edges))
+    shown = np.ma.filled(ax.collections[0].get_array(), np.nan).reshape(5, 5)
+    np.testing.assert_allclose(np.diag(shown), 5 / np.log(10))
+    assert np.isnan(shown).sum() == 20
+    assert plots.plot_edisp(night["run-1"], ax=ax) is ax
+
+
+def test_profile_and_contour(result, night):
+    """Points are those of the scan, in powers of ten."""
+    profile = gj.profile(night, result, "amplitude", n=5)
+    ax = plots.plot_profile(profile)
+    drawn = np.concatenate([line.get_xydata() for line in ax.lines if line.get_marker() == "o"])
+    np.testing.assert_allclose(drawn, np.transpose([profile.values * 1e11, profile.delta_stat]), atol=1e-12)
+    assert ax.get_xlabel() == "crab.spectral.amplitude [10⁻¹¹ TeV⁻¹ s⁻¹ cm⁻²]"
+    assert [t.get_text() for t in ax.texts] == ["1σ", "2σ"]
+    curve = gj.contour(night, result, "alpha", "beta", n=9)
+    ax = plots.plot_contour([curve, curve])
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), np.transpose([curve.x, curve.y]))
+    # the smooth curve stays a contour: on the ellipse of the covariance to what that differs from the profile
+    smooth = ax.lines[0].get_xydata() - curve.best
+    at = [result.free_names.index(f"crab.spectral.{n}") for n in ("alpha", "beta")]
+    distance = np.einsum("ni,ij,nj->n", smooth, np.linalg.inv(result.covariance[np.ix_(at, at)]), smooth)
+    points = np.transpose([curve.x, curve.y]) - curve.best
+    of_points = np.einsum("ni,ij,nj->n", points, np.linalg.inv(result.covariance[np.ix_(at, at)]), points)
+    assert of_points.min() - 0.03 < distance.min() and distance.max() < of_points.max() + 0.03
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["1σ (39.3 %)"] * 2 + ["best fit"]
+    for wrong in ([], profile, [profile]):
+        with pytest.raises(gj.InputError, match="expected one Contour or several"):
+            plots.plot_contour(wrong)
+    with pytest.raises(gj.InputError, match=r"expected what gj\.profile"):
+        plots.plot_profile(curve)
+
+
+def test_corner(result):
+    rng = np.random.default_rng(0)
+    best = [float(result.parameters[name].value) for name in result.free_names]
+    samples = rng.multivariate_normal(best, result.covariance, (2, 500))
+    rows = plots.plot_corner(result, samples)
+    assert [len(row) for row in rows] == [1, 2, 3]
+    assert [ax.get_xlabel() for ax in rows[-1]] == ["amplitude [10⁻¹¹ TeV⁻¹ s⁻¹ cm⁻²]", "alpha", "beta"]
+    # the curve of 1 sigma: its extent along each axis is the error
+    one = rows[2][1].lines[0].get_xydata()
+    errors = [float(result.parameters[f"crab.spectral.{n}"].error) for n in ("alpha", "beta")]
+    np.testing.assert_allclose(np.ptp(one, axis=0) / 2, errors, rtol=1e-3)
+    assert len(figures.png(rows)) > 1000
+    assert len(plots.plot_corner(result, names=["beta"])) == 1
+    with pytest.raises(gj.InputError, match=r"reference is not a free parameter"):
+        plots.plot_corner(result, names=["reference"])
+    with pytest.raises(gj.InputError, match=r"samples have shape \(4, 2\)"):
+        plots.plot_corner(result, np.ones((4, 2)))

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from astropy import units as u
 
-from gammajax.cli.fit import FitOptions, check_folder, check_new, fit_files
+from gammajax.cli.fit import FitOptions, fit_files
+from gammajax.cli.fit_input import check_folder, check_new
+from gammajax.cli.pictures import flux_points_of
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import is_ascii, make_console
 from gammajax.datasets.arrays import Array
@@ -32,6 +35,7 @@ from gammajax.datasets.spectrum.dataset import SpectrumDatasetOnOff
 from gammajax.kernels.programs import programs
 
 if TYPE_CHECKING:
+    from gammajax.datasets.flux_points.points import FluxPoints
     from gammajax.fit.result import FitResult
 
 LIVETIME = 28 * 60.0
@@ -175,8 +179,14 @@ def demo_command(args: argparse.Namespace) -> int:
     say(f"Running: {shlex.join(command)}")
     options = FitOptions(output, plots=not args.no_plots, overwrite=args.overwrite, quiet=args.quiet)
     result = fit_files(*files, options)
+    points = flux_points_of(Datasets.read(files[0]), result, "crab")
+    if points is not None:
+        points.write(output / "flux-points-crab.ecsv", sed_type="dnde", overwrite=True)
     if not args.quiet:
         print_truth(result)
+        if points is not None:
+            print_points(points)
+            print(f"Wrote {output}/flux-points-crab.ecsv")
     return 0 if result.success else 1
 
 
@@ -200,6 +210,25 @@ def print_truth(result: "FitResult") -> None:
         table.add_row(name, format_value(truth, ascii_only=plain), fitted, f"{pull:+.2f}")
     console.print(table)
     console.print("Pull: (fitted - simulated) / error. Two in three lie within 1, nineteen in twenty within 2.")
+
+
+def print_points(points: "FluxPoints") -> None:
+    """Flux points as a table; of points that are limits the limit."""
+    from gammajax.cli.report import format_value, rich_table
+
+    console = make_console()
+    plain = is_ascii(console)
+    table = rich_table(console, "Energy [TeV]", "E2 dN/dE [TeV cm-2 s-1]", "*sqrt(TS)")
+    low, high = (np.asarray(edge) for edge in (points.energy_min, points.energy_max))
+    value, error, limit = (u.Quantity(points.quantity(f"e2dnde{s}")).value for s in ("", "_err", "_ul"))
+    for i in np.flatnonzero(np.isfinite(value)):
+        if points.is_ul[i]:
+            flux = "< " + format_value(float(f"{limit[i]:.2e}"), ascii_only=plain)
+        else:
+            flux = format_value(float(value[i]), float(error[i]), ascii_only=plain)
+        table.add_row(f"{low[i]:.3g} to {high[i]:.3g}", flux, f"{np.asarray(points.sqrt_ts)[i]:.1f}")
+    console.print("Flux points, all runs jointly; limits at two standard deviations:")
+    console.print(table)
 
 
 def pulls(result: "FitResult") -> dict[str, float]:

@@ -5,35 +5,27 @@ needed after the fit is compiled and imported by a second thread meanwhile.
 """
 
 import argparse
-import os
-import re
 import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from gammajax.cli.fit_input import check_folder, check_new, read_datasets_or_spectrum, with_range
+from gammajax.cli.pictures import MOST_PICTURES, flux_points_of, picture_names
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import Progress, make_console
-from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import Filename, as_path, write_files
 
 if TYPE_CHECKING:
-    from astropy import units as u
-
     from gammajax.datasets.collection.datasets import Datasets
-    from gammajax.datasets.counts.dataset import CountsDataset
-    from gammajax.datasets.models.collection import Models
     from gammajax.fit.joint.problem import Problem
     from gammajax.fit.predictions import Prediction
     from gammajax.fit.result import FitResult
     from gammajax.fit.solvers.globalise import Starts
-
-MOST_PICTURES = 30
-"""Datasets that get a picture of their own."""
 
 WARM_DATASETS = 100
 """Larger fits are not prepared in a second thread: their programs take longer to run than to compile."""
@@ -134,87 +126,6 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
     return result
 
 
-def check_folder(folder: Path) -> None:
-    """Results can be written there; found out before a long fit, not after it."""
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not existing.is_dir():
-        raise InputError(f"{folder}: cannot write there, {existing} is a file. Choose another folder with --output.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: cannot write there, {existing} may not be changed. Choose another with --output.")
-
-
-def check_new(folder: Path, names: list[str], overwrite: bool) -> None:
-    """None of the files exists yet, unless they may be replaced."""
-    there = [name for name in names if (folder / name).exists()]
-    if there and not overwrite:
-        raise InputError(
-            f"{folder}: results are there already ({', '.join(there[:3])}{' ...' if len(there) > 3 else ''}). "
-            "Choose another folder with --output, or replace them with --overwrite."
-        )
-
-
-def read_datasets_or_spectrum(filename: Filename) -> "Datasets":
-    """The datasets of an index, or a single spectrum under the name of its file."""
-    from gammajax.datasets.collection.datasets import Datasets
-    from gammajax.datasets.collection.registry import read_dataset
-
-    path = as_path(filename)
-    if path.name.endswith((".yaml", ".yml", ".yaml.gz", ".yml.gz")):
-        return Datasets.read(path)
-    return Datasets({path.name.split(".")[0]: read_dataset(path)})
-
-
-def with_range(datasets: "Datasets", energy_min: str | None, energy_max: str | None) -> "Datasets":
-    """The datasets with their fitted bins narrowed to an energy range."""
-    if energy_min is None and energy_max is None:
-        return datasets
-    low, high = parse_energy(energy_min, "--energy-min"), parse_energy(energy_max, "--energy-max")
-    narrowed = {}
-    for name, dataset in datasets.items():
-        # flux points have both methods, too
-        binned = cast("CountsDataset", dataset)
-        mask = np.asarray(binned.with_mask_fit(energy_min=low, energy_max=high).mask_fit)
-        narrowed[name] = binned.with_mask_fit(mask if binned.mask_fit is None else mask & np.asarray(binned.mask_fit))
-    return type(datasets)(narrowed)
-
-
-def parse_energy(text: str | None, option: str) -> "u.Quantity | None":
-    """An energy such as "0.5TeV"; a bare number is in TeV."""
-    from astropy import units as u
-
-    if text is None:
-        return None
-    try:
-        energy = u.Quantity(text)
-    except (TypeError, ValueError):
-        energy = None
-    if energy is not None and energy.unit == u.dimensionless_unscaled:
-        energy = energy.value * u.TeV
-    if energy is None or not energy.isscalar or not energy.unit.is_equivalent("TeV") or not energy > 0 * u.TeV:
-        raise InputError(f"{option}: found {text!r}, expected an energy such as 0.5TeV or 500GeV.")
-    return energy
-
-
-LONGEST = 100
-"""Letters of a name in the name of a file."""
-
-
-def picture_names(datasets: "Datasets", models: "Models") -> dict[tuple[str, str], str]:
-    """File names of the pictures, by what they show: ("counts", dataset) or ("sed", model)."""
-    from gammajax.fit.spectra import source_names
-
-    wanted = [("sed", name) for name in source_names(models)]
-    wanted += [("counts", name) for name in datasets.names[:MOST_PICTURES] if datasets[name].has_counts]
-    wanted += [("sky", name) for name in datasets.names[:MOST_PICTURES] if datasets[name].sky_geom is not None]
-    names: dict[tuple[str, str], str] = {}
-    for kind, name in wanted:
-        stem = kind + "-" + re.sub(r"[^\w.+-]", "_", name)[:LONGEST]
-        taken = {n.lower() for n in names.values()}
-        numbers = (f"-{i}" for i in range(2, len(wanted) + 2))
-        names[kind, name] = next(f"{stem}{s}.png" for s in ("", *numbers) if f"{stem}{s}.png".lower() not in taken)
-    return names
-
-
 def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:
     """Compile and import, in other threads, what comes after the fit (which sees to its errors itself); the one that
     imports."""
@@ -233,6 +144,9 @@ def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:
             if options.plots:
                 for name in source_names(problem.models):
                     derivatives(problem.models, problem.datasets.names, name, (np.geomspace(0.1, 1.0, N_ENERGIES),))
+                    # maps take long, and images that depend on where the fit ends
+                    if all(d.sky_geom is None for d in problem.datasets):
+                        flux_points_of(problem.datasets, problem.models, name)
         except Exception:
             # the same happens to the fit, which reports it
             return
@@ -242,7 +156,8 @@ def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:
         import astropy.table  # noqa: F401
 
         if options.plots:
-            import gammajax.plots.figures  # noqa: F401
+            import gammajax.plots.counts
+            import gammajax.plots.sed  # noqa: F401
         if not options.quiet:
             import rich.box
             import rich.table  # noqa: F401
@@ -269,26 +184,10 @@ def picture_files(
     result: "FitResult", found: "list[Prediction]", pictures: dict[tuple[str, str], str], datasets: "Datasets"
 ) -> dict[str, bytes]:
     """Content of the pictures by name."""
-    from gammajax.datasets.models.sky_model import SkyModel
-    from gammajax.plots.figures import counts_figure, png
-    from gammajax.plots.plots import plot_sed, plot_sky
+    from gammajax.cli.pictures import draw
 
-    files: dict[str, bytes] = {}
     by_name = {p.name: p for p in found}
-    for (kind, name), file in pictures.items():
-        if kind == "counts":
-            files[file] = png(counts_figure(by_name[name]))
-            continue
-        if kind == "sky":
-            files[file] = png(plot_sky(datasets[name], result.models, name))
-            continue
-        seen = [p for p in found if result.models[name].acts_on(p.name)]
-        edges = np.concatenate([p.edges[:-1][p.mask] for p in seen] + [p.edges[1:][p.mask] for p in seen])
-        # where several sources share a region, its excess belongs to none of them alone
-        sources = [m for m in result.models if isinstance(m, SkyModel)]
-        alone = all(sum(m.acts_on(p.name) for m in sources) == 1 for p in seen)
-        files[file] = png(plot_sed(result, name, (edges.min(), edges.max()), seen if alone else None))
-    return files
+    return {file: draw(kind, name, datasets, result, by_name) for (kind, name), file in pictures.items()}
 
 
 def print_files(datasets: "Datasets", options: FitOptions, pictures: dict[tuple[str, str], str]) -> None:

@@ -131,6 +131,22 @@ def make_parser() -> argparse.ArgumentParser:
     _common(simulate, overwrite=True)
     simulate.set_defaults(run=_simulate)
 
+    plot = commands.add_parser("plot", help="draw datasets and what models, or the result of a fit, predict")
+    plot.add_argument("datasets", help="index of the datasets (YAML), or a single spectrum or map (FITS)")
+    plot.add_argument("models", help="result.yaml of a fit, or models (YAML)")
+    plot.add_argument(
+        "-o", "--output", default="plots", metavar="FOLDER", help="folder of the pictures (default: plots)"
+    )
+    plot.add_argument(
+        "--only",
+        nargs="+",
+        choices=("counts", "sed", "sky", "peek", "corner"),
+        metavar="KIND",
+        help="counts, sed, sky, peek or corner (default: all that there are)",
+    )
+    _common(plot, overwrite=True)
+    plot.set_defaults(run=_plot)
+
     demo = commands.add_parser("demo", help="simulate a night of Crab nebula observations, and fit it")
     demo.add_argument(
         "-o", "--output", default="gammajax-demo", metavar="FOLDER", help="folder of the demo (default: gammajax-demo)"
@@ -171,6 +187,12 @@ def _simulate(args: argparse.Namespace) -> int:
     from gammajax.cli.simulate import simulate_command
 
     return simulate_command(args)
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from gammajax.cli.pictures import plot_command
+
+    return plot_command(args)
 
 
 def _demo(args: argparse.Namespace) -> int:

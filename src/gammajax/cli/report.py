@@ -120,13 +120,12 @@ def dataset_table(predictions: "Iterable[Prediction]", console: "Console") -> "T
     return with_rest(shown, len(listed))
 
 
-def summary_lines(result: "FitResult", seconds: float) -> list[str]:
-    """Statistic, status and time in words."""
-    ndf = f"{result.stat / result.ndf:.2f}" if result.ndf > 0 else "-"
+def summary_lines(result: "FitResult", seconds: float, stat_types: "Iterable[str]" = ()) -> list[str]:
+    """Statistic, status and time in words; ``stat_types`` of the datasets."""
     head = "Converged" if result.success else f"NOT CONVERGED ({result.status})"
     lines = [
-        f"Statistic {result.stat:.3f} for {result.n_bins} bins - {len(result.free_names)} parameters = {result.ndf} "
-        f"degrees of freedom (ratio {ndf})",
+        f"Statistic {result.stat:.3f} for {result.n_bins} bins and {len(result.free_names)} free parameters. "
+        + goodness(result, set(stat_types)),
         f"{head} in {result.iterations} iterations ({result.method}, {seconds:.1f} s with compilation), "
         f"distance to minimum {result.edm:.1e}",
     ]
@@ -135,11 +134,21 @@ def summary_lines(result: "FitResult", seconds: float) -> list[str]:
     return lines
 
 
+def goodness(result: "FitResult", stat_types: set[str]) -> str:
+    """What the statistic says about the goodness of the fit: only chi2 says anything by itself."""
+    from scipy.stats import chi2
+
+    if stat_types == {"chi2"} and result.ndf > 0:
+        return f"chi2 of {result.ndf} degrees of freedom: p-value {chi2.sf(result.stat, result.ndf):.3g}."
+    return "Of counts it is no chi2: see the residuals."
+
+
 def print_result(console: "Console", result: "FitResult", predictions: "Iterable[Prediction]", seconds: float) -> None:
     """The whole report of a fit."""
+    listed = list(predictions)
     console.print(parameter_table(result, console))
-    console.print(dataset_table(predictions, console))
-    for line in summary_lines(result, seconds):
+    console.print(dataset_table(listed, console))
+    for line in summary_lines(result, seconds, [p.stat_type for p in listed]):
         console.print(line)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from gammajax.cli.fit import check_folder, check_new, read_datasets_or_spectrum
+from gammajax.cli.fit_input import check_folder, check_new, read_datasets_or_spectrum
 from gammajax.cli.info import datasets_table
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import make_console

@@ -2,7 +2,7 @@
 
 import argparse
 
-from gammajax.cli.fit import check_folder, check_new
+from gammajax.cli.fit_input import check_folder, check_new
 from gammajax.cli.info import datasets_table
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import make_console

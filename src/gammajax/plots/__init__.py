@@ -5,10 +5,17 @@ from importlib import import_module
 from .bands import flux_band as flux_band
 
 PICTURES = {
-    "plot_counts": "plots",
-    "plot_sed": "plots",
-    "plot_sky": "plots",
-    "counts_figure": "figures",
+    "peek": "overview",
+    "plot_contour": "scans",
+    "plot_corner": "corner",
+    "plot_counts": "counts",
+    "plot_counts_map": "sky",
+    "plot_edisp": "response",
+    "plot_flux_points": "sed",
+    "plot_profile": "scans",
+    "plot_psf": "response",
+    "plot_sed": "sed",
+    "plot_sky": "sky",
     "png": "figures",
 }
 """Public functions by the module that draws."""

@@ -82,7 +82,7 @@ def test_fit_writes_results_and_reports(fit, tmp_path, folder):
     assert re.search(r"crab.spectral.alpha +2\.\d+ ", out)
     assert re.search(r"crab.spectral.reference +1 TeV +frozen", out)
     assert re.search(rf"run-1 +\d+ +{int(np.sum(datasets['run-1'].counts[datasets['run-1'].mask]))} ", out)
-    assert f"Statistic {direct.stat:.3f} for {direct.n_bins} bins - 3 parameters = {direct.ndf} degrees" in out
+    assert f"Statistic {direct.stat:.3f} for {direct.n_bins} bins and 3 free parameters. Of counts it is no chi2" in out
     assert "Converged in" in out
     assert "\x1b" not in out
     assert max(map(len, out.splitlines()[:-3])) <= 100
@@ -388,6 +388,11 @@ def test_demo(tmp_path, capsys):
     assert f"gammajax fit {where}/datasets.yaml {where}/models.yaml -o {where}/results" in out
     assert "Pull" in out
     assert (where / "results" / "result.yaml").exists()
+    points = gj.FluxPoints.read(where / "results" / "flux-points-crab.ecsv")
+    measured = np.flatnonzero(~np.asarray(points.is_ul))
+    assert "Flux points, all runs jointly" in out and len(measured) > 5
+    shown = re.findall(r"^ *[\d.]+ to [\d.]+ .* -?\d+\.\d *$", out, re.M)
+    assert len(shown) == int(np.sum(np.isfinite(points.norm)))
     rows = re.findall(r"crab\.spectral\.(\w+) +([\d.]+).* ([+-]\d\.\d\d) *$", out, re.M)
     assert [(name, float(value)) for name, value, _ in rows] == [("amplitude", 3.85), ("alpha", 2.5), ("beta", 0.1)]
     assert main(["demo", "-o", str(where), "--quiet"]) == 2
@@ -395,7 +400,8 @@ def test_demo(tmp_path, capsys):
 
 
 def test_many_datasets_get_few_pictures(monkeypatch, fit, tmp_path):
-    monkeypatch.setattr("gammajax.cli.fit.MOST_PICTURES", 1)
+    for module in ("fit", "pictures"):
+        monkeypatch.setattr(f"gammajax.cli.{module}.MOST_PICTURES", 1)
     code, out, _ = fit()
     assert code == 0
     assert len(list((tmp_path / "out").glob("counts-*.png"))) == 1
@@ -403,7 +409,7 @@ def test_many_datasets_get_few_pictures(monkeypatch, fit, tmp_path):
 
 
 def test_pictures_of_strange_names():
-    from gammajax.cli.fit import picture_names
+    from gammajax.cli.pictures import picture_names
 
     run = gj.SpectrumDataset(counts=[1.0], energy_edges=[1, 2])
     night = gj.Datasets(dict.fromkeys(["a/b", "a_b", "A_B", "../x"], run))
@@ -477,3 +483,25 @@ def test_an_error_while_programs_compile_ends_as_an_error(folder, tmp_path):
     )
     assert run.returncode == cli.BAD_INPUT
     assert run.stderr.startswith("gammajax: error: ") and "terminate" not in run.stderr
+
+
+def test_plot_draws_results_and_models(fit, folder, tmp_path, capsys):
+    """Everything there is of the result of a fit; of models what needs no errors."""
+    assert fit("--no-plots", "--quiet")[0] == 0
+    files, out = [str(folder / "datasets.yaml"), str(tmp_path / "out" / "result.yaml")], tmp_path / "drawn"
+    assert main(["plot", *files, "-o", str(out)]) == 0
+    runs = ("run-1", "run-2")
+    drawn = {f"{kind}-{run}.png" for kind in ("counts", "peek") for run in runs}
+    drawn |= {"sed-crab.png", "corner-parameters.png"}
+    assert {p.name for p in out.iterdir()} == drawn
+    assert f"Wrote {out}/: counts-run-1.png" in capsys.readouterr().out
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in out.iterdir())
+    assert main(["plot", *files, "-o", str(out), "--only", "counts"]) == 2
+    assert "results are there already" in capsys.readouterr().err
+    files[1] = str(folder / "models.yaml")
+    assert main(["plot", *files, "-o", str(tmp_path / "models"), "--only", "counts", "--quiet"]) == 0
+    assert {p.name for p in (tmp_path / "models").iterdir()} == {"counts-run-1.png", "counts-run-2.png"}
+    assert main(["plot", *files, "-o", str(out), "--only", "sed"]) == 2
+    assert "sed takes the errors of a fit. Give result.yaml" in capsys.readouterr().err
+    assert main(["plot", *files, "-o", str(out), "--only", "sky"]) == 2
+    assert "there is nothing to draw of sky" in capsys.readouterr().err

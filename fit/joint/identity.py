@@ -1,0 +1,43 @@
+"""Which data a fit was made to: the number of its bins, and a checksum."""
+
+from zlib import crc32
+
+import jax
+import numpy as np
+
+from ...datasets.arrays import fields_of
+from ...datasets.dataset import Dataset, fitted_bins
+from .processes import Share
+
+DATA = ("counts", "counts_off")
+"""Fields of what was measured; of datasets without counts all their numbers are."""
+
+
+def bins_and_checksum(share: Share) -> tuple[int, str]:
+    """Fitted bins of all datasets, those that several processes hold counted once, and a checksum of what was measured
+    in them: of counts, off counts and masks, in the order of the datasets. Responses have no part in it."""
+    parts = share.collect(lambda: {i: _of_dataset(d) for i, d in share.held.items()})
+    known = {i: found for part in parts for i, found in part.items()}
+    checksum = 0
+    for i in sorted(known):
+        checksum = crc32(known[i][1].to_bytes(4, "big"), checksum)
+    return sum(n for n, _ in known.values()), f"{checksum:08x}"
+
+
+def _of_dataset(dataset: Dataset) -> tuple[int, int]:
+    mask = np.asarray(fitted_bins(dataset), bool)
+    checksum = crc32(np.packbits(mask).tobytes())
+    fields = fields_of(dataset)
+    data = [fields.get(name) for name in DATA] if dataset.has_counts else jax.tree.leaves(dataset)
+    return int(mask.sum()), _checksum([values for values in data if values is not None], mask, checksum)
+
+
+def _checksum(data: list[object], mask: np.ndarray, start: int) -> int:
+    """Of the numbers in the fitted bins, or all of them where they are not those of bins."""
+    for values in data:
+        numbers = np.asarray(values, float)
+        if numbers.shape == mask.shape:
+            numbers = numbers[mask]
+        # 0.0 and -0.0 are one number
+        start = crc32((numbers + 0.0).tobytes(), start)
+    return start
