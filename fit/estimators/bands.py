@@ -26,6 +26,7 @@ from ..result import FitResult
 from ..scans.profile import positive
 from .bins import Places, SortedBins, SourceBins, counted, require_source, source_bins
 from .norms import NormFits
+from .reoptimized import refitted
 
 SCANNED = np.geomspace(0.2, 5.0, 11)
 """Norms at which the statistic is given unless others are asked for: those of gammapy."""
@@ -35,7 +36,8 @@ SomeNorms = Given | Sequence[float]
 
 class BandTask(NamedTuple):
     """What is to be fitted, checked: datasets by name, models, the source and its spectrum, edges of bands (n + 1,) in
-    TeV, standard deviations of errors and of limits, norms of scans. ``what`` begins messages."""
+    TeV, standard deviations of errors, of limits and of sensitivities (None: there are none), norms of scans. ``what``
+    begins messages."""
 
     what: str
     datasets: dict[str, CountsDataset]
@@ -45,7 +47,9 @@ class BandTask(NamedTuple):
     edges: Float[np.ndarray, " n_edges"]
     sigma: float
     sigma_ul: float
+    sigma_sensitivity: float | None
     scan: Float[np.ndarray, " n_norms"]
+    reoptimize: bool
 
 
 def band_task(
@@ -56,14 +60,16 @@ def band_task(
     energy_edges: Given,
     n_sigma: Given,
     n_sigma_ul: Given,
+    n_sigma_sensitivity: Given | None,
     norms: SomeNorms,
+    reoptimize: bool,
 ) -> BandTask:
     """The arguments of an estimator, checked; an `InputError` that begins with ``what`` where they are wrong."""
     if not len(datasets):
         raise InputError(f"{what}: there are no datasets. Give at least one.")
     if isinstance(result, FitResult) and not result.success:
         warn(
-            f"{what}: the fit did not converge ({result.status}), and spectrum and other models are held where it ended. "
+            f"{what}: the fit did not converge ({result.status}); spectrum and other models are held where it ended. "
             f"{result.message}"
         )
     models = as_models(result.models if isinstance(result, FitResult) else result)
@@ -78,10 +84,13 @@ def band_task(
         raise InputError(f"{what}: the spectrum of {source!r} is {type(spectrum).__name__}, expected a SpectralModel.")
     edges = np.asarray(edges_tev(energy_edges, f"{what}: energy_edges"))
     sigma, sigma_ul = positive(n_sigma, f"{what}: n_sigma"), positive(n_sigma_ul, f"{what}: n_sigma_ul")
+    found = None
+    if n_sigma_sensitivity is not None:
+        found = positive(n_sigma_sensitivity, f"{what}: n_sigma_sensitivity")
     scan = np.asarray(numbers_in(norms, "", f"{what}: norms"), float)
     if scan.ndim != 1 or not np.all(np.isfinite(scan)):
         raise InputError(f"{what}: norms must be a list of finite numbers, found {norms!r}.")
-    return BandTask(what, known, models, source, spectrum, edges, sigma, sigma_ul, scan)
+    return BandTask(what, known, models, source, spectrum, edges, sigma, sigma_ul, found, scan, reoptimize)
 
 
 def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by_dataset: bool) -> FluxPoints:
@@ -98,7 +107,7 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
         dataset = task.datasets[name]
         dataset.check_ready(list(task.models.acting_on(name)), f"{task.what}: {name}")
         own = np.asarray(dataset.energy_edges)
-        band = _bands(own, task.edges)
+        band = band_places(own, task.edges)
         in_band = np.where(fitted_bins(dataset), dataset.per_energy(band), -1)
         part, places = source_bins(dataset, name, task.models, task.source), _at_time(in_band, time, n_bands)
         bins.add(part, places)
@@ -109,16 +118,16 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
     there = low < high
     if not there.any():
         raise InputError(
-            f"{task.what}: no fitted bin of the datasets lies between {task.edges[0]:.6g} and {task.edges[-1]:.6g} TeV. "
-            "Give other energy_edges, or widen the fit ranges."
+            f"{task.what}: no fitted bin of the datasets lies between {task.edges[0]:.6g} and {task.edges[-1]:.6g} "
+            "TeV. Give other energy_edges, or widen the fit ranges."
         )
     low, high = np.where(there, low, task.edges[:-1]), np.where(there, high, task.edges[1:])
     center = np.sqrt(low * high)
     reference = references(center, low, high, task.spectrum)
     if np.any(np.asarray(reference["dnde_ref"])[there] < 0):
         raise InputError(
-            f"{task.what}: the spectrum of {task.source!r} is negative, and norms and their limits are multiples of it. "
-            "Give models in which its amplitude is positive: models.with_values({...})."
+            f"{task.what}: the spectrum of {task.source!r} is negative, and norms and their limits are multiples of "
+            "it. Give models in which its amplitude is positive: models.with_values({...})."
         )
     fits = bins.fit(task.sigma**2, task.sigma_ul**2, task.scan)
     if not np.isfinite(fits.norm).any():
@@ -127,10 +136,22 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
             f"{task.edges[-1]:.6g} TeV. Is its amplitude 0, does it lie outside of the maps, or does it act on other "
             "datasets (datasets_names)?"
         )
+    sensitivity = None
+    if task.sigma_sensitivity is not None:
+        sensitivity = bins.matching(_without_source(parts, np.asarray(fits.norm)), task.sigma_sensitivity**2)
     columns = _sums(parts, np.asarray(fits.norm), by_dataset)
+    if task.reoptimize:
+        places = {name: own for name, (_, own) in zip(when, parts, strict=True)}
+        used, amounts = {name: task.datasets[name] for name in when}, (task.sigma**2, task.sigma_ul**2)
+        again = refitted(used, places, task.models, task.source, fits, amounts, task.scan, task.what)
+        fits = again.fits
+        for name, new in (("npred", again.npred), ("npred_excess", again.npred_excess)):
+            total = new if by_dataset else np.nansum(new, axis=1, keepdims=True)
+            known = np.isfinite(total) & np.isfinite(new).any(axis=1, keepdims=True)
+            columns[name] = np.where(known, total, columns[name])
     energies = {"energy_ref": center, "energy_min": low, "energy_max": high, **reference}
     repeated = {name: np.tile(np.asarray(values), n_times) for name, values in energies.items()}
-    return _as_points(task, fits, repeated, bins.filled, columns, gti)
+    return _as_points(task, fits, repeated, bins.filled, columns, gti, sensitivity)
 
 
 def _at_time(band: Places, time: int, n_bands: int) -> Places:
@@ -144,6 +165,7 @@ def _as_points(
     there: np.ndarray,
     columns: Mapping[str, np.ndarray],
     gti: GTI | None,
+    sensitivity: np.ndarray | None,
 ) -> FluxPoints:
     """Fits of norms as flux points; ``there``: which have a fitted bin, (n,)."""
     success = np.isfinite(fits.norm)
@@ -160,6 +182,7 @@ def _as_points(
         norm_errn=fits.errn,
         norm_errp=fits.errp,
         norm_ul=fits.ul,
+        norm_sensitivity=sensitivity,
         ts=ts,
         sqrt_ts=np.sign(fits.norm) * np.sqrt(ts),
         stat=np.where(there, fits.stat, np.nan),
@@ -173,12 +196,21 @@ def _as_points(
     )
 
 
-def _bands(own: np.ndarray, edges: np.ndarray) -> Int[np.ndarray, " n_reco"]:
+def band_places(own: np.ndarray, edges: np.ndarray) -> Int[np.ndarray, " n_reco"]:
     """Which band each bin of a dataset is in (edges ``own``), when the ``edges`` of bands are moved to the nearest of
     bins; -1 for none, (n_reco,)."""
     moved = np.round(edge_places(own, edges))
     band = np.searchsorted(moved, np.arange(len(own) - 1), side="right") - 1
     return np.where(band < len(edges) - 1, band, -1)
+
+
+def _without_source(parts: Sequence[tuple[SourceBins, Places]], norm: np.ndarray) -> list[np.ndarray]:
+    """Counts that are expected besides the source; measured backgrounds as they are at the best norms."""
+    found = []
+    for part, places in parts:
+        norms = np.append(np.nan_to_num(norm), 0.0)[places]
+        found.append(np.maximum(part.npred(norms) - norms * part.signal, 0.0))
+    return found
 
 
 def _sums(parts: Sequence[tuple[SourceBins, Places]], norm: np.ndarray, by_dataset: bool) -> dict[str, np.ndarray]:

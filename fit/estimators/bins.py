@@ -18,6 +18,7 @@ from ...datasets.models.sky_model import SkyModel
 from ...datasets.statistics.base import Statistic
 from ...kernels.buckets import batch_bucket, bins_bucket
 from ...kernels.programs import programs
+from .asimov import matching_norms
 from .norms import NormBins, NormFits, norm_fits
 
 Places = Int[np.ndarray, "..."]
@@ -91,6 +92,7 @@ class SortedBins:
         self.n = n
         self.filled = np.zeros(n, bool)
         self._parts: dict[Statistic, list[dict[str, np.ndarray]]] = {}
+        self._added: list[tuple[Statistic, np.ndarray]] = []
 
     def add(self, part: SourceBins, places: Places) -> None:
         """The bins of a dataset that are for a norm."""
@@ -99,6 +101,7 @@ class SortedBins:
         columns = data | {"signal": part.signal, "rest": part.rest, "place": places}
         picked = {name: np.broadcast_to(values, inside.shape)[inside] for name, values in columns.items()}
         self._parts.setdefault(part.dataset.statistic, []).append(picked)
+        self._added.append((part.dataset.statistic, inside))
         self.filled[places[inside]] = True
 
     def fit(self, rise: float, rise_ul: float, norms: Float[np.ndarray, " n_norms"]) -> NormFits:
@@ -110,6 +113,19 @@ class SortedBins:
         fits = norm_fits((tuple(parts), size), tuple(parts.values()), *amounts, scan)
         found = {name: np.asarray(values)[: self.n] for name, values in fits._asdict().items()}
         return NormFits(**found | {"stat_scan": found["stat_scan"][:, : len(norms)]})
+
+    def matching(self, expected: Sequence[np.ndarray], rise: float) -> np.ndarray:
+        """Norms at which the source would be found, (n,), see `matching_norms`; ``expected``: counts without the source
+        of the bins of each dataset, in the order in which they were added."""
+        size = batch_bucket(self.n)
+        sorted_by: dict[Statistic, list[np.ndarray]] = {statistic: [] for statistic in self._parts}
+        for (statistic, inside), counts in zip(self._added, expected, strict=True):
+            sorted_by[statistic].append(np.broadcast_to(counts, inside.shape)[inside])
+        parts = tuple(self._joined(found, size) for found in self._parts.values())
+        counts = [np.concatenate(found) for found in sorted_by.values()]
+        padded = tuple(np.pad(c, (0, len(p.place) - len(c))) for c, p in zip(counts, parts, strict=True))
+        found = matching_norms((tuple(self._parts), size), parts, padded, np.full(size, rise))
+        return np.asarray(found)[: self.n]
 
     def _joined(self, parts: Sequence[Mapping[str, np.ndarray]], none: int) -> NormBins:
         """All bins of a statistic, padded to a number that others have too with bins of the place ``none``."""

@@ -18,14 +18,16 @@ def flux_points(
     *,
     n_sigma: Given = 1.0,
     n_sigma_ul: Given = 2.0,
+    n_sigma_sensitivity: Given | None = None,
     norms: SomeNorms = SCANNED,
+    reoptimize: bool = False,
 ) -> FluxPoints:
     """Flux points of ``source``: in each band of energy the norm by which its spectrum is to be multiplied.
 
     The norm of a band is fitted to the bins of all datasets in it, jointly; the shape of the spectrum inside the band
-    and all other models stay as they are in ``result``. As gammapy's ``FluxPointsEstimator`` with its default
-    ``reoptimize=False``, whose columns the points have: ``norm`` with ``norm_err`` (from the curvature), ``norm_errn``
-    and ``norm_errp`` (where the statistic has risen by ``n_sigma``^2), ``norm_ul`` (above the norm, by
+    stays as it is in ``result``, and so do all other models, unless ``reoptimize`` is True. As gammapy's
+    ``FluxPointsEstimator``, whose columns the points have: ``norm`` with ``norm_err`` (from the curvature),
+    ``norm_errn`` and ``norm_errp`` (where the statistic has risen by ``n_sigma``^2), ``norm_ul`` (above the norm, by
     ``n_sigma_ul``^2), ``ts``, ``sqrt_ts``, ``stat``, ``stat_null``, ``stat_scan``, and in ``meta["columns"]`` sums per
     dataset, (n, n_datasets): ``counts``, ``npred``, ``npred_excess``.
 
@@ -41,7 +43,11 @@ def flux_points(
     source : name of a `SkyModel` with one of the package's spectra, or one derived from `SpectralModel`
     energy_edges : (n + 1,) rising energies, Quantity or TeV
     n_sigma, n_sigma_ul : standard deviations of errors and of limits
+    n_sigma_sensitivity : significance for ``norm_sensitivity``, gammapy's is 5: the norm that would give it, in counts
+        as they are expected with all else as fitted. By default there is none
     norms : (n_norms,) at which ``stat_scan`` is given
+    reoptimize : whether free parameters of the other models are fitted again, for each norm in its own bins, and along
+        the way to errors, limits, ``stat_null`` and ``stat_scan``. One fit after the other: seconds, not milliseconds
 
     Raises
     ------
@@ -55,5 +61,16 @@ def flux_points(
     >>> points.quantity("e2dnde"), points.to_table("dnde")
     """
     datasets = as_datasets(datasets)
-    task = band_task("flux_points", datasets, result, source, energy_edges, n_sigma, n_sigma_ul, norms)
+    task = band_task(
+        "flux_points",
+        datasets,
+        result,
+        source,
+        energy_edges,
+        n_sigma,
+        n_sigma_ul,
+        n_sigma_sensitivity,
+        norms,
+        reoptimize,
+    )
     return fitted_bands(task, dict.fromkeys(task.datasets, 0), datasets.gti, by_dataset=True)

@@ -45,6 +45,7 @@ from gammajax.datasets.events import (
 from gammajax.datasets.flux_points import (
     FluxPoints,
     FluxPointsDataset,
+    LightCurve,
 )
 from gammajax.datasets.hints.modules import no_name
 from gammajax.datasets.io import (
@@ -171,6 +172,8 @@ from gammajax.fit import (
 )
 from gammajax.fit.estimators import (
     flux_points,
+    light_curve,
+    sensitivity,
 )
 from gammajax.fit.scans import (
     Contour,
@@ -245,6 +248,7 @@ __all__ = [
     "InputError",
     "InstrumentModel",
     "Interval",
+    "LightCurve",
     "LightCurveTemplateTemporalModel",
     "Likelihood",
     "LikelihoodFit",
@@ -319,6 +323,7 @@ __all__ = [
     "from_gammapy",
     "info_dict",
     "info_table",
+    "light_curve",
     "likelihood",
     "log_density",
     "npred",
@@ -335,6 +340,7 @@ __all__ = [
     "register_temporal_model",
     "residuals",
     "sample_events",
+    "sensitivity",
     "sigma_to_ts",
     "stack",
     "stat_array",

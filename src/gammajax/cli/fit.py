@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.datasets.counts.dataset import CountsDataset
+    from gammajax.datasets.flux_points.points import FluxPoints
     from gammajax.datasets.models.collection import Models
     from gammajax.fit.joint.problem import Problem
     from gammajax.fit.predictions import Prediction
@@ -55,6 +57,8 @@ class FitOptions:
     precision: Literal["float64", "float32"] = "float64"
     overwrite: bool = False
     quiet: bool = False
+    flux_points: tuple[str, ...] = ()
+    json: bool = False
 
 
 def fit_command(args: argparse.Namespace) -> int:
@@ -71,6 +75,8 @@ def fit_command(args: argparse.Namespace) -> int:
         precision=args.precision,
         overwrite=args.overwrite,
         quiet=args.quiet,
+        flux_points=tuple(args.flux_points or ()),
+        json=args.json,
     )
     return 0 if fit_files(args.datasets, args.models, options).success else 1
 
@@ -88,7 +94,9 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
     datasets = with_range(read_datasets_or_spectrum(datasets_file), options.energy_min, options.energy_max)
     models = Models.read(models_file)
     pictures = picture_names(datasets, models) if options.plots else {}
-    check_new(options.output, [*RESULT_FILES, *pictures.values()], options.overwrite)
+    edges = energies(options.flux_points, "--flux-points") if options.flux_points else None
+    names = {} if edges is None else point_names(models)
+    check_new(options.output, [*RESULT_FILES, *pictures.values(), *names.values()], options.overwrite)
     problem = make_problem(datasets, models)
 
     start = time.perf_counter()
@@ -122,11 +130,14 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
         write_files(files, overwrite=options.overwrite)
     finally:
         # a full disk shall not cost the numbers
-        if not options.quiet:
+        if not options.quiet and not options.json:
             print_result(make_console(), result, found, seconds)
-    if not options.quiet:
-        print_files(datasets, options, pictures)
-    elif not result.success:
+    points = {} if edges is None else flux_points_of(datasets, result, edges, options.output, names, options.overwrite)
+    if options.json:
+        print(json_text(result, points))
+    elif not options.quiet:
+        print_files(datasets, options, pictures, list(names.values()))
+    if (options.quiet or options.json) and not result.success:
         print(f"gammajax: warning: {result.message}", file=sys.stderr)
     return result
 
@@ -277,9 +288,83 @@ def contents(
     return files
 
 
-def print_files(datasets: "Datasets", options: FitOptions, pictures: dict[tuple[str, str], str]) -> None:
+def point_names(models: "Models") -> dict[str, str]:
+    """File names of the flux points of each source."""
+    from gammajax.fit.spectra import source_names
+
+    found: dict[str, str] = {}
+    for name in source_names(models):
+        stem, taken = "flux-points-" + re.sub(r"[^\w.+-]", "_", name), {n.lower() for n in found.values()}
+        numbers = ("", *(f"-{i}" for i in range(2, len(taken) + 3)))
+        found[name] = next(f"{stem}{n}.ecsv" for n in numbers if f"{stem}{n}.ecsv".lower() not in taken)
+    return found
+
+
+def flux_points_of(
+    datasets: "Datasets",
+    result: "FitResult",
+    edges: np.ndarray,
+    folder: Path,
+    names: dict[str, str],
+    overwrite: bool,
+) -> "dict[str, FluxPoints]":
+    """Flux points of the sources of a fit, also as files; ``names``: those of the files by source."""
+    from gammajax.datasets.flux_points.files import point_contents
+    from gammajax.fit.estimators.flux_points import flux_points
+
+    counted = type(datasets)({name: dataset for name, dataset in datasets.items() if dataset.has_counts})
+    found = {source: flux_points(counted, result, source, edges) for source in names}
+    contents: dict[Path, bytes] = {}
+    for source, points in found.items():
+        contents |= point_contents(points, folder / names[source])
+    write_files(contents, overwrite=overwrite)
+    return found
+
+
+def energies(texts: Sequence[str], option: str = "--energy-edges") -> np.ndarray:
+    """Edges of bands in TeV from texts such as "500GeV" and "1"."""
+    found = [parse_energy(text, option) for text in texts]
+    return np.array([e.to_value("TeV") for e in found if e is not None])
+
+
+def json_text(result: "FitResult", points: "dict[str, FluxPoints]") -> str:
+    """The result as JSON: figures of the fit, parameters, and flux points by source; null for what is unknown."""
+    import json
+
+    def plain(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {str(key): plain(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple | np.ndarray):
+            return [plain(entry) for entry in value]
+        if isinstance(value, np.generic):
+            value = value.item()
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+
+    parameters = [
+        {"name": name, "value": float(p.value), "error": float(p.error), "unit": p.unit, "frozen": bool(p.frozen)}
+        for name, p in result.parameters.items()
+    ]
+    tables = {}
+    for source, found in points.items():
+        table = found.to_table("dnde")
+        units = {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
+        tables[source] = {"units": units, **{name: np.asarray(table[name]) for name in table.colnames}}
+    document = {
+        "success": result.success,
+        "status": str(result.status),
+        "message": result.message,
+        "fit": result.summary(),
+        "parameters": parameters,
+        "flux_points": tables,
+    }
+    return json.dumps(plain(document), indent=2, allow_nan=False)
+
+
+def print_files(
+    datasets: "Datasets", options: FitOptions, pictures: dict[tuple[str, str], str], points: list[str]
+) -> None:
     """Where the results are."""
-    print(f"Wrote {options.output}/: {', '.join(RESULT_FILES)}")
+    print(f"Wrote {options.output}/: {', '.join([*RESULT_FILES, *points])}")
     if pictures:
         print(
             f"  and {len(pictures)} pictures: {', '.join(list(pictures.values())[:2])}{', ...' * (len(pictures) > 2)}"

@@ -6,6 +6,7 @@ from .bands import flux_band as flux_band
 
 PICTURES = {
     "plot_counts": "plots",
+    "plot_light_curve": "light_curves",
     "plot_sed": "plots",
     "plot_sky": "plots",
     "counts_figure": "figures",
