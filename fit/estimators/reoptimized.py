@@ -89,7 +89,9 @@ def _with_norm(models: Models, source: str, datasets: Sequence[str], norm: float
     new = Models(changed, acting.penalties)
     name = f"{source}.spectral.norm"
     of_source = Models(new[source]).parameters
-    return new.freeze(*(other for other, p in of_source.items() if other != name and not p.frozen))
+    shape = [other for other, p in of_source.items() if other != name and not p.frozen]
+    # without a name all would be frozen
+    return new.freeze(*shape) if shape else new
 
 
 def _around(

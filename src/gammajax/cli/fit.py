@@ -101,7 +101,7 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
 
     start = time.perf_counter()
     imports = prepare(problem, options)
-    with Progress(make_console, options.quiet) as progress:
+    with Progress(make_console, options.quiet or options.json) as progress:
 
         def follow(iterations: int, stat: float, edm: float) -> None:
             progress(iterations, stat, edm)

@@ -41,7 +41,9 @@ def test_each_band_by_scipy(run, models, points):
 
         def stat(norm, bkg, s=s, b=b, n=n):
             mu = norm * s + bkg * b
-            return 2 * np.sum(mu - n * np.log(mu)) + ((bkg - 1) / 0.05) ** 2
+            # with the prior as a density
+            prior = ((bkg - 1) / 0.05) ** 2 + 2 * np.log(0.05 * np.sqrt(2 * np.pi))
+            return 2 * np.sum(mu - n * np.log(mu)) + prior
 
         def profile(norm, stat=stat):
             return minimize(

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from astropy import units as u
 from cases import maps
 from scipy.optimize import brentq
 from scipy.special import xlogy
