@@ -237,7 +237,7 @@ class LightCurve(Shown, HintedModule):
 
     @property
     def facts(self) -> Facts:
-        energy = (
+        energy: Any = (
             self.points.energy_ref if self.energy_min is None else [*self.energy_min, np.asarray(self.energy_max)[-1]]
         )
         return {

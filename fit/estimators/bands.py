@@ -141,14 +141,15 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
         sensitivity = bins.matching(_without_source(parts, np.asarray(fits.norm)), task.sigma_sensitivity**2)
     columns = _sums(parts, np.asarray(fits.norm), by_dataset)
     if task.reoptimize:
-        places = {name: own for name, (_, own) in zip(when, parts, strict=True)}
+        where = {name: places for name, (_, places) in zip(when, parts, strict=True)}
         used, amounts = {name: task.datasets[name] for name in when}, (task.sigma**2, task.sigma_ul**2)
-        again = refitted(used, places, task.models, task.source, fits, amounts, task.scan, task.what)
+        again = refitted(used, where, task.models, task.source, fits, amounts, task.scan, task.what)
         fits = again.fits
         for name, new in (("npred", again.npred), ("npred_excess", again.npred_excess)):
             total = new if by_dataset else np.nansum(new, axis=1, keepdims=True)
             known = np.isfinite(total) & np.isfinite(new).any(axis=1, keepdims=True)
-            columns[name] = np.where(known, total, columns[name])
+            found = np.where(known, total, columns[name])
+            columns[name] = np.where(np.isfinite(fits.norm)[:, None], found, np.nan)
     energies = {"energy_ref": center, "energy_min": low, "energy_max": high, **reference}
     repeated = {name: np.tile(np.asarray(values), n_times) for name, values in energies.items()}
     return _as_points(task, fits, repeated, bins.filled, columns, gti, sensitivity)

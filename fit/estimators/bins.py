@@ -122,10 +122,10 @@ class SortedBins:
         for (statistic, inside), counts in zip(self._added, expected, strict=True):
             sorted_by[statistic].append(np.broadcast_to(counts, inside.shape)[inside])
         parts = tuple(self._joined(found, size) for found in self._parts.values())
-        counts = [np.concatenate(found) for found in sorted_by.values()]
-        padded = tuple(np.pad(c, (0, len(p.place) - len(c))) for c, p in zip(counts, parts, strict=True))
-        found = matching_norms((tuple(self._parts), size), parts, padded, np.full(size, rise))
-        return np.asarray(found)[: self.n]
+        joined = [np.concatenate(found) for found in sorted_by.values()]
+        padded = tuple(np.pad(c, (0, len(p.place) - len(c))) for c, p in zip(joined, parts, strict=True))
+        norms = matching_norms((tuple(self._parts), size), parts, padded, np.full(size, rise))
+        return np.asarray(norms)[: self.n]
 
     def _joined(self, parts: Sequence[Mapping[str, np.ndarray]], none: int) -> NormBins:
         """All bins of a statistic, padded to a number that others have too with bins of the place ``none``."""

@@ -101,7 +101,7 @@ def sensitivity(
         full = np.broadcast_to(np.asarray(values, float), places.shape)
         return np.bincount(places[inside], full[inside], minlength=n)
 
-    signal, background = summed(part.signal), summed(silent.counts)
+    signal, background = summed(part.signal), summed(np.asarray(silent.counts))
     if not np.any(signal > 0):
         raise InputError(f"{what}: the source sends nothing to the fitted bins of the dataset between these energies.")
     if per_bin:
@@ -115,7 +115,7 @@ def sensitivity(
     excess = np.maximum(excess, floor)
 
     there = signal > 0
-    energies = [_ends(own, band, place) for place in np.flatnonzero(there)]
+    energies = [_ends(own, band, int(place)) for place in np.flatnonzero(there)]
     low, high = np.array(energies).T
     center = np.sqrt(low * high)
     dnde = np.asarray(model.spectral.evaluate(center))

@@ -1,7 +1,7 @@
 """Bins of time, and which datasets lie in them by their good time."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from astropy.time import Time
@@ -12,7 +12,7 @@ from ...datasets.errors import InputError, listed, warn
 from ...datasets.gti import TOUCH
 from ...datasets.units import Given, number_in, to_unit
 
-TimeEdges = Time | Given | Sequence[Time] | str
+TimeEdges: TypeAlias = Time | Given | Sequence[Time] | str
 """Edges of bins of time, see `time_bins`."""
 
 TOLERANCE = TOUCH / 86400
@@ -112,7 +112,7 @@ def _nights(spans: Mapping[str, tuple[float, float]], longitude: Given, what: st
     return noons[0], noons[1]
 
 
-def _intervals(given: Time | Given | Sequence[Time], what: str) -> tuple[np.ndarray, np.ndarray]:
+def _intervals(given: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Start and stop of bins from edges (n + 1,), or from pairs (n, 2), in MJD (TT)."""
     if isinstance(given, Sequence) and any(isinstance(t, Time) for t in given):
         if not all(isinstance(t, Time) for t in given) or len({t.shape for t in given}) > 1:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from gammajax.datasets.arrays import Array
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.datasets.flux_points.light_curve import LightCurve
     from gammajax.datasets.flux_points.points import FluxPoints
@@ -98,9 +99,10 @@ def exit_code(fitted: "Models | FitResult") -> int:
 
 def source_of(fitted: "Models | FitResult", given: str | None) -> str:
     """The source that is meant: the only one, if none is named."""
+    from gammajax.fit.result import FitResult
     from gammajax.fit.spectra import source_names
 
-    names = source_names(getattr(fitted, "models", fitted))
+    names = source_names(fitted.models if isinstance(fitted, FitResult) else fitted)
     if given is not None:
         return given
     if len(names) != 1:
@@ -177,7 +179,7 @@ def fluxes(points: "FluxPoints", kind: str, i: int, console: "Console") -> tuple
     )
 
 
-def number(values: "np.ndarray | float | None", form: str, i: int | None = None) -> str:
+def number(values: "Array | float | None", form: str, i: int | None = None) -> str:
     """A number, "-" where it is unknown."""
     found = float("nan") if values is None else float(np.asarray(values) if i is None else np.asarray(values)[i])
     return "-" if np.isnan(found) else f"{found:{form}}"

@@ -1,6 +1,7 @@
 """Pictures of light curves."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from astropy.time import Time
@@ -76,7 +77,7 @@ def plot_light_curve(curve: LightCurve, kind: str = "flux", ax: Axes | None = No
         colour, marker = COLOURS[band % len(COLOURS)], MARKERS[band % len(MARKERS)]
         limits = is_ul[:, band]
         points = ~limits & np.isfinite(value[:, band])
-        style = {"color": colour, "elinewidth": 1.0, "ls": "none"}
+        style: dict[str, Any] = {"color": colour, "elinewidth": 1.0, "ls": "none"}
         if points.any():
             sides = [(time - low)[points].tolist(), (high - time)[points].tolist()]
             errors = [errn[points, band].tolist(), errp[points, band].tolist()]

@@ -72,7 +72,7 @@ def test_fit_with_flux_points_as_json(files, tmp_path, capsys):
     found = document["flux_points"]["source"]
     np.testing.assert_allclose(found["dnde"], points.dnde.to_value("cm-2 s-1 TeV-1"), rtol=1e-9)
     assert found["units"]["e_min"] == "TeV"
-    assert main(given) == 2 and "flux-points" in capsys.readouterr().err
+    assert main(given) == 2 and "results are there already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
