@@ -5,6 +5,7 @@ needed after the fit is compiled and imported by a second thread meanwhile.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -329,7 +330,6 @@ def energies(texts: Sequence[str], option: str = "--energy-edges") -> np.ndarray
 
 def json_text(result: "FitResult", points: "dict[str, FluxPoints]") -> str:
     """The result as JSON: figures of the fit, parameters, and flux points by source; null for what is unknown."""
-    import json
 
     def plain(value: object) -> object:
         if isinstance(value, Mapping):
