@@ -62,14 +62,14 @@ def test_each_band_by_scipy(run, models, points):
         def risen(x, rise, best=best, profile=profile):
             return profile(x) - best.fun - rise
 
-        assert points.norm_errp[k] == pytest.approx(brentq(risen, norm, norm + 5 * error, (1,)) - norm, rel=1e-3)
-        assert points.norm_errn[k] == pytest.approx(norm - brentq(risen, norm - 5 * error, norm, (1,)), rel=1e-3)
-        assert points.norm_ul[k] == pytest.approx(brentq(risen, norm, norm + 6 * error, (4,)), rel=1e-3)
+        assert points.norm_errp[k] == pytest.approx(brentq(risen, norm, norm + 2 * error, (1,)) - norm, rel=1e-3)
+        assert points.norm_errn[k] == pytest.approx(norm - brentq(risen, norm - 1.5 * error, norm, (1,)), rel=1e-3)
+        assert points.norm_ul[k] == pytest.approx(brentq(risen, norm, norm + 4 * error, (4,)), rel=1e-3)
         mu = norm * s + best.x[1] * b
         assert points.meta["columns"]["npred"][k, 0] == pytest.approx(mu.sum(), rel=1e-5)
         assert points.meta["columns"]["npred_excess"][k, 0] == pytest.approx(norm * s.sum(), rel=1e-5)
         # there is something to be fitted along
-        assert points.norm_err[k] > 1.05 * held.norm_err[k] or k == 2
+        assert points.norm_err[k] > 1.01 * held.norm_err[k] or k == 2
 
 
 def test_nothing_else_free_is_the_same(run, power_law):
