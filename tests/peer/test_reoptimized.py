@@ -19,7 +19,7 @@ def test_a_background_norm(spectrum_factory, power_law):
     theirs = peer.Datasets([gj.to_gammapy(dataset, name="run")])
     theirs.models = gj.to_gammapy(models)
     estimator = estimators.FluxPointsEstimator(
-        energy_edges=edges, source="source", selection_optional=["errn-errp", "ul"], reoptimize=True
+        energy_edges=edges, source="source", selection_optional=["errn-errp"], reoptimize=True
     )
     table = estimator.run(theirs).to_table(sed_type="likelihood")
     ours = gj.flux_points({"run": dataset}, models, "source", edges, reoptimize=True)
@@ -28,6 +28,7 @@ def test_a_background_norm(spectrum_factory, power_law):
     assert np.all(np.abs(np.asarray(ours.norm) - table["norm"]) < 0.05 * error)
     # the background takes part in the errors
     assert np.all(np.asarray(ours.norm_err) > 1.01 * np.asarray(held.norm_err))
-    tolerances = {"norm_err": 3e-2, "norm_errn": 3e-2, "norm_errp": 3e-2, "norm_ul": 2e-2, "sqrt_ts": 1e-2}
+    # its errors upwards and limits are 0 above the norm here: ours are compared with SciPy in tests/fit/estimators
+    tolerances = {"norm_err": 3e-2, "norm_errn": 3e-2, "sqrt_ts": 1e-2}
     for name, tolerance in tolerances.items():
         np.testing.assert_allclose(getattr(ours, name), np.asarray(table[name], float), rtol=tolerance, err_msg=name)
