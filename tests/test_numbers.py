@@ -79,7 +79,17 @@ NO_NUMBERS: set[str] = {
     *("name", "names", "name_substring", "datasets_names", "dataset_name", "tag", "first", "others", "link", "role"),
     *("method", "operator", "interp", "unit", "value_unit", "frame", "scale", "proj", "node_type", "format", "mode"),
     *("sed_type", "stat_type", "source_grid", "filename", "base_path", "overwrite", "lazy", "path", "suffix", "kind"),
-    *("frozen", "normalize", "containment_correction", "cumulative", "reoptimize", "per_decade", "progress", "where"),
+    *(
+        "frozen",
+        "normalize",
+        "containment_correction",
+        "cumulative",
+        "reoptimize",
+        "per_decade",
+        "per_bin",
+        "progress",
+        "where",
+    ),
     *("precision", "starts", "what", "axis_name", "apply_irf", "data", "key", "axis", "slices", "by_name", "default"),
     *("energy_interp", "time_interp", "round_to_edge", "filename_models", "folder", "penalties", "stack"),
     *("energy_scale_of", "part", "instrument"),
@@ -103,9 +113,17 @@ OTHER_THINGS = {
     # a module of somebody's own
     "ModuleSpatialModel: module",
     # extents that the package hands itself; a name
-    *("Models.with_image_margins: rungs", "SkyModel.with_room: rungs", "flux_points: source"),
-    # a switch; a number of a row
-    *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index"),
+    *(
+        "Models.with_image_margins: rungs",
+        "SkyModel.with_room: rungs",
+        "flux_points: source",
+        "light_curve: source",
+        "sensitivity: source",
+    ),
+    # a switch; numbers of rows
+    *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index", "LightCurve.at: place"),
+    # flux points
+    "LightCurve: points",
     # names of parameters
     "PopulationModel: members",
     *(

@@ -1,6 +1,7 @@
 """Flux points and the dataset that compares them with models."""
 
 from .dataset import FluxPointsDataset as FluxPointsDataset
+from .light_curve import LightCurve as LightCurve
 from .points import FluxPoints as FluxPoints
 from .prepared import PointsSpec as PointsSpec
 from .reference import references as references

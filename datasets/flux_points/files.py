@@ -39,7 +39,7 @@ def read_point_fields(
     filename: Filename, sed_type: str | None = None, reference_model: SpectralModel | SkyModel | None = None
 ) -> Fields:
     """Constructor arguments of flux points from a FITS or ECSV file; see `table.point_fields` for the columns."""
-    table, gti, path = _read(filename)
+    table, gti, path = read_table(filename)
     with naming(path):
         return point_fields(table, sed_type, reference_model, gti)
 
@@ -50,7 +50,7 @@ def read_dataset_fields(filename: Filename) -> tuple[Fields, Fields]:
 
     The fit statistic is that of ``STATTYPE`` in the table's meta, "chi2" without (gammapy writes none).
     """
-    table, gti, path = _read(filename)
+    table, gti, path = read_table(filename)
     with naming(path):
         points = point_fields(table, None, None, gti)
         masks: dict[str, np.ndarray | None] = {}
@@ -95,7 +95,8 @@ def table_bytes(table: "Table", gti: GTI | None, path: Path) -> bytes:
     return to_bytes([hdu] if gti is None else [hdu, gti_hdu(gti)])
 
 
-def _read(filename: Filename) -> tuple["Table", GTI | None, Path]:
+def read_table(filename: Filename) -> tuple["Table", GTI | None, Path]:
+    """The table of flux points in a file, the good time intervals beside it, and the path."""
     path = as_path(filename)
     path = existing(path) or path
     data = read_bytes(path)

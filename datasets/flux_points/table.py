@@ -64,9 +64,12 @@ def point_fields(
     where = "Flux points"
     if isinstance(table, Mapping):
         table = {name: _array(column, f"{where}: the column {name}") for name, column in table.items()}
-    for column, what in (("time_min", "a light curve"), ("x_min", "a flux profile along a line")):
+    for column, what, cure in (
+        ("time_min", "a light curve", "Read it with gj.LightCurve.read, or gj.LightCurve.from_table"),
+        ("x_min", "a flux profile along a line", "Take one spectrum out of the table"),
+    ):
         if column in names:
-            raise InputError(f"{where}: the column {column} says {what}. Take one spectrum out of the table.")
+            raise InputError(f"{where}: the column {column} says {what}. {cure}.")
     kind = sed_type or meta.get("SED_TYPE") or _guess(names)
     if kind is None:
         raise InputError(

@@ -75,11 +75,14 @@ NAMES: Habits = {
     "GTIMetaData": "gj.Meta",
     # estimators, makers
     "FluxPointsEstimator": "gj.flux_points(datasets, result, 'source', energy_edges)",
+    "SensitivityEstimator": "gj.sensitivity(dataset, energy_edges)",
+    "ParameterSensitivityEstimator": "gj.flux_points(..., n_sigma_sensitivity=5).norm_sensitivity",
+    "LightCurveEstimator": "gj.light_curve(datasets, result, 'source', time_edges, energy_edges)",
     **dict.fromkeys(
         (
             "ASmoothMapEstimator", "Estimator", "ESTIMATOR_REGISTRY", "ExcessMapEstimator", "FluxProfileEstimator",
-            "ImageProfile", "ImageProfileEstimator", "LightCurveEstimator", "ParameterEstimator",
-            "SensitivityEstimator", "ParameterSensitivityEstimator", "TSMapEstimator",
+            "ImageProfile", "ImageProfileEstimator", "ParameterEstimator",
+            "TSMapEstimator",
             "EnergyDependentMorphologyEstimator",
         ),
         ESTIMATE,
@@ -102,13 +105,11 @@ NAMES: Habits = {
     "get_wstat_gof_terms": "gj.kernels.wstat_terms",
     "Chi2FitStatistic": "gj.FluxPointsDataset(points, stat_type='chi2')",
     "Chi2AsymmetricErrorFitStatistic": "gj.FluxPointsDataset(points, stat_type='distrib')",
-    **dict.fromkeys(
-        (
-            "compute_fvar", "compute_fpp", "compute_flux_doubling", "compute_chisq", "structure_function",
-            "discrete_correlation", "TimmerKonig_lightcurve_simulator",
-        ),
-        LIGHT_CURVE,
-    ),
+    "compute_fvar": "curve.fvar() of a gj.LightCurve",
+    "compute_fpp": "curve.fpp() of a gj.LightCurve",
+    "compute_chisq": "curve.constancy() of a gj.LightCurve",
+    "compute_flux_doubling": "curve.doubling_time() and curve.halving_time() of a gj.LightCurve",
+    **dict.fromkeys(("structure_function", "discrete_correlation", "TimmerKonig_lightcurve_simulator"), LIGHT_CURVE),
 }  # fmt: skip
 """Names in gammapy's packages, asked of ``gammajax``."""
 

@@ -29,4 +29,4 @@ SAMPLES = (
     "models.with_values(...)"
 )
 EMPTY = "gj.MapDataset.create(geom, energy_edges, ...), or gj.SpectrumDataset.create(energy_edges, ...)"
-LIGHT_CURVE = "light-curve statistics are not in it: use gammapy.stats on arrays"
+LIGHT_CURVE = "gammapy.stats has these, for arrays: curve.flux.value of a gj.LightCurve"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from ...datasets.collection.datasets import Datasets
 from ...datasets.compile import OF_A_FIT
@@ -16,8 +16,9 @@ from ...datasets.models.collection import Models as AllModels
 from ...datasets.models.instrument import InstrumentModel
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.statistics.base import Statistic
-from ...kernels.buckets import bins_bucket
+from ...kernels.buckets import batch_bucket, bins_bucket
 from ...kernels.programs import programs
+from .asimov import matching_norms
 from .norms import NormBins, NormFits, norm_fits
 
 Places = Int[np.ndarray, "..."]
@@ -82,11 +83,16 @@ def _expected(dataset: CountsDataset, models: Models, signal: jax.Array) -> jax.
 
 
 class SortedBins:
-    """The fitted bins of datasets, sorted by statistic: collected one dataset after the other, then fitted at once."""
+    """The fitted bins of datasets, sorted by statistic: collected one dataset after the other, then fitted at once.
+
+    ``filled`` (n,) tells which norms have a bin.
+    """
 
     def __init__(self, n: int):
         self.n = n
+        self.filled = np.zeros(n, bool)
         self._parts: dict[Statistic, list[dict[str, np.ndarray]]] = {}
+        self._added: list[tuple[Statistic, np.ndarray]] = []
 
     def add(self, part: SourceBins, places: Places) -> None:
         """The bins of a dataset that are for a norm."""
@@ -95,19 +101,38 @@ class SortedBins:
         columns = data | {"signal": part.signal, "rest": part.rest, "place": places}
         picked = {name: np.broadcast_to(values, inside.shape)[inside] for name, values in columns.items()}
         self._parts.setdefault(part.dataset.statistic, []).append(picked)
+        self._added.append((part.dataset.statistic, inside))
+        self.filled[places[inside]] = True
 
-    def fit(self, rise: np.ndarray, rise_ul: np.ndarray, norms: np.ndarray) -> NormFits:
-        """The best norms, see `norm_fits`."""
-        parts = {statistic: self._joined(found) for statistic, found in self._parts.items()}
-        fits = norm_fits((tuple(parts), self.n), tuple(parts.values()), rise, rise_ul, norms)
-        return NormFits(*(np.asarray(values) for values in fits))
+    def fit(self, rise: float, rise_ul: float, norms: Float[np.ndarray, " n_norms"]) -> NormFits:
+        """The best norms, see `norm_fits`; sizes are padded, so that others share the program."""
+        size, scanned = batch_bucket(self.n), batch_bucket(len(norms))
+        parts = {statistic: self._joined(found, size) for statistic, found in self._parts.items()}
+        amounts = (np.full(size, rise), np.full(size, rise_ul))
+        scan = np.pad(norms, (0, scanned - len(norms)), constant_values=1.0)
+        fits = norm_fits((tuple(parts), size), tuple(parts.values()), *amounts, scan)
+        found = {name: np.asarray(values)[: self.n] for name, values in fits._asdict().items()}
+        return NormFits(**found | {"stat_scan": found["stat_scan"][:, : len(norms)]})
 
-    def _joined(self, parts: Sequence[Mapping[str, np.ndarray]]) -> NormBins:
-        """All bins of a statistic, padded to a number that others have too."""
+    def matching(self, expected: Sequence[np.ndarray], rise: float) -> np.ndarray:
+        """Norms at which the source would be found, (n,), see `matching_norms`; ``expected``: counts without the source
+        of the bins of each dataset, in the order in which they were added."""
+        size = batch_bucket(self.n)
+        sorted_by: dict[Statistic, list[np.ndarray]] = {statistic: [] for statistic in self._parts}
+        for (statistic, inside), counts in zip(self._added, expected, strict=True):
+            sorted_by[statistic].append(np.broadcast_to(counts, inside.shape)[inside])
+        parts = tuple(self._joined(found, size) for found in self._parts.values())
+        joined = [np.concatenate(found) for found in sorted_by.values()]
+        padded = tuple(np.pad(c, (0, len(p.place) - len(c))) for c, p in zip(joined, parts, strict=True))
+        norms = matching_norms((tuple(self._parts), size), parts, padded, np.full(size, rise))
+        return np.asarray(norms)[: self.n]
+
+    def _joined(self, parts: Sequence[Mapping[str, np.ndarray]], none: int) -> NormBins:
+        """All bins of a statistic, padded to a number that others have too with bins of the place ``none``."""
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         size = len(joined["place"])
         further = bins_bucket(size) - size
-        padding = {"rest": 1.0, "place": self.n}
+        padding = {"rest": 1.0, "place": none}
         padded = {name: np.pad(v, (0, further), constant_values=padding.get(name, 0)) for name, v in joined.items()}
         own: Arrays = {name: padded.pop(name) for name in list(padded) if name not in ("signal", "rest", "place")}
         return NormBins(own, **padded)

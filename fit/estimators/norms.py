@@ -71,6 +71,8 @@ def norm_fits(
     counts, expected, signal, wall = _figures(bins, n)
     reached, seen = signal > 0, counts > 0
     unit = jnp.where(reached, signal, 1.0)
+    # where the source sends nothing the statistic never rises: nothing is looked for
+    rise, rise_ul = (jnp.where(reached, amount, 0.0) for amount in (rise, rise_ul))
 
     def curved(norm: Norms) -> tuple[Norms, Norms]:
         return jax.jvp(slopes, (norm,), (jnp.ones_like(norm),))

@@ -45,6 +45,7 @@ from gammajax.datasets.events import (
 from gammajax.datasets.flux_points import (
     FluxPoints,
     FluxPointsDataset,
+    LightCurve,
 )
 from gammajax.datasets.hints.modules import no_name
 from gammajax.datasets.io import (
@@ -175,6 +176,8 @@ from gammajax.fit import (
 )
 from gammajax.fit.estimators import (
     flux_points,
+    light_curve,
+    sensitivity,
 )
 from gammajax.fit.scans import (
     Contour,
@@ -250,6 +253,7 @@ __all__ = [
     "InputError",
     "InstrumentModel",
     "Interval",
+    "LightCurve",
     "LightCurveTemplateTemporalModel",
     "Likelihood",
     "LikelihoodFit",
@@ -327,6 +331,7 @@ __all__ = [
     "from_gammapy",
     "info_dict",
     "info_table",
+    "light_curve",
     "likelihood",
     "log_density",
     "npred",
@@ -343,6 +348,7 @@ __all__ = [
     "register_temporal_model",
     "residuals",
     "sample_events",
+    "sensitivity",
     "sigma_to_ts",
     "stack",
     "stat_array",

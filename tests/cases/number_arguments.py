@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 import gammajax as gj
+from cases.number_estimators import estimators, light_curves
 from cases.number_files import files
 from cases.number_kinds import Argument
 from cases.number_models import DNDE, GEOM, GTI, SOURCE, collections, components, penalties, places
@@ -441,28 +442,7 @@ def methods() -> list[Argument]:
             lambda v: gj.pseudo_experiments(KEY, SPECTRUM, MODELS, 2, tolerance=v).parameters,
             1,
         ),
-        Argument(
-            "flux_points: energy_edges",
-            lambda v: gj.flux_points(SPECTRUM, MODELS, SOURCE.name, v).norm,
-            [1, 2, 8],
-            "TeV",
-            "GeV",
-        ),
-        Argument(
-            "flux_points: n_sigma",
-            lambda v: gj.flux_points(SPECTRUM, MODELS, SOURCE.name, [1, 8], n_sigma=v).norm_errp,
-            1,
-        ),
-        Argument(
-            "flux_points: n_sigma_ul",
-            lambda v: gj.flux_points(SPECTRUM, MODELS, SOURCE.name, [1, 8], n_sigma_ul=v).norm_ul,
-            3,
-        ),
-        Argument(
-            "flux_points: norms",
-            lambda v: gj.flux_points(SPECTRUM, MODELS, SOURCE.name, [1, 8], norms=v).stat_scan,
-            [0.5, 2],
-        ),
+        *estimators(SPECTRUM, MODELS, SOURCE.name),
         Argument("PseudoExperiments.coverage: sigma", lambda v: TOYS().coverage(v), [1, 2]),
         Argument("PseudoExperiments.p_value: stat", lambda v: TOYS().p_value(v), 3),
     ]
@@ -479,6 +459,7 @@ ARGUMENTS: list[Argument] = [
     *methods(),
     *files(),
     *flux_points(),
+    *light_curves(),
     *components(),
     *collections(),
     *places(),

@@ -5,16 +5,18 @@ needed after the fit is compiled and imported by a second thread meanwhile.
 """
 
 import argparse
+import json
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from gammajax.cli.fit_input import check_folder, check_new, read_datasets_or_spectrum, with_range
+from gammajax.cli.fit_input import check_folder, check_new, energies, file_names, read_datasets_or_spectrum, with_range
 from gammajax.cli.pictures import MOST_PICTURES, flux_points_of, picture_names
 from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import Progress, make_console
@@ -22,6 +24,8 @@ from gammajax.datasets.io.paths import Filename, as_path, write_files
 
 if TYPE_CHECKING:
     from gammajax.datasets.collection.datasets import Datasets
+    from gammajax.datasets.flux_points.points import FluxPoints
+    from gammajax.datasets.models.collection import Models
     from gammajax.fit.joint.problem import Problem
     from gammajax.fit.predictions import Prediction
     from gammajax.fit.result import FitResult
@@ -47,6 +51,8 @@ class FitOptions:
     precision: Literal["float64", "float32"] = "float64"
     overwrite: bool = False
     quiet: bool = False
+    flux_points: tuple[str, ...] = ()
+    json: bool = False
 
 
 def fit_command(args: argparse.Namespace) -> int:
@@ -63,6 +69,8 @@ def fit_command(args: argparse.Namespace) -> int:
         precision=args.precision,
         overwrite=args.overwrite,
         quiet=args.quiet,
+        flux_points=tuple(args.flux_points or ()),
+        json=args.json,
     )
     return 0 if fit_files(args.datasets, args.models, options).success else 1
 
@@ -80,12 +88,14 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
     datasets = with_range(read_datasets_or_spectrum(datasets_file), options.energy_min, options.energy_max)
     models = Models.read(models_file)
     pictures = picture_names(datasets, models) if options.plots else {}
-    check_new(options.output, [*RESULT_FILES, *pictures.values()], options.overwrite)
+    edges = energies(options.flux_points, "--flux-points") if options.flux_points else None
+    names = {} if edges is None else point_names(models)
+    check_new(options.output, [*RESULT_FILES, *pictures.values(), *names.values()], options.overwrite)
     problem = make_problem(datasets, models)
 
     start = time.perf_counter()
     imports = prepare(problem, options)
-    with Progress(make_console, options.quiet) as progress:
+    with Progress(make_console, options.quiet or options.json) as progress:
 
         def follow(iterations: int, stat: float, edm: float) -> None:
             progress(iterations, stat, edm)
@@ -117,11 +127,14 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
             write_files(_inside(options.output, drawn), overwrite=options.overwrite)
     finally:
         # a full disk shall not cost the numbers
-        if not options.quiet:
+        if not options.quiet and not options.json:
             print_result(make_console(), result, found, seconds)
-    if not options.quiet:
-        print_files(datasets, options, pictures)
-    elif not result.success:
+    points = {} if edges is None else write_flux_points(datasets, result, edges, options.output, names, options.overwrite)
+    if options.json:
+        print(json_text(result, points))
+    elif not options.quiet:
+        print_files(datasets, options, pictures, list(names.values()))
+    if (options.quiet or options.json) and not result.success:
         print(f"gammajax: warning: {result.message}", file=sys.stderr)
     return result
 
@@ -190,9 +203,72 @@ def picture_files(
     return {file: draw(kind, name, datasets, result, by_name) for (kind, name), file in pictures.items()}
 
 
-def print_files(datasets: "Datasets", options: FitOptions, pictures: dict[tuple[str, str], str]) -> None:
+def point_names(models: "Models") -> dict[str, str]:
+    """File names of the flux points of each source."""
+    from gammajax.fit.spectra import source_names
+
+    names = file_names([("flux-points", name) for name in source_names(models)], ".ecsv")
+    return {name: file for (_, name), file in names.items()}
+
+
+def write_flux_points(
+    datasets: "Datasets",
+    result: "FitResult",
+    edges: np.ndarray,
+    folder: Path,
+    names: dict[str, str],
+    overwrite: bool,
+) -> "dict[str, FluxPoints]":
+    """Flux points of the sources of a fit, also as files; ``names``: those of the files by source."""
+    from gammajax.datasets.flux_points.files import point_contents
+    from gammajax.fit.estimators.flux_points import flux_points
+
+    counted = type(datasets)({name: dataset for name, dataset in datasets.items() if dataset.has_counts})
+    found = {source: flux_points(counted, result, source, edges) for source in names}
+    contents: dict[Path, bytes] = {}
+    for source, points in found.items():
+        contents |= point_contents(points, folder / names[source])
+    write_files(contents, overwrite=overwrite)
+    return found
+
+
+def json_text(result: "FitResult", points: "dict[str, FluxPoints]") -> str:
+    """The result as JSON: figures of the fit, parameters, and flux points by source; null for what is unknown."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {str(key): plain(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple | np.ndarray):
+            return [plain(entry) for entry in value]
+        if isinstance(value, np.generic):
+            value = value.item()
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+
+    parameters = [
+        {"name": name, "value": float(p.value), "error": float(p.error), "unit": p.unit, "frozen": bool(p.frozen)}
+        for name, p in result.parameters.items()
+    ]
+    tables = {}
+    for source, found in points.items():
+        table = found.to_table("dnde")
+        units = {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
+        tables[source] = {"units": units, **{name: np.asarray(table[name]) for name in table.colnames}}
+    document = {
+        "success": result.success,
+        "status": str(result.status),
+        "message": result.message,
+        "fit": result.summary(),
+        "parameters": parameters,
+        "flux_points": tables,
+    }
+    return json.dumps(plain(document), indent=2, allow_nan=False)
+
+
+def print_files(
+    datasets: "Datasets", options: FitOptions, pictures: dict[tuple[str, str], str], points: list[str]
+) -> None:
     """Where the results are."""
-    print(f"Wrote {options.output}/: {', '.join(RESULT_FILES)}")
+    print(f"Wrote {options.output}/: {', '.join([*RESULT_FILES, *points])}")
     if pictures:
         print(
             f"  and {len(pictures)} pictures: {', '.join(list(pictures.values())[:2])}{', ...' * (len(pictures) > 2)}"

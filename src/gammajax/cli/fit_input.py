@@ -1,6 +1,8 @@
 """What commands read, and where they write."""
 
 import os
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -75,3 +77,23 @@ def parse_energy(text: str | None, option: str) -> "u.Quantity | None":
     if energy is None or not energy.isscalar or not energy.unit.is_equivalent("TeV") or not energy > 0 * u.TeV:
         raise InputError(f"{option}: found {text!r}, expected an energy such as 0.5TeV or 500GeV.")
     return energy
+
+
+def energies(texts: Sequence[str], option: str = "--energy-edges") -> np.ndarray:
+    """Edges of bands in TeV from texts such as "500GeV" and "1"."""
+    found = [parse_energy(text, option) for text in texts]
+    return np.array([e.to_value("TeV") for e in found if e is not None])
+
+
+LONGEST = 100
+"""Letters of a name in the name of a file."""
+
+
+def file_names(wanted: Iterable[tuple[str, str]], ending: str) -> dict[tuple[str, str], str]:
+    """A file for each of (kind, name of a dataset or model), in letters that every file system knows, no two alike."""
+    names: dict[tuple[str, str], str] = {}
+    for kind, name in wanted:
+        stem, taken = kind + "-" + re.sub(r"[^\w.+-]", "_", name)[:LONGEST], {n.lower() for n in names.values()}
+        numbers = ("", *(f"-{i}" for i in range(2, len(taken) + 3)))
+        names[kind, name] = next(f"{stem}{n}{ending}" for n in numbers if f"{stem}{n}{ending}".lower() not in taken)
+    return names

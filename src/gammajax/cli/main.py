@@ -99,6 +99,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--starts", type=_starts, default="auto", metavar="N", help="starts of the fit, 1 to 16 (default: auto)"
     )
     fit.add_argument("--no-plots", action="store_true", help="write no pictures")
+    fit.add_argument(
+        "--flux-points",
+        nargs="+",
+        metavar="E",
+        help="edges of bands, such as 500GeV 1TeV 5: flux points of all sources",
+    )
+    fit.add_argument("--json", action="store_true", help="print the result as JSON instead of tables")
     fit.add_argument("--precision", choices=("float64", "float32"), default="float64", help="default: float64")
     _common(fit, overwrite=True)
     fit.set_defaults(run=_fit)
@@ -147,6 +154,24 @@ def make_parser() -> argparse.ArgumentParser:
     _common(plot, overwrite=True)
     plot.set_defaults(run=_plot)
 
+    points = commands.add_parser("flux-points", help="fluxes of a source in bands of energy")
+    _estimator(points, "flux-points", "likelihood, dnde, e2dnde, flux or eflux (default: likelihood)")
+    points.set_defaults(run=_flux_points)
+
+    curve = commands.add_parser("light-curve", help="fluxes of a source in bins of time and energy")
+    _estimator(curve, "light-curve", "likelihood, dnde, e2dnde, flux or eflux (default: likelihood)")
+    curve.add_argument(
+        "--times",
+        nargs="+",
+        default=["run-wise"],
+        metavar="T",
+        help="run-wise (default), night-wise, or edges: MJD (TT), or dates in UTC",
+    )
+    curve.add_argument(
+        "--longitude", type=float, default=0.0, metavar="DEG", help="east, of the noon at which night-wise bins begin"
+    )
+    curve.set_defaults(run=_light_curve)
+
     demo = commands.add_parser("demo", help="simulate a night of Crab nebula observations, and fit it")
     demo.add_argument(
         "-o", "--output", default="gammajax-demo", metavar="FOLDER", help="folder of the demo (default: gammajax-demo)"
@@ -156,6 +181,30 @@ def make_parser() -> argparse.ArgumentParser:
     _common(demo, overwrite=True)
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _estimator(parser: argparse.ArgumentParser, folder: str, kinds: str) -> None:
+    parser.add_argument("datasets", help="index of the datasets (YAML), or a single spectrum (FITS)")
+    parser.add_argument("models", help="models (YAML), such as the result.yaml of gammajax fit")
+    parser.add_argument(
+        "-o", "--output", default=folder, metavar="FOLDER", help=f"folder of the tables (default: {folder})"
+    )
+    parser.add_argument("--source", metavar="NAME", help="not needed if there is one only")
+    parser.add_argument(
+        "--energy-edges", nargs="+", required=True, metavar="E", help="edges of the bands, such as 500GeV 1TeV 5 20"
+    )
+    parser.add_argument("--fit", action="store_true", help="fit the models first; else they are taken as they are")
+    parser.add_argument("--energy-min", metavar="E", help="only bins above this energy")
+    parser.add_argument("--energy-max", metavar="E", help="only bins below this energy")
+    parser.add_argument(
+        "--sed-type",
+        choices=("likelihood", "dnde", "e2dnde", "flux", "eflux"),
+        default="likelihood",
+        metavar="KIND",
+        help=f"of the tables: {kinds}",
+    )
+    parser.add_argument("--no-plots", action="store_true", help="write no picture")
+    _common(parser, overwrite=True)
 
 
 def _common(parser: argparse.ArgumentParser, overwrite: bool) -> None:
@@ -193,6 +242,18 @@ def _plot(args: argparse.Namespace) -> int:
     from gammajax.cli.pictures import plot_command
 
     return plot_command(args)
+
+
+def _flux_points(args: argparse.Namespace) -> int:
+    from gammajax.cli.points import flux_points_command
+
+    return flux_points_command(args)
+
+
+def _light_curve(args: argparse.Namespace) -> int:
+    from gammajax.cli.points import light_curve_command
+
+    return light_curve_command(args)
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -1,13 +1,12 @@
 """Pictures of datasets and results as files, and ``gammajax plot``."""
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gammajax.cli.fit_input import check_folder, check_new, read_datasets_or_spectrum
+from gammajax.cli.fit_input import check_folder, check_new, file_names, read_datasets_or_spectrum
 from gammajax.cli.session import set_up_jax
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import Filename, as_path, write_files
@@ -40,10 +39,6 @@ Names = dict[tuple[str, str], str]
 """File names by what they show: (kind, dataset or model)."""
 
 
-LONGEST = 100
-"""Letters of a name in the name of a file."""
-
-
 def picture_names(datasets: "Datasets", models: "Models", kinds: Sequence[str] = OF_FITS) -> Names:
     """File names of the pictures, by what they show: ("counts", dataset) or ("sed", model)."""
     from gammajax.fit.spectra import source_names
@@ -58,13 +53,7 @@ def picture_names(datasets: "Datasets", models: "Models", kinds: Sequence[str] =
         "corner": ["parameters"],
     }
     wanted = [(kind, name) for kind in kinds for name in known[kind]]
-    names: Names = {}
-    for kind, name in wanted:
-        stem = kind + "-" + re.sub(r"[^\w.+-]", "_", name)[:LONGEST]
-        taken = {n.lower() for n in names.values()}
-        numbers = (f"-{i}" for i in range(2, len(wanted) + 2))
-        names[kind, name] = next(f"{stem}{s}.png" for s in ("", *numbers) if f"{stem}{s}.png".lower() not in taken)
-    return names
+    return file_names(wanted, ".png")
 
 
 def draw(

@@ -12,6 +12,7 @@ PICTURES = {
     "plot_counts_map": "sky",
     "plot_edisp": "response",
     "plot_flux_points": "sed",
+    "plot_light_curve": "light_curves",
     "plot_profile": "scans",
     "plot_psf": "response",
     "plot_sed": "sed",

@@ -108,7 +108,7 @@ def changed(**columns):
         (lambda: gj.FluxPoints.from_table(changed(e_ref=np.ones(N) * u.s)), r"unit of e_ref: found 's'"),
         (lambda: gj.FluxPoints.from_table(changed(dnde=["x"] * N)), r"the column dnde must hold numbers"),
         (lambda: gj.FluxPoints.from_table(changed(norm_scan=None)), r"stat_scan without norm_scan"),
-        (lambda: gj.FluxPoints.from_table(changed(time_min=np.ones(N))), r"time_min says a light curve"),
+        (lambda: gj.FluxPoints.from_table(changed(time_min=np.ones(N))), r"time_min says .* gj\.LightCurve\.read"),
         (lambda: gj.FluxPoints.from_table(changed(x_min=np.ones(N))), r"x_min says a flux profile along a line"),
         (lambda: cases.points().to_table("sed"), r"sed_type must be one of dnde, .*, found 'sed'"),
     ],

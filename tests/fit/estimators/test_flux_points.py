@@ -1,5 +1,7 @@
 """Flux points against closed forms, SciPy and fits of the norm."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -256,3 +258,29 @@ def test_data_that_are_no_counts(runs, power_law, spectrum_factory):
     ):
         with pytest.raises(gj.InputError, match=words):
             gj.flux_points(wrong, power_law(), "source", EDGES)
+
+
+def test_other_numbers_of_norms_and_bands_share_a_program(runs, power_law):
+    """7 and 8 norms, and bands, are one size."""
+    gj.flux_points(runs, power_law(), "source", np.geomspace(0.2, 50, 9), norms=np.ones(7))
+    programs = norm_fits.count()
+    found = gj.flux_points(runs, power_law(), "source", np.geomspace(0.2, 50, 8), norms=np.linspace(0.5, 1.5, 8))
+    assert norm_fits.count() == programs and found.stat_scan.shape == (7, 8)
+    assert np.all(np.isfinite(found.stat_scan[np.asarray(found.success)]))
+
+
+def test_limits_of_a_hundred_sigma_state_no_level(runs, power_law):
+    """No number is nearer to 1 without being 1."""
+    found = gj.flux_points(runs, power_law(), "source", EDGES, n_sigma_ul=100)
+    assert "UL_CONF" not in found.meta and np.all(found.norm_ul > found.norm)
+
+
+def test_fits_that_did_not_converge_are_said(runs, power_law):
+    run = {"a": runs["a"]}
+    result = gj.fit(run, power_law())
+    gj.flux_points(run, result, "source", EDGES)
+    stopped = dataclasses.replace(result, status=gj.Status.MAX_ITERATIONS, message="Go on.")
+    with pytest.warns(UserWarning, match=r"did not converge \(max_iterations\).*Go on"):
+        gj.flux_points(run, stopped, "source", EDGES)
+    with pytest.raises(gj.InputError, match="no datasets"):
+        gj.flux_points(gj.Datasets({}), result, "source", EDGES)

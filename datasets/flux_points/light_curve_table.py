@@ -1,0 +1,127 @@
+"""Light curves as tables, in the form "lightcurve" that gammapy reads and writes: one row for each time.
+
+``time_min`` and ``time_max`` are MJD in the scale ``TIMESYS``, or times (``TIMEUNIT``) elapsed since ``MJDREFI`` +
+``MJDREFF`` where these are not 0; all other columns are those of flux points, with an axis of energy.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units as u
+from astropy.time import Time
+
+from ..errors import InputError
+from ..gti import GTI
+from ..io.fits import Fields, naming
+from ..io.gti_table import SCALES
+from ..io.paths import Filename
+from ..models.sky_model import SkyModel
+from ..models.spectral.base import SpectralModel
+from ..units import parse_unit
+from .files import read_table, table_bytes
+from .table import point_fields, table_of
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+TIMES = ("time_min", "time_max")
+
+DEFAULT_SCALE = "utc"
+"""Time scale of tables that name none, as in gammapy."""
+
+
+def curve_table(curve: Any, sed_type: str | None) -> "Table":
+    """The table of a light curve: times in MJD (TT), energies in TeV."""
+    from astropy.table import Table
+
+    flat = table_of(curve.points, sed_type)
+    table = Table(meta=dict(flat.meta) | {"MJDREFI": 0, "MJDREFF": 0.0, "TIMESYS": "tt", "TIMEUNIT": "d"})
+    for name in TIMES:
+        table[name] = np.array(getattr(curve, name), float)
+    for name in flat.colnames:
+        column = flat[name]
+        values = np.asarray(column).reshape(*curve.shape, *column.shape[1:])
+        table[name] = values if column.unit is None else u.Quantity(values, column.unit)
+    return table
+
+
+def curve_fields(
+    table: "Table", sed_type: str | None, reference_model: SpectralModel | SkyModel | None, gti: GTI | None
+) -> tuple[Time, Time, Fields]:
+    """Start and stop of the bins, and the constructor arguments of flux points, from a table with a row for each time.
+
+    Columns have the shape (n_times, n_energies), or (n_times,) for one energy; which there may be says `point_fields`.
+    Rows are sorted by time.
+    """
+    from astropy.table import Table
+
+    where = "Light curve"
+    if not hasattr(table, "colnames"):
+        raise InputError(
+            f"{where}: found {type(table).__name__}, expected an astropy table with one row for each time."
+        )
+    missing = [name for name in TIMES if name not in table.colnames]
+    if missing:
+        raise InputError(
+            f"{where}: {' and '.join(missing)} missing; there are {', '.join(table.colnames) or 'none'}. Flux points "
+            "without times are read by gj.FluxPoints."
+        )
+    if not len(table):
+        raise InputError(f"{where}: the table has no rows, expected one for each time.")
+    low, high = (_times(table, name, where) for name in TIMES)
+    order = np.argsort(low.mjd, kind="stable")
+    energies = next((table[name] for name in ("e_ref", "e_min") if name in table.colnames), None)
+    n_energies = int(np.shape(energies)[1]) if energies is not None and np.ndim(energies) > 1 else 1
+    flat = Table(meta=dict(table.meta))
+    for name in table.colnames:
+        column = table[name]
+        if name in TIMES or not isinstance(column[:0], np.ndarray):
+            continue
+        if column.shape[1:2] != (n_energies,) and (column.ndim > 1 or n_energies > 1):
+            raise InputError(
+                f"{where}: the column {name} has shape {column.shape}, expected ({len(table)}, {n_energies}), as the "
+                "energies have."
+            )
+        rest = column.shape[2:] if column.ndim > 1 else ()
+        flat[name] = column[order].reshape(len(table) * n_energies, *rest)
+    return low[order], high[order], point_fields(flat, sed_type, reference_model, gti)
+
+
+def read_curve_fields(
+    filename: Filename, sed_type: str | None, reference_model: SpectralModel | SkyModel | None
+) -> tuple[Time, Time, Fields]:
+    """As `curve_fields`, from a FITS or ECSV file."""
+    table, gti, path = read_table(filename)
+    with naming(path):
+        return curve_fields(table, sed_type, reference_model, gti)
+
+
+def curve_contents(curve: Any, path: Path, sed_type: str | None) -> dict[Path, bytes]:
+    """The file of a light curve: ECSV if the name says so, else FITS with the good time intervals."""
+    return {path: table_bytes(curve_table(curve, sed_type), curve.gti, path)}
+
+
+def _times(table: "Table", name: str, where: str) -> Time:
+    """A column of times, in the scale TT."""
+    column = table[name]
+    if isinstance(column, Time):
+        return column.tt
+    meta = {str(key).upper(): value for key, value in table.meta.items()}
+    scale = str(meta.get("TIMESYS", DEFAULT_SCALE)).strip().lower()
+    if scale not in SCALES:
+        raise InputError(f"{where}: the time scale TIMESYS is {scale!r}, expected one of {', '.join(SCALES)}.")
+    unit = parse_unit(getattr(column, "unit", None) or meta.get("TIMEUNIT", "d"), f"{where}: unit of {name}")
+    if not unit.is_equivalent("d"):
+        raise InputError(f"{where}: unit of {name}: found {unit.to_string()!r}, expected one of time, such as 'd'.")
+    try:
+        reference = (float(meta.get("MJDREFI", 0)), float(meta.get("MJDREFF", 0)))
+        numbers = np.asarray(column, float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {name}, MJDREFI and MJDREFF must be numbers: {error}.") from error
+    if numbers.ndim != 1 or not np.all(np.isfinite(numbers)):
+        raise InputError(f"{where}: the column {name} must hold one finite time in each row.")
+    if reference == (0, 0):
+        # MJD, and no time elapsed since 1858, which would lack the leap seconds of UTC
+        return Time(numbers * unit.to("d"), format="mjd", scale=scale).tt
+    return (Time(*reference, format="mjd", scale=scale) + numbers * unit).tt
