@@ -1,3 +1,6 @@
-"""What is made of a fit: flux points."""
+"""What is made of a fit: flux points, maps of the sky."""
 
+from .excess_map import excess_map as excess_map
+from .excess_map import residual_map as residual_map
 from .flux_points import flux_points as flux_points
+from .sky_maps import SkyMaps as SkyMaps

@@ -170,7 +170,10 @@ from gammajax.fit import (
     stat_sum,
 )
 from gammajax.fit.estimators import (
+    SkyMaps,
+    excess_map,
     flux_points,
+    residual_map,
 )
 from gammajax.fit.scans import (
     Contour,
@@ -283,6 +286,7 @@ __all__ = [
     "ShellSpatialModel",
     "SineTemporalModel",
     "SkyGeom",
+    "SkyMaps",
     "SkyModel",
     "SmoothBrokenPowerLawSpectralModel",
     "SpatialModel",
@@ -313,6 +317,7 @@ __all__ = [
     "create_crab_spectral_model",
     "create_fermi_isotropic_diffuse_model",
     "dnde",
+    "excess_map",
     "fake",
     "fit",
     "flux_points",
@@ -333,6 +338,7 @@ __all__ = [
     "register_spectral_model",
     "register_statistic",
     "register_temporal_model",
+    "residual_map",
     "residuals",
     "sample_events",
     "sigma_to_ts",
