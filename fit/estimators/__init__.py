@@ -4,3 +4,4 @@ from .excess_map import excess_map as excess_map
 from .excess_map import residual_map as residual_map
 from .flux_points import flux_points as flux_points
 from .sky_maps import SkyMaps as SkyMaps
+from .ts_map import ts_map as ts_map

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
-from ...datasets.compile import OF_A_FIT
 from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.measured import alpha_of_sum, off_acceptance
 from ...datasets.counts.npred import SomeModels
@@ -18,11 +16,10 @@ from ...datasets.hints.calls import hinted
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.units import Given, number_in
 from ...kernels.disk import disk_sums
-from ...kernels.programs import programs
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from ..scans.profile import positive
-from .map_input import band_edges, bands_of, geom_of, map_input, on_geom, pixel_places
+from .map_input import band_edges, bands_of, geom_of, map_input, on_geom, pixel_places, predictions_of
 from .sky_maps import SkyMaps
 
 METHODS = ("diff", "diff/sqrt(model)", "significance")
@@ -184,7 +181,7 @@ def _summed(
 
 def _fields(dataset: CountsDataset, models: Models) -> dict[str, np.ndarray]:
     """What is added up, each of the shape of the data."""
-    signal, background = (np.asarray(values, float) for values in _expected(dataset, models))
+    signal, background = (np.asarray(values, float) for values in predictions_of(dataset, models)[:2])
     data = {name: np.asarray(values, float) for name, values in dataset.statistic_data.items()}
     if "counts_off" not in data:
         return {"counts": data["counts"], "npred": signal + background}
@@ -192,12 +189,6 @@ def _fields(dataset: CountsDataset, models: Models) -> dict[str, np.ndarray]:
         data["acceptance"], data["acceptance_off"], out=np.zeros(dataset.data_shape), where=data["acceptance_off"] > 0
     )
     return data | {"signal": signal, "background": alpha * data["counts_off"]}
-
-
-@programs(most=OF_A_FIT)
-def _expected(dataset: CountsDataset, models: Models) -> tuple[jax.Array, jax.Array]:
-    signal = dataset.signal(models)
-    return signal, dataset.background_of(signal, models)
 
 
 def _in_pixels(radius: Given, geom: SkyGeom, what: str) -> float:

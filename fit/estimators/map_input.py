@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from typing import cast
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from ...datasets.compile import OF_A_FIT
 from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.reshape_energy import edge_places
+from ...datasets.dataset import Models as ActingModels
 from ...datasets.dataset import on_host
 from ...datasets.errors import InputError, closest
 from ...datasets.models.collection import Models
 from ...datasets.sky.cutout import pixel_offset
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.units import Given, edges_tev
+from ...kernels.programs import programs
 from ..joint.problem import SomeDatasets, as_datasets, as_models
 from ..result import FitResult
 from .bins import counted
@@ -48,6 +52,13 @@ def map_input(
     if geom is not None and not isinstance(geom, SkyGeom):
         raise InputError(f"{what}: geom must be a SkyGeom, found {type(geom).__name__}.")
     return known, kept, geom_of(next(iter(known.values()))) if geom is None else geom
+
+
+@programs(most=OF_A_FIT)
+def predictions_of(dataset: CountsDataset, models: ActingModels) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Counts of sources, background, and what the statistic compares counts with, of the shape of the data."""
+    signal = dataset.signal(models)
+    return signal, dataset.background_of(signal, models), dataset.predict(models)
 
 
 def geom_of(dataset: CountsDataset) -> SkyGeom:

@@ -174,6 +174,7 @@ from gammajax.fit.estimators import (
     excess_map,
     flux_points,
     residual_map,
+    ts_map,
 )
 from gammajax.fit.scans import (
     Contour,
@@ -346,6 +347,7 @@ __all__ = [
     "stat_array",
     "stat_sum",
     "to_gammapy",
+    "ts_map",
     "ts_to_sigma",
     "upper_limit",
     "write_arf",
