@@ -82,7 +82,7 @@ NO_NUMBERS: set[str] = {
     *("frozen", "normalize", "containment_correction", "cumulative", "reoptimize", "per_decade", "progress", "where"),
     *("precision", "starts", "what", "axis_name", "apply_irf", "data", "key", "axis", "slices", "by_name", "default"),
     *("energy_interp", "time_interp", "round_to_edge", "filename_models", "folder", "penalties", "stack"),
-    *("energy_scale_of", "part", "instrument"),
+    *("energy_scale_of", "part", "instrument", "exclude", "correlate_off", "errors", "limits"),
     # of a finished model, which dataclasses.replace hands over; keywords that stand in the table one by one
     *("coordinates", "scales", "middle", "rest", "timing", "fields", "changes"),
 }
@@ -90,7 +90,7 @@ NO_NUMBERS: set[str] = {
 
 WHOLE: set[str] = {
     *("order", "nbin", "nodes", "n", "steps", "max_iterations", "batch_size", "factor", "n_radial", "n_angular"),
-    *("shape", "y_slice", "x_slice", "chosen"),
+    *("shape", "y_slice", "x_slice", "chosen", "stride", "band"),
 }
 """Numbers of things, which must be integers of Python or NumPy."""
 
@@ -101,7 +101,9 @@ OTHER_THINGS = {
     # a module of somebody's own
     "ModuleSpatialModel: module",
     # extents that the package hands itself; a name
-    *("Models.with_image_margins: rungs", "SkyModel.with_room: rungs", "flux_points: source"),
+    *("Models.with_image_margins: rungs", "SkyModel.with_room: rungs", "flux_points: source", "ts_map: source"),
+    # a mapping of arrays by name, each of which is converted as a field of a dataset is
+    "SkyMaps: maps",
     # a switch; a number of a row
     *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index"),
     # names of parameters
@@ -139,7 +141,7 @@ INTERNAL: set[str] = {
     *("check_matrix", "per_energy", "pixel_index", "response_mask", "require_stackable", "source_counts", "crop"),
     *("from_arrays", "with_numbers", "with_sizes", "tree_unflatten", "from_extra", "fitted", "from_wcs", "from_header"),
     *("offset_bins", "merged_bins", "updated", "npred", "from_dict", "acting_on", "from_position", "parameters"),
-    *("require_alpha", "warn_of_unreached"),
+    *("require_alpha", "warn_of_unreached", "trials"),
     # what fits and profiles return
     *("FitResult", "Profile", "Contour", "Interval", "UpperLimit", "Minima", "LogDensity", "Status"),
     *("Likelihood", "LikelihoodFit", "PseudoExperiments", "with_places"),

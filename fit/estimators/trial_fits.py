@@ -20,6 +20,12 @@ Rows = Float[jax.Array, "n n_bins"]
 
 Data = dict[str, jax.Array]
 
+ACCURACY = 1e-4
+"""Errors of a norm to which it is found before the last step, which squares them."""
+
+WALL = 1e-3
+"""Errors of a norm that a first guess keeps from where a bin with counts has no prediction left."""
+
 
 class TrialMap(NamedTuple):
     """A dataset with a margin of empty pixels all around, so that every window lies in it.
@@ -127,23 +133,23 @@ def _fitted(
     walls = [_wall(data, rest, signal) for data, rest, signal in bins]
     wall = jnp.max(jnp.stack(walls), axis=0)
 
-    # a step with the curvature that is expected without a source, and a bracket around where it ends
+    # a step with the curvature that is expected without a source; from where it ends up or down to beyond the best
     expected = summed(lambda s, data, rest, signal: s.scoring_bins(data, rest)[2] * signal**2)
     width = jnp.sqrt(quotient(jnp.full_like(zero, 2.0), expected))
     width = jnp.where(width > 0, width, quotient(jnp.ones_like(zero), signal))
-    guess = jnp.where(seen, jnp.maximum(-quotient(slopes(zero), expected), wall), 0.0)
+    guess = jnp.where(seen, jnp.maximum(-quotient(slopes(zero), expected), wall + WALL * width), 0.0)
+    value, slope = curved(guess)
+    side = jnp.where(value < 0, 1.0, -1.0)
+    step = quotient(jnp.abs(value), slope)
 
-    def below(distance: Norms) -> tuple[Norms, Norms]:
-        value, slope = curved(jnp.maximum(guess - distance, wall))
-        return jnp.where((guess - distance <= wall) | ~seen, 1.0, -value), slope
+    def beyond(distance: Norms) -> tuple[Norms, Norms]:
+        at = jnp.maximum(guess + side * distance, wall)
+        return jnp.where(seen & (at > wall), side * slopes(at), 1.0), slope
 
-    def above(distance: Norms) -> tuple[Norms, Norms]:
-        value, slope = curved(guess + distance)
-        return jnp.where(seen, value, 1.0), slope
-
-    low = jnp.maximum(guess - widened(below, width), wall)
-    high = guess + widened(above, width)
-    norm = jnp.where(seen, find_root(curved, low, high), 0.0)
+    far = jnp.maximum(guess + side * widened(beyond, 1.5 * step + WALL * width), wall)
+    low, high = jnp.where(side > 0, guess, far), jnp.where(side > 0, far, guess)
+    start = jnp.clip(guess + side * step, low, high)
+    norm = jnp.where(seen, find_root(curved, low, high, start, ACCURACY * width), 0.0)
     best, curvature = total(norm), curved(norm)[1]
     err = jnp.sqrt(quotient(jnp.full_like(zero, 2.0), jnp.maximum(curvature, 0.0)))
 
@@ -154,9 +160,11 @@ def _fitted(
             at = norm + sign * jnp.minimum(distance, farthest)
             return jnp.where(signal > 0, total(at) - best - amount, 1.0), sign * slopes(at)
 
-        near = jnp.where(seen & (err > 0), 2 * jnp.sqrt(amount) * err, quotient(amount * jnp.ones_like(zero), signal))
-        end = jnp.minimum(widened(risen, near), farthest)
-        return jnp.where((signal > 0) & (risen(end)[0] >= 0), find_root(risen, zero, end), jnp.nan)
+        near = jnp.where(seen & (err > 0), jnp.sqrt(amount) * err, quotient(amount * jnp.ones_like(zero), signal))
+        end = jnp.minimum(widened(risen, 1.5 * near), farthest)
+        reached = (signal > 0) & (risen(end)[0] >= 0)
+        root = find_root(risen, zero, end, jnp.minimum(near, end), ACCURACY * near)
+        return jnp.where(reached, root, jnp.nan)
 
     none, anywhere = jnp.full_like(zero, jnp.nan), jnp.full_like(zero, jnp.inf)
     reached, known = signal > 0, (signal > 0) & seen & (curvature > 0)

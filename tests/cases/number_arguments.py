@@ -10,6 +10,7 @@ import numpy as np
 import gammajax as gj
 from cases.number_files import files
 from cases.number_kinds import Argument
+from cases.number_maps import sky_maps
 from cases.number_models import DNDE, GEOM, GTI, SOURCE, collections, components, penalties, places
 from cases.number_points import POINTS, flux_points
 
@@ -463,6 +464,7 @@ def methods() -> list[Argument]:
             lambda v: gj.flux_points(SPECTRUM, MODELS, SOURCE.name, [1, 8], norms=v).stat_scan,
             [0.5, 2],
         ),
+        *sky_maps(),
         Argument("PseudoExperiments.coverage: sigma", lambda v: TOYS().coverage(v), [1, 2]),
         Argument("PseudoExperiments.p_value: stat", lambda v: TOYS().p_value(v), 3),
     ]

@@ -14,7 +14,7 @@ pytest.importorskip("gammapy")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from gammapy.estimators import ExcessMapEstimator
+    from gammapy.estimators import ExcessMapEstimator, FluxMaps, TSMapEstimator
     from gammapy.estimators.utils import find_peaks
     from gammapy.maps import Map
 
@@ -92,3 +92,45 @@ def test_files_and_peaks(run, tmp_path):
     assert len(found) > 2
     for name, other in (("value", "value"), ("x", "x"), ("y", "y"), ("lon", "ra"), ("lat", "dec")):
         np.testing.assert_allclose(np.asarray(found[name]), np.asarray(theirs[other]), rtol=1e-9)
+
+
+def test_ts_map(run, tmp_path):
+    """Their kernel is that of the middle, and its exposure that of every pixel, too; their norms end at 1 %."""
+    dataset, _ = run
+    none = gj.Models([gj.FoVBackgroundModel(name="bkg", datasets_names=["run"])])
+    spectrum = gj.PowerLawSpectralModel(index=2.3, amplitude=1e-12)
+    point = gj.SkyModel(spectrum, spatial=gj.PointSpatialModel(), name="point")
+    peer = gj.to_gammapy(dataset, name="run")
+    peer.models = gj.to_gammapy(none)
+    estimator = TSMapEstimator(
+        gj.to_gammapy(gj.Models([point]))[0],
+        kernel_width="0.7 deg",
+        energy_edges=np.asarray(dataset.energy_edges)[[0, -1]] * u.TeV,
+        sum_over_energy_groups=False,
+        selection_optional=["ul"],
+        rtol=1e-4,
+    )
+    theirs = estimator.run(peer)
+    ours = gj.ts_map({"run": dataset.replace(source_grid="pixel")}, none, point, kernel_width=0.7)
+    root, known = theirs["sqrt_ts"].data, np.isfinite(ours["sqrt_ts"])
+    assert known.sum() > 300
+    np.testing.assert_array_equal(np.isfinite(root), known)
+    # some of their negative norms end at a bound short of the minimum, where the statistic is higher
+    short = known & (theirs["ts"].data < ours["ts"] - 0.02) & (ours["norm"] < 0)
+    assert short.sum() < 0.03 * known.sum()
+    assert np.max(np.abs(root - ours["sqrt_ts"])[known & ~short]) < 0.01
+    for name in ("norm", "norm_err", "norm_ul"):
+        difference = np.abs(getattr(theirs, name).data - ours[name]) / ours["norm_err"]
+        assert np.max(difference[known & ~short]) < 0.03, name
+    ratio = (theirs.flux.quantity.to_value("cm-2 s-1") / ours["flux"])[known & (ours["sqrt_ts"] > 3)]
+    np.testing.assert_allclose(ratio, 1, rtol=0.02)
+
+    ours.write(tmp_path / "ts.fits")
+    read = FluxMaps.read(tmp_path / "ts.fits")
+    for name in ("norm", "norm_err", "norm_ul", "ts", "sqrt_ts"):
+        np.testing.assert_array_equal(getattr(read, name).data, ours[name])
+    np.testing.assert_allclose(read.flux.quantity.to_value("cm-2 s-1")[known], ours["flux"][known], rtol=1e-4)
+    theirs.write(tmp_path / "theirs.fits")
+    again = gj.SkyMaps.read(tmp_path / "theirs.fits")
+    np.testing.assert_array_equal(again["norm"], theirs.norm.data)
+    assert gj.SkyMaps.read(tmp_path / "ts.fits").reference_model.name == "point"

@@ -8,6 +8,8 @@ PICTURES = {
     "plot_counts": "plots",
     "plot_sed": "plots",
     "plot_sky": "plots",
+    "plot_map": "estimated",
+    "plot_significance": "estimated",
     "counts_figure": "figures",
     "png": "figures",
 }
