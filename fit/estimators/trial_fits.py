@@ -53,13 +53,13 @@ class TrialFits(NamedTuple):
     norms above the best where it has risen by another; how much it falls from no source to the best; counts of the
     source at norm 1. All (n,), NaN where there are none."""
 
-    norm: Norms
-    err: Norms
-    errn: Norms
-    errp: Norms
-    ul: Norms
-    ts: Norms
-    signal: Norms
+    norm: Float[Array, "..."]
+    err: Float[Array, "..."]
+    errn: Float[Array, "..."]
+    errp: Float[Array, "..."]
+    ul: Float[Array, "..."]
+    ts: Float[Array, "..."]
+    signal: Float[Array, "..."]
 
 
 @programs(0)

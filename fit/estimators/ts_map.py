@@ -6,10 +6,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from ...datasets.arrays import Array
 from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.trials import Trials
-from ...datasets.dataset import Models, fitted_bins
+from ...datasets.dataset import Arrays, Models, fitted_bins
 from ...datasets.errors import InputError
 from ...datasets.flux_points.reference import references
 from ...datasets.hints.calls import hinted
@@ -177,12 +178,12 @@ class _Part:
         self.own_edges, self.statistic = np.asarray(dataset.energy_edges), dataset.statistic
         half = kernels.shape[-1] // 2
 
-        def widened(values: np.ndarray, fill: float) -> np.ndarray:
+        def widened(values: Array, fill: float) -> np.ndarray:
             margin = ((0, 0), (half, half), (half, half))
             whole = np.broadcast_to(np.asarray(values, float), fitted.shape)
             return np.pad(np.where(fitted, whole, fill), margin, constant_values=fill)
 
-        data = {key: widened(values, OUTSIDE.get(key, 0.0)) for key, values in dataset.statistic_data.items()}
+        data: Arrays = {key: widened(values, OUTSIDE.get(key, 0.0)) for key, values in dataset.statistic_data.items()}
         self.map = TrialMap(data, widened(rest, 1.0), widened(found.seen, 0.0), kernels)
         rows, columns = (np.floor(c + 0.5).astype(int) for c in (y, x))
         self.start = np.where(self.inside[:, None], np.stack([rows, columns], axis=1), 0)

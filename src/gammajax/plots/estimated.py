@@ -1,19 +1,21 @@
 """Pictures of maps of the sky: a quantity with coordinates and outlines, and the distribution of a significance."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.visualization.wcsaxes import WCSAxes
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm, SymLogNorm
+from matplotlib.image import AxesImage
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm as gaussian
 
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.sky_model import SkyModel
+from gammajax.datasets.models.spatial.base import PositionedModel
 from gammajax.datasets.units import Given, number_in
 from gammajax.fit.estimators.sky_maps import SkyMaps, unit_of
 from gammajax.plots.figures import BLACK, BLUE, VERMILLION, _figure
@@ -50,8 +52,8 @@ def plot_map(
 ) -> WCSAxes:
     """A quantity of `SkyMaps` with coordinates, a colour bar with its unit, and the outlines of sources.
 
-    ``models``: sources whose outlines (a cross for points) and names are drawn. ``smooth``: width (Quantity or deg) of a
-    Gaussian that smooths the picture, which the title then says; it leaves pixels that are not known out. What is not
+    ``models``: sources whose outlines (a cross for points) and names are drawn. ``smooth``: width (Quantity or deg) of
+    a Gaussian that smooths the picture, which the title then says; it leaves pixels that are not known out. What is not
     known is grey, with its outline. ``limits`` of the colours: by default -5 to 5 for significances, else those of the
     map. Returns the axes, of ``ax.figure``.
 
@@ -86,15 +88,12 @@ def plot_map(
         cmap="RdBu_r" if name in SIGNED else "viridis",
         interpolation="nearest",
     )
-    bar = ax.figure.colorbar(
-        shown, ax=ax, shrink=0.86, pad=0.03, extend="both" if limits or name in SIGNED else "neither"
-    )
-    bar.set_label(_label(name))
+    _colour_bar(ax, shown, _label(name), bool(limits) or name in SIGNED)
     if not known.all():
         ax.contour(known, levels=[0.5], colors="#777777", linewidths=0.8)
     for model in models if models is not None else ():
-        if isinstance(model, SkyModel) and model.spatial is not None and model.spatial.position is not None:
-            _outline(ax, maps, model)
+        if isinstance(model, SkyModel) and isinstance(model.spatial, PositionedModel):
+            _outline(ax, maps, model.name, model.spatial)
     edges = np.asarray(maps.energy_edges)[band : band + 2]
     notes.insert(0, f"{edges[0]:.3g} to {edges[1]:.3g} TeV")
     ax.set_title(", ".join(notes), fontsize=9, loc="left")
@@ -102,7 +101,7 @@ def plot_map(
     ax.set_xlabel("Galactic longitude" if galactic else "Right ascension")
     ax.set_ylabel("Galactic latitude" if galactic else "Declination")
     if galactic:
-        for axis in ax.coords:
+        for axis in cast(WCSAxes, ax).coords:
             axis.set_major_formatter("d.d")
     ax.set_xlim(-0.5, values.shape[1] - 0.5)
     ax.set_ylim(-0.5, values.shape[0] - 0.5)
@@ -182,7 +181,7 @@ def _scale(name: str, values: np.ndarray, stretch: str, limits: tuple[float, flo
     if not low < high:
         high = low + 1.0
     if stretch == "log":
-        return SymLogNorm(linthresh=max(abs(low), abs(high)) / 100, vmin=low, vmax=high)
+        return SymLogNorm(linthresh=max(abs(low), abs(high)) / 10, vmin=low, vmax=high)
     if stretch == "sqrt" and low >= 0:
         return PowerNorm(0.5, vmin=low, vmax=high)
     if stretch == "sqrt":
@@ -190,9 +189,16 @@ def _scale(name: str, values: np.ndarray, stretch: str, limits: tuple[float, flo
     return Normalize(low, high)
 
 
-def _outline(ax: WCSAxes, maps: SkyMaps, model: SkyModel) -> None:
+def _colour_bar(ax: WCSAxes, shown: AxesImage, label: str, open_ends: bool) -> None:
+    """A colour bar as high as the map."""
+    ax.apply_aspect()
+    box = ax.get_position()
+    beside = ax.get_figure().add_axes((box.x1 + 0.02, box.y0, 0.025, box.height))
+    ax.get_figure().colorbar(shown, cax=beside, extend="both" if open_ends else "neither").set_label(label)
+
+
+def _outline(ax: WCSAxes, maps: SkyMaps, name: str, spatial: PositionedModel) -> None:
     """The outline of a source, a cross for points, and its name beside it."""
-    spatial = model.spatial
     lon, lat = (float(np.asarray(c)) for c in spatial.position)
     x, y = maps.geom.wcs.world_to_pixel(SkyCoord(lon, lat, unit="deg", frame=spatial.frame))
     ny, nx = maps.geom.shape
@@ -202,6 +208,4 @@ def _outline(ax: WCSAxes, maps: SkyMaps, model: SkyModel) -> None:
         ax.plot([float(x)], [float(y)], "+", ms=9, mew=1.2, color=BLACK)
     else:
         ax.add_patch(spatial.to_region().to_pixel(maps.geom.wcs).as_artist(fill=False, ec=BLACK, lw=1.0))
-    ax.annotate(
-        model.name, (float(x), float(y)), xytext=(6, 6), textcoords="offset points", fontsize=8, parse_math=False
-    )
+    ax.annotate(name, (float(x), float(y)), xytext=(6, 6), textcoords="offset points", fontsize=8, parse_math=False)
