@@ -31,7 +31,7 @@ class TrialMap(NamedTuple):
     """A dataset with a margin of empty pixels all around, so that every window lies in it.
 
     ``data`` of the statistic by name, ``rest``: what the statistic compares counts with without the source, ``seen``
-    and ``kernels`` (n_kernels, n_reco, w, w): see `datasets.map.trial.Trials`; ``seen`` is 0 where no bin is fitted.
+    and ``kernels`` (n_kernels, n_reco, w, w): see `Trials`; ``seen`` is 0 where no bin is fitted.
     All others (n_reco, my, mx).
     """
 
