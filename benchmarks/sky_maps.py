@@ -61,7 +61,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - processor, value
 
 
-def first_and_again(what: str, call: Callable[[], Any], repeats: int = 3) -> Any:
+def first_and_again(what: str, call: Callable[[], Any], repeats: int = 1) -> Any:
     wall, processor, found = timed(call)
     again = min(timed(call)[:2] for _ in range(repeats))
     print(f"{what}, first: {wall:.2f} s, processor {processor:.2f} s; again: {again[0]:.2f} s, {again[1]:.2f} s")

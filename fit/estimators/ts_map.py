@@ -31,7 +31,7 @@ from .sky_maps import SkyMaps
 from .trial_fits import Trial, TrialFits, TrialMap, trial_fits
 
 CONTAINMENT = 0.99
-"""Share of a source's counts in each energy that its window holds by default."""
+"""Share of a source's counts that its window holds by default."""
 
 RULES = (5, 3)
 """Places along each side of a map at which responses are taken, where they differ; steps of a pixel to which places
@@ -72,7 +72,7 @@ def ts_map(
 
     What is approximate: the point spread function and energy dispersion of a pixel are those of the nearest of 5 by 5
     places (exact where they are the same everywhere), the energies of the exposure inside a window are those of that
-    place, and the window holds 99 % of the counts at each energy, or is ``kernel_width`` wide. The exposure itself is
+    place, and the window holds 99 % of the counts of the source, or is ``kernel_width`` wide. The exposure itself is
     that of every pixel. Where pixels of the map lie between those of a dataset, places are rounded to a third of its
     pixels.
 
@@ -255,11 +255,12 @@ def _trimmed(
             raise InputError(f"{what}: kernel_width must be a positive angle, found {kernel_width!r}.")
         half = min(int(np.rint(width / geom.pixel_size / 2)), middle)
     else:
-        seen = kernels[:, fitted.any(axis=(1, 2))]
-        whole = seen.sum(axis=(2, 3))
+        # counts of the source in the fitted bins, energies added up
+        seen = np.einsum("krij,r->kij", kernels, np.mean(np.where(fitted, found.seen, 0.0), axis=(1, 2)))
+        whole = seen.sum(axis=(1, 2))
         half = middle
         for h in range(middle + 1):
-            inside = seen[:, :, middle - h : middle + h + 1, middle - h : middle + h + 1].sum(axis=(2, 3))
+            inside = seen[:, middle - h : middle + h + 1, middle - h : middle + h + 1].sum(axis=(1, 2))
             if np.all(inside >= CONTAINMENT * whole):
                 half = h
                 break
