@@ -7,7 +7,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.visualization.wcsaxes import WCSAxes
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, PowerNorm, SymLogNorm
+from matplotlib.colors import Normalize, PowerNorm, SymLogNorm, TwoSlopeNorm
 from matplotlib.image import AxesImage
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm as gaussian
@@ -186,7 +186,8 @@ def _scale(name: str, values: np.ndarray, stretch: str, limits: tuple[float, flo
         return PowerNorm(0.5, vmin=low, vmax=high)
     if stretch == "sqrt":
         raise InputError(f"plot_map: a square root shows no negative numbers, and {name!r} has some. Use 'log'.")
-    return Normalize(low, high)
+    # white is nothing, whatever the limits are
+    return TwoSlopeNorm(0.0, low, high) if name in SIGNED and low < 0 < high else Normalize(low, high)
 
 
 def _colour_bar(ax: WCSAxes, shown: AxesImage, label: str, open_ends: bool) -> None:

@@ -36,11 +36,11 @@ def run(dataset, models):
     return gj.fake(jax.random.key(1), dataset, models, name="a")
 
 
-def beside(datasets, models, found, places, tolerance, band=0):
+def beside(datasets, models, found, places, tolerance, band=0, rounded=lambda vector: vector):
     """The quantities at pixels of the map, and those of a fit of the norm of a source there to all bins in the band."""
     others = [m for m in models if m.name not in ("crab", "point")]
     for x, y in places:
-        vector = np.asarray(found.geom.pixel_to_vector(np.asarray(float(x)), np.asarray(float(y))))
+        vector = rounded(np.asarray(found.geom.pixel_to_vector(np.asarray(float(x)), np.asarray(float(y)))))
         lon, lat = np.degrees(np.arctan2(vector[1], vector[0])) % 360, np.degrees(np.arcsin(vector[2]))
         here = POINT.replace(spatial=gj.PointSpatialModel(lon_0=float(lon), lat_0=float(lat)), name="here")
         points = gj.flux_points(datasets, gj.Models([*others, here]), "here", found.energy_edges[band : band + 2])
@@ -74,11 +74,17 @@ def test_datasets_together(dataset, run, models):
     b = gj.fake(jax.random.key(2), dataset.crop(slice(2, 18), slice(5, 20)), models, name="b")
     runs = {"a": run, "b": b}
     geom = SkyGeom.create(run.geom.center, 0.11, npix=9, frame="galactic")
-    found = gj.ts_map(runs, models, POINT, np.asarray(run.energy_edges)[[0, 2, 3]], exclude="crab", geom=geom)
+    edges = np.asarray(run.energy_edges)[[0, 2, 3]]
+    found = gj.ts_map(runs, models, POINT, edges, exclude="crab", geom=geom, kernel_width=2 * u.deg)
+
+    def to_thirds(vector):
+        """The middle of the third of a pixel in which a direction lies."""
+        thirds = [np.floor((np.asarray(c) + 0.5) * 3) for c in run.geom.vector_to_pixel(vector)]
+        return np.asarray(run.geom.pixel_to_vector(*((c + 0.5) / 3 - 0.5 for c in thirds)))
+
     assert found.shape == (2, 9, 9)
     for band in (0, 1):
-        # places are off by a sixth of a pixel at most, a seventh of the PSF: 1 % of the TS of a source of 28 sigma
-        beside(runs, models, found, [(4, 4), (1, 6), (6, 2)], 0.2, band)
+        beside(runs, models, found, [(4, 4), (1, 6), (6, 2)], 3e-3, band, to_thirds)
 
 
 def test_off_counts(run, models):
