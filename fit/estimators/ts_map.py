@@ -74,7 +74,8 @@ def ts_map(
     places (exact where they are the same everywhere), the energies of the exposure inside a window are those of that
     place, and the window holds 99 % of the counts of the source, or is ``kernel_width`` wide. The exposure itself is
     that of every pixel. Where pixels of the map lie between those of a dataset, places are rounded to a third of its
-    pixels.
+    pixels. A dataset counts for the places on its own pixels only: not for those beside it, from where a source still
+    reaches into it.
 
     Parameters
     ----------
