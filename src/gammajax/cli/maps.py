@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import make_console
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import as_path, write_files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 KINDS = {"residual": "residual", "excess": "sqrt_ts", "ts": "sqrt_ts"}
 """The maps by the stem of their files, and the quantity that is drawn of each."""
@@ -45,9 +50,9 @@ def maps_command(args: argparse.Namespace) -> int:
     for kind, maps in found.items():
         files |= maps.contents(folder / f"{kind}.fits.gz")
         if pictures:
-            files[folder / f"{kind}.png"] = png(plot_map(maps, KINDS[kind], models=models).figure)
+            files[folder / f"{kind}.png"] = png(_figure_of(plot_map(maps, KINDS[kind], models=models)))
     if pictures:
-        files[folder / "residual-histogram.png"] = png(plot_significance(found["residual"]).figure)
+        files[folder / "residual-histogram.png"] = png(_figure_of(plot_significance(found["residual"])))
     write_files(files, args.overwrite)
     if args.quiet:
         return 0
@@ -63,6 +68,10 @@ def maps_command(args: argparse.Namespace) -> int:
     if pictures:
         print(f"  and {len(pictures)} pictures: {', '.join(pictures)}")
     return 0
+
+
+def _figure_of(ax: "Axes") -> "Figure":
+    return cast("Figure", ax.figure)
 
 
 def _radius(text: str) -> float:
