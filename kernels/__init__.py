@@ -18,6 +18,7 @@ from .cash import cash_terms as cash_terms
 from .chi2 import chi2 as chi2
 from .chi2 import chi2_covariance as chi2_covariance
 from .chi2 import whiten as whiten
+from .disk import disk_sums as disk_sums
 from .edisp import diagonal_response as diagonal_response
 from .edisp import extended_response as extended_response
 from .edisp import fold as fold

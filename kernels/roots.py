@@ -18,12 +18,19 @@ SETTLED = 4
 """Roundings of a root within which it is known: the last step is to follow."""
 
 
-def find_root(function: Callable[[Numbers], tuple[Numbers, Numbers]], low: Numbers, high: Numbers) -> Numbers:
+def find_root(
+    function: Callable[[Numbers], tuple[Numbers, Numbers]],
+    low: Numbers,
+    high: Numbers,
+    start: Numbers | None = None,
+    accuracy: Numbers | None = None,
+) -> Numbers:
     """Root between ``low`` (where the function is not positive) and ``high`` (where it is not negative).
 
     ``function`` gives value and slope. Newton steps that leave the bracket, or that shrink it too slowly, are replaced
     by bisections, until all roots are known to rounding. This jits and vmaps, and the result has the slope of the
-    implicit function. ``low`` may be the larger of the two.
+    implicit function. ``low`` may be the larger of the two. ``start`` is where to begin, in the middle by default;
+    ``accuracy`` the length of a step that is the last but one: one of Newton's, which squares the error, follows it.
     """
 
     def step(state: tuple[Array, Array, Numbers, Numbers, Numbers]) -> tuple[Array, Array, Numbers, Numbers, Numbers]:
@@ -35,19 +42,24 @@ def find_root(function: Callable[[Numbers], tuple[Numbers, Numbers]], low: Numbe
         # every fourth step halves the bracket: Newton steps alone may move one end only
         following = jnp.where(inside & (i % 4 != 3), at - newton, (low + high) / 2)
         rounding = SETTLED * jnp.finfo(at.dtype).eps
-        narrow = jnp.abs(high - low) <= rounding * jnp.maximum(jnp.abs(low), jnp.abs(high))
-        settled = narrow | (value == 0) | (inside & (jnp.abs(newton) <= rounding * jnp.abs(at)))
+        least = 0.0 if accuracy is None else accuracy
+        narrow = jnp.abs(high - low) <= jnp.maximum(rounding * jnp.maximum(jnp.abs(low), jnp.abs(high)), least)
+        settled = narrow | (value == 0) | (inside & (jnp.abs(newton) <= jnp.maximum(rounding * jnp.abs(at), least)))
         return i + 1, jnp.any(~settled), low, high, jnp.where(settled, at, following)
 
     def goes_on(state: tuple[Array, Array, Numbers, Numbers, Numbers]) -> Array:
         return (state[0] < ROOT_STEPS) & state[1]
 
-    start = (jnp.asarray(0), jnp.asarray(True), low, high, (low + high) / 2)
-    root = jax.lax.stop_gradient(jax.lax.while_loop(goes_on, step, jax.lax.stop_gradient(start))[4])
+    first = (low + high) / 2 if start is None else start
+    begin = (jnp.asarray(0), jnp.asarray(True), low, high, first)
+    ended = jax.lax.while_loop(goes_on, step, jax.lax.stop_gradient(begin))
+    low, high, root = (jax.lax.stop_gradient(x) for x in ended[2:])
     value, slope = function(root)
     polished = root - quotient(value, slope)
+    # where the function jumps the bracket closes on the jump, and a Newton step leads far away from it
     inside = (polished - low) * (polished - high) <= 0
-    return jnp.where(inside, polished, root)
+    near = jnp.abs(polished - root) <= 4 * SETTLED * jnp.finfo(root.dtype).eps * jnp.abs(root)
+    return jnp.where(inside | near, polished, root)
 
 
 def widened(rise: Callable[[Numbers], tuple[Numbers, Numbers]], width: Numbers) -> Numbers:

@@ -92,7 +92,7 @@ NO_NUMBERS: set[str] = {
     ),
     *("precision", "starts", "what", "axis_name", "apply_irf", "data", "key", "axis", "slices", "by_name", "default"),
     *("energy_interp", "time_interp", "round_to_edge", "filename_models", "folder", "penalties", "stack"),
-    *("energy_scale_of", "part", "instrument"),
+    *("energy_scale_of", "part", "instrument", "exclude", "correlate_off", "errors", "limits"),
     # of a finished model, which dataclasses.replace hands over; keywords that stand in the table one by one
     *("coordinates", "scales", "middle", "rest", "timing", "fields", "changes"),
 }
@@ -100,7 +100,7 @@ NO_NUMBERS: set[str] = {
 
 WHOLE: set[str] = {
     *("order", "nbin", "nodes", "n", "steps", "max_iterations", "batch_size", "factor", "n_radial", "n_angular"),
-    *("shape", "y_slice", "x_slice", "chosen"),
+    *("shape", "y_slice", "x_slice", "chosen", "stride", "band"),
 }
 """Numbers of things, which must be integers of Python or NumPy."""
 
@@ -119,11 +119,14 @@ OTHER_THINGS = {
         "flux_points: source",
         "light_curve: source",
         "sensitivity: source",
+        "ts_map: source",
     ),
     # a switch; numbers of rows
     *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index", "LightCurve.at: place"),
     # flux points
     "LightCurve: points",
+    # a mapping of arrays by name, each of which is converted as a field of a dataset is
+    "SkyMaps: maps",
     # names of parameters
     "PopulationModel: members",
     *(
@@ -160,7 +163,7 @@ INTERNAL: set[str] = {
     *("check_matrix", "per_energy", "pixel_index", "response_mask", "require_stackable", "source_counts", "crop"),
     *("from_arrays", "with_numbers", "with_sizes", "tree_unflatten", "from_extra", "fitted", "from_wcs", "from_header"),
     *("offset_bins", "merged_bins", "updated", "npred", "from_dict", "acting_on", "from_position", "parameters"),
-    *("require_alpha", "warn_of_unreached"),
+    *("require_alpha", "warn_of_unreached", "trials"),
     # what fits and profiles return
     *("FitResult", "Profile", "Contour", "Interval", "UpperLimit", "Minima", "LogDensity", "Status", "Comparison"),
     *("Likelihood", "LikelihoodFit", "PseudoExperiments", "with_places"),

@@ -30,6 +30,7 @@ from .residuals import METHODS, count_residuals
 from .significance import CashCountsStatistic, WStatCountsStatistic
 from .stack import stack_onto
 from .summary import Info, counts_summary
+from .trials import Trials
 
 
 class CountsDataset(CountsBase):
@@ -94,6 +95,16 @@ class CountsDataset(CountsBase):
     def crop(self, y: slice, x: slice) -> Self:
         """A copy of a range of pixels."""
         raise InputError(f"crop: a {type(self).__name__} has no pixels.")
+
+    def trials(
+        self, source: SkyModel, models: Models, x: np.ndarray, y: np.ndarray, rules: tuple[int, int], what: str
+    ) -> tuple[Trials, np.ndarray]:
+        """Kernels that stand for a source at pixel coordinates (x, y) of a map, and which one does at each, (n,).
+
+        ``rules``: places along each side of the map at which responses are taken, and steps of a pixel to which
+        places between pixels are rounded.
+        """
+        raise InputError(f"{what}: a {type(self).__name__} has no pixels.")
 
     def slice_by_energy(
         self,

@@ -87,7 +87,11 @@ NAMES: Habits = {
         ),
         ESTIMATE,
     ),
-    "FluxMaps": "gj.FluxPoints",
+    "FluxMaps": "gj.SkyMaps for maps, gj.FluxPoints for points",
+    "ExcessMapEstimator": "gj.excess_map(datasets, models, radius), and gj.residual_map of what a fit leaves",
+    "TSMapEstimator": "gj.ts_map(datasets, models, source)",
+    "find_peaks": "maps.peaks('sqrt_ts', threshold=5) of a gj.SkyMaps",
+    "find_peaks_in_flux_map": "maps.peaks('sqrt_ts', threshold=5) of a gj.SkyMaps",
     "FluxMetaData": "gj.Meta",
     **dict.fromkeys(
         (

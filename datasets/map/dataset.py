@@ -44,6 +44,7 @@ from .regions import region_map_fields, region_spectrum_fields
 from .reshape import crop, cutout, downsample, pad
 from .response import Response
 from .torn import is_wide, warn_of_torn
+from .trial import Trials, trials_at
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -175,6 +176,18 @@ class MapBase(CountsDataset, OnPixels):
         response = self.response
         warn_of_torn(response, sources, type(self).__name__)
         return map_counts(response, sources, self.nodes, self.gti, type(self).__name__, instrument)
+
+    def trials(
+        self,
+        source: SkyModel,
+        models: Models,
+        x: np.ndarray,
+        y: np.ndarray,
+        rules: tuple[int, int],
+        what: str,
+    ) -> tuple[Trials, np.ndarray]:
+        self.require_exposure([source])
+        return trials_at(self.response, source, x, y, rules, self.nodes, self.gti, self.instrument(models), what)
 
     @property
     def response(self) -> Response:

@@ -175,9 +175,13 @@ from gammajax.fit import (
     stat_sum,
 )
 from gammajax.fit.estimators import (
+    SkyMaps,
+    excess_map,
     flux_points,
     light_curve,
+    residual_map,
     sensitivity,
+    ts_map,
 )
 from gammajax.fit.scans import (
     Contour,
@@ -293,6 +297,7 @@ __all__ = [
     "ShellSpatialModel",
     "SineTemporalModel",
     "SkyGeom",
+    "SkyMaps",
     "SkyModel",
     "SmoothBrokenPowerLawSpectralModel",
     "SpatialModel",
@@ -325,6 +330,7 @@ __all__ = [
     "create_crab_spectral_model",
     "create_fermi_isotropic_diffuse_model",
     "dnde",
+    "excess_map",
     "fake",
     "fit",
     "flux_points",
@@ -346,6 +352,7 @@ __all__ = [
     "register_spectral_model",
     "register_statistic",
     "register_temporal_model",
+    "residual_map",
     "residuals",
     "sample_events",
     "sensitivity",
@@ -354,6 +361,7 @@ __all__ = [
     "stat_array",
     "stat_sum",
     "to_gammapy",
+    "ts_map",
     "ts_to_sigma",
     "upper_limit",
     "write_arf",

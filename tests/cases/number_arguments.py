@@ -11,6 +11,7 @@ import gammajax as gj
 from cases.number_estimators import estimators, light_curves
 from cases.number_files import files
 from cases.number_kinds import Argument
+from cases.number_maps import sky_maps
 from cases.number_models import DNDE, GEOM, GTI, SOURCE, collections, components, penalties, places
 from cases.number_points import POINTS, flux_points
 
@@ -443,6 +444,7 @@ def methods() -> list[Argument]:
             1,
         ),
         *estimators(SPECTRUM, MODELS, SOURCE.name),
+        *sky_maps(),
         Argument("PseudoExperiments.coverage: sigma", lambda v: TOYS().coverage(v), [1, 2]),
         Argument("PseudoExperiments.p_value: stat", lambda v: TOYS().p_value(v), 3),
     ]

@@ -72,3 +72,31 @@ def test_widened_until_it_is_positive():
     np.testing.assert_array_equal(found, [1.0, 4.0, 2.0**20])
     never = widened(lambda x: (-jnp.ones_like(x), jnp.ones_like(x)), jnp.ones(1))
     assert np.isfinite(never[0])
+
+
+def test_root_at_a_jump():
+    """A slope that jumps from below to above zero (a W statistic without off counts has some): the root is there."""
+    at = jnp.array([0.3, -0.2])
+
+    def jump(x):
+        return jnp.where(x < at, -8.0 + 0.1 * (x - at), 2.0 + 0.1 * (x - at)), jnp.full_like(x, 0.1)
+
+    found = find_root(jump, jnp.full(2, -100.0), jnp.full(2, 50.0))
+    np.testing.assert_allclose(found, at, rtol=1e-12)
+
+
+def test_accuracy_and_start():
+    """The last step squares the error of the one before."""
+    n = jnp.array([2.0, 30.0])
+    steps = []
+
+    def line(x):
+        jax.debug.callback(lambda _: steps.append(1), x)
+        return x * x - n, 2 * x
+
+    exact = find_root(line, jnp.zeros(2), n)
+    needed = len(steps)
+    steps.clear()
+    found = find_root(line, jnp.zeros(2), n, jnp.sqrt(n) + 0.1, jnp.full(2, 1e-4))
+    np.testing.assert_allclose(found, exact, atol=1e-8)
+    assert len(steps) < needed

@@ -129,7 +129,7 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
         # a full disk shall not cost the numbers
         if not options.quiet and not options.json:
             print_result(make_console(), result, found, seconds)
-    points = {} if edges is None else write_flux_points(datasets, result, edges, options.output, names, options.overwrite)
+    points = {} if edges is None else write_flux_points(datasets, result, edges, names, options)
     if options.json:
         print(json_text(result, points))
     elif not options.quiet:
@@ -212,12 +212,7 @@ def point_names(models: "Models") -> dict[str, str]:
 
 
 def write_flux_points(
-    datasets: "Datasets",
-    result: "FitResult",
-    edges: np.ndarray,
-    folder: Path,
-    names: dict[str, str],
-    overwrite: bool,
+    datasets: "Datasets", result: "FitResult", edges: np.ndarray, names: dict[str, str], options: FitOptions
 ) -> "dict[str, FluxPoints]":
     """Flux points of the sources of a fit, also as files; ``names``: those of the files by source."""
     from gammajax.datasets.flux_points.files import point_contents
@@ -227,8 +222,8 @@ def write_flux_points(
     found = {source: flux_points(counted, result, source, edges) for source in names}
     contents: dict[Path, bytes] = {}
     for source, points in found.items():
-        contents |= point_contents(points, folder / names[source])
-    write_files(contents, overwrite=overwrite)
+        contents |= point_contents(points, options.output / names[source])
+    write_files(contents, overwrite=options.overwrite)
     return found
 
 

@@ -172,6 +172,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     curve.set_defaults(run=_light_curve)
 
+    maps = commands.add_parser("maps", help="make maps of residuals, excess and TS of fitted map datasets")
+    maps.add_argument("datasets", help="index of the datasets (YAML), or a single map (FITS)")
+    maps.add_argument("models", help="models as they were fitted (YAML), such as result.yaml of gammajax fit")
+    maps.add_argument("-o", "--output", default="maps", metavar="FOLDER", help="folder of the maps (default: maps)")
+    maps.add_argument("--radius", default="0.1deg", metavar="R", help="of the disks (default: 0.1deg)")
+    maps.add_argument("--source", metavar="NAME", help="TS of this model; of a point with index 2 by default")
+    maps.add_argument("--stride", type=_positive, default=1, metavar="N", help="TS in blocks of N x N pixels")
+    maps.add_argument("--no-plots", action="store_true", help="write no pictures")
+    _common(maps, overwrite=True)
+    maps.set_defaults(run=_maps)
+
     demo = commands.add_parser("demo", help="simulate a night of Crab nebula observations, and fit it")
     demo.add_argument(
         "-o", "--output", default="gammajax-demo", metavar="FOLDER", help="folder of the demo (default: gammajax-demo)"
@@ -254,6 +265,12 @@ def _light_curve(args: argparse.Namespace) -> int:
     from gammajax.cli.points import light_curve_command
 
     return light_curve_command(args)
+
+
+def _maps(args: argparse.Namespace) -> int:
+    from gammajax.cli.maps import maps_command
+
+    return maps_command(args)
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -81,9 +81,9 @@ def light_curve_command(args: argparse.Namespace) -> int:
         contents |= curve_contents(curve, folder / name, args.sed_type)
     for name in pictures:
         from gammajax.plots.figures import png
-        from gammajax.plots.light_curves import light_curve_figure
+        from gammajax.plots.light_curves import plot_light_curve
 
-        contents[folder / name] = png(light_curve_figure(curve))
+        contents[folder / name] = png(plot_light_curve(curve))
     write_files(contents, overwrite=args.overwrite)
     if not args.quiet:
         console = make_console()

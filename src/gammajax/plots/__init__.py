@@ -13,9 +13,11 @@ PICTURES = {
     "plot_edisp": "response",
     "plot_flux_points": "sed",
     "plot_light_curve": "light_curves",
+    "plot_map": "estimated",
     "plot_profile": "scans",
     "plot_psf": "response",
     "plot_sed": "sed",
+    "plot_significance": "estimated",
     "plot_sky": "sky",
     "png": "figures",
 }

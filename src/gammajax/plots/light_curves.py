@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from astropy.time import Time
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -15,7 +13,7 @@ from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.light_curve import LightCurve
 from gammajax.datasets.flux_points.reference import UNITS
 from gammajax.datasets.hints.modules import found
-from gammajax.plots.figures import DPI, SUPERSCRIPTS
+from gammajax.plots.figures import SUPERSCRIPTS, new_figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe & Ito (2008): told apart with every kind of colour vision."""
@@ -61,7 +59,7 @@ def plot_light_curve(curve: LightCurve, kind: str = "flux", ax: Axes | None = No
     if kind not in UNITS:
         raise InputError(f"plot_light_curve: kind must be one of {', '.join(UNITS)}, found {kind!r}.")
     if ax is None:
-        ax = _new_figure().add_axes(PLACE)
+        ax = new_figure(8.0, 4.4).add_axes(PLACE)
     value, errn, errp, limit = _columns(curve, kind)
     shown = [x[np.isfinite(x)] for x in (value + errp, value, limit)]
     power = _power(np.concatenate(shown))
@@ -115,19 +113,6 @@ def plot_light_curve(curve: LightCurve, kind: str = "flux", ax: Axes | None = No
     _time_axes(ax)
     ax.legend(handles=entries, loc="upper left", frameon=False, fontsize=9)
     return ax
-
-
-def light_curve_figure(curve: LightCurve) -> Figure:
-    """`plot_light_curve` as a figure of its own."""
-    figure = _new_figure()
-    plot_light_curve(curve, ax=figure.add_axes(PLACE))
-    return figure
-
-
-def _new_figure() -> Figure:
-    figure = Figure(figsize=(8.0, 4.4), dpi=DPI)
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _columns(curve: LightCurve, kind: str) -> tuple[np.ndarray, ...]:

@@ -1,0 +1,91 @@
+"""Pictures of maps of the sky: what is drawn where, and with which words."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+import gammajax as gj
+from gammajax.datasets.sky import SkyGeom
+from gammajax.plots import plot_map, plot_significance
+
+
+@pytest.fixture(scope="module")
+def some_maps():
+    rng = np.random.default_rng(5)
+    geom = SkyGeom.create((83.63, 22.01), 0.05, npix=(60, 40))
+    root = rng.normal(size=(1, 40, 60))
+    root[0, 18:22, 28:32] = 9.0
+    root[0, :6, :8] = np.nan
+    counts = rng.poisson(3.0, root.shape) * 1.0
+    return gj.SkyMaps(geom, [1, 10], {"residual": root, "counts": counts, "flux": 1e-12 * root})
+
+
+@pytest.fixture(scope="module")
+def models():
+    spectrum = gj.PowerLawSpectralModel()
+    return gj.Models(
+        [
+            gj.SkyModel(spectrum, spatial=gj.PointSpatialModel(lon_0=83.63, lat_0=22.01), name="crab"),
+            gj.SkyModel(spectrum, spatial=gj.DiskSpatialModel(lon_0=84.4, lat_0=22.5, r_0=0.3), name="disk_2"),
+            gj.SkyModel(spectrum, spatial=gj.PointSpatialModel(lon_0=10, lat_0=22.01), name="elsewhere"),
+        ]
+    )
+
+
+def drawn(ax):
+    stream = io.BytesIO()
+    ax.figure.savefig(stream, format="png")
+    stream.seek(0)
+    return imread(stream)
+
+
+def test_map(some_maps, models):
+    ax = plot_map(some_maps, "residual", models=models, smooth=0.05)
+    image = drawn(ax)
+    assert image.shape[0] > 400 and len(np.unique(image[..., 0])) > 20
+    assert "1 to 10 TeV, smoothed with a Gaussian of 0.05°" in ax.get_title(loc="left")
+    assert [t.get_text() for t in ax.texts] == ["crab", "disk_2"]
+    shown = ax.images[0]
+    assert shown.get_clim() == (-5, 5) and np.ma.getmaskarray(shown.get_array())[:6, :8].all()
+    # the cross is where the source is
+    (cross,) = [line for line in ax.lines if line.get_marker() == "+"]
+    x, y = some_maps.geom.wcs.wcs_world2pix(83.63, 22.01, 0)
+    np.testing.assert_allclose([cross.get_xdata()[0], cross.get_ydata()[0]], [x, y], atol=1e-6)
+    assert len(ax.patches) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "stretch", "label"), [("counts", "sqrt", "Counts"), ("flux", "log", "Flux [cm⁻² s⁻¹]")]
+)
+def test_units_and_stretch(some_maps, name, stretch, label):
+    ax = plot_map(some_maps, name, stretch=stretch)
+    drawn(ax)
+    (bar,) = [a for a in ax.figure.axes if a is not ax]
+    assert bar.get_ylabel() == label
+    assert ax.get_xlabel() == "Right ascension"
+
+
+def test_histogram(some_maps):
+    near = np.zeros((40, 60), bool)
+    near[16:24, 26:34] = True
+    ax = plot_significance(some_maps, exclude=near)
+    drawn(ax)
+    values = some_maps["residual"][0][~near]
+    values = values[np.isfinite(values)]
+    texts = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert texts == [f"{values.size} pixels", "unit Gaussian", f"mean {values.mean():+.3f}, width {values.std():.3f}"]
+    unit = next(line for line in ax.lines if line.get_label() == "unit Gaussian")
+    x, y = unit.get_data()
+    # the area under it is that of the histogram
+    assert np.trapezoid(y, x) == pytest.approx(values.size * 0.2, rel=1e-3)
+
+
+def test_what_is_refused(some_maps):
+    with pytest.raises(gj.InputError, match="expected SkyMaps"):
+        plot_map({"residual": 1})
+    with pytest.raises(gj.InputError, match="Use 'log'"):
+        plot_map(some_maps, "residual", stretch="sqrt")
+    with pytest.raises(gj.InputError, match="exclude has shape"):
+        plot_significance(some_maps, exclude=np.zeros((2, 2), bool))
