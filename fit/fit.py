@@ -21,6 +21,7 @@ from ..datasets.models.sky_model import SkyModel
 from ..datasets.models.spatial.extent import fits_in
 from ..kernels.programs import Memory
 from .covariance import Curvature, curvature, untold
+from .double import require_double
 from .joint.devices import check_mesh, n_processes
 from .joint.identity import bins_and_checksum
 from .joint.objective import compiled_exact_normal, from_free
@@ -340,11 +341,8 @@ def _numbers(space: ParameterSpace, values: np.ndarray, errors: np.ndarray) -> l
 def _check_precision(precision: str) -> None:
     if precision not in ("float64", "float32"):
         raise InputError(f"fit: precision must be 'float64' or 'float32', found {precision!r}.")
-    if precision == "float64" and not jax.config.read("jax_enable_x64"):
-        raise InputError(
-            "fit: fits run in float64, and JAX is set to float32. Say jax.config.update('jax_enable_x64', True) before "
-            "anything else, or ask for precision='float32'."
-        )
+    if precision == "float64":
+        require_double("fit", ", or ask for precision='float32'")
 
 
 def _single(leaf: Array) -> Array:

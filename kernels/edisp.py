@@ -108,7 +108,8 @@ def extended_response(
     place = np.arange(-GHOSTS, matrix.shape[1] + GHOSTS)
     logs, true = jnp.log(jnp.asarray(edges_reco)), jnp.log(jnp.asarray(edges_true))
     first, last = logs[1] - logs[0], logs[n] - logs[n - 1]
-    moved = -np.minimum(place, 0) * first - jnp.maximum(place - n + 1, 0) * last
+    below, above = (jnp.asarray(k, logs.dtype) for k in (np.minimum(place, 0), jnp.maximum(place - n + 1, 0)))
+    moved = -below * first - above * last
     return _at_other_energies(matrix[:, jnp.clip(place, 0, n - 1)], (true[1:] + true[:-1]) / 2, moved)
 
 
@@ -131,7 +132,8 @@ def rescaled(
     n = edges_reco.shape[0] - 1 if n_reco is None else n_reco
     logs, place = jnp.log(jnp.asarray(edges_reco)), np.arange(-GHOSTS, edges_reco.shape[0] + GHOSTS)
     first, last = logs[1] - logs[0], logs[n] - logs[n - 1]
-    nodes = logs[jnp.clip(place, 0, n)] + np.minimum(place, 0) * first + jnp.maximum(place - n, 0) * last
+    below, above = (jnp.asarray(k, logs.dtype) for k in (np.minimum(place, 0), jnp.maximum(place - n, 0)))
+    nodes = logs[jnp.clip(place, 0, n)] + below * first + above * last
 
     slope, bend = _edge_derivatives(nodes, counts)
     # the outermost nodes have no neighbours on one side
@@ -156,11 +158,11 @@ def _at_other_energies(
     """Columns at true energies that are higher by ``moved`` in ln E, straight between the bins; unchanged where 0."""
     if log_true.shape[0] < 2:
         return shares
-    at = log_true[:, None] + moved
+    at = log_true[:, None] + moved[None, :]
     low = jnp.clip(jnp.searchsorted(log_true, at, side="right") - 1, 0, log_true.shape[0] - 2)
     weight = jnp.clip((at - log_true[low]) / (log_true[low + 1] - log_true[low]), 0.0, 1.0)
     found = [jnp.take_along_axis(shares, low + k, axis=0) for k in (0, 1)]
-    return jnp.where(moved == 0, shares, found[0] * (1 - weight) + found[1] * weight)
+    return jnp.where(moved[None, :] == 0, shares, found[0] * (1 - weight) + found[1] * weight)
 
 
 def _edge_derivatives(nodes: Float[Array, " k"], shares: Float[Array, "*rows k-1"]) -> tuple[Array, Array]:

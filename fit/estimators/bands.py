@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from math import erf, sqrt
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -21,6 +20,7 @@ from ...datasets.meta import Meta
 from ...datasets.models.collection import Models
 from ...datasets.models.spectral.base import SpectralModel
 from ...datasets.units import Given, edges_tev, numbers_in
+from ..double import require_double
 from ..joint.problem import as_models
 from ..result import FitResult
 from ..scans.profile import positive
@@ -75,10 +75,7 @@ def band_task(
     models = as_models(result.models if isinstance(result, FitResult) else result)
     known = counted(datasets, what)
     on_host((list(known.values()), models), what)
-    if not jax.config.read("jax_enable_x64"):
-        raise InputError(
-            f"{what}: it needs float64, and JAX is set to float32. Say jax.config.update('jax_enable_x64', True) first."
-        )
+    require_double(what)
     spectrum = require_source(models, source, what).spectral
     if not isinstance(spectrum, SpectralModel):
         raise InputError(f"{what}: the spectrum of {source!r} is {type(spectrum).__name__}, expected a SpectralModel.")

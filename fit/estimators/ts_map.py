@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -22,6 +21,7 @@ from ...datasets.sky.cutout import rebinned
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.statistics.base import Statistic
 from ...datasets.units import Given, number_in
+from ..double import require_double
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from ..scans.profile import positive
@@ -104,10 +104,7 @@ def ts_map(
     >>> maps.peaks("sqrt_ts", threshold=5)
     """
     what = "ts_map"
-    if not jax.config.read("jax_enable_x64"):
-        raise InputError(
-            f"{what}: it needs float64, and JAX is set to float32. Say jax.config.update('jax_enable_x64', True) first."
-        )
+    require_double(what)
     given = AllModels(models.models if isinstance(models, FitResult) else models)
     if not isinstance(source, SkyModel):
         exclude = [source, *([exclude] if isinstance(exclude, str) else exclude)]

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from ...datasets.dataset import on_host
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ..covariance import DENSE_LIMIT
+from ..double import require_double
 from ..joint.arrowhead import diagonals, slopes_of
 from ..joint.objective import from_free
 from ..joint.problem import Problem, SomeDatasets, as_datasets, make_problem, with_image_sizes
@@ -262,11 +262,7 @@ def _check(result: FitResult, what: str) -> None:
             f"{what}: the fit did not converge ({result.status}), so that there is no minimum to start from. "
             "Fit again from where it ended, gj.fit(datasets, result.models, max_iterations=1000), and see its message."
         )
-    if not jax.config.read("jax_enable_x64"):
-        raise InputError(
-            f"{what}: differences of the statistic need float64, and JAX is set to float32. "
-            "Say jax.config.update('jax_enable_x64', True) before anything else."
-        )
+    require_double(what)
 
 
 def _find(problem: Problem, result: FitResult, name: str, what: str) -> tuple[str, int]:

@@ -69,6 +69,15 @@ def instrument_of_response_case(spectrum_factory, power_law):
     return spectrum_factory(1), models.with_parameter("norm_1", prior=gj.GaussianPrior(1, 0.1))
 
 
+def instrument_of_map_case(*_):
+    """A scale of reconstructed energies, the width of the PSF, and a tilted exposure, of a map."""
+    models, data = maps.source(gj.PointSpatialModel(lon_0=83.63, lat_0=22.01), name="point"), maps.small_map()
+    scale = gj.Parameter(1.0, prior=gj.GaussianPrior(1, 0.1))
+    instrument = gj.InstrumentModel(exposure=TILTED, energy_scale=scale, psf_width=scale)
+    models = gj.Models([*models, instrument]).with_parameter("tilt", prior=gj.GaussianPrior(0, 0.1))
+    return data.replace(counts=np.round(np.asarray(gj.npred(data, models)))), models
+
+
 def numbers(data, models):
     """What a prediction, a statistic and a fit say."""
     found = [] if isinstance(data, gj.FluxPointsDataset) else [np.ravel(gj.npred(data, models))]
@@ -82,6 +91,7 @@ def numbers(data, models):
 CASES = [
     *(spectrum_case, known_case, points_case, region_case, map_case),
     instrument_of_response_case,
+    instrument_of_map_case,
 ]
 
 
