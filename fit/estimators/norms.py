@@ -20,6 +20,9 @@ from ...kernels.roots import find_root, widened
 
 Norms = Float[jax.Array, " n"]
 
+CLOSE = 1e-10
+"""A step that is the last but one when a norm is sought, in units of the error that counts alone would leave."""
+
 MOST_KINDS = 8
 """Programs that are kept: one for each set of statistics and size."""
 
@@ -89,7 +92,9 @@ def norm_fits(
         return curved(guess + distance)
 
     low = jnp.maximum(guess - widened(below, width), wall)
-    norm = jnp.where(seen, find_root(curved, low, guess + widened(above, width)), 0.0)
+    norm = find_root(curved, low, guess + widened(above, width), accuracy=CLOSE * width)
+    # where the slope jumps at 0, as without off counts, the bracket closes on it from one side
+    norm = jnp.where(seen & (jnp.abs(norm) > 10 * CLOSE * width), norm, 0.0)
     best, curvature = total(norm), curved(norm)[1]
 
     def crossing(sign: float, amount: Norms, farthest: Norms) -> Norms:
@@ -100,7 +105,9 @@ def norm_fits(
             return total(at) - best - amount, sign * slopes(at)
 
         end = jnp.minimum(widened(risen, jnp.where(seen, width, amount / unit)), farthest)
-        return jnp.where(reached & (risen(end)[0] >= 0), find_root(risen, jnp.zeros_like(end), end), jnp.nan)
+        return jnp.where(
+            reached & (risen(end)[0] >= 0), find_root(risen, jnp.zeros_like(end), end, accuracy=CLOSE * end), jnp.nan
+        )
 
     none = jnp.full_like(norm, jnp.nan)
     anywhere = jnp.full_like(norm, jnp.inf)

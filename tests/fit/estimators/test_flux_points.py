@@ -284,3 +284,24 @@ def test_fits_that_did_not_converge_are_said(runs, power_law):
         gj.flux_points(run, stopped, "source", EDGES)
     with pytest.raises(gj.InputError, match="no datasets"):
         gj.flux_points(gj.Datasets({}), result, "source", EDGES)
+
+
+def test_bands_without_off_counts():
+    """There the statistic has a kink at 0, which is the best norm where on counts are fewer than nothing would leave."""
+    edges = np.array([1.0, 2.0, 4.0, 8.0])
+    run = gj.SpectrumDatasetOnOff(
+        edges, counts=[9, 0, 1], counts_off=[0, 4, 0], acceptance=1, acceptance_off=5, exposure=np.full(3, 3e11)
+    )
+    models = gj.Models([gj.SkyModel(gj.PowerLawSpectralModel(amplitude=2e-11, index=2.0), name="source")])
+    for bands in (edges, edges[[0, 2, 3]], edges[[0, 1, 3]], edges[[0, 3]]):
+        points = gj.flux_points(run, models, "source", bands)
+        for k, norm in enumerate(np.asarray(points.norm)):
+            mask = run.energy_mask(bands[k], bands[k + 1])
+
+            def stat(norm, mask=mask):
+                scaled = models.with_parameter("amplitude", value=2e-11 * norm)
+                return float(np.sum(np.asarray(gj.stat_array(run, scaled))[mask]))
+
+            around = [stat(n) for n in (norm - 1e-3, norm, norm + 1e-3, 0.0, 0.3, 3.0)]
+            assert around[1] <= min(around) + 1e-12, (bands, k, norm)
+            assert norm == 0 or abs(norm) > 1e-6
