@@ -135,21 +135,27 @@ def rescaled(
     below, above = (jnp.asarray(k, logs.dtype) for k in (np.minimum(place, 0), jnp.maximum(place - n, 0)))
     nodes = logs[jnp.clip(place, 0, n)] + below * first + above * last
 
-    slope, bend = _edge_derivatives(nodes, counts)
     # the outermost nodes have no neighbours on one side
     low, high = 2, nodes.shape[0] - 3
     at = jnp.clip(nodes[GHOSTS:-GHOSTS] - jnp.log(jnp.asarray(scale)), nodes[low], nodes[high])
     piece = jnp.clip(jnp.searchsorted(nodes, at, side="right") - 1, low, high - 1)
     width = nodes[piece + 1] - nodes[piece]
-    t = (at - nodes[piece]) / width
-    slopes = [slope[..., piece + k] * width for k in (0, 1)]
-    bends = [bend[..., piece + k] * width**2 for k in (0, 1)]
-    gain = _quintic(t, counts[..., piece], *slopes, *bends)
-    # differences of running sums would lose the digits of the high energies of a steep spectrum
-    steps = jnp.diff(piece)
-    total = jnp.cumsum(counts, axis=-1)[..., piece - 1]
-    between = jnp.where(steps == 1, counts[..., piece[:-1]], jnp.where(steps == 0, 0.0, jnp.diff(total, axis=-1)))
-    return jnp.where(np.arange(edges_reco.shape[0] - 1) < n, between + jnp.diff(gain, axis=-1), 0.0)
+    t, steps = (at - nodes[piece]) / width, jnp.diff(piece)
+    real = jnp.asarray(np.arange(edges_reco.shape[0] - 1) < n)
+
+    def one(row: Float[Array, " extended"]) -> Float[Array, " reco"]:
+        slope, bend = _edge_derivatives(nodes, row)
+        slopes = [slope[piece + k] * width for k in (0, 1)]
+        bends = [bend[piece + k] * width**2 for k in (0, 1)]
+        gain = _quintic(t, row[piece], *slopes, *bends)
+        # differences of running sums would lose the digits of the high energies of a steep spectrum
+        total = jnp.cumsum(row)[piece - 1]
+        between = jnp.where(steps == 1, row[piece[:-1]], jnp.where(steps == 0, 0.0, jnp.diff(total)))
+        return jnp.where(real, between + jnp.diff(gain), 0.0)
+
+    rows = jnp.asarray(counts)
+    found = jax.vmap(one)(rows.reshape(-1, rows.shape[-1]))
+    return found.reshape(*rows.shape[:-1], found.shape[-1])
 
 
 def _at_other_energies(
@@ -165,21 +171,20 @@ def _at_other_energies(
     return jnp.where(moved[None, :] == 0, shares, found[0] * (1 - weight) + found[1] * weight)
 
 
-def _edge_derivatives(nodes: Float[Array, " k"], shares: Float[Array, "*rows k-1"]) -> tuple[Array, Array]:
+def _edge_derivatives(nodes: Float[Array, " k"], shares: Float[Array, " k-1"]) -> tuple[Array, Array]:
     """First and second derivative at each node of the polynomial through the cumulative sums at it and at the two nodes
-    on either side; (*rows, k), 0 at the outermost two."""
+    on either side; (k,), 0 at the outermost two."""
     middle = nodes[2:-2]
     offsets = [nodes[i : nodes.shape[0] - 4 + i] - middle for i in (0, 1, 3, 4)]
-    lower, upper = shares[..., 1:-2], shares[..., 2:-1]
-    rises = (-(lower + shares[..., :-3]), -lower, upper, upper + shares[..., 3:])
+    lower, upper = shares[1:-2], shares[2:-1]
+    rises = (-(lower + shares[:-3]), -lower, upper, upper + shares[3:])
     slope, bend = jnp.zeros_like(lower), jnp.zeros_like(lower)
     for k, (a, rise) in enumerate(zip(offsets, rises, strict=True)):
         p, q, r = (b for j, b in enumerate(offsets) if j != k)
         weight = 1 / (a * (a - p) * (a - q) * (a - r))
         slope = slope - p * q * r * weight * rise
         bend = bend + 2 * (p * q + p * r + q * r) * weight * rise
-    ends = ((0, 0),) * (shares.ndim - 1) + ((2, 2),)
-    return jnp.pad(slope, ends), jnp.pad(bend, ends)
+    return jnp.pad(slope, 2), jnp.pad(bend, 2)
 
 
 def _quintic(t: Array, rise: Array, slope_0: Array, slope_1: Array, bend_0: Array, bend_1: Array) -> Array:

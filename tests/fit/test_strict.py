@@ -71,10 +71,11 @@ def instrument_of_response_case(spectrum_factory, power_law):
 
 def instrument_of_map_case(*_):
     """A scale of reconstructed energies, the width of the PSF, and a tilted exposure, of a map."""
-    models, data = maps.source(gj.PointSpatialModel(lon_0=83.63, lat_0=22.01), name="point"), maps.small_map()
+    source, data = maps.source(gj.PointSpatialModel(lon_0=83.63, lat_0=22.01), name="point"), maps.small_map()
     scale = gj.Parameter(1.0, prior=gj.GaussianPrior(1, 0.1))
     instrument = gj.InstrumentModel(exposure=TILTED, energy_scale=scale, psf_width=scale)
-    models = gj.Models([*models, instrument]).with_parameter("tilt", prior=gj.GaussianPrior(0, 0.1))
+    models = gj.Models([source, instrument]).freeze("instrument.exposure.norm")
+    models = models.with_parameter("instrument.exposure.tilt", prior=gj.GaussianPrior(0, 0.1))
     return data.replace(counts=np.round(np.asarray(gj.npred(data, models)))), models
 
 
