@@ -92,9 +92,8 @@ class SourcePart(PickledTrees):
             windows = windows[None]
         else:
             total, windows = jax.lax.scan(add, found[0], sources)
-        order, free = to[:, images + others].ravel(), slice(None)
-        if np.any(order < 0):
-            free = np.flatnonzero(order >= 0)
+        order = to[:, images + others].ravel()
+        free: slice | np.ndarray = np.flatnonzero(order >= 0) if np.any(order < 0) else slice(None)
         windows = windows.reshape(-1, *windows.shape[2:])[free]
         first = jnp.repeat(places, len(slots), axis=0)[free]
         empty = jnp.zeros_like(total)

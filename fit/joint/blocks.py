@@ -252,7 +252,8 @@ def _jacobian(
     rows, shapes = _rows(spec), frozenset(spec.shapes)
 
     def by_source(dataset: Prepared, models: BuiltModels) -> tuple[jax.Array, jax.Array]:
-        return dataset.by_source(models, rows, len(columns), shapes)
+        shown, slopes = dataset.by_source(models, rows, len(columns), shapes)
+        return shown, jnp.asarray(slopes)
 
     def of_others(dataset: Prepared, models: BuiltModels) -> jax.Array:
         return dataset.predict(models.held(spec.make.sources))

@@ -287,7 +287,7 @@ def test_fits_that_did_not_converge_are_said(runs, power_law):
 
 
 def test_bands_without_off_counts():
-    """There the statistic has a kink at 0, which is the best norm where on counts are fewer than nothing would leave."""
+    """There the statistic has a kink at 0, which may be its minimum."""
     edges = np.array([1.0, 2.0, 4.0, 8.0])
     run = gj.SpectrumDatasetOnOff(
         edges, counts=[9, 0, 1], counts_off=[0, 4, 0], acceptance=1, acceptance_off=5, exposure=np.full(3, 3e11)
