@@ -80,10 +80,10 @@ NAMES: Habits = {
     "LightCurveEstimator": "gj.light_curve(datasets, result, 'source', time_edges, energy_edges)",
     **dict.fromkeys(
         (
-            "ASmoothMapEstimator", "Estimator", "ESTIMATOR_REGISTRY", "ExcessMapEstimator", "FluxProfileEstimator",
-            "ImageProfile", "ImageProfileEstimator", "ParameterEstimator",
-            "TSMapEstimator",
-            "EnergyDependentMorphologyEstimator",
+            "ASmoothMapEstimator", "Estimator", "ESTIMATOR_REGISTRY", "FluxProfileEstimator",
+            "ImageProfile", "ImageProfileEstimator", "ParameterEstimator", "EnergyDependentMorphologyEstimator",
+            "combine_flux_maps", "combine_significance_maps", "get_combined_flux_maps",
+            "get_combined_significance_maps", "get_rebinned_axis", "estimate_exposure_reco_energy",
         ),
         ESTIMATE,
     ),
@@ -92,6 +92,11 @@ NAMES: Habits = {
     "TSMapEstimator": "gj.ts_map(datasets, models, source)",
     "find_peaks": "maps.peaks('sqrt_ts', threshold=5) of a gj.SkyMaps",
     "find_peaks_in_flux_map": "maps.peaks('sqrt_ts', threshold=5) of a gj.SkyMaps",
+    "resample_energy_edges": "dataset.resample_energy_axis(edges)",
+    "compute_lightcurve_fvar": "curve.fvar() of a gj.LightCurve",
+    "compute_lightcurve_fpp": "curve.fpp() of a gj.LightCurve",
+    "compute_lightcurve_doublingtime": "curve.doubling_time() and curve.halving_time() of a gj.LightCurve",
+    "compute_lightcurve_discrete_correlation": LIGHT_CURVE,
     "FluxMetaData": "gj.Meta",
     **dict.fromkeys(
         (

@@ -11,8 +11,8 @@ MODELS_GIVEN = (
 )
 FIXED = "nothing changes in place; no copy is needed"
 ESTIMATE = (
-    "there are no estimators: gj.profile, gj.confidence_interval and gj.upper_limit scan any parameter of a fit in "
-    "dataset.slice_by_energy(...); gj.counts_statistic(dataset) gives excess and significance of every bin and pixel"
+    "estimators are functions: gj.flux_points, gj.light_curve, gj.sensitivity, gj.excess_map, gj.residual_map and "
+    "gj.ts_map; gj.profile, gj.confidence_interval and gj.upper_limit scan any parameter of a fit"
 )
 REDUCE = "data reduction is gammapy's: reduce there, then gj.from_gammapy(dataset) or gj.Datasets.read(filename)"
 OBSERVE = "events and full-enclosure responses are gammapy's: reduce them there, then gj.from_gammapy(dataset)"

@@ -24,7 +24,10 @@ import gammapy.maps
 import gammapy.modeling
 import gammapy.modeling.models as peers
 
-MODULES = ("datasets", "data", "irf", "maps", "estimators", "makers", "stats", "modeling", "modeling.models")
+MODULES = (
+    *("datasets", "data", "irf", "maps", "estimators", "estimators.utils", "makers", "stats", "modeling"),
+    "modeling.models",
+)
 
 ELSEWHERE = {
     # in modules of gammapy that MODULES does not list, or internal
