@@ -158,14 +158,19 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
         file = FitsFile(path)
         nodes, energies, spectra = (file.table(name) for name in ("PARAMETERS", "ENERGIES", "SPECTRA"))
         low, high, data = energies.column("ENERG_LO"), energies.column("ENERG_HI"), spectra.column("INTPSPEC")
-        redshifts = nodes.column("VALUE")
-        if redshifts.ndim != 2 or len(redshifts) < 1 or redshifts.shape[1] != len(data):
+        # a row of any length in the files of the usual models
+        stored = nodes.raw("VALUE")
+        try:
+            redshifts = np.asarray(stored[0], float).ravel()
+        except (IndexError, TypeError, ValueError) as error:
+            raise InputError(f"{nodes.where}: VALUE must be a row of redshifts ({error}).") from error
+        if redshifts.shape != data.shape[:1]:
             raise InputError(
-                f"{nodes.where}: VALUE has shape {redshifts.shape}, expected a row of {len(data)} redshifts, one for "
-                "each of the spectra. Check that the file is an XSPEC table model of one parameter."
+                f"{nodes.where}: VALUE has {redshifts.size} redshifts, expected {len(data)}, one for each of the "
+                "spectra. Check that the file is an XSPEC table model of one parameter."
             )
         # files repeat redshifts; the first row of each counts
-        param, rows = np.unique(redshifts[0], return_index=True)
+        param, rows = np.unique(redshifts, return_index=True)
         if low.shape != high.shape or not np.all(low * high > 0):
             raise InputError(f"{energies.where}: ENERG_LO and ENERG_HI must be positive energies, in keV.")
         return cls(np.sqrt(low * high) * u.keV, param, data[rows], redshift, alpha_norm, path)
