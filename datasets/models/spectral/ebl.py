@@ -39,6 +39,9 @@ BUILT_IN = {
 """Files of the gammapy data sets: Franceschini et al. 2008, Dominguez et al. 2011, Finke et al. 2010, Franceschini &
 Rodighiero 2017, Saldana-Lopez et al. 2021."""
 
+PARTS = ("PARAMETERS", "ENERGIES", "SPECTRA")
+"""Tables of an XSPEC table model."""
+
 
 class EBLAbsorptionNormSpectralModel(SpectralModel):
     """Transmission T(redshift, E)^alpha_norm, with T between 0 and 1 from a table.
@@ -156,7 +159,12 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
                 f"{cls.__name__}: there is no file {path}. Tables of the usual models come with the gammapy data sets."
             )
         file = FitsFile(path)
-        nodes, energies, spectra = (file.table(name) for name in ("PARAMETERS", "ENERGIES", "SPECTRA"))
+        if not all(name in file for name in PARTS):
+            raise InputError(
+                f"{cls.__name__}: {path} is not an XSPEC table model: there are {file.names()}, expected "
+                f"{', '.join(PARTS)}. Check that this is the right file."
+            )
+        nodes, energies, spectra = (file.table(name) for name in PARTS)
         low, high, data = energies.column("ENERG_LO"), energies.column("ENERG_HI"), spectra.column("INTPSPEC")
         # a row of any length in the files of the usual models
         stored = nodes.raw("VALUE")
