@@ -65,13 +65,20 @@ def _stuck(folder: Path, error: Exception) -> InputError:
 def switch(folder: Path, moves: Mapping[str, str]) -> None:
     """Rename files of one folder, all or none of them; if none, those of temporary names are removed."""
     text = json.dumps(dict(moves))
-    seen = len(moves) == 1
+    seen = False
     try:
         if len(moves) > 1:
             _place_journal(folder, text)
             seen = True
         _to_disk(folder)
-        _rename(folder, moves)
+        try:
+            _rename(folder, moves)
+        except OSError:
+            # as long as no file has a new name there is a way back
+            if all((folder / part).exists() for part in moves):
+                discard([folder / JOURNAL] if seen else [])
+                seen = False
+            raise
     finally:
         # from the journal on the new files are needed, whatever happens to this process
         if not seen:

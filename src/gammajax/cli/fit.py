@@ -219,7 +219,8 @@ def write_flux_points(
     from gammajax.fit.estimators.flux_points import flux_points
 
     counted = type(datasets)({name: dataset for name, dataset in datasets.items() if dataset.has_counts})
-    found = {source: flux_points(counted, result, source, edges) for source in names}
+    # of a fit that did not converge the report says so
+    found = {source: flux_points(counted, result.models, source, edges) for source in names}
     contents: dict[Path, bytes] = {}
     for source, points in found.items():
         contents |= point_contents(points, options.output / names[source])

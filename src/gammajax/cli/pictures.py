@@ -123,7 +123,8 @@ def flux_points_of(datasets: "Datasets", result: "ResultOrModels", name: str) ->
     low, high = fitted_range(datasets, models, name)
     edges = np.geomspace(low, high, max(int(np.ceil(np.log10(high / low) * PER_DECADE)), 1) + 1)
     try:
-        return flux_points(Datasets(acting), result, name, edges)
+        # of a fit that did not converge the report has said so
+        return flux_points(Datasets(acting), models, name, edges)
     except InputError:
         return None
 
