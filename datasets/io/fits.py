@@ -32,6 +32,9 @@ Column = tuple[str, str, ArrayLike, str | None]
 Fields = dict[str, Any]
 """Arguments of a constructor by name: its parameters have the types."""
 
+LONG = 500
+"""Letters of a name from which on it is cut in messages."""
+
 BLOCK = 2880
 
 CARD = 80
@@ -51,9 +54,11 @@ def naming(where: object) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if str(where) in str(error):
+        name = str(where)
+        if name in str(error):
             raise
-        raise InputError(f"{where}: {error}") from error
+        # names of thousands of letters are refused, and must not hide why
+        raise InputError(f"{name if len(name) < LONG else name[:40] + '...'}: {error}") from error
 
 
 Default = TypeVar("Default", bound=Card | None)

@@ -18,6 +18,9 @@ Filename = str | os.PathLike[str]
 
 GZIP_MAGIC = b"\x1f\x8b"
 
+LONGEST = 4095
+"""Letters of a path, at most."""
+
 MOST_UNPACKED = 2**30
 """Bytes that a compressed file may unpack to: a small file may be made so that it fills the memory."""
 
@@ -28,6 +31,11 @@ def as_path(filename: Filename) -> Path:
         raise InputError(f"A file name is needed, found {filename!r}. Give a string or a pathlib.Path.")
     if not str(filename).strip() or "\0" in str(filename):
         raise InputError(f"A file name is needed, found {str(filename)[:60]!r}. Give the name of a file.")
+    if len(str(filename)) > LONGEST:
+        raise InputError(
+            f"A file name is needed, found one of {len(str(filename))} letters, {str(filename)[:40]!r}..., expected "
+            f"{LONGEST} at most. Give the name of a file."
+        )
     return Path(os.path.expandvars(os.path.expanduser(filename)))
 
 
@@ -56,7 +64,7 @@ def read_bytes(filename: Filename) -> bytes:
     finish_writing(path.parent)
     found = existing(path)
     if found is None:
-        kind = "is a folder" if path.is_dir() else "was not found"
+        kind = "is a folder" if path.is_dir() else "is a device or a pipe" if path.exists() else "was not found"
         raise InputError(f"{path}: the file {kind}. Give the name of an existing file.")
     try:
         data = found.read_bytes()

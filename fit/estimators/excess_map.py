@@ -23,6 +23,9 @@ from .bands import band_places
 from .map_input import band_edges, geom_of, map_input, on_geom, pixel_places, predictions_of
 from .sky_maps import SkyMaps
 
+MOST_UNEVEN = 0.1
+"""Relative difference of the sizes of pixels up to which disks are counted in pixels."""
+
 METHODS = ("diff", "diff/sqrt(model)", "significance")
 
 Images = Float[np.ndarray, "n ny nx"]
@@ -50,7 +53,8 @@ def excess_map(
     quantities, (n, ny, nx), are ``counts``; ``npred``; ``npred_excess``, counts - npred, with ``npred_excess_err``;
     ``ts`` and ``sqrt_ts``, with the sign of the excess: the rise of the Cash statistic (Cash 1979) for known
     backgrounds, of the W statistic (Li & Ma 1983, equation 17) for on/off maps; with ``limits`` also
-    ``npred_excess_errn``, ``npred_excess_errp`` and ``npred_excess_ul``. NaN where a pixel has no fitted bin. For
+    ``npred_excess_errn``, ``npred_excess_errp`` and ``npred_excess_ul`` (without
+    any counts that of source and background together, as gammapy has it). NaN where a pixel has no fitted bin. For
     on/off maps ``n_off`` and ``alpha`` are given too. Neighbouring pixels share counts: they are not independent.
 
     Parameters
@@ -118,7 +122,7 @@ def residual_map(
     The sums are those of `excess_map`. ``method`` "diff" gives counts - npred, "diff/sqrt(model)" divides it by the
     root of npred, and "significance" is ``sqrt_ts``: for a model that is right it is distributed as a unit Gaussian
     where there are more than a few counts in the disk. The quantities, (n, ny, nx), are ``residual``, ``counts``,
-    ``npred``.
+    ``npred``, and ``sqrt_ts``, the significance, whatever the method.
 
     Parameters and errors: see `excess_map`.
 
@@ -143,7 +147,7 @@ def residual_map(
         scale = np.where(npred > 0, np.sqrt(np.maximum(npred, 0.0)), np.where(counts > 0, 0.0, 1.0))
         with np.errstate(divide="ignore"):
             residual = excess / scale
-    found = {"residual": residual, "counts": counts, "npred": npred}
+    found = {"residual": residual, "counts": counts, "npred": npred, "sqrt_ts": np.asarray(statistic.sqrt_ts)}
     return SkyMaps(pixels, edges, {name: np.where(known, values, np.nan) for name, values in found.items()})
 
 
@@ -192,11 +196,30 @@ def _fields(dataset: CountsDataset, models: Models) -> dict[str, np.ndarray]:
     return data | {"signal": signal, "background": alpha * data["counts_off"]}
 
 
+def uneven(geom: SkyGeom) -> float:
+    """Largest relative difference of a pixel's width or height, at nine places, from the size of the geometry."""
+    ny, nx = geom.shape
+    x, y = (c.ravel() for c in np.meshgrid(np.linspace(0, nx - 1, 3), np.linspace(0, ny - 1, 3)))
+    worst = 0.0
+    for dx, dy in ((0.5, 0.0), (0.0, 0.5)):
+        ends = [np.asarray(geom.pixel_to_vector(x + s * dx, y + s * dy)) for s in (-1, 1)]
+        width = np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(ends[1] - ends[0], axis=-1) / 2, 0, 1)))
+        known = width[np.isfinite(width)]
+        worst = max(worst, float(np.max(np.abs(known / geom.pixel_size - 1), initial=0.0)))
+    return worst
+
+
 def _in_pixels(radius: Given, geom: SkyGeom, what: str) -> float:
     angle = number_in(radius, "deg", f"{what}: radius")
     if not 0 <= angle < 180:
         raise InputError(f"{what}: radius must be an angle from 0 to 180 deg, found {radius!r}.")
-    return angle / geom.pixel_size
+    radius_pixels = angle / geom.pixel_size
+    if radius_pixels >= 1 and (worst := uneven(geom)) > MOST_UNEVEN:
+        raise InputError(
+            f"{what}: pixels of the map differ by {100 * worst:.0f} % in width, so that a disk is none in pixels. Cut "
+            "out a smaller map (dataset.cutout), or reproject it to TAN around its middle."
+        )
+    return radius_pixels
 
 
 def _correlated(

@@ -110,6 +110,8 @@ def sensitivity(
         excess = signal * bins.matching([np.asarray(silent.counts, float)], sigma**2)
     else:
         excess = np.asarray(_statistic(silent, summed, background).n_sig_matching_significance(sigma))
+    # where no background is expected one event would be significant: the other criteria decide
+    excess = np.where(np.isnan(excess) & (background == 0), 0.0, excess)
     floor = np.maximum(least[0], least[1] * background)
     criterion = np.where(excess >= floor, "significance", np.where(floor == least[0], "gamma", "bkg"))
     excess = np.maximum(excess, floor)

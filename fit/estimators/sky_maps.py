@@ -1,5 +1,6 @@
 """Maps of named quantities on one geometry: what is estimated on the sky."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 FLUX = "cm-2 s-1"
+
+NAME = re.compile(r"(?!primary$)[a-z][a-z0-9_-]{0,59}")
+"""Names of quantities: those of HDUs in files, which are in capitals there."""
 
 
 class SkyMaps(Shown, HintedModule):
@@ -77,6 +81,11 @@ class SkyMaps(Shown, HintedModule):
         if not isinstance(self.geom, SkyGeom):
             raise InputError(f"SkyMaps: geom must be a SkyGeom, found {type(self.geom).__name__}.")
         for name, values in self.maps.items():
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise InputError(
+                    f"SkyMaps: found the name {str(name)[:60]!r}, expected small letters of English, digits and _, "
+                    "with a letter first, such as 'sqrt_ts': files have no others."
+                )
             if np.shape(values) != self.shape:
                 raise InputError(
                     f"SkyMaps: {name!r} has shape {np.shape(values)}, expected {self.shape}: bands of energy and "
@@ -167,8 +176,9 @@ class SkyMaps(Shown, HintedModule):
         for other in self.names:
             if other != name:
                 table[other] = self.quantity(other)[band, y, x]
-        for column in ("lon", "lat"):
-            table[column].format = ".5f"
+        for column in table.colnames:
+            if column not in ("x", "y"):
+                table[column].info.format = ".5f" if column in ("lon", "lat") else ".4g"
         return table
 
     @classmethod

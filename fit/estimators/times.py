@@ -51,7 +51,9 @@ def time_bins(datasets: Mapping[str, CountsDataset], time_edges: TimeEdges, long
     late = np.flatnonzero(low[1:] < high[:-1] - TOLERANCE)
     if late.size:
         i = int(late[0])
-        cure = "Give time_edges." if isinstance(time_edges, str) else "Give bins that do not."
+        cure = "Give bins that do not."
+        if isinstance(time_edges, str):
+            cure = "Give time_edges that hold runs of equal time together, or leave one of them out."
         raise InputError(
             f"{what}: bins of time overlap, MJD {low[i]:.6f} to {high[i]:.6f} and {low[i + 1]:.6f} to "
             f"{high[i + 1]:.6f}. {cure}"
@@ -64,9 +66,10 @@ def time_bins(datasets: Mapping[str, CountsDataset], time_edges: TimeEdges, long
         elif np.any((start < high - TOLERANCE) & (stop > low + TOLERANCE)):
             cut.append(name)
     if cut:
+        noon = ", or the longitude of the telescopes" if isinstance(time_edges, str) else ""
         warn(
             f"{what}: {len(cut)} of {len(spans)} datasets have good time in a bin and outside of it, and are left out: "
-            f"{listed(cut)}. Give edges that lie between runs."
+            f"{listed(cut)}. Give edges that lie between runs{noon}."
         )
     if not place:
         first, last = min(s[0] for s in spans.values()), max(s[1] for s in spans.values())
@@ -84,11 +87,14 @@ def _span(dataset: CountsDataset, what: str) -> tuple[float, float]:
     if gti is None or not np.size(gti.start):
         raise InputError(
             f"{what}: the dataset has no good time intervals, which say when it was taken. Give them: "
-            "dataset.replace(gti=gj.GTI(start, stop, reference))."
+            "dataset.replace(gti=gj.GTI([0.0], [1680.0], Time('2004-12-04T22:08:00'))), with start and stop in s."
         )
     start, stop = float(np.min(np.asarray(gti.start))), float(np.max(np.asarray(gti.stop)))
     if stop <= start:
-        raise InputError(f"{what}: its good time is no longer than 0 s.")
+        raise InputError(
+            f"{what}: its good time is no longer than 0 s. Correct it: "
+            "dataset.replace(gti=gj.GTI(start, stop, reference))."
+        )
     return float(gti.reference) + start / 86400, float(gti.reference) + stop / 86400
 
 
@@ -128,6 +134,9 @@ def _intervals(given: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
             f"{what}: time_edges has shape {times.shape}, expected edges (n + 1,), or starts and stops (n, 2)."
         )
     if not np.all(np.isfinite(times)) or np.any(times[:, 1] <= times[:, 0]):
-        raise InputError(f"{what}: time_edges must be finite, each stop after its start.")
+        raise InputError(
+            f"{what}: time_edges must be finite, each stop after its start, found MJD "
+            f"{np.array2string(times.ravel())}. Give edges that rise."
+        )
     times = times[np.argsort(times[:, 0], kind="stable")]
     return times[:, 0], times[:, 1]

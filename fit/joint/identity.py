@@ -9,13 +9,17 @@ from ...datasets.arrays import fields_of
 from ...datasets.dataset import Dataset, fitted_bins
 from .processes import Share
 
-DATA = ("counts", "counts_off")
-"""Fields of what was measured; of datasets without counts all their numbers are."""
+DATA = ("counts", "counts_off", "background", "acceptance", "acceptance_off", "weights")
+"""Fields of what is compared with a prediction; of datasets without counts all their numbers are."""
+
+SUMMED = ("exposure", "livetime")
+"""Fields of which the sum stands for the whole: cubes of every run would take longer than a fit."""
 
 
 def bins_and_checksum(share: Share) -> tuple[int, str]:
     """Fitted bins of all datasets, those that several processes hold counted once, and a checksum of what was measured
-    in them: of counts, off counts and masks, in the order of the datasets. Responses have no part in it."""
+    in them: of counts, backgrounds and masks, and of the sums of exposures, in the order of the datasets. Energy
+    dispersions and point spread functions have no part in it."""
     parts = share.collect(lambda: {i: _of_dataset(d) for i, d in share.held.items()})
     known = {i: found for part in parts for i, found in part.items()}
     checksum = 0
@@ -29,7 +33,9 @@ def _of_dataset(dataset: Dataset) -> tuple[int, int]:
     checksum = crc32(np.packbits(mask).tobytes())
     fields = fields_of(dataset)
     data = [fields.get(name) for name in DATA] if dataset.has_counts else jax.tree.leaves(dataset)
-    return int(mask.sum()), _checksum([values for values in data if values is not None], mask, checksum)
+    checksum = _checksum([values for values in data if values is not None], mask, checksum)
+    sums = [np.sum(np.asarray(fields[name], float)) for name in SUMMED if fields.get(name) is not None]
+    return int(mask.sum()), _checksum(list(sums), mask, checksum)
 
 
 def _checksum(data: list[object], mask: np.ndarray, start: int) -> int:

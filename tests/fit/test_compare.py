@@ -122,3 +122,10 @@ def test_what_cannot_be_compared(data, straight, curved):
         gj.component_ts(data, straight, "sourc")
     worse = gj.compare(straight, dataclasses.replace(curved, stat=straight.stat + 1))
     assert "fits worse by 1" in worse.message and worse.sigma == 0 and worse.p_value == 1
+
+
+@pytest.mark.parametrize("field", ["background", "exposure"])
+def test_other_backgrounds_and_exposures_are_other_data(data, straight, field):
+    changed = data["run"].replace(**{field: np.asarray(getattr(data["run"], field)) * 0.5})
+    with pytest.raises(gj.InputError, match="the data differ"):
+        gj.compare(straight, gj.fit({"run": changed}, [power_law(index=gj.Parameter(2.0, frozen=True))]))

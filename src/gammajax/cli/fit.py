@@ -133,10 +133,23 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
     if options.json:
         print(json_text(result, points))
     elif not options.quiet:
+        print_points(points)
         print_files(datasets, options, pictures, list(names.values()))
     if (options.quiet or options.json) and not result.success:
         print(f"gammajax: warning: {result.message}", file=sys.stderr)
     return result
+
+
+def print_points(points: "dict[str, FluxPoints]") -> None:
+    """Flux points of each source as a table."""
+    if not points:
+        return
+    from gammajax.cli.points import points_table
+
+    console = make_console()
+    for source, found in points.items():
+        console.print(f"Flux points of {source}")
+        console.print(points_table(found, console))
 
 
 def prepare(problem: "Problem", options: FitOptions) -> threading.Thread | None:

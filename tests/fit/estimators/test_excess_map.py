@@ -231,3 +231,24 @@ def test_files(some_maps, tmp_path):
     assert "14 x 12 pixels" in repr(read) and "2 bands from 1 to 10 TeV" in repr(read)
     with pytest.raises(gj.InputError, match="has shape"):
         gj.SkyMaps(some_maps.geom, [1, 10], {"ts": np.zeros((2, 12, 14))})
+
+
+def test_disks_on_uneven_pixels_are_refused():
+    """On the cylinder of the whole sky the pixels at high latitudes are narrower than those at the equator."""
+    ones = np.ones((1, 18, 36))
+    for center, size, even in (((0.0, 0.0), 10.0, False), ((0.0, 0.0), 0.1, True)):
+        geom = SkyGeom.create(center, size, npix=(36, 18), proj="CAR")
+        data = gj.MapDataset(geom, [1.0, 10.0], counts=ones, background=ones, exposure=ones * 1e13)
+        # single pixels are always right
+        assert float(gj.excess_map(data, [], 0.0)["counts"].max()) == 1
+        if even:
+            assert float(gj.excess_map(data, [], 2 * size)["counts"].max()) == 13
+        else:
+            with pytest.raises(gj.InputError, match=r"differ by \d+ % in width"):
+                gj.residual_map(data, [], 2 * size)
+
+
+@pytest.mark.parametrize("name", ["A", "primary", "", "é", "x y", "a" * 70])
+def test_names_that_no_file_can_have(name):
+    with pytest.raises(gj.InputError, match="found the name"):
+        gj.SkyMaps(SkyGeom.create((83.0, 22.0), 0.05, npix=3), [1, 10], {name: np.ones((1, 3, 3))})

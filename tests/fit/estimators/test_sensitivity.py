@@ -120,3 +120,14 @@ def test_sensitivity_of_flux_points(on_off, spectrum_factory, power_law):
 def test_refused(spectrum_factory, change, words):
     with pytest.raises(gj.InputError, match=words):
         gj.sensitivity(spectrum_factory(1), **change)
+
+
+@pytest.mark.parametrize("per_bin", [False, True])
+def test_without_background_ten_counts_decide(per_bin, spectrum_factory):
+    dataset = spectrum_factory(1, on_off=False)
+    background = np.where(np.arange(12) < 6, 2.0, 0.0)
+    table = gj.sensitivity(dataset.replace(background=background), per_bin=per_bin)
+    bare = np.asarray(table["background"]) == 0
+    assert bare.sum() > 3
+    np.testing.assert_array_equal(table["excess"][bare], 10.0)
+    assert set(table["criterion"][bare]) == {"gamma"} and np.all(np.isfinite(table["e2dnde"]))
