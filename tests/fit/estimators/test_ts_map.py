@@ -49,7 +49,7 @@ def beside(datasets, models, found, places, tolerance, band=0, rounded=lambda ve
             scale = {"ts": 2 * abs(float(points.sqrt_ts[0])) + 0.1, "sqrt_ts": 1.0}.get(name, error)
             difference = abs(found[name][band, y, x] - float(getattr(points, name)[0])) / scale
             assert difference < tolerance, (name, x, y, found[name][band, y, x], getattr(points, name)[0])
-        flux = float(points.quantity("flux")[0].to_value("cm-2 s-1")) / float(points.norm[0])
+        flux = float(points.flux_ref[0])
         assert found["flux"][band, y, x] == pytest.approx(found["norm"][band, y, x] * flux, rel=1e-6)
 
 
