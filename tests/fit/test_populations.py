@@ -9,6 +9,8 @@ from astropy import units as u
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 MEAN, WIDTH, SIGMA = 1.1, 0.3, 0.2
 N = 100
 

@@ -7,6 +7,8 @@ from scipy.optimize import brentq, minimize
 
 import gammajax as gj
 
+pytestmark = pytest.mark.slow
+
 EDGES = [0.2, 1.0, 3.0, 10.0]
 
 

@@ -10,6 +10,8 @@ from scipy.stats import kstest
 import gammajax as gj
 from gammajax.datasets.sky import SkyGeom
 
+pytestmark = pytest.mark.slow
+
 QUANTITIES = ("norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "ts", "sqrt_ts")
 
 POINT = gj.SkyModel(gj.PowerLawSpectralModel(index=2.3, amplitude=1e-12), spatial=gj.PointSpatialModel(), name="point")
