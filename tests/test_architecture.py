@@ -17,6 +17,7 @@ ORDER = (
     *("datasets/map", "datasets/events", "datasets/collection"),
     *(
         "fit/status",
+        "fit/double",
         "fit/joint",
         "fit/covariance",
         "fit/result_files",
