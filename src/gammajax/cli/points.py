@@ -164,11 +164,14 @@ def points_table(points: "FluxPoints", console: "Console") -> "Table":
 
 def curve_table(curve: "LightCurve", console: "Console") -> "Table":
     """A light curve on the terminal: a row for each time and band."""
+    from astropy import units as u
+
     from gammajax.cli.report import MOST_ROWS, rich_table, with_rest
 
     shown = rich_table(console, "Start (UTC)", "Energy [TeV]", "*Flux [cm-2 s-1]", "*Limit", "*sqrt(TS)")
     points = curve.points
-    starts = curve.time_start.utc.iso
+    # times are known to a microsecond, and minutes are cut off below
+    starts = (curve.time_start.utc + 0.5 * u.s).iso
     for i in range(min(points.n_points, MOST_ROWS)):
         low, high = (np.asarray(end)[i] for end in (points.energy_min, points.energy_max))
         cells = fluxes(points, "flux", i, console)

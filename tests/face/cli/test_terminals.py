@@ -69,7 +69,10 @@ def test_narrow_terminals_show_everything(folder, width):
     import struct
     import termios
 
-    main, side = pty.openpty()
+    try:
+        main, side = pty.openpty()
+    except OSError as error:
+        pytest.skip(f"there are no pseudo terminals here: {error}")
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 25, width, 0, 0))
     env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
     with subprocess.Popen(
