@@ -61,9 +61,7 @@ def make_console(stream: TextIO | None = None) -> "Console":
     # names in brackets are names, and not markup
     plain: dict[str, Any] = {"file": stream, "highlight": False, "markup": False, "emoji": False}
     if not stream.isatty():
-        columns = os.environ.get("COLUMNS", "")
-        width = int(columns) if columns.isdigit() and int(columns) else LOG_WIDTH
-        plain |= {"width": width, "force_terminal": False, "force_interactive": False, "color_system": None}
+        plain |= {"width": LOG_WIDTH, "force_terminal": False, "force_interactive": False, "color_system": None}
     return Escaping(**plain)
 
 
