@@ -31,10 +31,13 @@ def find_root(
     by bisections, until all roots are known to rounding. This jits and vmaps, and the result has the slope of the
     implicit function. ``low`` may be the larger of the two. ``start`` is where to begin, in the middle by default;
     ``accuracy`` the length of a step that is the last but one: one of Newton's, which squares the error, follows it.
+    A step that short only counts where the one before it halved the function: beside a pole all steps are short.
     """
 
-    def step(state: tuple[Array, Array, Numbers, Numbers, Numbers]) -> tuple[Array, Array, Numbers, Numbers, Numbers]:
-        i, _, low, high, at = state
+    def step(
+        state: tuple[Array, Array, Numbers, Numbers, Numbers, Numbers],
+    ) -> tuple[Array, Array, Numbers, Numbers, Numbers, Numbers]:
+        i, _, low, high, before, at = state
         value, slope = function(at)
         low, high = jnp.where(value <= 0, at, low), jnp.where(value <= 0, high, at)
         newton = quotient(value, slope)
@@ -44,22 +47,25 @@ def find_root(
         rounding = SETTLED * jnp.finfo(at.dtype).eps
         least = 0.0 if accuracy is None else accuracy
         narrow = jnp.abs(high - low) <= jnp.maximum(rounding * jnp.maximum(jnp.abs(low), jnp.abs(high)), least)
-        settled = narrow | (value == 0) | (inside & (jnp.abs(newton) <= jnp.maximum(rounding * jnp.abs(at), least)))
-        return i + 1, jnp.any(~settled), low, high, jnp.where(settled, at, following)
+        short = jnp.abs(newton) <= jnp.where(jnp.abs(value) <= before / 2, least, 0.0)
+        settled = narrow | (value == 0) | (inside & (short | (jnp.abs(newton) <= rounding * jnp.abs(at))))
+        return i + 1, jnp.any(~settled), low, high, jnp.abs(value), jnp.where(settled, at, following)
 
-    def goes_on(state: tuple[Array, Array, Numbers, Numbers, Numbers]) -> Array:
+    def goes_on(state: tuple[Array, Array, Numbers, Numbers, Numbers, Numbers]) -> Array:
         return (state[0] < ROOT_STEPS) & state[1]
 
     first = (low + high) / 2 if start is None else start
-    begin = (jnp.asarray(0), jnp.asarray(True), low, high, first)
+    begin = (jnp.asarray(0), jnp.asarray(True), low, high, jnp.zeros_like(first), first)
     ended = jax.lax.while_loop(goes_on, step, jax.lax.stop_gradient(begin))
-    low, high, root = (jax.lax.stop_gradient(x) for x in ended[2:])
+    low, high, _, root = (jax.lax.stop_gradient(x) for x in ended[2:])
     value, slope = function(root)
     polished = root - quotient(value, slope)
-    # where the function jumps the bracket closes on the jump, and a Newton step leads far away from it
+    # where the function jumps the bracket closes on the jump, and a Newton step leads far away from it; where an end of
+    # the bracket all but is the root, the step may lead past it
     inside = (polished - low) * (polished - high) <= 0
     near = jnp.abs(polished - root) <= 4 * SETTLED * jnp.finfo(root.dtype).eps * jnp.abs(root)
-    return jnp.where(inside | near, polished, root)
+    end = jnp.where(jnp.abs(polished - low) < jnp.abs(polished - high), low, high)
+    return jnp.where(inside | near, polished, end)
 
 
 def widened(rise: Callable[[Numbers], tuple[Numbers, Numbers]], width: Numbers) -> Numbers:

@@ -11,9 +11,7 @@ from ...datasets.arrays import Array
 from ...datasets.dataset import Arrays
 from ...datasets.statistics.base import Statistic
 from ...kernels.programs import programs
-from ...kernels.roots import find_root, quotient, widened
-
-Norms = Float[jax.Array, " n"]
+from .one_norm import Norms, NormStatistic, best_norms, found, signal_of, wall_of
 
 Rows = Float[jax.Array, "n n_bins"]
 """Bins of the window of each place."""
@@ -21,10 +19,7 @@ Rows = Float[jax.Array, "n n_bins"]
 Data = dict[str, jax.Array]
 
 ACCURACY = 1e-4
-"""Errors of a norm to which it is found before the last step, which squares them."""
-
-WALL = 1e-3
-"""Errors of a norm that a first guess keeps from where a bin with counts has no prediction left."""
+"""Errors of a norm to which it is found before the last step."""
 
 
 class TrialMap(NamedTuple):
@@ -85,8 +80,8 @@ def trial_fits(
 
     n = trials[0].kernel.shape[0]
     parts = jax.tree.map(lambda a: jnp.asarray(a).reshape(n // batch, batch, *a.shape[1:]), tuple(trials))
-    found = jax.lax.map(fit, parts)
-    return TrialFits(*(values.reshape(n) for values in found))
+    fits = jax.lax.map(fit, parts)
+    return TrialFits(*(values.reshape(n) for values in fits))
 
 
 def _window(of: TrialMap, trial: Trial) -> tuple[Data, Rows, Rows]:
@@ -118,76 +113,21 @@ def _fitted(
         terms = [jnp.sum(function(s, *b), axis=1) for s, b in zip(statistics, bins, strict=True)]
         return sum(terms[1:], terms[0])
 
-    def total(norm: Norms) -> Norms:
+    def deviance(norm: Norms) -> Norms:
         return summed(lambda s, data, rest, signal: s.deviance_bins(data, rest + norm[:, None] * signal))
 
     def slopes(norm: Norms) -> Norms:
         return summed(lambda s, data, rest, signal: s.scoring_bins(data, rest + norm[:, None] * signal)[1] * signal)
 
-    def curved(norm: Norms) -> tuple[Norms, Norms]:
-        return jax.jvp(slopes, (norm,), (jnp.ones_like(norm),))
-
-    signal = summed(lambda s, data, rest, signal: signal)
-    zero = jnp.zeros_like(signal)
-    seen = summed(lambda s, data, rest, signal: jnp.where(signal > 0, _found(data), 0.0)) > 0
-    walls = [_wall(data, rest, signal) for data, rest, signal in bins]
-    wall = jnp.max(jnp.stack(walls), axis=0)
-
-    # a step with the curvature that is expected without a source; from where it ends up or down to beyond the best
-    expected = summed(lambda s, data, rest, signal: s.scoring_bins(data, rest)[2] * signal**2)
-    width = jnp.sqrt(quotient(jnp.full_like(zero, 2.0), expected))
-    width = jnp.where(width > 0, width, quotient(jnp.ones_like(zero), signal))
-    guess = jnp.where(seen, jnp.maximum(-quotient(slopes(zero), expected), wall + WALL * width), 0.0)
-    value, slope = curved(guess)
-    side = jnp.where(value < 0, 1.0, -1.0)
-    step = quotient(jnp.abs(value), slope)
-
-    def beyond(distance: Norms) -> tuple[Norms, Norms]:
-        at = jnp.maximum(guess + side * distance, wall)
-        return jnp.where(seen & (at > wall), side * slopes(at), 1.0), slope
-
-    far = jnp.maximum(guess + side * widened(beyond, 1.5 * step + WALL * width), wall)
-    low, high = jnp.where(side > 0, guess, far), jnp.where(side > 0, far, guess)
-    start = jnp.clip(guess + side * step, low, high)
-    norm = jnp.where(seen, find_root(curved, low, high, start, ACCURACY * width), 0.0)
-    best, curvature = total(norm), curved(norm)[1]
-    err = jnp.sqrt(quotient(jnp.full_like(zero, 2.0), jnp.maximum(curvature, 0.0)))
-
-    def crossing(sign: float, amount: jax.Array, farthest: Norms) -> Norms:
-        """Distance from the best norm at which the statistic has risen by an amount."""
-
-        def risen(distance: Norms) -> tuple[Norms, Norms]:
-            at = norm + sign * jnp.minimum(distance, farthest)
-            return jnp.where(signal > 0, total(at) - best - amount, 1.0), sign * slopes(at)
-
-        near = jnp.where(seen & (err > 0), jnp.sqrt(amount) * err, quotient(amount * jnp.ones_like(zero), signal))
-        end = jnp.minimum(widened(risen, 1.5 * near), farthest)
-        reached = (signal > 0) & (risen(end)[0] >= 0)
-        root = find_root(risen, zero, end, jnp.minimum(near, end), ACCURACY * near)
-        return jnp.where(reached, root, jnp.nan)
-
-    none, anywhere = jnp.full_like(zero, jnp.nan), jnp.full_like(zero, jnp.inf)
-    reached, known = signal > 0, (signal > 0) & seen & (curvature > 0)
-    return TrialFits(
-        norm=jnp.where(reached, norm, none),
-        err=jnp.where(known, err, none),
-        errn=jnp.where(seen, crossing(-1.0, rise, norm - wall), none) if errors else none,
-        errp=crossing(1.0, rise, anywhere) if errors else none,
-        ul=norm + crossing(1.0, rise_ul, anywhere) if limits else none,
-        ts=jnp.where(reached, jnp.maximum(total(zero) - best, 0.0), none),
-        signal=signal,
+    walls = [jnp.max(wall_of(data, rest, signal), axis=1) for data, rest, signal in bins]
+    of = NormStatistic(
+        deviance,
+        slopes,
+        expected=summed(lambda s, data, rest, signal: s.scoring_bins(data, rest)[2] * signal**2),
+        signal=summed(lambda s, data, rest, signal: signal_of(data, signal)),
+        seen=summed(lambda s, data, rest, signal: found(data, signal)) > 0,
+        wall=jnp.max(jnp.stack(walls), axis=0),
     )
-
-
-def _found(data: Data) -> Rows:
-    counts, off = data["counts"], data.get("counts_off")
-    return counts if off is None else counts + off
-
-
-def _wall(data: Data, rest: Rows, signal: Rows) -> Norms:
-    """The largest norm at which a bin with counts has no prediction left; with off counts there is none."""
-    if "counts_off" in data:
-        return jnp.full(signal.shape[0], -jnp.inf)
-    there = (signal > 0) & (data["counts"] > 0)
-    edges = jnp.where(there, -rest / jnp.where(there, signal, 1.0), -jnp.inf)
-    return jnp.max(edges, axis=1)
+    best = best_norms(of, rise, rise_ul, ACCURACY, errors=errors, limits=limits)
+    fall = deviance(jnp.zeros_like(best.norm)) - deviance(jnp.where(of.signal > 0, best.norm, 0.0))
+    return TrialFits(*best, ts=jnp.where(of.signal > 0, jnp.maximum(fall, 0.0), jnp.nan), signal=of.signal)

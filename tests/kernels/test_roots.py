@@ -100,3 +100,14 @@ def test_accuracy_and_start():
     found = find_root(line, jnp.zeros(2), n, jnp.sqrt(n) + 0.1, jnp.full(2, 1e-4))
     np.testing.assert_allclose(found, exact, atol=1e-8)
     assert len(steps) < needed
+
+
+def test_a_start_beside_a_pole_is_no_root():
+    """Newton's steps are short there, and so are those that an accuracy calls the last."""
+
+    def rise(x):
+        return -jnp.log(jnp.maximum(1 - x, 1e-25)) - 1.5, 1 / jnp.maximum(1 - x, 1e-25)
+
+    start = jnp.array([1 - 1e-13, 1 - 1e-9, 0.5])
+    found = find_root(rise, jnp.zeros(3), jnp.ones(3), start, jnp.full(3, 1e-4))
+    np.testing.assert_allclose(found, 1 - np.exp(-1.5), rtol=1e-7)
