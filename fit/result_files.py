@@ -53,7 +53,7 @@ def result_contents(result: Result, filename: Any) -> dict[Path, bytes]:
     """
     path = as_path(filename)
     forms = {".yaml": _yaml, ".yml": _yaml, ".ecsv": _ecsv, ".fits": _fits}
-    ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    ending = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if ending not in forms:
         raise InputError(
             f"{path}: the ending {path.suffix!r} is unknown. A fit result is written as {', '.join(forms)}."

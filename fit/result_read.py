@@ -27,7 +27,8 @@ class KnownCurvature(Curvature):
 def result_fields(filename: Any) -> dict[str, Any]:
     """The fields of a `FitResult` but for ``starts``, which is under "minima" and "minima_counts"."""
     path = as_path(filename)
-    if path.with_suffix("").suffix not in (".yaml", ".yml") and path.suffix not in (".yaml", ".yml"):
+    # a folder such as "." has no name
+    if not {".yaml", ".yml"} & set(path.suffixes[-2:]):
         raise InputError(
             f"{path}: FitResult.read takes the YAML form, which has models, covariance and figures. Write it: "
             "result.write('result.yaml')."

@@ -113,11 +113,16 @@ def event_fields(filename: Filename) -> dict[str, Any]:
         if gti is not None:
             reference = reference_time({key: table.card(key, None) for key in TIME_CARDS}, table.where)
             fields["time"] = fields["time"] + seconds_after(gti.reference, reference)
-        bad = np.any([*flawed(fields["energy"], fields.get("lat")).values()], axis=0)
+        for name, values in fields.items():
+            if values.ndim != 1:
+                raise InputError(f"{table.where}: {name} has shape {values.shape}, expected one number an event.")
+        # of simulated events nothing else need be known
+        known = [~np.isfinite(fields[name]) for name in ("energy", "time", "lon", "lat") if name in fields]
+        bad = np.any([*flawed(fields["energy"], fields.get("lat")).values(), *known], axis=0)
         if bad.any():
             warn(
                 f"{file}: {int(bad.sum())} of {bad.size} events are left out: their energies are not positive, or "
-                "their declinations are none."
+                "their times or directions are none."
             )
             fields = {name: values[~bad] for name, values in fields.items()}
         header = {

@@ -20,6 +20,9 @@ MOST_NODES, MOST_REPEATS = 100_000, 10
 made so that they fill the memory."""
 
 
+MOST_DIGITS = 1000
+
+
 @remembered(1)
 def _loader() -> Any:
     """The safe loader, which moreover refuses a key that is given twice (YAML itself would keep the last one)."""
@@ -37,6 +40,7 @@ def _loader() -> Any:
             return self.construct_document(node)
 
     Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+    Loader.add_constructor("tag:yaml.org,2002:int", _whole)
     # dates stay text: a file that is read and written again keeps them as they were
     Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
     return Loader
@@ -99,6 +103,16 @@ def _mapping(loader: "yaml.SafeLoader", node: "yaml.MappingNode") -> dict[Hashab
         seen[key_node.value] = line
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
+
+
+def _whole(loader: "yaml.SafeLoader", node: "yaml.ScalarNode") -> int:
+    """A whole number of a length that Python can also show: messages and files do."""
+    import yaml
+
+    if len(node.value) > MOST_DIGITS:
+        problem = f"a whole number of {len(node.value)} digits, expected {MOST_DIGITS} at most"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return int(loader.construct_yaml_int(node))
 
 
 def _as_written(loader: "yaml.SafeLoader", node: "yaml.Node") -> None:

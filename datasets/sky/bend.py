@@ -21,24 +21,18 @@ def bend(geom: Image) -> float:
     """
     ny, nx = geom.shape
     x, y = (g.ravel() for g in np.meshgrid(*(np.linspace(0.0, n - 1.0, SAMPLES) for n in (nx, ny))))
-    largest = 0.0
     lon, lat = vector_to_lonlat(np.asarray(geom.pixel_to_vector(x, y)))
     shown = np.isfinite(lon)
     if not shown.any():
         return math.inf
-    for dx, dy in DIRECTIONS:
-        ends = [
-            np.stack(
-                [
-                    np.stack(local_offsets(geom.pixel_to_vector(px + sign * dx, py + sign * dy), a, b))
-                    for px, py, a, b in zip(x[shown], y[shown], lon[shown], lat[shown], strict=True)
-                ]
-            )
-            for sign in (1.0, -1.0)
-        ]
-        step = np.linalg.norm(ends[0] - ends[1], axis=1) / 2
-        second = np.linalg.norm(ends[0] + ends[1], axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = second / step / math.hypot(dx, dy)
-        largest = max(largest, float(np.max(np.where(np.isfinite(ratio), ratio, math.inf))))
+    to_x, to_y = np.array([(sign * dx, sign * dy) for sign in (1.0, -1.0) for dx, dy in DIRECTIONS]).T
+    neighbours = geom.pixel_to_vector(x[shown, None] + to_x, y[shown, None] + to_y)
+    offsets = np.array([local_offsets(v, a, b) for v, a, b in zip(neighbours, lon[shown], lat[shown], strict=True)])
+    # (places, east and north, forward and backward, directions)
+    ends = offsets.reshape(-1, 2, 2, len(DIRECTIONS))
+    step = np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=1) / 2
+    second = np.linalg.norm(ends[:, :, 0] + ends[:, :, 1], axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = second / step / np.hypot(*np.transpose(DIRECTIONS))
+    largest = float(np.max(np.where(np.isfinite(ratio), ratio, math.inf)))
     return 2.0 ** (math.ceil(2 * math.log2(max(largest, 1e-9))) / 2) if math.isfinite(largest) else math.inf

@@ -84,7 +84,7 @@ class SkyGeom(Shown, HintedModule):
             try:
                 wcs = WCS(fits.Header(header)).celestial
                 wcs.wcs.set()
-            except (WcsError, ValueError, TypeError, KeyError, fits.VerifyError) as error:
+            except (WcsError, ValueError, TypeError, KeyError, MemoryError, fits.VerifyError) as error:
                 reason = " ".join(str(error).split())
                 raise InputError(
                     f"{where}: the header holds no sky projection that can be used: {reason}. Expected CTYPE1 and "

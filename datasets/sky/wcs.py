@@ -1,5 +1,6 @@
 """Projections of FITS headers, as astropy reads them: cards, frames, directions of pixels."""
 
+import re
 from collections.abc import Mapping
 from numbers import Real
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ Cards = Mapping[str, str | float]
 """Cards of a FITS header: a value by keyword."""
 
 
+SIZES, MOST_AXES = re.compile("WCSAXES[A-Z]?|[AB]P?_ORDER"), 32
+"""The cards of the numbers of axes and of the orders of polynomials, whose squares libraries ask memory for, and the
+most that wcslib takes."""
+
+
 def check_cards(header: fits.Header | Cards, where: str) -> None:
     """wcslib skips cards of the wrong type, as if they were not there."""
     wrong: list[str] = []
@@ -29,6 +35,12 @@ def check_cards(header: fits.Header | Cards, where: str) -> None:
             card = header.get(f"{name}{axis}", "" if kinds is str else 0.0)
             if not isinstance(card, kinds) or (kinds is Real and not np.isfinite(card)):
                 wrong.append(f"{name}{axis} = {card!r}")
+    for name, card in header.items() if isinstance(header, Mapping | fits.Header) else ():
+        if SIZES.fullmatch(str(name)) and not (isinstance(card, int) and card <= MOST_AXES):
+            raise InputError(
+                f"{where}: found {name} = {card!r} in the header, expected a whole number up to {MOST_AXES}. Correct "
+                "the header."
+            )
     if wrong:
         raise InputError(
             f"{where}: found {', '.join(wrong)} in the header, expected texts in CTYPE and CUNIT, and "

@@ -20,6 +20,7 @@ readers = [reader for reader in READERS if reader.name in arguments.readers]
 each = -(-arguments.cases // len(readers))
 found: collections.Counter[str] = collections.Counter()
 for start in range(arguments.first, arguments.first + each, CHUNK):
+    print(f"{start - arguments.first} of {each} damages of each of {len(readers)} readers", flush=True)
     for reader in readers:
         for seed, text in faults(reader, range(start, min(start + CHUNK, arguments.first + each))):
             found[reader.name] += 1

@@ -1,6 +1,7 @@
 """Damaged files given to readers: a valid object or an `InputError`, in bounded time and memory, whatever the bytes."""
 
 import contextlib
+import resource
 import signal
 import tempfile
 import traceback
@@ -16,7 +17,7 @@ import gammajax as gj
 from .damage import damaged
 from .readers import Reader
 
-SECONDS = 5.0
+SECONDS, MEBIBYTES = 5.0, 1024
 
 
 class TooLong(BaseException):
@@ -63,7 +64,19 @@ class Sound:
 
 
 def fault_of(read) -> str | None:  # type: ignore[no-untyped-def]
-    """None where a call gives an object or an `InputError`, else what it did."""
+    """None where a call gives an object or an `InputError`, in time and in bounded memory, else what it did."""
+    before = _most_used()
+    found = _outcome(read)
+    used = (_most_used() - before) / 1024
+    return found if found is not None or used < MEBIBYTES else f"{used:.0f} MiB"
+
+
+def _most_used() -> int:
+    """KiB that this process had in memory at most. That it only grows hides little: the first large one is seen."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _outcome(read) -> str | None:  # type: ignore[no-untyped-def]
     try:
         with limited(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore")

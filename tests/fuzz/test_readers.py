@@ -46,6 +46,9 @@ KNOWN = {
     "a unit of the map": ("cube", "template.fits", card("BUNIT", "2.5.5")),
     "a unit of two fields": ("template", "template.fits", card("BUNIT", "'m, s'")),
     "a frame": ("template", "template.fits", card("RADESYS", "'XYZ'")),
+    "axes of the sky": ("template", "template.fits", card("WCSAXES", "99999999")),
+    "fewer of them": ("template", "template.fits", card("WCSAXES", "9000")),
+    "orders of distortions": ("template", "template.fits", card("A_ORDER", "9999")),
     "a time scale": ("events", "events.fits", card("TIMESYS", "'XYZ'")),
     "a fit statistic": ("ogip", "pha.fits", card("STATTYPE", "2.5.5")),
 }
@@ -68,8 +71,14 @@ def aliases(levels):
 @pytest.mark.parametrize("read", [gj.Datasets.read, gj.Models.read])
 @pytest.mark.parametrize(
     "text",
-    [aliases(11), "datasets: &a [*a]\ncomponents: &b [*b]", f"components: 0x{'f' * 5000}\ndatasets: 0x{'f' * 5000}"],
-    ids=["many", "itself", "digits"],
+    [
+        aliases(11),
+        "datasets: &a [*a]\ncomponents: &b [*b]",
+        f"components: 0x{'f' * 5000}\ndatasets: 0x{'f' * 5000}",
+        f"datasets: -0b{'1' * 50_000}",
+        f"components: {'9:' * 5000}9",
+    ],
+    ids=["many", "itself", "digits", "bits", "hours"],
 )
 def test_yaml_that_fills_the_memory(tmp_path, read, text):
     path = tmp_path / "bomb.yaml"

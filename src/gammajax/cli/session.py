@@ -1,15 +1,11 @@
 """JAX as the command line sets it up: float64, a device for each core, programs compiled quickly or not at all."""
 
 import contextlib
-import hashlib
 import os
-import platform
 import warnings
 from importlib.metadata import version
-from pathlib import Path
 
-MOST_CACHED = 400
-"""Programs kept in the cache; the ones used least recently go first."""
+from gammajax.cli.compiled import cache_folder, prune
 
 
 def set_up_jax(cache: bool = True) -> None:
@@ -33,7 +29,7 @@ def set_up_jax(cache: bool = True) -> None:
     folder = cache_folder(version("jaxlib"))
     if folder is None:
         return
-    _prune(folder)
+    prune(folder)
     # a cache that cannot be read or written is no error
     warnings.filterwarnings("ignore", message=".*persistent compilation cache.*")
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -46,38 +42,3 @@ def n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def cache_folder(jaxlib: str) -> Path | None:
-    """Folder of compiled programs for this machine and jaxlib, made if need be; None where none can be made.
-
-    Programs are machine code, and home directories are shared by machines of different make.
-    """
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache"
-    folder = root / "gammajax" / f"{jaxlib}-{_machine()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None
-
-
-def _machine() -> str:
-    """A short name of the processor's kind."""
-    text = f"{platform.machine()} {platform.system()} {platform.processor()}"
-    try:
-        with open("/proc/cpuinfo") as stream:
-            text += "".join(sorted({line for line in stream if line.startswith(("flags", "Features", "model name"))}))
-    except OSError:
-        pass
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _prune(folder: Path) -> None:
-    try:
-        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for path in files[: max(len(files) - MOST_CACHED, 0)]:
-            path.unlink(missing_ok=True)
-    except OSError:
-        pass

@@ -115,11 +115,15 @@ def test_events_that_cannot_be(tmp_path):
         gj.EventList([1.0, -2.0], [0.0, 1.0], None)
     with pytest.raises(gj.InputError, match=r"lat of event 0 is 500\.0"):
         gj.EventList([1.0], [0.0], None, lon=[1.0], lat=[500.0])
-    events = gj.EventList([1.0, 2.0, 3.0], [0.0, 1.0, 2.0], gj.GTI([0.0], [5.0], 55555), lon=[1.0] * 3, lat=[2.0] * 3)
+    n = 6
+    events = gj.EventList([2.0] * n, np.arange(n), gj.GTI([0.0], [9.0], 55555), lon=[1.0] * n, lat=[2.0] * n)
     events.write(tmp_path / "events.fits")
     with fits.open(tmp_path / "events.fits") as hdus:
         hdus["EVENTS"].data["ENERGY"][0] = -1
+        hdus["EVENTS"].data["ENERGY"][1] = np.inf
         hdus["EVENTS"].data["DEC"][2] = 500
+        hdus["EVENTS"].data["RA"][3] = np.nan
+        hdus["EVENTS"].data["TIME"][4] = np.nan
         hdus.writeto(tmp_path / "bad.fits", checksum=True)
-    with pytest.warns(UserWarning, match="2 of 3 events are left out"):
+    with pytest.warns(UserWarning, match="5 of 6 events are left out"):
         assert gj.EventList.read(tmp_path / "bad.fits").energy.tolist() == [2.0]

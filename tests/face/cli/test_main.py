@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import warnings
+import zlib
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ import yaml
 
 import gammajax as gj
 import gammajax.cli.main as cli
-from gammajax.cli import demo, session
+from gammajax.cli import compiled, demo, session
 from gammajax.cli.main import main
 
 pytestmark = pytest.mark.slow
@@ -421,19 +422,19 @@ def test_pictures_of_strange_names():
 def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = session.cache_folder("1.2.3")
+    folder = compiled.cache_folder("1.2.3")
     assert folder.is_dir()
     assert folder.parent == tmp_path / "gammajax"
     assert folder.name.startswith("1.2.3-")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert session.cache_folder("1.2.3") is None
+    assert compiled.cache_folder("1.2.3") is None
     for i in range(5):
-        (folder / f"entry-{i}").write_text("")
-        os.utime(folder / f"entry-{i}", (i, i))
-    monkeypatch.setattr(session, "MOST_CACHED", 2)
-    session._prune(folder)
-    assert sorted(p.name for p in folder.iterdir()) == ["entry-3", "entry-4"]
+        (folder / f"{i}-cache").write_bytes(zlib.compress(b"program"))
+        os.utime(folder / f"{i}-cache", (i, i))
+    monkeypatch.setattr(compiled, "MOST_CACHED", 2)
+    compiled.prune(folder)
+    assert sorted(p.name for p in folder.glob("*-cache")) == ["3-cache", "4-cache"]
 
 
 def test_every_core_is_a_device():
