@@ -2,17 +2,20 @@
 
 A `Programs` is a ``jax.jit`` that keeps its variants (one for each shape of its arguments) in order of use, and lets go
 of those that were not used for longest when there are too many. A call that runs holds its variant, so that nothing is
-taken from it. `Memory` is a dictionary and `remembered` a ``functools.lru_cache`` with a limit.
+taken from it. `Memory` is a dictionary and `remembered` a ``functools.lru_cache`` with a limit. `KeptArrays` keeps
+results by the content of all that they were made of.
 """
 
 import functools
+import hashlib
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
+import numpy as np
 
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
@@ -69,6 +72,69 @@ def remembered(most: int) -> Callable[[Callable[Given, Result]], Callable[Given,
         return keeping  # type: ignore[return-value]  # the type of lru_cache forgets the arguments
 
     return wrap
+
+
+class KeptArrays:
+    """Arrays that are made once and kept while all that they are made of has the same content. Made once in a module.
+
+    Content is compared and not identity: arrays of NumPy can be changed in place. ``most_bytes`` is the limit; what was
+    not used for longest goes first.
+    """
+
+    def __init__(self, most_bytes: int):
+        self.most_bytes = most_bytes
+        self._held: dict[Hashable, jax.Array] = {}
+        self._lock = threading.Lock()
+        _kept.append(self.clear)
+
+    def get(self, static: Hashable, numbers: Sequence[Any], make: Callable[[], jax.Array]) -> jax.Array:
+        """What ``make`` returns: a function of ``static`` and the arrays ``numbers``, none of them traced, and of no
+        more. It may be called by several threads at a time."""
+        key = (static, _settings(), *_content(numbers))
+        with self._lock:
+            found = self._held.pop(key, None)
+            # somebody may have given its memory away
+            if found is not None and not found.is_deleted():
+                self._held[key] = found
+                return found
+        made = make()
+        with self._lock:
+            self._held[key] = made
+            while sum(array.nbytes for array in self._held.values()) > self.most_bytes:
+                del self._held[next(iter(self._held))]
+        return made
+
+    def count(self) -> int:
+        """Number of arrays that are kept."""
+        return len(self._held)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            self._held = {}
+
+
+def _settings() -> Hashable:
+    """Settings of JAX that change results."""
+    config = jax.config
+    return (
+        config.jax_enable_x64,
+        config.jax_default_matmul_precision,
+        str(config.jax_default_device),
+        jax.default_backend(),
+    )
+
+
+def _content(numbers: Sequence[Any]) -> tuple[Hashable, bytes]:
+    """Where arrays lie, and a digest of their shapes, types and values."""
+    digest, lying = hashlib.sha256(), []
+    for leaf in numbers:
+        if isinstance(leaf, jax.Array):
+            lying.append((leaf.sharding, leaf.weak_type))
+        array = np.asarray(leaf)
+        digest.update(f"{type(leaf).__name__}{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return tuple(lying), digest.digest()
 
 
 class _Variant:

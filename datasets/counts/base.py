@@ -232,7 +232,7 @@ class CountsBase(Dataset):
         check_instruments(models, self.psf, getattr(self, "source_grid", ""), type(self).__name__)
         return instrument_of(models, self.energy_true_edges, self.energy_edges)
 
-    def check_source(self, model: SkyModel, what: str) -> None:
+    def check_sources(self, sources: Sequence[SkyModel], what: str) -> None:
         """Raise an `InputError` that starts with ``what`` for a source that cannot be predicted here."""
 
     def norm_on_sky(self, model: FoVBackgroundModel) -> Array:

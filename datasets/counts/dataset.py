@@ -205,7 +205,7 @@ class CountsDataset(CountsBase):
                 type(model).check_times(model, fields["gti"], what)
             if of_model["spatial"] is not None:
                 type(model).check_place(model, what)
-            type(self).check_source(self, model, what)
+        type(self).check_sources(self, sources, what)
         check_instruments(models, fields.get("psf"), fields.get("source_grid", ""), what)
         type(self)._require_response(self, sources, what)
         if fields["exposure"] is None and any(fields_of(m)["flags"].exposure for m in sources):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...kernels.quadrature import bin_centers
-from ..arrays import Array, Mask, frozen_array, is_concrete
+from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete
 from ..counts.base import CountsBase
 from ..counts.create import empty_map
 from ..counts.dataset import CountsDataset
@@ -37,13 +37,13 @@ from ..spectrum.dataset import SpectrumDataset, SpectrumDatasetOnOff
 from ..statistics.base import Bins
 from ..units import Given, to_mask
 from .files import map_fields_of
-from .npred import map_counts
+from .kept import counts_of_sources
 from .plan import image_rungs
 from .prepared import MapSpec, prepare_map
 from .regions import region_map_fields, region_spectrum_fields
 from .reshape import crop, cutout, downsample, pad
 from .response import Response
-from .torn import is_wide, warn_of_torn
+from .torn import warn_of_torn
 from .trial import Trials, trials_at
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class MapBase(CountsDataset, OnPixels):
         self.require_exposure(sources)
         response = self.response
         warn_of_torn(response, sources, type(self).__name__)
-        return map_counts(response, sources, self.nodes, self.gti, type(self).__name__, instrument)
+        return counts_of_sources(response, sources, self.nodes, self.gti, type(self).__name__, instrument)
 
     def trials(
         self,
@@ -202,15 +202,14 @@ class MapBase(CountsDataset, OnPixels):
             self.source_grid,
         )
 
-    def check_source(self, model: SkyModel, what: str) -> None:
-        if model.spatial is None:
-            raise InputError(
-                f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
-                "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
-            )
-        # a response for each source of a catalogue would be dear
-        if is_wide(self.geom):
-            warn_of_torn(self.response, [model], what)
+    def check_sources(self, sources: Sequence[SkyModel], what: str) -> None:
+        for model in sources:
+            if fields_of(model)["spatial"] is None:
+                raise InputError(
+                    f"{what}: model {model.name!r} has no spatial part, and the dataset is a map. Give it one, such as "
+                    "spatial=PointSpatialModel(lon_0=..., lat_0=...)."
+                )
+        warn_of_torn(self.response, sources, what)
 
     def norm_on_sky(self, model: FoVBackgroundModel) -> Array:
         assert model.spatial is not None

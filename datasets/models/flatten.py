@@ -19,7 +19,7 @@ from ..arrays import Array, PickledTrees, fields_of, frozen_array, module_with
 from ..hints.modules import HintedModule
 from .component import ModelComponent, leaf_names
 from .parameter import Parameter, is_parameter
-from .sky_model import ModelBase
+from .sky_model import ModelBase, is_at
 from .spectral.compound import ScaleSpectralModel
 
 SomeModel = TypeVar("SomeModel", bound=ModelBase)
@@ -157,12 +157,12 @@ def _flatten_any(model: ModelBase) -> tuple[ModelDef, list[Item]]:
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
         treedefs.append(treedef)
         names = leaf_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
-        for name, leaf, foreign in zip(names, leaves, _foreign(content, len(leaves)), strict=True):
+        for name, leaf, free in zip(names, leaves, _weights(model, part, leaves, treedef), strict=True):
             full = f"{model.name}.{part}.{name}" if name else f"{model.name}.{part}"
             if is_parameter(leaf):
                 kinds.append(("parameter", leaf.scale, leaf.role))
                 items.append(Item("parameter", full, leaf, part))
-            elif foreign and eqx.is_inexact_array(leaf):
+            elif free:
                 kinds.append(("weights", np.shape(leaf)))
                 items.append(Item("weights", full, leaf, part))
             elif eqx.is_array(leaf):
@@ -177,6 +177,19 @@ def canonical(model: ModelBase) -> tuple[ModelDef, list[Array]]:
     """Definition of a model and its numbers: ``definition.build(numbers)`` is the model without names and bounds."""
     definition, items = flatten(model)
     return definition, [item.content.value if item.kind == "parameter" else item.content for item in items]
+
+
+def _weights(model: ModelBase, part: str, leaves: Sequence[Any], treedef: PyTreeDef) -> list[bool]:
+    """For each leaf of a part of a model, whether it is a free array of a module of somebody's own."""
+    found = [
+        foreign and eqx.is_inexact_array(leaf)
+        for leaf, foreign in zip(leaves, _foreign(fields_of(model)[part], len(leaves)), strict=True)
+    ]
+    held: tuple[str, ...] = getattr(model.flags, "frozen", ())
+    if not held:
+        return found
+    names = leaf_names(treedef, tuple(is_parameter(leaf) for leaf in leaves))
+    return [free and not is_at(f"{part}.{n}" if n else part, held) for free, n in zip(found, names, strict=True)]
 
 
 def _foreign(content: Any, n_leaves: int) -> list[bool]:
@@ -305,10 +318,10 @@ def with_numbers(model: ModelBase, numbers: Sequence[ValueAndError]) -> ModelBas
             continue
         leaves, treedef = jax.tree_util.tree_flatten(content, is_leaf=is_parameter)
         new: list[Any] = []
-        for leaf, foreign in zip(leaves, _foreign(content, len(leaves)), strict=True):
+        for leaf, free in zip(leaves, _weights(model, part, leaves, treedef), strict=True):
             if is_parameter(leaf):
                 new.append(_with_number(leaf, *next(given)))
-            elif foreign and eqx.is_inexact_array(leaf):
+            elif free:
                 new.append(np.reshape(next(given)[0], np.shape(leaf)).astype(leaf.dtype))
             else:
                 new.append(leaf)

@@ -15,14 +15,14 @@ from ...kernels.elementary import overflowing
 from ...kernels.programs import remembered
 from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, fields_of, is_concrete, is_known, module_with
-from ..errors import InputError, closest
+from ..errors import InputError, closest, listed
 from ..gti import GTI
 from ..hints.calls import hinted
 from ..hints.modules import HintedModule, found
 from ..hints.switches import to_flag
 from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers
-from .component import ModelComponent
+from .component import ModelComponent, named_leaves
 from .spatial.base import SpatialModel
 from .spatial.extent import Rungs, Sizes, sizes_in_fit, sizes_of
 from .spatial.module import as_spatial
@@ -40,12 +40,14 @@ APPLY_IRF = {"exposure": True, "psf": True, "edisp": True}
 
 
 class Flags(NamedTuple):
-    """Static choices of a `SkyModel`: which parts of the response act, and what sets the size of its image."""
+    """Static choices of a `SkyModel`: which parts of the response act, what sets the size of its image, and the paths
+    to arrays of modules that are not free."""
 
     exposure: bool
     psf: bool
     edisp: bool
     sizes: Sizes | None
+    frozen: tuple[str, ...] = ()
 
 
 def _names(given: Names) -> tuple[str, ...] | None:
@@ -132,6 +134,8 @@ class SkyModel(ModelBase):
         notice of it
     temporal : a `TemporalModel`; its mean over the good time intervals of a dataset multiplies the flux
     apply_irf : switches parts of the response off: ``{"exposure": True, "psf": True, "edisp": True}``
+    frozen : paths to arrays of such modules that are to stay as they are, or to parts with all arrays in them:
+        ``["spectral.network.layers.0", "spatial.module.offset"]``. `Models.freeze` is for parameters
     """
 
     spectral: Any
@@ -151,6 +155,7 @@ class SkyModel(ModelBase):
         apply_irf: dict[str, bool] | None = None,
         spatial: eqx.Module | None = None,
         temporal: TemporalModel | None = None,
+        frozen: str | Iterable[str] = (),
     ) -> None:
         shape = as_spatial(spatial)
         for word, part, kind in (("spatial", shape, SpatialModel), ("temporal", temporal, TemporalModel)):
@@ -179,7 +184,8 @@ class SkyModel(ModelBase):
             )
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.spatial, self.temporal = shape, temporal
-        self.flags = Flags(sizes=sizes_of(shape), **{key: bool(switches[key]) for key in APPLY_IRF})
+        held = _frozen_arrays(frozen, {"spectral": spectral, "spatial": shape}, f"SkyModel {name!r}")
+        self.flags = Flags(sizes=sizes_of(shape), frozen=held, **{key: bool(switches[key]) for key in APPLY_IRF})
 
     @classmethod
     def create(cls, spectral: str, spatial: str | None = None, temporal: str | None = None, **fields: Any) -> Self:
@@ -241,6 +247,7 @@ class SkyModel(ModelBase):
             "apply_irf": self.apply_irf,
             "spatial": self.spatial,
             "temporal": self.temporal,
+            "frozen": self.flags.frozen,
         }
         return SkyModel(**(fields | changes))
 
@@ -291,6 +298,31 @@ class SkyModel(ModelBase):
             )
         if isinstance(self.temporal, TemporalModel):
             self.temporal.check_intervals(gti, f"{where}: model {self.name!r}")
+
+
+def _frozen_arrays(given: str | Iterable[str], parts: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    """Paths to arrays of modules; InputError that starts with ``what`` for one at which there is none."""
+    paths = (given,) if isinstance(given, str) else tuple(given)
+    if not paths:
+        return ()
+    known = []
+    for word, part in parts.items():
+        leaves, names = named_leaves(part)
+        arrays = (n for n, leaf in zip(names, leaves, strict=True) if eqx.is_inexact_array(leaf))
+        known += [f"{word}.{name}" if name else word for name in arrays]
+    for path in paths:
+        if not any(is_at(name, (path,)) for name in known):
+            has = f"arrays are at {listed(known)}" if known else "there are no arrays in it"
+            raise InputError(
+                f"{what}: frozen names {path!r}, and {has}. Give their paths, or those of the parts that hold them; "
+                "parameters are frozen by models.freeze."
+            )
+    return paths
+
+
+def is_at(name: str, paths: tuple[str, ...]) -> bool:
+    """Whether what goes by a dotted name is at one of the paths, or in a part that is."""
+    return any(name == path or name.startswith(f"{path}.") for path in paths)
 
 
 def _short(part: object) -> str:

@@ -145,9 +145,10 @@ class RegionMapDataset(KnownBackground, OfRegion):
         self.require_exposure(sources)
         return region_counts(self.response, sources, self.nodes, self.gti, instrument)
 
-    def check_source(self, model: SkyModel, what: str) -> None:
-        if model.spatial is not None:
-            plan_share(self.response, model)
+    def check_sources(self, sources: Sequence[SkyModel], what: str) -> None:
+        for model in sources:
+            if model.spatial is not None:
+                plan_share(self.response, model)
 
     def prepare(self, models: Models, frozen: Sequence[Frozen], name: str = "") -> tuple[RegionSpec, Arrays]:
         return prepare_region(self, self.response, models, frozen)

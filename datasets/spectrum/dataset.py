@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...kernels.edisp import fold
-from ..arrays import is_concrete
+from ..arrays import fields_of, is_concrete
 from ..counts.base import fitted_of
 from ..counts.create import empty_spectrum
 from ..counts.dataset import CountsDataset
@@ -64,9 +64,10 @@ class SpectrumBase(CountsDataset):
         )
         return spectrum_counts(response, sources, instrument)
 
-    def check_source(self, model: SkyModel, what: str) -> None:
-        if model.spatial is not None:
-            model.check_spectrum()
+    def check_sources(self, sources: Sequence[SkyModel], what: str) -> None:
+        for model in sources:
+            if fields_of(model)["spatial"] is not None:
+                model.check_spectrum()
 
     def fitted_range(self, models: Models) -> tuple[int, int] | None:
         """The bins between the first and the last that are fitted. None with models that know the bins of the dataset,

@@ -72,7 +72,7 @@ def fits_in(new: Sizes, old: Sizes) -> bool:
 
 def sizes_in_fit(spatial: SpatialModel | None, sizes: Sizes | None, rungs: Sequence[Rungs]) -> Sizes | None:
     """Sizes of images in a fit to datasets with these ``rungs``: the larger of them, or a margin if one has none."""
-    if spatial is None:
+    if spatial is None or spatial.scheme == "point":
         return sizes
     if rungs and all(rungs):
         return on_rung(spatial, sizes, tuple(max(extents) for extents in zip(*rungs, strict=True)))

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from cases import maps, regions
 
@@ -168,9 +169,43 @@ def test_priors_on_its_numbers():
         gj.Models(model, penalties=[gj.GaussianPriorPenalty.smooth_array("s.spectral.values", (5, 5))])
 
 
+class Neural(eqx.Module):
+    """A power law times the exponential of a network."""
+
+    network: eqx.nn.MLP
+
+    def __call__(self, energy):
+        x = jnp.log(energy)
+        return 1e-11 * energy**-2.0 * jnp.exp(jax.vmap(self.network)(jnp.ravel(x)).reshape(x.shape))
+
+
+def test_arrays_that_are_frozen():
+    """They are no parameters, come out of a fit as they went in, and predictions are those of free ones."""
+    network = eqx.nn.MLP("scalar", "scalar", width_size=3, depth=1, activation=jnp.tanh, key=jax.random.key(0))
+    free = gj.SkyModel(Neural(network), name="s")
+    part = gj.SkyModel(Neural(network), name="s", frozen="spectral.network.layers.0")
+    data = gj.SpectrumDataset([1.0, 2.0, 5.0, 9.0], counts=[60.0, 20.0, 4.0], exposure=np.full(3, 1e13))
+    like = gj.likelihood(data, part)
+    assert like.names == ("s.spectral.network.layers.1.weight[0, 0]", *like.names[1:]) and len(like.names) == 4
+    assert len(gj.likelihood(data, free).names) == 10
+    np.testing.assert_array_equal(gj.npred(data, part), gj.npred(data, free))
+    result = gj.fit(data, part, method=optax.adam(0.1), steps=25)
+    before, after = (m.spectral.network.layers for m in (part, result.models["s"]))
+    assert jax.tree.all(jax.tree.map(np.array_equal, before[0], after[0]))
+    assert not np.array_equal(before[1].weight, after[1].weight)
+    assert result.models["s"].flags.frozen == part.replace(name="t").flags.frozen == part.flags.frozen
+    assert len(gj.likelihood(data, part.replace(frozen=())).names) == 10
+    # a single array, beside a free spectrum
+    still = gj.Models([maps.source(round_one(), frozen=["spatial.module.size"])])
+    assert not any(".spatial." in name for name in gj.likelihood(maps.small_map(), still).names)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: maps.source(round_one(), frozen="spatial.module.width"), r"arrays are at spatial\.module\.size"),
+        (lambda: maps.source(round_one(), frozen="spectral.index"), "parameters are frozen by models.freeze"),
+        (lambda: gj.SkyModel(gj.PowerLawSpectralModel(), frozen=["spectral"]), "there are no arrays in it"),
         (lambda: gj.ModuleSpatialModel(3.0), "called with longitude and latitude"),
         (lambda: gj.SkyModel(gj.PowerLawSpectralModel(), spatial=eqx.nn.Identity), "spatial must be"),
         (lambda: gj.GaussianPriorPenalty.smooth_array("x", (1,)), "two or more numbers"),
