@@ -66,7 +66,7 @@ def point_fields(
         table = {name: _array(column, f"{where}: the column {name}") for name, column in table.items()}
     for column, what, cure in (
         ("time_min", "a light curve", "Read it with gj.LightCurve.read, or gj.LightCurve.from_table"),
-        ("x_min", "a flux profile along a line", "Take one spectrum out of the table"),
+        ("x_min", "a flux profile along a line", "Read it with gj.FluxProfile.read, or gj.FluxProfile.from_table"),
     ):
         if column in names:
             raise InputError(f"{where}: the column {column} says {what}. {cure}.")
