@@ -158,8 +158,8 @@ def hess(gammapy: bool) -> None:
         print("(gammapy's TSMapEstimator on the same run)")
         from gammapy.estimators import TSMapEstimator
 
-        theirs = gj.to_gammapy(runs[RUNS[0]], name="run")
-        theirs.models = gj.to_gammapy(beside)
+        theirs = gj.to_gammapy(runs[RUNS[0]], name=RUNS[0])
+        theirs.models = gj.to_gammapy(without)
         estimator = TSMapEstimator(
             gj.to_gammapy(gj.Models([crab]))[0],
             energy_edges=np.asarray(runs[RUNS[0]].energy_edges)[[0, -1]] * u.TeV,

@@ -20,6 +20,7 @@ from .light_curve_table import curve_contents, curve_fields, curve_table, read_c
 from .points import FluxPoints
 from .reference import UNITS
 from .rows import PointRows, places_of
+from .table import formatted_table
 from .variability import (
     Constancy,
     Doubling,
@@ -191,14 +192,16 @@ class LightCurve(PointRows):
         low, high, points = curve_fields(table, sed_type, reference_model, gti)
         return cls(low, high, FluxPoints(**points))
 
-    def to_table(self, sed_type: str | None = None, format: str = "lightcurve") -> "Table":
+    def to_table(self, sed_type: str | None = None, format: str = "lightcurve", *, formatted: bool = False) -> "Table":
         """An `astropy.table.Table` in gammapy's form "lightcurve": one row for each time.
 
         ``sed_type``: dnde, e2dnde, flux, eflux or likelihood, by default that of the table the fluxes came from.
+        ``formatted``: to be read, with few digits.
         """
         if format != "lightcurve":
             raise InputError(f"LightCurve.to_table: format must be 'lightcurve', found {format!r}.")
-        return curve_table(self, sed_type)
+        table = curve_table(self, sed_type)
+        return formatted_table(table) if formatted else table
 
     @classmethod
     def read(

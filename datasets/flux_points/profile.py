@@ -18,6 +18,7 @@ from ..units import Given, to_unit
 from .points import FluxPoints
 from .profile_table import profile_contents, profile_fields, profile_table, read_profile_fields
 from .rows import PointRows, places_of
+from .table import formatted_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -125,14 +126,16 @@ class FluxProfile(PointRows):
         low, high, points = profile_fields(table, sed_type, reference_model, gti)
         return cls(low, high, FluxPoints(**points))
 
-    def to_table(self, sed_type: str | None = None, format: str = "profile") -> "Table":
+    def to_table(self, sed_type: str | None = None, format: str = "profile", *, formatted: bool = False) -> "Table":
         """An `astropy.table.Table` in gammapy's form "profile": one row for each region.
 
         ``sed_type``: dnde, e2dnde, flux, eflux or likelihood, by default that of the table the fluxes came from.
+        ``formatted``: to be read, with few digits.
         """
         if format != "profile":
             raise InputError(f"FluxProfile.to_table: format must be 'profile', found {format!r}.")
-        return profile_table(self, sed_type)
+        table = profile_table(self, sed_type)
+        return formatted_table(table) if formatted else table
 
     @classmethod
     def read(
