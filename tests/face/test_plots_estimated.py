@@ -67,6 +67,16 @@ def test_units_and_stretch(some_maps, name, stretch, label):
     assert ax.get_xlabel() == "Right ascension"
 
 
+def test_residual_counts_are_no_significance(some_maps):
+    """Of other methods than the significance colours go as far as the numbers."""
+    root = np.asarray(some_maps["residual"])
+    for residual, label, end in ((7 * root, "Residual", 63.0), (root, "Residual [σ]", 5.0)):
+        maps = gj.SkyMaps(some_maps.geom, [1, 10], {"residual": residual, "sqrt_ts": root})
+        ax = plot_map(maps, "residual")
+        (bar,) = [a for a in ax.figure.axes if a is not ax]
+        assert bar.get_ylabel() == label and ax.images[0].get_clim() == (-end, end)
+
+
 def test_histogram(some_maps):
     near = np.zeros((40, 60), bool)
     near[16:24, 26:34] = True

@@ -36,8 +36,6 @@ LABELS = {
 SIGNED = ("sqrt_ts", "residual", "npred_excess")
 """Quantities around zero, drawn in two colours."""
 
-SIGNIFICANCES = ("sqrt_ts", "residual")
-
 LIMIT = 5.0
 """Significance at which the colours of a map of it end unless others are asked for."""
 
@@ -91,17 +89,18 @@ def plot_map(
         figure = new_figure(6.4, 5.4)
         ax = figure.add_axes((0.14, 0.11, 0.68, 0.8), axes_class=WCSAxes, wcs=maps.geom.wcs)
     ax.set_facecolor("#DDDDDD")
+    in_sigma = _is_significance(maps, name)
     factor, power = power_of_ten(values) if unit_of(name) else (1.0, "")
     scaled = None if limits is None else (limits[0] / factor, limits[1] / factor)
     shown = ax.imshow(
         values / factor,
         origin="lower",
-        norm=_scale(name, values / factor, stretch, scaled),
+        norm=_scale(name, values / factor, stretch, scaled, in_sigma),
         cmap="RdBu_r" if name in SIGNED else "viridis",
         interpolation="nearest",
     )
-    _colour_bar(ax, shown, _label(name, power))
-    if name in SIGNIFICANCES and (levels := [level for level in LEVELS if level < np.nanmax(values)]):
+    _colour_bar(ax, shown, "Residual [σ]" if in_sigma and name == "residual" else _label(name, power))
+    if in_sigma and (levels := [level for level in LEVELS if level < np.nanmax(values)]):
         ax.contour(np.where(known, values, -np.inf), levels=levels, colors="white", linewidths=1.0)
         notes.append(f"lines at {', '.join(f'{level:g}' for level in levels)} σ")
     if not known.all():
@@ -182,6 +181,13 @@ def plot_significance(
     return ax
 
 
+def _is_significance(maps: SkyMaps, name: str) -> bool:
+    """Whether a quantity is in standard deviations: ``residual`` is of the method that `residual_map` was told."""
+    if name != "residual" or "sqrt_ts" not in maps.names:
+        return name in ("sqrt_ts", "residual")
+    return bool(np.array_equal(maps["residual"], maps["sqrt_ts"], equal_nan=True))
+
+
 def _label(name: str, power: str = "") -> str:
     unit = unit_of(name)
     stem = name.removesuffix("_err").removesuffix("_ul")
@@ -190,10 +196,12 @@ def _label(name: str, power: str = "") -> str:
     return f"{text} [{power}cm⁻² s⁻¹]" if unit else text
 
 
-def _scale(name: str, values: np.ndarray, stretch: str, limits: tuple[float, float] | None) -> Normalize:
+def _scale(
+    name: str, values: np.ndarray, stretch: str, limits: tuple[float, float] | None, in_sigma: bool
+) -> Normalize:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if name in SIGNED:
-        most = LIMIT if name in SIGNIFICANCES else max(abs(low), abs(high))
+        most = LIMIT if in_sigma else max(abs(low), abs(high))
         low, high = -most, most
     if limits is not None:
         low, high = limits
