@@ -153,13 +153,13 @@ def hess(gammapy: bool) -> None:
     px, py = (int(np.rint(c)) for c in maps.geom.wcs.wcs_world2pix(lon, lat, 0))
     without = gj.Models([m for m in result.models.acting_on(RUNS[0]) if m.name != "crab"])
     beside = gj.Models([m.replace(datasets_names=None) if hasattr(m, "datasets_names") else m for m in without])
-    beside_fits(runs[RUNS[0]], beside, maps, [(px, py), (px + 10, py), (px, py + 40)], crab.spectral)
+    beside_fits(runs[RUNS[0]], beside, maps, [(px, py), (px + 3, py)], crab.spectral)
     if gammapy:
         print("(gammapy's TSMapEstimator on the same run)")
         from gammapy.estimators import TSMapEstimator
 
-        theirs = gj.to_gammapy(runs[RUNS[0]], name="run")
-        theirs.models = gj.to_gammapy(beside)
+        theirs = gj.to_gammapy(runs[RUNS[0]], name=RUNS[0])
+        theirs.models = gj.to_gammapy(without)
         estimator = TSMapEstimator(
             gj.to_gammapy(gj.Models([crab]))[0],
             energy_edges=np.asarray(runs[RUNS[0]].energy_edges)[[0, -1]] * u.TeV,

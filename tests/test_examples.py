@@ -1,6 +1,7 @@
 """The examples run, and do what they say."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def load(name):
 
 
 def test_every_example_is_tested():
-    tested = {"joint_fit", "fit_map", "gradients", "neural_spectrum", "stack_and_compare"}
+    tested = {"joint_fit", "fit_map", "gradients", "neural_spectrum", "stack_and_compare", "folder_to_results"}
     assert tested == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
@@ -81,3 +82,21 @@ def test_neural_spectrum(capsys):
     night = simulate_night(seed=1)
     assert result.stat < float(gj.stat_sum(night, crab(TRUTH))) + 3
     np.testing.assert_allclose(ratio, 1.0, atol=0.3)
+
+
+def test_folder_to_results(tmp_path):
+    example = load("folder_to_results")
+    example.simulate(tmp_path)
+    result, points, curve, residual = example.analyse(tmp_path)
+    assert result.success and points.n_points == 4 and curve.n_times == 3
+    index = result.parameters["crab.spectral.index"]
+    assert abs(float(index.value) - 2.4) < 4 * float(index.error)
+    truth = 3e-11 * float(points.energy_ref[0]) ** -2.4
+    assert abs(points.dnde.value[0] - truth) < 4 * points.dnde_err.value[0]
+    assert abs(np.nanmean(residual["residual"])) < 0.3 and 0.8 < np.nanstd(residual["residual"]) < 1.2
+    for name in ("sed", "light-curve", "residual", "significance"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert gj.FluxPoints.read(tmp_path / "flux-points.fits").n_points == 4
+    # what one writes, without empty lines
+    lines = inspect.getsource(example.analyse).splitlines()[1:-1]
+    assert sum(bool(line.strip()) for line in lines) <= 30

@@ -4,6 +4,7 @@ from .dataset import FluxPointsDataset as FluxPointsDataset
 from .light_curve import LightCurve as LightCurve
 from .points import FluxPoints as FluxPoints
 from .prepared import PointsSpec as PointsSpec
+from .profile import FluxProfile as FluxProfile
 from .reference import references as references
 from .statistic import column as column
 from .statistic import data_arrays as data_arrays

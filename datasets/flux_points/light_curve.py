@@ -1,29 +1,26 @@
 """Light curves: fluxes of a source in bins of time and energy."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-import jax
 import numpy as np
-from astropy import units as u
 from astropy.time import Time
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ..arrays import Array, is_concrete
-from ..errors import InputError, place_of
+from ..errors import InputError
 from ..gti import GTI
-from ..hints.modules import HintedModule
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
-from ..meta import Meta
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
-from ..shown import Facts, Shown, html_table, number_text, robust, sum_text
-from ..units import Given, to_mask, to_unit
+from ..shown import Facts, html_table, number_text, robust, sum_text
+from ..units import Given, to_unit
 from .light_curve_table import curve_contents, curve_fields, curve_table, read_curve_fields
 from .points import FluxPoints
-from .reference import PER_POINT, SUFFIXES, UNITS
+from .reference import UNITS
+from .rows import PointRows, places_of
+from .table import formatted_table
 from .variability import (
     Constancy,
     Doubling,
@@ -41,14 +38,8 @@ PerTime = Float[Array, " n_times"]
 
 PerBin = Float[np.ndarray, "n_times n_energies"]
 
-IN_BINS = {*PER_POINT, *(f"norm{suffix}" for suffix in SUFFIXES), "is_ul"}
-"""Fields of flux points that a light curve has in bins of time and energy."""
 
-SAME_ENERGY = 1e-6
-"""Relative difference up to which energies of two times are equal."""
-
-
-class LightCurve(Shown, HintedModule):
+class LightCurve(PointRows):
     """Fluxes in bins of time and energy, what `gammajax.light_curve` makes. From a file by `read`.
 
     Fluxes are `FluxPoints`, those of all energies of the first time, then of the second, ...; every time has the same
@@ -76,19 +67,13 @@ class LightCurve(Shown, HintedModule):
         self.points = points
 
     def __check_init__(self) -> None:
-        if not isinstance(self.points, FluxPoints):
-            raise InputError(f"LightCurve: points must be FluxPoints, found {type(self.points).__name__}.")
         shape = np.shape(self.time_min)
         if len(shape) != 1 or not shape[0] or np.shape(self.time_max) != shape:
             raise InputError(
                 f"LightCurve: time_min and time_max must be lists of one length, found shapes {shape} and "
                 f"{np.shape(self.time_max)}."
             )
-        if self.points.n_points % shape[0]:
-            raise InputError(
-                f"LightCurve: {self.points.n_points} points cannot be shared out among {shape[0]} times. Give all "
-                "energies of the first time, then of the second, ..."
-            )
+        self.check_rows("times")
         if is_concrete(self.time_min) and is_concrete(self.time_max):
             low, high = np.asarray(self.time_min), np.asarray(self.time_max)
             if not np.all(np.isfinite(low) & np.isfinite(high) & (high > low)):
@@ -98,25 +83,15 @@ class LightCurve(Shown, HintedModule):
                 raise InputError(
                     f"LightCurve: time_min must rise, found MJD {low[i]:.6f} before {low[i + 1]:.6f}. Sort the times."
                 )
-        for name in ("energy_ref", "energy_min", "energy_max"):
-            values = getattr(self.points, name)
-            if values is not None and is_concrete(values):
-                rows = np.asarray(values).reshape(shape[0], -1)
-                if not np.allclose(rows, rows[0], rtol=SAME_ENERGY, atol=0):
-                    raise InputError(f"LightCurve: {name} must be the same at all times. Make one light curve of each.")
 
     @property
     def n_times(self) -> int:
         return int(np.shape(self.time_min)[0])
 
     @property
-    def n_energies(self) -> int:
-        return self.points.n_points // self.n_times
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_times, n_energies)."""
-        return self.n_times, self.n_energies
+    def n_rows(self) -> int:
+        """Times."""
+        return self.n_times
 
     @property
     def time(self) -> Time:
@@ -133,70 +108,16 @@ class LightCurve(Shown, HintedModule):
         """Stops of the bins, (n_times,)."""
         return Time(np.asarray(self.time_max), format="mjd", scale="tt")
 
-    @property
-    def energy_ref(self) -> Float[Array, " n_energies"]:
-        """Reference energies in TeV, (n_energies,)."""
-        return self.points.energy_ref[: self.n_energies]
-
-    @property
-    def energy_min(self) -> Float[Array, " n_energies"] | None:
-        """Lower edges of the bands in TeV, (n_energies,)."""
-        return None if self.points.energy_min is None else self.points.energy_min[: self.n_energies]
-
-    @property
-    def energy_max(self) -> Float[Array, " n_energies"] | None:
-        """Upper edges of the bands in TeV, (n_energies,)."""
-        return None if self.points.energy_max is None else self.points.energy_max[: self.n_energies]
-
-    @property
-    def sed_type(self) -> str:
-        """Kind of table the fluxes came from: dnde, e2dnde, flux, eflux or likelihood."""
-        return self.points.sed_type
-
-    @property
-    def gti(self) -> GTI | None:
-        return self.points.gti
-
-    def quantity(self, name: str) -> u.Quantity | None:
-        """Fluxes (n_times, n_energies) by name, such as "flux", "dnde_err", "eflux_ul"; None if they are unknown."""
-        found = self.points.quantity(name)
-        return None if found is None else found.reshape(self.shape)
-
-    def __getattr__(self, name: str) -> Any:
-        """``curve.flux``, ``curve.dnde_err``: see `quantity`; and ``curve.norm``, ``curve.is_ul``, ``curve.ts``, ..."""
-        kind, _, suffix = name.partition("_")
-        if name in IN_BINS:
-            values = getattr(self.points, name)
-            return None if values is None else values.reshape(self.shape)
-        if kind in UNITS and kind != "norm" and f"_{suffix}" in (*SUFFIXES, "_"):
-            return self.quantity(name)
-        return super().__getattr__(name)  # type: ignore[misc]
-
-    def __len__(self) -> int:
-        return self.n_times
-
-    def at(self, place: int) -> FluxPoints:
-        """The flux points of one time, by its place: 0, 1, ..., or -1 for the last."""
-        place = place_of(place, self.n_times, "LightCurve.at")
-        return taken(self.points, np.arange(self.points.n_points).reshape(self.shape)[place])
-
     def select_times(self, chosen: Sequence[bool] | Sequence[int] | Array | slice) -> Self:
         """The light curve of some times: a mask (n_times,), their places in order, or a slice."""
-        places = np.arange(self.n_times)[_index(chosen, self.n_times, "LightCurve.select_times")]
-        if not places.size:
-            raise InputError("LightCurve.select_times: no time is left.")
-        rows = np.arange(self.points.n_points).reshape(self.shape)[places].ravel()
-        return type(self)(
-            np.asarray(self.time_min)[places], np.asarray(self.time_max)[places], taken(self.points, rows)
-        )
+        places = places_of(chosen, self.n_times, "LightCurve.select_times")
+        low, high = (np.asarray(edges)[places] for edges in (self.time_min, self.time_max))
+        return type(self)(low, high, self.points_of(places, slice(None)))
 
     def select_energies(self, chosen: Sequence[bool] | Sequence[int] | Array | slice) -> Self:
         """The light curve of some bands of energy: a mask (n_energies,), their places, or a slice."""
-        places = np.arange(self.n_energies)[_index(chosen, self.n_energies, "LightCurve.select_energies")]
-        if not places.size:
-            raise InputError("LightCurve.select_energies: no band is left.")
-        rows = np.arange(self.points.n_points).reshape(self.shape)[:, places].ravel()
-        return type(self)(self.time_min, self.time_max, taken(self.points, rows))
+        places = places_of(chosen, self.n_energies, "LightCurve.select_energies")
+        return type(self)(self.time_min, self.time_max, self.points_of(slice(None), places))
 
     def fvar(self, kind: str = "flux") -> Variability:
         """Fractional excess variance of each band, see `excess_variance`; ``kind``: of flux, dnde, e2dnde, eflux, norm.
@@ -271,14 +192,16 @@ class LightCurve(Shown, HintedModule):
         low, high, points = curve_fields(table, sed_type, reference_model, gti)
         return cls(low, high, FluxPoints(**points))
 
-    def to_table(self, sed_type: str | None = None, format: str = "lightcurve") -> "Table":
+    def to_table(self, sed_type: str | None = None, format: str = "lightcurve", *, formatted: bool = False) -> "Table":
         """An `astropy.table.Table` in gammapy's form "lightcurve": one row for each time.
 
         ``sed_type``: dnde, e2dnde, flux, eflux or likelihood, by default that of the table the fluxes came from.
+        ``formatted``: to be read, with few digits.
         """
         if format != "lightcurve":
             raise InputError(f"LightCurve.to_table: format must be 'lightcurve', found {format!r}.")
-        return curve_table(self, sed_type)
+        table = curve_table(self, sed_type)
+        return formatted_table(table) if formatted else table
 
     @classmethod
     def read(
@@ -300,29 +223,3 @@ class LightCurve(Shown, HintedModule):
 def mjd(value: Time | Given, what: str) -> PerTime:
     """MJD (TT) of a Time, or of numbers in days."""
     return to_unit(value.tt.mjd if isinstance(value, Time) else value, "d", what)
-
-
-def taken(points: FluxPoints, rows: np.ndarray) -> FluxPoints:
-    """Some of the points, by their places."""
-    kept = {"gti", "reference_model", "meta"}
-    changes: dict[str, Any] = {}
-    for field in dataclasses.fields(points):
-        values = getattr(points, field.name)
-        if field.name not in kept and values is not None:
-            changes[field.name] = np.asarray(values)[rows] if not isinstance(values, jax.Array) else values[rows]
-    columns = {name: np.asarray(values)[rows] for name, values in points.meta.get("columns", {}).items()}
-    meta = points.meta.updated(columns=columns) if columns else Meta({key: points.meta[key] for key in points.meta})
-    return dataclasses.replace(points, **changes, meta=meta)
-
-
-def _index(chosen: Sequence[bool] | Sequence[int] | Array | slice, number: int, what: str) -> np.ndarray | slice:
-    """A mask, places or a slice, checked."""
-    if isinstance(chosen, slice):
-        return chosen
-    given = np.asarray(chosen)
-    if given.dtype == bool or given.dtype == object:
-        mask: Bool[np.ndarray, " n"] = np.asarray(to_mask(given, what))
-        if mask.shape != (number,):
-            raise InputError(f"{what}: the mask has shape {mask.shape}, expected ({number},).")
-        return mask
-    return np.array([place_of(place, number, what) for place in given.ravel()], dtype=int)

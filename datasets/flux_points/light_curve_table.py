@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.time import Time
 
 from ..errors import InputError
@@ -20,7 +19,8 @@ from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
 from ..units import parse_unit
 from .files import read_table, table_bytes
-from .table import point_fields, table_of
+from .rows_table import flat_table, require_rows, rows_table
+from .table import point_fields
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -33,17 +33,11 @@ DEFAULT_SCALE = "utc"
 
 def curve_table(curve: Any, sed_type: str | None) -> "Table":
     """The table of a light curve: times in MJD (TT), energies in TeV."""
-    from astropy.table import Table
-
-    flat = table_of(curve.points, sed_type)
-    table = Table(meta=dict(flat.meta) | {"MJDREFI": 0, "MJDREFF": 0.0, "TIMESYS": "tt", "TIMEUNIT": "d"})
-    for name in TIMES:
-        table[name] = np.array(getattr(curve, name), float)
-    for name in flat.colnames:
-        column = flat[name]
-        values = np.asarray(column).reshape(*curve.shape, *column.shape[1:])
-        table[name] = values if column.unit is None else u.Quantity(values, column.unit)
-    return table
+    columns = rows_table(curve, sed_type)
+    times = {name: np.array(getattr(curve, name), float) for name in TIMES}
+    columns.add_columns(list(times.values()), names=list(times), indexes=[0] * len(times))
+    columns.meta.update(MJDREFI=0, MJDREFF=0.0, TIMESYS="tt", TIMEUNIT="d")
+    return columns
 
 
 def curve_fields(
@@ -51,40 +45,13 @@ def curve_fields(
 ) -> tuple[Time, Time, Fields]:
     """Start and stop of the bins, and the constructor arguments of flux points, from a table with a row for each time.
 
-    Columns have the shape (n_times, n_energies), or (n_times,) for one energy; which there may be says `point_fields`.
-    Rows are sorted by time.
+    Which columns there may be says `point_fields`. Rows are sorted by time.
     """
-    from astropy.table import Table
-
     where = "Light curve"
-    if not hasattr(table, "colnames"):
-        raise InputError(
-            f"{where}: found {type(table).__name__}, expected an astropy table with one row for each time."
-        )
-    missing = [name for name in TIMES if name not in table.colnames]
-    if missing:
-        raise InputError(
-            f"{where}: {' and '.join(missing)} missing; there are {', '.join(table.colnames) or 'none'}. Flux points "
-            "without times are read by gj.FluxPoints."
-        )
-    if not len(table):
-        raise InputError(f"{where}: the table has no rows, expected one for each time.")
+    require_rows(table, TIMES, "time", where)
     low, high = (_times(table, name, where) for name in TIMES)
     order = np.argsort(low.mjd, kind="stable")
-    energies = next((table[name] for name in ("e_ref", "e_min") if name in table.colnames), None)
-    n_energies = int(np.shape(energies)[1]) if energies is not None and np.ndim(energies) > 1 else 1
-    flat = Table(meta=dict(table.meta))
-    for name in table.colnames:
-        column = table[name]
-        if name in TIMES or not isinstance(column[:0], np.ndarray):
-            continue
-        if column.shape[1:2] != (n_energies,) and (column.ndim > 1 or n_energies > 1):
-            raise InputError(
-                f"{where}: the column {name} has shape {column.shape}, expected ({len(table)}, {n_energies}), as the "
-                "energies have."
-            )
-        rest = column.shape[2:] if column.ndim > 1 else ()
-        flat[name] = column[order].reshape(len(table) * n_energies, *rest)
+    flat = flat_table(table, TIMES, order, where)
     return low[order], high[order], point_fields(flat, sed_type, reference_model, gti)
 
 

@@ -24,7 +24,7 @@ from ..shown import Facts, Shown, html_table, robust, sum_text
 from ..units import Given, to_mask, to_unit
 from .files import point_contents, read_point_fields
 from .reference import PER_POINT, SUFFIXES, UNITS, reference_flux
-from .table import Columns, point_fields, table_of
+from .table import Columns, formatted_table, point_fields, table_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -279,9 +279,13 @@ class FluxPoints(Shown, HintedModule):
         """From an `astropy.table.Table`, or a mapping of names to Quantities; see `table.point_fields`."""
         return cls(**point_fields(table, sed_type, reference_model, gti))
 
-    def to_table(self, sed_type: str | None = None) -> "Table":
-        """An `astropy.table.Table` of the given kind, by default that of the table the points came from."""
-        return table_of(self, sed_type)
+    def to_table(self, sed_type: str | None = None, *, formatted: bool = False) -> "Table":
+        """An `astropy.table.Table` of the given kind, by default that of the table the points came from.
+
+        ``formatted``: to be read, with few digits.
+        """
+        table = table_of(self, sed_type)
+        return formatted_table(table) if formatted else table
 
     @classmethod
     def read(

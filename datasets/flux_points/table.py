@@ -44,6 +44,9 @@ FILE_UNITS = {
 FURTHER = ("npred", "npred_excess", "counts", "niter", "n_dof", "dnde_scan_values")
 """Columns that are kept and mean nothing here."""
 
+PLAIN = ("ts", "sqrt_ts", "stat", "stat_null", "npred", "npred_excess", "time_min", "time_max")
+"""Columns that are printed without powers of ten."""
+
 KEPT_META = ("UL_CONF", "sqrt_ts_threshold_ul")
 
 
@@ -66,7 +69,7 @@ def point_fields(
         table = {name: _array(column, f"{where}: the column {name}") for name, column in table.items()}
     for column, what, cure in (
         ("time_min", "a light curve", "Read it with gj.LightCurve.read, or gj.LightCurve.from_table"),
-        ("x_min", "a flux profile along a line", "Take one spectrum out of the table"),
+        ("x_min", "a flux profile along a line", "Read it with gj.FluxProfile.read, or gj.FluxProfile.from_table"),
     ):
         if column in names:
             raise InputError(f"{where}: the column {column} says {what}. {cure}.")
@@ -166,6 +169,14 @@ def table_of(points: Any, sed_type: str | None) -> "Table":
     table["is_ul"] = np.asarray(points.is_ul)
     if points.stat_scan is not None:
         table["norm_scan"], table["stat_scan"] = np.asarray(points.norm_scan), np.asarray(points.stat_scan)
+    return table
+
+
+def formatted_table(table: "Table") -> "Table":
+    """The table, its numbers printed with few digits; files that are written from it have no more."""
+    for name in table.colnames:
+        if table[name].dtype.kind == "f":
+            table[name].info.format = ".3f" if name in PLAIN else ".4g"
     return table
 
 

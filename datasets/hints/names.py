@@ -80,13 +80,16 @@ NAMES: Habits = {
     "LightCurveEstimator": "gj.light_curve(datasets, result, 'source', time_edges, energy_edges)",
     **dict.fromkeys(
         (
-            "ASmoothMapEstimator", "Estimator", "ESTIMATOR_REGISTRY", "FluxProfileEstimator",
+            "ASmoothMapEstimator", "Estimator", "ESTIMATOR_REGISTRY",
             "ImageProfile", "ImageProfileEstimator", "ParameterEstimator", "EnergyDependentMorphologyEstimator",
             "combine_flux_maps", "combine_significance_maps", "get_combined_flux_maps",
             "get_combined_significance_maps", "get_rebinned_axis", "estimate_exposure_reco_energy",
         ),
         ESTIMATE,
     ),
+    "FluxProfileEstimator": "gj.flux_profile(datasets, models, regions, energy_edges)",
+    "make_orthogonal_rectangle_sky_regions": "gj.rectangles_along(start, stop, n, width)",
+    "make_concentric_annulus_sky_regions": "gj.rings_around(center, radii)",
     "FluxMaps": "gj.SkyMaps for maps, gj.FluxPoints for points",
     "ExcessMapEstimator": "gj.excess_map(datasets, models, radius), and gj.residual_map of what a fit leaves",
     "TSMapEstimator": "gj.ts_map(datasets, models, source)",

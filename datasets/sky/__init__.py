@@ -16,3 +16,5 @@ from .cutout import rebinned as rebinned
 from .cutout import upsampled as upsampled
 from .cutout import window as window
 from .geom import SkyGeom as SkyGeom
+from .strips import rectangles_along as rectangles_along
+from .strips import rings_around as rings_around

@@ -3,6 +3,7 @@
 from .excess_map import excess_map as excess_map
 from .excess_map import residual_map as residual_map
 from .flux_points import flux_points as flux_points
+from .flux_profile import flux_profile as flux_profile
 from .light_curve import light_curve as light_curve
 from .sensitivity import sensitivity as sensitivity
 from .sky_maps import SkyMaps as SkyMaps

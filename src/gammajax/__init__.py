@@ -45,6 +45,7 @@ from gammajax.datasets.events import (
 from gammajax.datasets.flux_points import (
     FluxPoints,
     FluxPointsDataset,
+    FluxProfile,
     LightCurve,
 )
 from gammajax.datasets.hints.modules import no_name
@@ -146,6 +147,8 @@ from gammajax.datasets.region import (
 from gammajax.datasets.sky import (
     MapAxis,
     SkyGeom,
+    rectangles_along,
+    rings_around,
 )
 from gammajax.datasets.spectrum import (
     SpectrumDataset,
@@ -178,6 +181,7 @@ from gammajax.fit.estimators import (
     SkyMaps,
     excess_map,
     flux_points,
+    flux_profile,
     light_curve,
     residual_map,
     sensitivity,
@@ -245,6 +249,7 @@ __all__ = [
     "FittedSpectrum",
     "FluxPoints",
     "FluxPointsDataset",
+    "FluxProfile",
     "FoVBackgroundModel",
     "GaussianPrior",
     "GaussianPriorPenalty",
@@ -334,6 +339,7 @@ __all__ = [
     "fake",
     "fit",
     "flux_points",
+    "flux_profile",
     "from_gammapy",
     "info_dict",
     "info_table",
@@ -347,6 +353,7 @@ __all__ = [
     "profile",
     "pseudo_experiments",
     "read_arf",
+    "rectangles_along",
     "register_dataset",
     "register_spatial_model",
     "register_spectral_model",
@@ -354,6 +361,7 @@ __all__ = [
     "register_temporal_model",
     "residual_map",
     "residuals",
+    "rings_around",
     "sample_events",
     "sensitivity",
     "sigma_to_ts",

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from astropy.time import Time
 from cases import light_curves
 
 import gammajax as gj
 from gammajax import plots
+from gammajax.plots.figures import new_figure
+from gammajax.plots.light_curves import date_ticks
 
 
 def drawn(ax):
@@ -46,10 +49,28 @@ def test_dates_stand_over_their_times():
     curve = light_curves.curve()
     ax = drawn(plots.plot_light_curve(curve, "norm"))
     (top,) = ax.child_axes
-    labels = dict(zip(top.get_xticks(), [t.get_text() for t in top.get_xticklabels()], strict=True))
-    # MJD 55000 is 2009-06-18
-    assert labels[55000.0] == "2009-06-18" and labels[55004.0] == "2009-06-22"
+    labels = {t.get_text(): x for x, t in zip(top.get_xticks(), top.get_xticklabels(), strict=True)}
+    assert len(labels) > 2
+    for day, place in labels.items():
+        assert place == pytest.approx(Time(day, scale="utc").tt.mjd, rel=0, abs=1e-8)
     assert ax.get_ylabel() == "Norm"
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (0.1, ["00:00\n2009-06-18", "00:30", "01:00", "01:30", "02:00"]),
+        (30, ["2009-06-21", "2009-06-26", "2009-07-01", "2009-07-06", "2009-07-11", "2009-07-16"]),
+        (400, ["2009-07", "2009-10", "2010-01", "2010-04", "2010-07"]),
+        (4000, ["2010", "2012", "2014", "2016", "2018", "2020"]),
+    ],
+)
+def test_dates_are_round(days, expected):
+    ax = new_figure(8.0, 4.4).add_subplot()
+    ax.set_xlim(55000.0, 55000.001 + days)
+    top = ax.secondary_xaxis("top")
+    date_ticks(top, *ax.get_xlim())
+    assert [t.get_text() for t in top.get_xticklabels()] == expected
 
 
 def test_axes_that_are_given_and_what_is_refused():

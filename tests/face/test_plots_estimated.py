@@ -45,7 +45,7 @@ def test_map(some_maps, models):
     ax = plot_map(some_maps, "residual", models=models, smooth=0.05)
     image = drawn(ax)
     assert image.shape[0] > 400 and len(np.unique(image[..., 0])) > 20
-    assert "1 to 10 TeV, smoothed with a Gaussian of 0.05°" in ax.get_title(loc="left")
+    assert ax.get_title(loc="left") == "1 to 10 TeV, smoothed with a Gaussian of 0.05°, lines at 5 σ"
     assert [t.get_text() for t in ax.texts] == ["crab", "disk_2"]
     shown = ax.images[0]
     assert shown.get_clim() == (-5, 5) and np.ma.getmaskarray(shown.get_array())[:6, :8].all()
@@ -57,7 +57,7 @@ def test_map(some_maps, models):
 
 
 @pytest.mark.parametrize(
-    ("name", "stretch", "label"), [("counts", "sqrt", "Counts"), ("flux", "log", "Flux [cm⁻² s⁻¹]")]
+    ("name", "stretch", "label"), [("counts", "sqrt", "Counts"), ("flux", "log", "Flux [10⁻¹² cm⁻² s⁻¹]")]
 )
 def test_units_and_stretch(some_maps, name, stretch, label):
     ax = plot_map(some_maps, name, stretch=stretch)
@@ -65,6 +65,16 @@ def test_units_and_stretch(some_maps, name, stretch, label):
     (bar,) = [a for a in ax.figure.axes if a is not ax]
     assert bar.get_ylabel() == label
     assert ax.get_xlabel() == "Right ascension"
+
+
+def test_residual_counts_are_no_significance(some_maps):
+    """Of other methods than the significance colours go as far as the numbers."""
+    root = np.asarray(some_maps["residual"])
+    for residual, label, end in ((7 * root, "Residual", 63.0), (root, "Residual [σ]", 5.0)):
+        maps = gj.SkyMaps(some_maps.geom, [1, 10], {"residual": residual, "sqrt_ts": root})
+        ax = plot_map(maps, "residual")
+        (bar,) = [a for a in ax.figure.axes if a is not ax]
+        assert bar.get_ylabel() == label and ax.images[0].get_clim() == (-end, end)
 
 
 def test_histogram(some_maps):
@@ -75,7 +85,9 @@ def test_histogram(some_maps):
     values = some_maps["residual"][0][~near]
     values = values[np.isfinite(values)]
     texts = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert texts == [f"{values.size} pixels", "unit Gaussian", f"mean {values.mean():+.3f}, width {values.std():.3f}"]
+    assert texts[0] == f"{values.size} pixels: mean {values.mean():+.3f}, width {values.std():.3f}"
+    low, middle, high = np.quantile(values, [0.158655, 0.5, 0.841345])
+    assert texts[2] == f"median {middle:+.3f}, width of the central 68 % {(high - low) / 2:.3f}"
     unit = next(line for line in ax.lines if line.get_label() == "unit Gaussian")
     x, y = unit.get_data()
     # the area under it is that of the histogram

@@ -1,11 +1,11 @@
 """Pictures of light curves."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from astropy.time import Time
 from matplotlib.axes import Axes
+from matplotlib.axes._secondary_axes import SecondaryAxis
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -37,6 +37,19 @@ WHOLE_DAYS = 6
 
 PLACE = (0.1, 0.13, 0.87, 0.72)
 """Of the axes in the figure: left, bottom, width, height."""
+
+MOST_DATES = 6
+"""Dates along the upper axis."""
+
+STEPS = (
+    *((n, "s", "s") for n in (1, 2, 5, 10, 30)),
+    *((n, "m", "m") for n in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)),
+    *((n, "D", "D") for n in (1, 2)),
+    *((n, "M", "D") for n in (5, 10)),
+    *((n, "M", "M") for n in (1, 2, 3, 6)),
+    *((n, "Y", "Y") for n in (1, 2, 5, 10, 20, 50, 100)),
+)
+"""Steps from one date to the next: how many of what, and down to what dates are told (units of NumPy)."""
 
 ROW = 0.075
 """Height of a row of the legend in units of the height of the picture."""
@@ -154,13 +167,41 @@ def _time_axes(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda mjd, _: f"{mjd:.{digits}f}"))
     top = ax.secondary_xaxis("top")
     top.set_xlabel("Date (UTC)")
-    top.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=span > WHOLE_DAYS))
-    top.xaxis.set_major_formatter(FuncFormatter(_date(span)))
+    date_ticks(top, *ax.get_xlim())
+
+
+def date_ticks(top: SecondaryAxis, low: float, high: float) -> None:
+    """Ticks at round dates and times of day in UTC, and what they are a part of in the label of the axis."""
+    begin, end = (np.datetime64(t, "s") for t in Time([low, high], format="mjd", scale="tt").utc.isot)
+    ticks, unit = _round_dates(begin, end)
+    # as texts: astropy takes no dates of years far from now from NumPy
+    places = Time(ticks.astype("datetime64[s]").astype(str), format="isot", scale="utc").tt.mjd
+    words = np.datetime_as_string(ticks, unit=unit)
+    if unit in ("m", "s"):
+        # the day stands where it begins, and first
+        before = ["", *(word[:10] for word in words[:-1])]
+        shown = [f"{w[11:]}\n{w[:10]}" if w[:10] != day else w[11:] for w, day in zip(words, before, strict=True)]
+    else:
+        shown = list(words)
+    top.set_xticks(places, shown)
     top.tick_params(labelsize=8)
 
 
-def _date(span: float) -> Callable[[float, int], str]:
-    """Dates as far as ticks of so many days in all tell them apart."""
-    first, last, seconds = (0, 10, 600.0) if span > WHOLE_DAYS else (5, 16, 30.0) if span > 0.02 else (11, 19, 0.5)
-    # rounded, since whole days of TT lie a minute before midnight UTC
-    return lambda mjd, _: str(Time(mjd + seconds / 86400, format="mjd", scale="tt").utc.iso)[first:last]
+def _round_dates(begin: np.datetime64, end: np.datetime64) -> tuple[np.ndarray, str]:
+    """The finest round dates between two of which there are no more than `MOST_DATES`, and down to what they are told:
+    numpy's units Y, M, D, m, s."""
+    inside, unit = np.array([begin]), "s"
+    for step, calendar, told in STEPS:
+        first, last = (int(t.astype(f"datetime64[{calendar}]").astype(int)) for t in (begin, end))
+        places = np.arange(first // step * step, last + 1, step)
+        if len(places) > 2 * MOST_DATES:
+            continue
+        dates = places.astype(f"datetime64[{calendar}]")
+        if (calendar, told) == ("M", "D"):
+            # the days 1, 11 and 21, or 1, 6, ... of each month
+            days = np.arange(0, 30, step)
+            dates = (np.arange(first, last + 1).astype("datetime64[M]").astype("datetime64[D]")[:, None] + days).ravel()
+        dates = dates[(dates.astype("datetime64[s]") >= begin) & (dates.astype("datetime64[s]") <= end)]
+        if 0 < len(dates) <= MOST_DATES:
+            return dates, told
+    return inside, unit

@@ -141,3 +141,10 @@ DNDE = u.Unit("TeV-1 s-1 cm-2")
 def test_columns_that_do_not_fit(table, message):
     with pytest.raises(gj.InputError, match=message):
         gj.FluxPoints.from_table(table)
+
+
+def test_formatted_tables_are_short_and_have_the_same_numbers():
+    points = gj.FluxPoints([1.0, 3.0], [1 / 3, 2 / 3], [1e-11, 1e-12], sqrt_ts=[10 / 3, 20 / 3])
+    table, plain = points.to_table("dnde", formatted=True), points.to_table("dnde")
+    np.testing.assert_array_equal(table["dnde"], plain["dnde"])
+    assert str(table["dnde"][:1]).split()[-1] == "3.333e-12" and str(table["sqrt_ts"][:1]).split()[-1] == "3.333"
