@@ -14,6 +14,7 @@ from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
 from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, revived, scattered
+from .merged import other_side
 from .needles import is_faint, needles
 from .newton import newton_step
 from .scoring import (
@@ -315,6 +316,9 @@ def run_scoring_method(
         evaluations += spent
         for start in found:
             follow(start)
+    merged = other_side(problem, problem.to_free(best.state.theta)) if int(best.state.status) != CONVERGED else None
+    if merged is not None and n_starts > 1 and max_iterations >= MOST_ELSEWHERE:
+        follow(merged)
     curvature = problem.to_free(jax.tree.map(np.asarray, diagonals(best.state.normal, best.state.theta)))
     revive = revived(problem, first, problem.to_free(best.state.theta), curvature) if starts == "auto" else None
     if revive is not None and max_iterations >= MOST_ELSEWHERE:

@@ -7,6 +7,8 @@ is besides:
 
 - *Damping*: a tenth after a step whose gain (decrease / decrease to expect) is above a quarter, eight times after one
   that does not lead down. Equal statistics count as down only where the decrease to expect is below their rounding.
+- *Lost curvature*: directions flatter than the least damping look near their minimum however far it is. Their distance
+  counts with damping at the level of rounding too, and where that says `LOST` tolerances the fit has stalled.
 - *Coordinates* (`joint.coordinates`): a step along x is taken in 1 / x or ln x where the model is nearly linear in
   that, and projected into the bounds; coefficient and exponent of a cutoff step as a pair (`joint.cutoffs`).
 - *Amplitudes*: with shapes held the statistic is convex in them, so that they go first while one is off by a factor
@@ -46,9 +48,19 @@ FAR = 10.0
 """
 
 
+LOST = 20.0
+"""Estimated distance to the minimum in tolerances, along directions of next to no curvature, that is not convergence.
+"""
+
+
 def least_damping(dtype: np.dtype) -> float:
     """Damping that keeps a degenerate curvature matrix of unit diagonal solvable at this precision."""
     return max(1e-9, 100 * float(jnp.finfo(dtype).eps))
+
+
+def rounding_of_curvature(dtype: np.dtype) -> float:
+    """Share of a curvature matrix of unit diagonal that is rounding."""
+    return min(500 * float(jnp.finfo(dtype).eps), least_damping(dtype))
 
 
 class Scoring(NamedTuple):
@@ -138,12 +150,13 @@ def iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: Array, s: S
     early = s.evaluations < AMPLITUDES_FIRST
     far = early & _far_off(theta, slopes, diagonals(straight, theta), active, arrays["scale_like"])
     moving = jax.tree.map(
-        lambda free, like: jnp.stack([free & (jnp.asarray(like) | ~far), free]), active, arrays["scale_like"]
+        lambda free, like: jnp.stack([free & (jnp.asarray(like) | ~far), free, free]), active, arrays["scale_like"]
     )
-    steps, decreases = jax.vmap(partial(solve_arrowhead, straight))(
-        moving, jnp.stack([damping, jnp.asarray(least, dtype)])
-    )
-    edm = decreases[1]
+    dampings = jnp.stack([damping, jnp.asarray(least, dtype), jnp.asarray(rounding_of_curvature(dtype), dtype)])
+    steps, decreases = jax.vmap(partial(solve_arrowhead, straight))(moving, dampings)
+    # NaN where rounding has made a degenerate matrix indefinite
+    lost = (decreases[1] <= tolerance) & (decreases[2] > LOST * tolerance)
+    edm = jnp.where(lost, decreases[2], decreases[1])
     # after a poor step change between x + d and x exp(d / x) for amplitudes: the second follows the valley of a norm
     # that fades while its tilt grows, the first goes straight to the answer from an amplitude far too low
     relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)
@@ -154,7 +167,7 @@ def iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: Array, s: S
     status = jnp.where(
         first & ~finite,
         BAD_START,
-        jnp.where(edm <= tolerance, CONVERGED, jnp.where(damping > MOST_DAMPING, STALLED, RUNNING)),
+        jnp.where(edm <= tolerance, CONVERGED, jnp.where(lost | (damping > MOST_DAMPING), STALLED, RUNNING)),
     )
     return Scoring(
         theta, kept_stat, kept_normal, damping, candidate, decreases[0], relative, edm,

@@ -45,6 +45,11 @@ its neighbour's has to be less far than that above the lowest."""
 WORTH = 10.0
 """How far above the lowest minimum of a profile another one may lie to be a start."""
 
+DECISIVE = 50.0
+"""How much lower than the straight spectrum a break has to be found for its bend not to be noise of a few bins: then
+no other way to bend is tried.
+"""
+
 TOLERANCE = 1e-2
 """Estimated distance to the minimum that is near enough."""
 
@@ -169,14 +174,23 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
         return run(start, held, most) if inside else (np.inf, base)
 
     ends: dict[int, tuple[float, np.ndarray]] = {}
-    for order in (range(size // 2, size), range(size // 2 - 1, -1, -1)):
+    apart = 1 if len(sweep.beside) else 2
+    for order in (range(size // 2, size, apart), range(size // 2 - apart, -1, -apart)):
         last = base
-        for k in order:
+        for k in [*order, *({0, size - 1} & {order[-1] + 1, order[-1] - 1})]:
             ends[k] = at(k, last)
             last = ends[k][1] if np.isfinite(ends[k][0]) else base
-    known = [ends[k] for k in range(size)]
+    # those in between only where the profile is not far above its lowest
+    for k in sorted(set(range(size)) - set(ends)):
+        near = min((ends[k - 1], ends[k + 1]), key=lambda end: end[0])
+        if near[0] < min(end[0] for end in ends.values()) + HOPELESS:
+            ends[k] = at(k, near[1])
+    known = [ends[k] for k in sorted(ends)]
     found = _minima(known)
-    for start, tried in _turned(sweep, list(known), len(base)):
+    # with the break outside the data: the spectrum without one
+    straight, lowest = min(ends[0][0], ends[size - 1][0]), min(end[0] for end in known)
+    turned = [] if np.isfinite(straight) and straight > lowest + DECISIVE else _turned(sweep, ends, len(base))
+    for start, tried in turned:
         more, worth = [], min(end[0] for end in known) + HOPELESS
         for k in tried:
             end = at(k, start[k], LOOK)
@@ -200,7 +214,9 @@ def _minima(ends: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.ndarra
     return [ends[k] for k in np.flatnonzero(lowest)]
 
 
-def _turned(sweep: Sweep, ends: list[tuple[float, np.ndarray]], size: int) -> Iterator[tuple[list[np.ndarray], range]]:
+def _turned(
+    sweep: Sweep, ends: dict[int, tuple[float, np.ndarray]], size: int
+) -> Iterator[tuple[list[np.ndarray], range]]:
     """Other starts along breaks, and the values from which to take them.
 
     Indices exchanged, for a smooth break bends the one way in which it began; and spectra that end, or rise, at either
@@ -208,8 +224,9 @@ def _turned(sweep: Sweep, ends: list[tuple[float, np.ndarray]], size: int) -> It
     """
     if not len(sweep.below):
         return
-    n = len(ends)
-    exchanged = [np.array(free) for _, free in ends]
+    n = len(sweep.values)
+    row = [ends[min(ends, key=lambda j, k=k: abs(j - k))][1] for k in range(n)]
+    exchanged = [np.array(free) for free in row]
     for free in exchanged:
         free[sweep.below], free[sweep.above] = free[sweep.above].copy(), free[sweep.below].copy()
     yield exchanged, range(1, n, EVERY)
@@ -217,4 +234,4 @@ def _turned(sweep: Sweep, ends: list[tuple[float, np.ndarray]], size: int) -> It
         for sign in (1.0, -1.0):
             steeper = np.zeros(size)
             steeper[places] = STEEP * outwards * sign
-            yield [free + steeper for _, free in ends], range(n - EDGE, n) if outwards > 0 else range(EDGE)
+            yield [free + steeper for free in row], range(n - EDGE, n) if outwards > 0 else range(EDGE)

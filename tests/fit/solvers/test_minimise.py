@@ -125,3 +125,37 @@ def test_fits_end_where_exact_steps_lead_nowhere(monkeypatch):
     result = gj.fit(Faint(), models)
     assert float(result.parameters["s.spectral.amplitude"].value) == pytest.approx(1.005, abs=1e-7)
     assert result.success and result.evaluations < 30
+
+
+class Steep(gj.Dataset):
+    """Squares of three sums of amplitudes a, b, c: 1e10 (a + b - 2), a - b and c - 1, the first 1e20 times as steep as
+    the second, whose curvature is below the rounding of the first's. The minimum is 0, at a = b = c = 1."""
+
+    tag = "Steep"
+
+    @property
+    def data_shape(self):
+        return (3,)
+
+    def predict(self, models):
+        one, two, three = gj.dnde(models, jnp.arange(1.0, 4.0))
+        # a + b E + c E^2
+        c = (three - 2 * two + one) / 2
+        b = two - one - 3 * c
+        a = one - b - c
+        return jnp.stack([1e10 * (a + b - 2), a - b, c - 1])
+
+    def stat_bins(self, prediction):
+        return prediction**2
+
+
+def test_where_curvature_is_lost_nothing_converges():
+    """At a + b = 2 the slope along a - b is 1e-10 of what it would be by the steepest direction: no convergence there,
+    of a fit or of the points of a profile."""
+    powers = [gj.PowerLawSpectralModel(amplitude=x, index=-i) for i, x in enumerate((6.0, -4.0, 1.0))]
+    models = gj.Models([gj.SkyModel(power, name) for name, power in zip("abc", powers, strict=True)])
+    models = models.freeze(*(f"{name}.spectral.index" for name in "abc"))
+    result = gj.fit(Steep(), models, starts=1)
+    assert result.stat == pytest.approx(100) and result.edm > 1e-8 and not result.success
+    found = gj.profile(Steep(), result, "c.spectral.amplitude", [1.0, 1.5])
+    assert not found.converged.any()
