@@ -41,6 +41,7 @@ from jaxtyping import Bool, Float
 from .arrays import Array, Mask, PickledTrees, is_concrete
 from .errors import InputError
 from .hints.modules import HintedModule, require_models
+from .seen import Scores, Spectrum
 from .shown import Facts, Shown
 from .statistics.base import Bins, Statistic, scoring_terms
 
@@ -304,6 +305,12 @@ class Dataset(Shown, HintedModule):
         its responses are those of another place."""
         return False
 
+    def source_scores(self, models: Models, source: eqx.Module, like: Scores | None = None) -> Scores | None:
+        """How well one more source like ``source`` would do at the places that the dataset tells apart, beside the
+        ``models``; or ``like`` those of other datasets, with what it would do here added. None where places do not
+        matter."""
+        return like
+
     @property
     def image_rungs(self) -> tuple[float, ...] | None:
         """Extents of the images of sources of free size; None where sizes choose no images."""
@@ -332,7 +339,7 @@ class Dataset(Shown, HintedModule):
             return self.info_dict()
         return self.info_dict() | {"stat_sum": float(np.sum(stat_bins_of(self, models)))}
 
-    def spectrum(self, signal: Array, background: Array) -> "Spectrum":
+    def spectrum(self, signal: Array, background: Array) -> Spectrum:
         """Data and prediction per energy; ``signal`` and ``background`` are those of `Prepared.spectra`."""
         mask = np.asarray(fitted_bins(self))
         bins = np.asarray(mask.reshape(mask.shape[0], -1).any(axis=1))
@@ -351,22 +358,6 @@ class Dataset(Shown, HintedModule):
 
     def _has_no_counts(self, what: str) -> NoReturn:
         raise InputError(f"{what}: found {type(self).__name__}, expected one dataset of counts: datasets['name'].")
-
-
-class Spectrum(NamedTuple):
-    """Data and prediction of a dataset per reconstructed energy, of a map the sums over the fitted pixels.
-
-    ``edges`` (n + 1,) in TeV; ``mask``: energies with a fitted bin; ``n_bins``: fitted bins.
-    """
-
-    edges: Float[Array, " n_edges"]
-    counts: Float[Array, " n"]
-    signal: Float[Array, " n"]
-    background: Float[Array, " n"]
-    background_error: Float[Array, " n"]
-    measured_background: Float[Array, " n"]
-    mask: Bool[Array, " n"]
-    n_bins: int
 
 
 @dataclass(frozen=True)

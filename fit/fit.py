@@ -1,8 +1,9 @@
 """The fit: choose a method, run it, attach errors."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -37,9 +38,10 @@ from .joint.problem import (
     with_image_sizes,
 )
 from .result import FitResult
-from .solvers.globalise import Starts, check_starts
+from .solvers.elsewhere import End, elsewhere, faint, look, without_place
+from .solvers.globalise import SAME, Starts, check_starts, joined
 from .solvers.infinity import at_infinity, beside_infinity
-from .solvers.minimise import lower_scoring, run_scoring_method
+from .solvers.minimise import MOST_ELSEWHERE, is_better, lower_scoring, run_scoring_method
 from .solvers.minuit import run_minuit
 from .solvers.optax import run_optax
 from .solvers.saddle import off_saddle
@@ -151,29 +153,67 @@ def fit(
     problem = make_problem(datasets, models, mesh=mesh, batch_size=batch_size, spread=True)
     _refuse_traced(problem.arrays, problem.space.values)
     require_bounded_widths(problem.arrays, problem.free_names, "fit")
-    solution = run(problem, starts)
-    minima, of_starts = solution.minima, solution.stat
-    iterations, evaluations = solution.iterations, solution.evaluations
+    begun = np.asarray(problem.start(), float)
     # only sources with a place can have left it
     placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
-    before: tuple[Problem, Solution] | None = None
-    for _ in range(MOST_REFRESHES if placed else 0):
-        # once: what falls from there again is no way out
-        off = off_saddle(problem, solution) if before is None else None
-        if off is not None:
-            before = problem, solution
-        fitted = _with_values(problem, solution.free if off is None else off)
-        fitted = _kept_sizes(problem.models, fitted, with_image_sizes(fitted, datasets, mesh))
-        moves = problem.share.collect(partial(_moved, problem, fitted))
-        if off is None and not any(moves):
-            break
-        problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size, spread=True)
-        solution = run(problem, again=off is None and solution.status == Status.CONVERGED)
-        iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
-    if before is not None and not solution.stat < before[1].stat:
-        problem, solution = before
-    minima = None if minima is None else minima.moved(solution.stat - of_starts)
-    return finish(problem, replace(solution, iterations=iterations, evaluations=evaluations, minima=minima))
+
+    def prepared_at(problem: Problem, free: np.ndarray) -> Models:
+        """The models at other values, with the sizes of their images."""
+        fitted = _with_values(problem, free)
+        return _kept_sizes(problem.models, fitted, with_image_sizes(fitted, datasets, mesh))
+
+    def remade(fitted: Models) -> Problem:
+        return make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size, spread=True)
+
+    def settled(problem: Problem, solution: Solution) -> tuple[Problem, Solution]:
+        """The end with responses and images of where the sources are; its iterations are those of all runs."""
+        iterations, evaluations = solution.iterations, solution.evaluations
+        minima, of_starts = solution.minima, solution.stat
+        before: tuple[Problem, Solution] | None = None
+        for _ in range(MOST_REFRESHES if placed else 0):
+            # once: what falls from there again is no way out
+            off = off_saddle(problem, solution) if before is None else None
+            if off is not None:
+                before = problem, solution
+            fitted = prepared_at(problem, solution.free if off is None else off)
+            moves = problem.share.collect(partial(_moved, problem, fitted))
+            if off is None and not any(moves):
+                break
+            problem = remade(fitted)
+            solution = run(problem, again=off is None and solution.status == Status.CONVERGED)
+            iterations, evaluations = iterations + solution.iterations, evaluations + solution.evaluations
+        if before is not None and not solution.stat < before[1].stat:
+            problem, solution = before
+        minima = None if minima is None else minima.moved(solution.stat - of_starts)
+        return problem, replace(solution, iterations=iterations, evaluations=evaluations, minima=minima)
+
+    problem, solution = settled(problem, run(problem, starts))
+    unplaced: dict[str, float] = {}
+    if placed and method == "scoring" and starts == "auto" and max_iterations >= MOST_ELSEWHERE:
+        found, ends, stats = faint(problem, solution), list[End](), list[float]()
+        for source, rise in found:
+            others, extent = elsewhere(problem, solution, source, rise, begun, partial(_with_values, problem))
+            trials = [remade(prepared_at(problem, start)) for start in others]
+            looks = [look(trial, precision) for trial in trials]
+            solution = replace(solution, evaluations=solution.evaluations + sum(seen.evaluations for seen in looks))
+            for seen, trial in sorted(zip(looks, trials, strict=True), key=lambda pair: pair[0].stat):
+                end = End(source, seen.free, seen.stat, extent)
+                if seen.stat - seen.edm < solution.stat - SAME:
+                    there = remade(prepared_at(trial, seen.free))
+                    there, other = settled(there, run(there))
+                    end = End(source, other.free, other.stat, extent)
+                    n_evaluations = solution.evaluations + other.evaluations
+                    if is_better(other, solution):
+                        ends.append(End(source, solution.free, solution.stat, extent))
+                        n_iterations = solution.iterations + other.iterations
+                        problem, solution = there, replace(other, iterations=n_iterations, minima=solution.minima)
+                    solution = replace(solution, evaluations=n_evaluations)
+                ends.append(end)
+                stats.append(end.stat)
+        if ends:
+            solution = replace(solution, minima=joined(solution, stats))
+        unplaced = without_place(problem, solution, found, ends)
+    return finish(problem, solution, unplaced)
 
 
 def _refuse_traced(*numbers: object) -> None:
@@ -234,8 +274,8 @@ def _moved(problem: Problem, after: Models) -> bool:
     )
 
 
-def finish(problem: Problem, solution: Solution) -> FitResult:
-    """Errors at the end point, and the models that carry them."""
+def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] = MappingProxyType({})) -> FitResult:
+    """Errors at the end point, and the models that carry them; for ``unplaced`` sources see `elsewhere`."""
     theta = from_free(problem.arrays, np.asarray(solution.free, problem.arrays["low"].globals.dtype))
     exact = solution.exact
     if exact is None:
@@ -262,7 +302,9 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
         models=models,
         stat=solution.stat,
         status=status,
-        message=_message(status, solution, errors, [names[i] for i in endless], [names[i] for i in blunt], gone),
+        message=_message(
+            status, solution, errors, [names[i] for i in endless], [names[i] for i in blunt], gone, unplaced
+        ),
         iterations=solution.iterations,
         evaluations=solution.evaluations,
         edm=solution.edm,
@@ -287,7 +329,13 @@ def _status(solution: Solution, errors: Curvature, endless: list[int], gone: lis
 
 
 def _message(
-    status: Status, solution: Solution, errors: Curvature, endless: list[str], blunt: list[str], gone: list[str]
+    status: Status,
+    solution: Solution,
+    errors: Curvature,
+    endless: list[str],
+    blunt: list[str],
+    gone: list[str],
+    unplaced: Mapping[str, float],
 ) -> str:
     parts = [MESSAGES[status] if status != solution.status else solution.message or MESSAGES[status]]
     if gone:
@@ -311,6 +359,12 @@ def _message(
             f"The data do not constrain: {shown}. Errors along these directions are infinite. Freeze one parameter of "
             "each, or give it a prior."
         )
+    for name, rise in unplaced.items():
+        if name not in gone:
+            parts.append(
+                f"The data do not tell where {name} is: without it, or elsewhere, the statistic is only {rise:.1f} "
+                "higher, as much as a fluctuation of the background is. Freeze or bound its place, or leave it out."
+            )
     if errors.at_bound:
         shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")
         parts.append(f"At a bound: {shown}.")

@@ -8,10 +8,11 @@ from typing import Self
 import numpy as np
 
 from ..arrays import Array, Mask, fields_of, is_concrete
-from ..dataset import Models, Spectrum
+from ..dataset import Models
 from ..errors import InputError
 from ..hints.modules import found, require_models
 from ..models.sky_model import FoVBackgroundModel, SkyModel
+from ..seen import Spectrum
 from ..sky.axis import MapAxis
 from ..units import NOT_FITTED, Given, warn_of_cut_bins
 from .base import CountsBase, fitted_of

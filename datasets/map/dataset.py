@@ -30,6 +30,7 @@ from ..irf.stack import Part, Tables, stack_edisp, stack_psf
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..models.spatial.moves import has_moved
 from ..region.dataset import RegionMapDataset
+from ..seen import Scores
 from ..sky.axis import MapAxis
 from ..sky.cutout import PadWidth
 from ..sky.geom import SkyGeom
@@ -43,6 +44,7 @@ from .prepared import MapSpec, prepare_map
 from .regions import region_map_fields, region_spectrum_fields
 from .reshape import crop, cutout, downsample, pad
 from .response import Response
+from .scores import scores_of
 from .torn import warn_of_torn
 from .trial import Trials, trials_at
 
@@ -219,6 +221,11 @@ class MapBase(CountsDataset, OnPixels):
 
     def moved(self, before: Models, after: Models) -> bool:
         return has_moved(before, after, self.geom.pixel_size)
+
+    def source_scores(self, models: Models, source: eqx.Module, like: Scores | None = None) -> Scores | None:
+        instrument = self.instrument(models)
+        scores = scores_of(self, self.geom, models, cast(SkyModel, source), instrument, like)
+        return like if scores is None else scores
 
     def stacked_response(
         self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None

@@ -18,6 +18,7 @@ from ..joint.objective import compiled_member_stats
 from ..joint.problem import Problem
 from ..result import Minima
 from .components import components
+from .solution import Solution
 
 Starts = int | Literal["auto"]
 """How many starts a fit takes; "auto" lets the models decide."""
@@ -185,3 +186,10 @@ def distinct(stats: list[float]) -> Minima:
         else:
             found.append([stat])
     return Minima(tuple(f[0] for f in found), tuple(len(f) for f in found))
+
+
+def joined(solution: Solution, stats: list[float]) -> Minima:
+    """What several starts led to: those of the ``solution``, and more ends of these statistics."""
+    minima = solution.minima or Minima((solution.stat,), (1,))
+    before = [s for stat, count in zip(minima.stats, minima.counts, strict=True) for s in [stat] * count]
+    return distinct([*before, *stats])

@@ -13,6 +13,7 @@ from ...datasets.errors import InputError
 from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
+from ..status import Status
 from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, revived, scattered
 from .merged import other_side
 from .needles import is_faint, needles
@@ -373,6 +374,12 @@ def _preferred(other: Minimum, best: Minimum) -> bool:
     ended_well, best_well = (int(end.state.status) == CONVERGED for end in (other, best))
     slack = 0.0 if ended_well == best_well else SAME if ended_well else -SAME
     return other.stat < best.stat + slack
+
+
+def is_better(other: Solution, best: Solution) -> bool:
+    """Whether another end is lower, and not one that has not converged where the best has."""
+    ended = other.status == Status.CONVERGED or best.status != Status.CONVERGED
+    return bool(np.isfinite(other.stat)) and ended and other.stat < best.stat - SAME
 
 
 def _raise_bad_start(problem: Problem) -> None:

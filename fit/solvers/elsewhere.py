@@ -1,0 +1,242 @@
+"""Other places for faint sources of maps.
+
+A source that is faint, or blended with another, may end at a fluctuation of the background, or leave its flux to its
+neighbour: a minimum by itself, out of which no step leads, as images are small and the sky between them is flat. What
+the residuals without the source look like tells where else it might be. Bright sources have no other place, and cost
+nothing here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
+
+import jax
+import numpy as np
+
+from ...datasets.models.collection import Models
+from ...datasets.models.parameter import SCALING
+from ...datasets.models.sky_model import SkyModel
+from ...datasets.models.spatial.base import PositionedModel
+from ...datasets.seen import Scores
+from ...kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
+from ..joint.objective import from_free
+from ..joint.problem import Problem
+from .components import by_role
+from .minimise import stat_at
+from .scoring import BAD_START, initial_state, run_scoring
+from .solution import Solution
+
+FAINT = 40.0
+"""Rise of the statistic without a source up to which it is faint."""
+
+UNPLACED = 9.0
+"""The same up to which the data do not tell where it is."""
+
+MOST, PEAKS = 5, 2
+"""Sources that are looked at, the faintest first, and peaks of the residuals that are tried for each."""
+
+WORTH, SHARE = 6.0, 0.5
+"""Fall of the statistic that a peak has to promise to be tried; and as a share of what the source is worth."""
+
+ROUGHLY, LOOK = 0.1, 12
+"""Estimated distance to the minimum, and evaluations, of a look at another place."""
+
+RIDGE = 1e-9
+"""Added to the unit diagonal of the curvature of the other models, which may be singular."""
+
+
+class Placed(NamedTuple):
+    """A source whose place is free: number of its model, and places of its free parameters among all free ones: those
+    that scale it, its longitude and latitude, and all."""
+
+    number: int
+    name: str
+    scales: np.ndarray
+    lonlat: np.ndarray
+    everything: np.ndarray
+
+
+def placed(problem: Problem) -> list[Placed]:
+    """The sources whose place and amplitude are free."""
+    place, found = np.cumsum(problem.space.free) - 1, []
+    for number, model in enumerate(problem.models.models):
+        if type(model) is not SkyModel or not isinstance(model.spatial, PositionedModel):
+            continue
+        if model.spatial.lon_0.frozen or model.spatial.lat_0.frozen:
+            continue
+        of_role: dict[str, list[int]] = {}
+        for roles in by_role(problem, number).values():
+            for role, indices in roles.items():
+                of_role.setdefault(role, []).extend(int(place[i]) for i in indices)
+        scales = [k for role, indices in of_role.items() if role in SCALING for k in indices]
+        lon, lat = of_role.get("position", []), of_role.get("latitude", [])
+        if scales and len(lon) == len(lat) == 1:
+            name = problem.space.models[number].name
+            everything = np.array(sorted(k for indices in of_role.values() for k in indices))
+            found.append(Placed(number, name, np.array(scales), np.array(lon + lat), everything))
+    return found
+
+
+def faint(problem: Problem, solution: Solution) -> list[tuple[Placed, float]]:
+    """The sources that the data hardly need, with the rise of the statistic without them, the faintest first.
+
+    Which ones come into question tells the expected curvature: the amplitude squared over its variance, the parameters
+    of all other models at their best, its own held.
+    """
+    if problem.share.processes > 1 or not np.all(np.isfinite(solution.free)):
+        return []
+    position = np.full(len(problem.space.free_index), -1)
+    position[np.searchsorted(problem.space.free_index, problem.global_index)] = np.arange(len(problem.global_index))
+    matrix = np.asarray(solution.expected.matrix, float) / 2
+    found = []
+    for source in placed(problem):
+        k = position[source.scales]
+        if np.any(k < 0):
+            continue
+        own = position[source.everything]
+        others = np.setdiff1d(np.flatnonzero(matrix.diagonal() > 0), own)
+        amplitude = solution.free[source.scales]
+        worth = amplitude @ matrix[np.ix_(k, k)] @ amplitude
+        if worth > 0 and len(others):
+            scale = np.sqrt(matrix.diagonal()[others])
+            mixed = (amplitude @ matrix[np.ix_(k, others)]) / scale
+            scaled = matrix[np.ix_(others, others)] / np.outer(scale, scale)
+            worth -= mixed @ np.linalg.solve(scaled + RIDGE * np.eye(len(others)), mixed)
+        # below zero the expected counts, and with them the variance, go to nothing
+        if not worth > FAINT or np.all(amplitude <= 0):
+            found.append((source, float(worth)))
+    found = sorted(found, key=lambda pair: pair[1])[:MOST]
+    return [(source, _rise(problem, solution, source)) for source, _ in found]
+
+
+def _rise(problem: Problem, solution: Solution, source: Placed) -> float:
+    """Rise of the statistic without a source, all others where they are."""
+    return stat_at(problem, _without(problem, solution, source)) - solution.stat
+
+
+def _without(problem: Problem, solution: Solution, source: Placed) -> np.ndarray:
+    low, high = (bound[problem.space.free][source.scales] for bound in (problem.space.low, problem.space.high))
+    free = np.array(solution.free)
+    free[source.scales] = np.clip(0.0, low, high)
+    return free
+
+
+def elsewhere(
+    problem: Problem,
+    solution: Solution,
+    source: Placed,
+    rise: float,
+    begun: np.ndarray,
+    models: Callable[[np.ndarray], Models],
+) -> tuple[list[np.ndarray], float]:
+    """Starts (free parameters) with a faint ``source`` at other places, and its extent (deg); ``rise``: see `faint`.
+
+    ``begun``: the free parameters at which the fit began; ``models``: the models at free parameters. At the highest
+    peaks of the residuals the source has the shape that it began with; all others are at their best. Beside a neighbour
+    it begins where it began, with half of the neighbour's flux.
+    """
+    first = np.array(solution.free)
+    first[source.everything] = begun[source.everything]
+    as_begun = cast(SkyModel, models(first).models[source.number])
+    rest = models(_without(problem, solution, source)).models
+    total: Scores | None = None
+    for index, dataset in problem.share.held.items():
+        if source.number in problem.space.acting[index]:
+            acting = [rest[m] for m in problem.space.acting[index]]
+            total = dataset.source_scores(acting, as_begun, total)
+    if total is None:
+        return [], 0.0
+    low, high = problem.space.low[problem.space.free], problem.space.high[problem.space.free]
+    best = np.argmax(total.falls, axis=0)
+    factor, fall = total.factors[best], np.max(total.falls, axis=0)
+    frame = cast(PositionedModel, as_begun.spatial).frame
+    starts, taken = [], [_vector(solution.free[source.lonlat], frame)]
+    near = np.cos(np.deg2rad(2 * total.extent))
+    fall[total.vectors @ taken[0] > near] = 0.0
+    for _ in range(PEAKS):
+        k = int(np.argmax(fall))
+        if not fall[k] > max(WORTH, SHARE * rise):
+            break
+        start = np.array(first)
+        start[source.lonlat] = _lonlat_near(total.vectors[k], frame, solution.free[source.lonlat])
+        start[source.scales] *= factor[k]
+        if np.all((start >= low) & (start <= high)):
+            starts.append(start)
+        fall[total.vectors @ total.vectors[k] > near] = 0.0
+    neighbours = [
+        other
+        for other in placed(problem)
+        if other.number != source.number
+        and _vector(begun[source.lonlat], frame) @ _vector(solution.free[other.lonlat], _frame_of(problem, other))
+        > np.cos(np.deg2rad(total.extent))
+    ]
+    if neighbours:
+        start = np.array(first)
+        for other in neighbours:
+            start[other.scales] /= 2
+        if np.all((start >= low) & (start <= high)):
+            starts.append(start)
+    return starts, total.extent
+
+
+class End(NamedTuple):
+    """Where a fit from another place of a ``source`` of this ``extent`` (deg) ended, or where the best one was before
+    that was better."""
+
+    source: Placed
+    free: np.ndarray
+    stat: float
+    extent: float
+
+
+def without_place(
+    problem: Problem, solution: Solution, found: list[tuple[Placed, float]], ends: list[End]
+) -> dict[str, float]:
+    """Names of the sources whose places the data do not tell, and by how much the statistic is higher without them, or
+    with them at another of the places that were tried. ``found``: those that were `faint` before that."""
+    if ends:
+        # other sources may have changed with it
+        found = faint(problem, solution)
+    rises = [(source.name, rise) for source, rise in found]
+    for source, free, stat, extent in ends:
+        frame = _frame_of(problem, source)
+        here, there = (_vector(x[source.lonlat], frame) for x in (solution.free, free))
+        if here @ there < np.cos(np.deg2rad(extent)):
+            rises.append((source.name, stat - solution.stat))
+    named: dict[str, float] = {}
+    for name, rise in rises:
+        if rise < UNPLACED:
+            named[name] = min(rise, named.get(name, rise))
+    return named
+
+
+class Look(NamedTuple):
+    """Where a look from the start of a fit ended."""
+
+    free: np.ndarray
+    stat: float
+    edm: float
+    evaluations: int
+
+
+def look(problem: Problem, precision: str) -> Look:
+    """Where a fit leads from its start, roughly."""
+    theta = from_free(problem.arrays, np.asarray(problem.start(), precision))
+    state = initial_state(problem.spec, theta)
+    limits = np.asarray(ROUGHLY, state.stat.dtype), np.asarray(LOOK)
+    state, constant = jax.device_get(run_scoring(problem.spec, problem.arrays, state, *limits))
+    stat = np.inf if int(state.status) == BAD_START else float(state.stat + constant)
+    return Look(problem.to_free(state.theta), stat, float(state.edm), int(state.evaluations))
+
+
+def _frame_of(problem: Problem, source: Placed) -> str:
+    return cast(PositionedModel, cast(SkyModel, problem.models.models[source.number]).spatial).frame
+
+
+def _vector(lonlat: Sequence[float] | np.ndarray, frame: str) -> np.ndarray:
+    return np.asarray(to_icrs(np.asarray(lonlat_to_vector(*np.asarray(lonlat, float))), frame))
+
+
+def _lonlat_near(vector: np.ndarray, frame: str, like: np.ndarray) -> np.ndarray:
+    """Longitude and latitude of a direction, the longitude within half a turn of that of ``like``."""
+    lon, lat = (float(c) for c in vector_to_lonlat(from_icrs(vector, frame)))
+    return np.array([lon + 360 * np.rint((like[0] - lon) / 360), lat])
