@@ -244,7 +244,7 @@ def readable_cards(header: fits.Header, where: str) -> dict[str, Card]:
         for card in header.cards:
             try:
                 keyword, value = card.keyword, card.value
-            except (fits.VerifyError, ValueError) as error:
+            except Exception as error:  # astropy parses cards when they are asked for
                 raise InputError(f"{where}: a header card cannot be read ({error}). Correct the header.") from error
             if KEYWORD.match(keyword) and not isinstance(value, fits.card.Undefined):
                 cards[keyword] = from_ascii(value) if isinstance(value, str) else value

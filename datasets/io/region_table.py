@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from ..errors import InputError
 from ..sky.geom import SkyGeom
-from .fits import Card, FitsTable, fits_column
+from .fits import Card, FitsTable, fits_column, readable_cards
 from .text import from_ascii, to_ascii
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def pack_region(table: FitsTable) -> PackedTable:
             for card in table.header.cards
             if card.keyword not in STRUCTURE and not _of_column(card.keyword)
         ]
-    except fits.VerifyError as error:
+    except Exception as error:  # astropy parses cards when they are asked for
         raise InputError(f"{table.where}: a header card cannot be read ({error}). Correct the header.") from error
     return {"columns": columns, "cards": cards}
 
@@ -135,7 +135,7 @@ def region_of(table: FitsTable) -> "Region":
 
     # the cards of the projection are all that is needed of the header
     wcs = SkyGeom.from_header(
-        {card.keyword: card.value for card in table.header.cards if card.keyword.startswith(PROJECTION)},
+        {key: card for key, card in readable_cards(table.header, table.where).items() if key.startswith(PROJECTION)},
         (1, 1),
         table.where,
     ).wcs
@@ -150,7 +150,7 @@ def region_of(table: FitsTable) -> "Region":
             # the reader leaves a word there that unions do not take
             part.meta["include"] = True
         sky = [part.to_sky(wcs) for part in found]
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # regions and astropy raise many types on damaged tables
         raise InputError(f"{table.where}: the region cannot be read ({error}). Write the file again.") from error
     if not sky:
         raise InputError(f"{table.where}: the table holds no region. Write the file again.")

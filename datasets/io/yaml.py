@@ -152,7 +152,7 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
         data = yaml.load(text, Loader=_loader())
     except yaml.YAMLError as error:
         raise InputError(f"{where}{_line(error)}: {_problem(error, text)}") from error
-    except (RecursionError, ValueError) as error:
+    except Exception as error:  # what its numbers and depths are too large for
         raise InputError(f"{where}: the YAML cannot be read ({error}).") from error
     if data is None:
         raise InputError(f"{where}: the file is empty. Expected YAML such as 'components: [...]' or 'datasets: [...]'.")

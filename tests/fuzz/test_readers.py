@@ -50,6 +50,7 @@ KNOWN = {
     "fewer of them": ("template", "template.fits", card("WCSAXES", "9000")),
     "orders of distortions": ("template", "template.fits", card("A_ORDER", "9999")),
     "a time scale": ("events", "events.fits", card("TIMESYS", "'XYZ'")),
+    "a column of a region": ("region", "region.fits", lambda data: data.replace(b"'SHAPE   '", b"'XYZ     '")),
     "a fit statistic": ("ogip", "pha.fits", card("STATTYPE", "2.5.5")),
 }
 
