@@ -6,6 +6,7 @@ import numpy as np
 from astropy import units as u
 
 from ..errors import InputError
+from ..hints.calls import hinted
 from ..units import Given, number_in, numbers_in
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from regions import CircleAnnulusSkyRegion, RectangleSkyRegion
 
 
+@hinted
 def rectangles_along(start: "SkyCoord", stop: "SkyCoord", n: int, width: Given) -> "list[RectangleSkyRegion]":
     """``n`` rectangles side by side along the great circle from ``start`` to ``stop``, each ``width`` wide across it.
 
@@ -53,6 +55,7 @@ def rectangles_along(start: "SkyCoord", stop: "SkyCoord", n: int, width: Given) 
     return found
 
 
+@hinted
 def rings_around(center: "SkyCoord", radii: Given) -> "list[CircleAnnulusSkyRegion]":
     """Rings around ``center`` (SkyCoord) between each radius and the next, (n + 1,), Quantity or deg, for n rings.
 

@@ -142,9 +142,9 @@ def _distances(regions: "list[Region]", what: str) -> tuple[Ends, Ends]:
                 f"{what}: found the region {type(region).__name__}, expected regions of the sky with a centre, such as "
                 "gj.rectangles_along makes."
             )
-    radii = [(getattr(r, "inner_radius", None), getattr(r, "outer_radius", None)) for r in regions]
-    if all(inner is not None and outer is not None for inner, outer in radii):
-        low, high = (np.array([pair[side].to_value("deg") for pair in radii]) for side in (0, 1))
+    if all(hasattr(r, "inner_radius") and hasattr(r, "outer_radius") for r in regions):
+        low = np.array([r.inner_radius.to_value("deg") for r in regions])
+        high = np.array([r.outer_radius.to_value("deg") for r in regions])
     else:
         first = regions[0].center
         places = np.array([first.separation(r.center.transform_to(first.frame)).deg for r in regions])
@@ -193,6 +193,6 @@ def _in_region(
         partly.append(f"{where}, {cut} energies")
     if not whole.any():
         return None
-    shown = dataset.replace(mask_safe=None, mask_fit=np.broadcast_to(whole[:, None, None], mask.shape))
+    shown = dataset.replace(mask_safe=None, mask_fit=np.broadcast_to(np.expand_dims(whole, (1, 2)), mask.shape))
     (spectrum,) = Datasets({where: shown}).to_spectrum_datasets(region).values()
     return require_counts(spectrum, what)

@@ -220,7 +220,8 @@ def _scale(
 def _colour_bar(ax: WCSAxes, shown: AxesImage, label: str) -> None:
     """A colour bar as high as the map, with an arrow where it ends before the numbers do."""
     ax.apply_aspect()
-    values, (low, high) = np.ma.compressed(shown.get_array()), shown.get_clim()
+    values: np.ndarray = np.ma.compressed(np.ma.asarray(shown.get_array()))
+    low, high = shown.get_clim()
     beyond = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
     extend = beyond[bool(np.nanmin(values) < low), bool(np.nanmax(values) > high)]
     box = ax.get_position()

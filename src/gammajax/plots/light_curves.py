@@ -176,7 +176,7 @@ def date_ticks(top: SecondaryAxis, low: float, high: float) -> None:
     ticks, unit = _round_dates(begin, end)
     # as texts: astropy takes no dates of years far from now from NumPy
     places = Time(ticks.astype("datetime64[s]").astype(str), format="isot", scale="utc").tt.mjd
-    words = np.datetime_as_string(ticks, unit=unit)
+    words = ticks.astype(f"datetime64[{unit}]").astype(str)
     if unit in ("m", "s"):
         # the day stands where it begins, and first
         before = ["", *(word[:10] for word in words[:-1])]
