@@ -33,7 +33,8 @@ MESSAGES = {
     ),
     Status.STALLED: (
         "No step lowers the statistic any more although the estimated distance to the minimum is above the tolerance. "
-        "The likelihood may have a kink here: look at the parameters at their bounds and at the masks."
+        "The likelihood may have a kink here, or curvature is lost to rounding where components cancel: look at the "
+        "parameters at their bounds and at the masks, and freeze what the components share."
     ),
     Status.STOPPED: (
         "The optimiser stopped before the estimated distance to the minimum was below the tolerance. "

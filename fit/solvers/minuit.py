@@ -52,7 +52,7 @@ def run_minuit(problem: Problem, tolerance: float, max_iterations: int, progress
     end = np.clip(start + scale * np.array(minuit.values), problem.space.low[free], problem.space.high[free])
     status = Status.CONVERGED if minuit.valid else Status.STOPPED
     message = "" if minuit.valid else f"Minuit did not converge: {_minuit_reason(minuit)} Try method='scoring'."
-    stat, edm, expected = _at(problem, end)
+    stat, edm, expected = _at(problem, end, tolerance)
     return Solution(end, stat, edm, status, minuit.nfcn, calls, "minuit", expected, message)
 
 

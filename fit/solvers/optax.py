@@ -43,7 +43,7 @@ def run_optax(
     while True:
         z, state = _some_steps(static, problem.arrays, z, state, scale, bounds)
         taken += STEPS
-        stat, edm, expected = _at(problem, np.asarray(z * scale))
+        stat, edm, expected = _at(problem, np.asarray(z * scale), tolerance)
         if progress is not None:
             progress(taken, stat, edm)
         if not np.isfinite(stat) or edm <= tolerance or taken >= steps:

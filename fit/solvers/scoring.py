@@ -63,6 +63,13 @@ def rounding_of_curvature(dtype: np.dtype) -> float:
     return min(500 * float(jnp.finfo(dtype).eps), least_damping(dtype))
 
 
+def distance(damped: jax.Array, barely: jax.Array, tolerance: Array | float) -> jax.Array:
+    """The estimated distance to the minimum from those with `least_damping` and with `rounding_of_curvature`: the
+    latter where it alone tells that this is no minimum. It is NaN where rounding has made a degenerate matrix
+    indefinite."""
+    return jnp.where((damped <= tolerance) & (barely > LOST * tolerance), barely, damped)
+
+
 class Scoring(NamedTuple):
     """State of the loop. ``candidate`` is the point to evaluate next; the rest describes the best point so far.
 
@@ -154,9 +161,8 @@ def iterate(spec: ProblemSpec, arrays: dict[str, PyTree], tolerance: Array, s: S
     )
     dampings = jnp.stack([damping, jnp.asarray(least, dtype), jnp.asarray(rounding_of_curvature(dtype), dtype)])
     steps, decreases = jax.vmap(partial(solve_arrowhead, straight))(moving, dampings)
-    # NaN where rounding has made a degenerate matrix indefinite
-    lost = (decreases[1] <= tolerance) & (decreases[2] > LOST * tolerance)
-    edm = jnp.where(lost, decreases[2], decreases[1])
+    edm = distance(decreases[1], decreases[2], tolerance)
+    lost = (decreases[1] <= tolerance) & (edm > tolerance)
     # after a poor step change between x + d and x exp(d / x) for amplitudes: the second follows the valley of a norm
     # that fades while its tilt grows, the first goes straight to the answer from an amplitude far too low
     relative = jnp.where(better & (gain > 0.25), s.relative, ~s.relative)

@@ -13,7 +13,7 @@ from ..joint.objective import compiled_normal, from_free, offset
 from ..joint.problem import Problem
 from ..result import Minima
 from ..status import Status
-from .scoring import least_damping
+from .scoring import distance, least_damping, rounding_of_curvature
 
 Progress = Callable[[int, float, float], None]
 """Called as progress(iterations, stat, edm) about once an iteration."""
@@ -57,10 +57,11 @@ def limits(tolerance: Given, max_iterations: object, what: str) -> tuple[float, 
     return tolerance, int(max_iterations)
 
 
-def _at(problem: Problem, free: np.ndarray) -> tuple[float, float, Normal]:
+def _at(problem: Problem, free: np.ndarray, tolerance: float) -> tuple[float, float, Normal]:
     """Statistic, estimated distance to the minimum and normal equations at a point."""
     theta = from_free(problem.arrays, jnp.asarray(free))
     stat, normal = compiled_normal(problem.spec, problem.arrays, theta)
     active = active_set(theta, normal, problem.arrays["low"], problem.arrays["high"])
-    _, edm = solve_arrowhead(normal, active, least_damping(stat.dtype))
+    dampings = least_damping(stat.dtype), rounding_of_curvature(stat.dtype)
+    edm = distance(*(solve_arrowhead(normal, active, damping)[1] for damping in dampings), tolerance)
     return float(stat + offset(problem.spec, problem.arrays, theta)), float(edm), normal
