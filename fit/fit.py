@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import numpy as np
@@ -17,15 +17,13 @@ from ..datasets.dataset import Dataset
 from ..datasets.errors import InputError
 from ..datasets.hints.calls import hinted
 from ..datasets.models.collection import Models
-from ..datasets.models.sky_model import SkyModel
-from ..datasets.models.spatial.extent import fits_in
 from ..kernels.programs import Memory
 from .covariance import Curvature, curvature, untold
 from .double import require_double
+from .joint.again import MOST_REFRESHES, can_move, fitted_models, models_there
 from .joint.devices import check_mesh, n_processes
 from .joint.identity import bins_and_checksum
 from .joint.objective import compiled_exact_normal, from_free
-from .joint.parameters import ParameterSpace
 from .joint.priors import require_bounded_widths
 from .joint.problem import (
     Problem,
@@ -50,8 +48,6 @@ from .status import MESSAGES, Status
 if TYPE_CHECKING:
     import optax
 
-
-MOST_REFRESHES = 4
 
 AHEAD_DATASETS = 1000
 """Datasets up to which the program for the errors is compiled while the fit runs; it computes them once for nothing."""
@@ -154,17 +150,13 @@ def fit(
     solution = run(problem, starts)
     minima, of_starts = solution.minima, solution.stat
     iterations, evaluations = solution.iterations, solution.evaluations
-    # only sources with a place can have left it
-    placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
     before: tuple[Problem, Solution] | None = None
-    for _ in range(MOST_REFRESHES if placed else 0):
+    for _ in range(MOST_REFRESHES if can_move(problem) else 0):
         # once: what falls from there again is no way out
         off = off_saddle(problem, solution) if before is None else None
         if off is not None:
             before = problem, solution
-        fitted = _with_values(problem, solution.free if off is None else off)
-        fitted = _kept_sizes(problem.models, fitted, with_image_sizes(fitted, datasets, mesh))
-        moves = problem.share.collect(partial(_moved, problem, fitted))
+        fitted, moves = models_there(problem, solution.free if off is None else off, datasets, mesh)
         if off is None and not any(moves):
             break
         problem = make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size, spread=True)
@@ -209,31 +201,6 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
         thread.join()
 
 
-def _kept_sizes(before: Models, after: Models, sized: Models) -> Models:
-    """The later models, with the sizes of the earlier where those will do, for another size is another program; else
-    as ``sized``."""
-
-    def kept(old: Any, new: Any, grown: Any) -> Any:
-        if not isinstance(new, SkyModel) or new.sizes is None or old.sizes is None:
-            return grown
-        # frozen ones, of a catalogue nearly all
-        if new is old:
-            return old
-        fit = any(fits_in(sizes, old.sizes) for sizes in (new.sizes, grown.sizes))
-        return grown.with_sizes(old.sizes) if fit else grown
-
-    return Models([kept(*three) for three in zip(before, after, sized, strict=True)], after.penalties)
-
-
-def _moved(problem: Problem, after: Models) -> bool:
-    """Whether a dataset of this process has to be prepared again for the later models."""
-    before, later, acting = list(problem.models), list(after), problem.space.acting
-    return any(
-        dataset.moved([before[m] for m in acting[index]], [later[m] for m in acting[index]])
-        for index, dataset in problem.share.held.items()
-    )
-
-
 def finish(problem: Problem, solution: Solution) -> FitResult:
     """Errors at the end point, and the models that carry them."""
     theta = from_free(problem.arrays, np.asarray(solution.free, problem.arrays["low"].globals.dtype))
@@ -255,7 +222,7 @@ def finish(problem: Problem, solution: Solution) -> FitResult:
         errors = untold(problem, errors, blunt)
     status = _status(solution, errors, endless, gone)
     with no_collection():
-        models = _fitted_models(problem, solution.free, errors.errors)
+        models = fitted_models(problem, solution.free, errors.errors)
     names = problem.space.names
     n_bins, checksum = bins_and_checksum(problem.share)
     return FitResult(
@@ -315,27 +282,6 @@ def _message(
         shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")
         parts.append(f"At a bound: {shown}.")
     return " ".join(parts)
-
-
-def _with_values(problem: Problem, free: np.ndarray) -> Models:
-    """The models at other values of the free parameters."""
-    return _fitted_models(problem, free, np.full(len(problem.space.values), np.nan))
-
-
-def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Models:
-    """The models with new values and errors; bounds, units, links and priors stay."""
-    values = np.array(problem.space.values, float)
-    values[problem.space.free] = free
-    return Models.with_numbers(problem.models, _numbers(problem.space, values, errors))
-
-
-def _numbers(space: ParameterSpace, values: np.ndarray, errors: np.ndarray) -> list[list[tuple[Any, Any]]]:
-    """Value and error of every item of every model, see `Models.with_numbers`."""
-    pairs: list[tuple[Any, Any]] = list(zip(values.tolist(), np.asarray(errors, float).tolist(), strict=True))
-    return [
-        [pairs[e.item()] if e.size == 1 else (values[e], errors[e]) for e in m.entries if e is not None]
-        for m in space.models
-    ]
 
 
 def _check_precision(precision: str) -> None:
