@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import numpy as np
@@ -18,15 +18,13 @@ from ..datasets.dataset import Dataset
 from ..datasets.errors import InputError
 from ..datasets.hints.calls import hinted
 from ..datasets.models.collection import Models
-from ..datasets.models.sky_model import SkyModel
-from ..datasets.models.spatial.extent import fits_in
 from ..kernels.programs import Memory
 from .covariance import Curvature, curvature, untold
 from .double import require_double
+from .joint.again import MOST_REFRESHES, can_move, fitted_models, models_there
 from .joint.devices import check_mesh, n_processes
 from .joint.identity import bins_and_checksum
 from .joint.objective import compiled_exact_normal, from_free
-from .joint.parameters import ParameterSpace
 from .joint.priors import require_bounded_widths
 from .joint.problem import (
     Problem,
@@ -52,8 +50,6 @@ from .status import MESSAGES, Status
 if TYPE_CHECKING:
     import optax
 
-
-MOST_REFRESHES = 4
 
 AHEAD_DATASETS = 1000
 """Datasets up to which the program for the errors is compiled while the fit runs; it computes them once for nothing."""
@@ -154,29 +150,25 @@ def fit(
     _refuse_traced(problem.arrays, problem.space.values)
     require_bounded_widths(problem.arrays, problem.free_names, "fit")
     begun = np.asarray(problem.start(), float)
-    # only sources with a place can have left it
-    placed = any(type(m) is SkyModel and m.spatial is not None for m in problem.models.models)
-
-    def prepared_at(problem: Problem, free: np.ndarray) -> Models:
-        """The models at other values, with the sizes of their images."""
-        fitted = _with_values(problem, free)
-        return _kept_sizes(problem.models, fitted, with_image_sizes(fitted, datasets, mesh))
+    movable = can_move(problem)
 
     def remade(fitted: Models) -> Problem:
         return make_problem(datasets, fitted, mesh=mesh, batch_size=batch_size, spread=True)
+
+    def at(problem: Problem, free: np.ndarray) -> Problem:
+        return remade(models_there(problem, free, datasets, mesh)[0])
 
     def settled(problem: Problem, solution: Solution) -> tuple[Problem, Solution]:
         """The end with responses and images of where the sources are; its iterations are those of all runs."""
         iterations, evaluations = solution.iterations, solution.evaluations
         minima, of_starts = solution.minima, solution.stat
         before: tuple[Problem, Solution] | None = None
-        for _ in range(MOST_REFRESHES if placed else 0):
+        for _ in range(MOST_REFRESHES if movable else 0):
             # once: what falls from there again is no way out
             off = off_saddle(problem, solution) if before is None else None
             if off is not None:
                 before = problem, solution
-            fitted = prepared_at(problem, solution.free if off is None else off)
-            moves = problem.share.collect(partial(_moved, problem, fitted))
+            fitted, moves = models_there(problem, solution.free if off is None else off, datasets, mesh)
             if off is None and not any(moves):
                 break
             problem = remade(fitted)
@@ -189,17 +181,17 @@ def fit(
 
     problem, solution = settled(problem, run(problem, starts))
     unplaced: dict[str, float] = {}
-    if placed and method == "scoring" and starts == "auto" and max_iterations >= MOST_ELSEWHERE:
+    if movable and method == "scoring" and starts == "auto" and max_iterations >= MOST_ELSEWHERE:
         found, ends, stats = faint(problem, solution), list[End](), list[float]()
         for source, rise in found:
-            others, extent = elsewhere(problem, solution, source, rise, begun, partial(_with_values, problem))
-            trials = [remade(prepared_at(problem, start)) for start in others]
+            others, extent = elsewhere(problem, solution, source, rise, begun)
+            trials = [at(problem, start) for start in others]
             looks = [look(trial, precision) for trial in trials]
             solution = replace(solution, evaluations=solution.evaluations + sum(seen.evaluations for seen in looks))
             for seen, trial in sorted(zip(looks, trials, strict=True), key=lambda pair: pair[0].stat):
                 end = End(source, seen.free, seen.stat, extent)
                 if seen.stat - seen.edm < solution.stat - SAME:
-                    there = remade(prepared_at(trial, seen.free))
+                    there = at(trial, seen.free)
                     there, other = settled(there, run(there))
                     end = End(source, other.free, other.stat, extent)
                     n_evaluations = solution.evaluations + other.evaluations
@@ -249,31 +241,6 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
         thread.join()
 
 
-def _kept_sizes(before: Models, after: Models, sized: Models) -> Models:
-    """The later models, with the sizes of the earlier where those will do, for another size is another program; else
-    as ``sized``."""
-
-    def kept(old: Any, new: Any, grown: Any) -> Any:
-        if not isinstance(new, SkyModel) or new.sizes is None or old.sizes is None:
-            return grown
-        # frozen ones, of a catalogue nearly all
-        if new is old:
-            return old
-        fit = any(fits_in(sizes, old.sizes) for sizes in (new.sizes, grown.sizes))
-        return grown.with_sizes(old.sizes) if fit else grown
-
-    return Models([kept(*three) for three in zip(before, after, sized, strict=True)], after.penalties)
-
-
-def _moved(problem: Problem, after: Models) -> bool:
-    """Whether a dataset of this process has to be prepared again for the later models."""
-    before, later, acting = list(problem.models), list(after), problem.space.acting
-    return any(
-        dataset.moved([before[m] for m in acting[index]], [later[m] for m in acting[index]])
-        for index, dataset in problem.share.held.items()
-    )
-
-
 def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] = MappingProxyType({})) -> FitResult:
     """Errors at the end point, and the models that carry them; for ``unplaced`` sources see `elsewhere`."""
     theta = from_free(problem.arrays, np.asarray(solution.free, problem.arrays["low"].globals.dtype))
@@ -295,7 +262,7 @@ def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] =
         errors = untold(problem, errors, blunt)
     status = _status(solution, errors, endless, gone)
     with no_collection():
-        models = _fitted_models(problem, solution.free, errors.errors)
+        models = fitted_models(problem, solution.free, errors.errors)
     names = problem.space.names
     n_bins, checksum = bins_and_checksum(problem.share)
     return FitResult(
@@ -369,27 +336,6 @@ def _message(
         shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")
         parts.append(f"At a bound: {shown}.")
     return " ".join(parts)
-
-
-def _with_values(problem: Problem, free: np.ndarray) -> Models:
-    """The models at other values of the free parameters."""
-    return _fitted_models(problem, free, np.full(len(problem.space.values), np.nan))
-
-
-def _fitted_models(problem: Problem, free: np.ndarray, errors: np.ndarray) -> Models:
-    """The models with new values and errors; bounds, units, links and priors stay."""
-    values = np.array(problem.space.values, float)
-    values[problem.space.free] = free
-    return Models.with_numbers(problem.models, _numbers(problem.space, values, errors))
-
-
-def _numbers(space: ParameterSpace, values: np.ndarray, errors: np.ndarray) -> list[list[tuple[Any, Any]]]:
-    """Value and error of every item of every model, see `Models.with_numbers`."""
-    pairs: list[tuple[Any, Any]] = list(zip(values.tolist(), np.asarray(errors, float).tolist(), strict=True))
-    return [
-        [pairs[e.item()] if e.size == 1 else (values[e], errors[e]) for e in m.entries if e is not None]
-        for m in space.models
-    ]
 
 
 def _check_precision(precision: str) -> None:

@@ -23,6 +23,7 @@ from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
 from ..datasets.models.collection import Models
 from ..datasets.units import Given, number_in, numbers_in
+from .joint.again import MOST_REFRESHES, can_move, models_there
 from .joint.parameters import parameter_space
 from .joint.problem import SomeDatasets, as_datasets, as_models, make_problem, with_image_sizes
 from .likelihood import Likelihood, LikelihoodFit, likelihood_of
@@ -152,7 +153,8 @@ def pseudo_experiments(
 ) -> PseudoExperiments:
     """Simulate the counts of ``datasets`` from ``models`` ``n`` times, and fit each: what a fit would find.
 
-    All fits run in one compiled program, `Likelihood.fit`, on all cores. Example::
+    All fits run in one compiled program, `Likelihood.fit`, on all cores. Those of maps are made ready again where
+    sources have moved to, as in `fit`. Example::
 
         toys = gj.pseudo_experiments(jax.random.key(0), datasets, result.models, 1000)
         toys.pulls.mean(axis=0), toys.coverage(1.0), toys.p_value(result.stat)
@@ -170,7 +172,7 @@ def pseudo_experiments(
     npred_background : by name of on/off datasets, the background expected in the on region, see `fake`; off counts are
         drawn too
     tolerance, max_iterations : as in `fit`
-    batch_size : experiments at a time, by default as many as a bounded memory holds
+    batch_size : experiments at a time, by default as many as a bounded memory holds; those of maps go one at a time
     progress : called as ``progress(done, n)``
     """
     if being_traced(key, datasets, models):
@@ -195,22 +197,40 @@ def pseudo_experiments(
     drawn = {name: require_counts(d, f"pseudo_experiments: {name}") for name, d in draws.datasets(0).items()}
     first = {k: d.slice_by_idx(energy=windows[k]) if k in windows else d for k, d in drawn.items()}
     # many fits by one program: it may take longer to compile
-    like = likelihood_of(make_problem(first, with_image_sizes(fitted, as_datasets(first)), pad=False))
+    seen = as_datasets(first)
+    problem = make_problem(seen, with_image_sizes(fitted, seen), pad=False)
+    like = likelihood_of(problem)
     images = any(group.make.makes_images for group in like.spec.groups)
-    size = min(n, batch_size or _at_a_time(like, images))
-    whole = Whole(like.spec, like.rows, max_iterations, True)
+    # of images one at a time: several leave the cache
+    size = 1 if images else min(n, batch_size or _at_a_time(like))
     start = jnp.clip(jnp.asarray(like.initial), like.low, like.high)
 
-    def given(begin: int, end: int) -> tuple[Any, ...]:
-        drawn = zip(known.names, draws.counts(range(begin, end)), strict=True)
-        parts = tuple({k: v[:, windows.get(name, slice(None))] for k, v in fields.items()} for name, fields in drawn)
-        return (whole, images), like, parts, start, jnp.asarray(limit)
+    def counts(begin: int) -> tuple[Arrays, ...]:
+        # as many as the others: another number is another program
+        drawn = zip(known.names, draws.counts(range(begin, begin + size)), strict=True)
+        return tuple({k: v[:, windows.get(name, slice(None))] for k, v in fields.items()} for name, fields in drawn)
+
+    def given(like: Likelihood, parts: tuple[Arrays, ...], start: Any) -> tuple[Any, ...]:
+        whole = Whole(like.spec, like.rows, max_iterations, True)
+        return whole, like, parts, jnp.asarray(start), jnp.asarray(limit)
 
     def run(begin: int) -> LikelihoodFit:
-        # as many as the others: another number is another program
-        return jax.device_get(_fit_many(*given(begin, begin + size)))
+        parts = counts(begin)
+        fits: LikelihoodFit = jax.device_get(_fit_many(*given(like, parts, start)))
+        here = problem
+        # as in `fit`: responses belong to the places of sources
+        for _ in range(MOST_REFRESHES if images and can_move(problem) else 0):
+            theta = fits.theta[0]
+            if not np.all(np.isfinite(theta)):
+                break
+            there, moves = models_there(here, theta, seen)
+            if not any(moves):
+                break
+            here = make_problem(seen, there, pad=False)
+            fits = jax.device_get(_fit_many(*given(likelihood_of(here), parts, theta)))
+        return fits
 
-    _fit_many.compile(*given(0, size))
+    _fit_many.compile(*given(like, counts(0), start))
     found = []
     for done, part in enumerate(_in_threads(run, range(0, n, size))):
         found.append(part)
@@ -270,10 +290,8 @@ def _windows(datasets: Datasets, models: Models) -> dict[str, slice]:
     return found
 
 
-def _at_a_time(like: Likelihood, images: bool) -> int:
+def _at_a_time(like: Likelihood) -> int:
     """Experiments of a batch: predictions and their derivatives of all of them are in memory."""
-    if images:
-        return 1
     bins = 0
     for spec, group in zip(like.spec.groups, like.arrays["groups"], strict=True):
         width = np.shape(group["data_own"]["mask_safe"])[1]
@@ -289,10 +307,9 @@ def _in_threads(run: Callable[[int], LikelihoodFit], begins: range) -> Iterator[
 
 @partial(Program, most=OF_A_FIT)
 def _fit_many(
-    static: tuple[Whole, bool], like: Likelihood, counts: tuple[Arrays, ...], start: jax.Array, tolerance: jax.Array
+    whole: Whole, like: Likelihood, counts: tuple[Arrays, ...], start: jax.Array, tolerance: jax.Array
 ) -> LikelihoodFit:
     """Fits of many counts; in the place of the covariance the errors."""
-    whole, images = static
 
     def one(counts: tuple[Arrays, ...]) -> LikelihoodFit:
         other = like.with_places(dict(enumerate(counts)))
@@ -300,5 +317,6 @@ def _fit_many(
         fit = LikelihoodFit(best.free, other.stat(best.free), *best[1:])
         return fit._replace(covariance=fit.errors)
 
-    # images of several experiments at once leave the cache
-    return jax.lax.map(one, counts) if images else jax.vmap(one)(counts)
+    # under vmap conditions run both of their branches
+    alone = np.shape(jax.tree.leaves(counts)[0])[0] == 1
+    return jax.lax.map(one, counts) if alone else jax.vmap(one)(counts)

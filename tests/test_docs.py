@@ -12,7 +12,7 @@ import pytest
 from test_architecture import ORDER
 
 import gammajax as gj
-from gammajax.cli.demo import simulate_night
+from gammajax.cli.demo import TRUTH, crab, simulate_night
 from gammajax.datasets.hints.arguments import ARGUMENTS, ASSIGNMENTS
 from gammajax.datasets.hints.attributes import ATTRIBUTES
 from gammajax.datasets.hints.names import NAMES, OBJECTS
@@ -124,6 +124,25 @@ def test_guides_are_programs(page, tmp_path, monkeypatch):
 def test_troubleshooting_knows_every_status():
     rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
     assert {str(status) for status in gj.Status} <= set(rows)
+
+
+def test_instruments_and_populations():
+    """Both programs of their page; the population adds the density that the page says."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / "instrument.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    runs = dict(zip(("magic-1", "magic-2"), simulate_night(2), strict=False))
+    names = {"gj": gj, "datasets": gj.Datasets(runs), "crab": crab(TRUTH)["crab"]}
+    exec(blocks[0], names)
+    scale = names["result"].parameters["magic.energy_scale.norm"]
+    assert names["result"].success and abs(float(scale.value) - 1) < 3 * float(scale.error) < 0.5
+    exec(blocks[1], names)
+    like, models = names["like"], names["models"]
+    assert like.names[-1] == "areas.distribution.width"
+    x, width = [1.1, 0.95], 0.07
+    theta = np.array([*like.initial[: -len(x) - 1], *x, width])
+    alone = gj.likelihood(names["datasets"], models[:-1])
+    added = like.stat(theta) - alone.stat(theta[:-1])
+    np.testing.assert_allclose(added, np.sum((np.array(x) - 1) ** 2) / width**2 + 2 * np.log(2 * np.pi * width**2))
 
 
 def test_every_page_about_adding_is_run():

@@ -6,18 +6,18 @@ the residuals without the source look like tells where else it might be. Bright 
 nothing here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import jax
 import numpy as np
 
-from ...datasets.models.collection import Models
 from ...datasets.models.parameter import SCALING
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.models.spatial.base import PositionedModel
 from ...datasets.seen import Scores
 from ...kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
+from ..joint.again import models_at
 from ..joint.objective import from_free
 from ..joint.problem import Problem
 from .components import by_role
@@ -126,18 +126,17 @@ def elsewhere(
     source: Placed,
     rise: float,
     begun: np.ndarray,
-    models: Callable[[np.ndarray], Models],
 ) -> tuple[list[np.ndarray], float]:
     """Starts (free parameters) with a faint ``source`` at other places, and its extent (deg); ``rise``: see `faint`.
 
-    ``begun``: the free parameters at which the fit began; ``models``: the models at free parameters. At the highest
-    peaks of the residuals the source has the shape that it began with; all others are at their best. Beside a neighbour
-    it begins where it began, with half of the neighbour's flux.
+    ``begun``: the free parameters at which the fit began. At the highest peaks of the residuals the source has the
+    shape that it began with; all others are at their best. Beside a neighbour it begins where it began, with half of
+    the neighbour's flux.
     """
     first = np.array(solution.free)
     first[source.everything] = begun[source.everything]
-    as_begun = cast(SkyModel, models(first).models[source.number])
-    rest = models(_without(problem, solution, source)).models
+    as_begun = cast(SkyModel, models_at(problem, first).models[source.number])
+    rest = models_at(problem, _without(problem, solution, source)).models
     total: Scores | None = None
     for index, dataset in problem.share.held.items():
         if source.number in problem.space.acting[index]:

@@ -238,6 +238,19 @@ def test_positions_in_another_frame_are_icrs():
     assert equatorial.frame == "icrs" and tuple(round(x, 8) for x in found) == (9.99999312, 4.99999847)
 
 
+def test_models_that_gammapy_does_not_have():
+    area = gj.InstrumentModel(exposure=1.0, name="area")
+    scatter = gj.PopulationModel(["area.exposure.norm"], mean=1.0, width=0.1, name="areas")
+    source = gj.SkyModel(FLUX, "source")
+    for model in (area, scatter):
+        message = rf"^to_gammapy: model '{model.name}': gammapy has no {type(model).__name__}. Leave it out.$"
+        with pytest.raises(gj.InputError, match=message):
+            gj.to_gammapy(model)
+    with pytest.raises(gj.InputError, match="gammapy has no InstrumentModel"):
+        gj.to_gammapy(gj.Models([source, area, scatter]))
+    assert gj.to_gammapy(gj.Models([source, area, scatter])[:1]).names == ["source"]
+
+
 def test_what_cannot_be_converted(tmp_path):
     template = TemplateNPredModel(np.ones((2, 3, 4)), name="x", filename=tmp_path / "missing.fits")
     with pytest.raises(gj.InputError, match=r"to_gammapy: the template 'x' does not know .*dataset=run"):

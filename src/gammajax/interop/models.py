@@ -257,6 +257,9 @@ def models_to(models: Models, api: Api, geom: "gammapy.maps.Geom | None" = None)
 
 def _model_to(model: ModelBase, api: Api, geom: "gammapy.maps.Geom | None") -> PeerModel:
     where = f"to_gammapy: model {model.name!r}"
+    # before its parts, which gammapy need not know either
+    if not isinstance(model, SkyModel | FoVBackgroundModel | TemplateNPredModel):
+        raise InputError(f"{where}: gammapy has no {type(model).__name__}. Leave it out.")
     _check_datasets(model)
     names = None if model.datasets_names is None else list(model.datasets_names)
     parts = {
@@ -271,8 +274,6 @@ def _model_to(model: ModelBase, api: Api, geom: "gammapy.maps.Geom | None") -> P
         )
     if isinstance(model, FoVBackgroundModel):
         return api.models.FoVBackgroundModel(*names or (), **parts, name=model.name)
-    if not isinstance(model, SkyModel):
-        raise InputError(f"{where}: gammapy has no {type(model).__name__}.")
     options = {"name": model.name, "apply_irf": model.apply_irf, "datasets_names": names}
     return _built(lambda given: api.models.SkyModel(**given), parts | options)
 
