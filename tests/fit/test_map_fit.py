@@ -107,6 +107,10 @@ def test_curvature_by_source_is_that_of_the_whole(monkeypatch):
     np.testing.assert_allclose(block.matrix, of_whole.matrix, rtol=1e-9)
     across = scale[of_whole.places][:, :, None]
     np.testing.assert_allclose(block.cross / across, of_whole.cross / across, rtol=1e-9, atol=1e-9)
+    # in reverse, and so not source by source
+    slope = jax.jit(lambda *given: jax.grad(joint_objective.total_stat, argnums=2)(problem.spec, *given))
+    wanted = slope(problem.arrays, theta).globals
+    np.testing.assert_allclose(found.slope / scale, wanted / scale, rtol=1e-8, atol=1e-8)
 
 
 def test_on_off_maps():
