@@ -14,7 +14,7 @@ from ..arrays import PickledTrees
 from ..models.flatten import BuiltModels, Rows
 from ..models.sky_model import SkyModel
 from ..statistics.base import Bins
-from .source_image import Image, SourceImage, add_window, add_windows
+from .source_image import Image, SourceImage, add_window
 
 Stacked = tuple[Int[jax.Array, "m 2"], list[jax.Array]]
 """Of the m sources of a part: the first pixels (y, x) of their windows in the box, and their arrays."""
@@ -50,14 +50,16 @@ class SourcePart(PickledTrees):
         self,
         found: tuple[Bins, jax.Array],
         window: Callable[[SkyModel, list[jax.Array]], Image],
+        flat: Callable[[Image], Bins],
         stacked: Stacked,
         models: BuiltModels,
         rows: Rows,
         shapes: Container[int],
     ) -> tuple[Bins, jax.Array]:
-        """Counts (n_reco, y, x) and their slopes (n, n_reco, y, x) with those of the sources of this part added.
+        """Counts (n_reco, y, x) and their slopes (n, n_bins) with those of the sources of this part added.
 
-        ``window(model, leaves)``: counts of one of them, (n_reco, ny, nx). See `Prepared.by_source` for the rest.
+        ``window(model, leaves)``: counts of one of them, (n_reco, ny, nx); ``flat``: the bins of counts (n_reco, y, x).
+        See `Prepared.by_source` for the rest.
         """
         definition, slots = models.definition(self.models[0]), self._slots(rows)
         numbers = [models.numbers(i) for i in self.models]
@@ -92,10 +94,11 @@ class SourcePart(PickledTrees):
         free: slice | np.ndarray = np.flatnonzero(order >= 0) if np.any(order < 0) else slice(None)
         windows = windows.reshape(-1, *windows.shape[2:])[free]
         first = jnp.repeat(places, len(slots), axis=0)[free]
+        empty = jnp.zeros_like(total)
 
         def add_row(slopes: jax.Array, item):
             row, window, (y, x) = item
-            return add_windows(slopes, window, row, x, y), None
+            return slopes.at[row].add(flat(add_window(empty, window, x, y))), None
 
         return total, jax.lax.scan(add_row, found[1], (jnp.asarray(order[free]), windows, first))[0]
 

@@ -174,12 +174,14 @@ class PreparedMap(PreparedCounts):
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
         total = with_room(self._templates(models), spec.room)
         built = cast(BuiltModels, models)
-        found = total, jnp.zeros((n, *total.shape), total.dtype)
+        found = total, jnp.zeros((n, self.mask.shape[0]), total.dtype)
         for number, part in enumerate(spec.parts):
             if part.kind != "template":
                 window = partial(self._window, part, instrument=instrument)
-                found = part.add_with_slopes(found, window, self._stacked(number, part), built, rows, shapes)
-        return self._predicted(models, self._flat(found[0])), jax.vmap(self._flat)(found[1])
+                found = part.add_with_slopes(
+                    found, window, self._flat, self._stacked(number, part), built, rows, shapes
+                )
+        return self._predicted(models, self._flat(found[0])), found[1]
 
     def _predicted(self, models: Models, signal: Bins) -> Bins:
         """What the data are compared with, (n_bins,), from the counts of the sources."""

@@ -315,16 +315,6 @@ def add_window(
     )
 
 
-def add_windows(
-    total: Float[jax.Array, "m n my mx"], window: Float[jax.Array, "n ny nx"], row: jax.Array, x: Pixel, y: Pixel
-) -> Float[jax.Array, "m n my mx"]:
-    """`add_window` to one of the rows, without a look at the rest."""
-    whole = jax.lax.ScatterDimensionNumbers((0, 1, 2), (0,), (0, 2, 3))
-    return jax.lax.scatter_add(
-        total, jnp.stack([row, y, x]), window, whole, unique_indices=True, mode=jax.lax.GatherScatterMode.CLIP
-    )
-
-
 def with_room(of_box: jax.Array, room: tuple[int, int]) -> jax.Array:
     """Bins (n, ny, nx) of a box, with zeros around it."""
     y, x = room
