@@ -101,6 +101,12 @@ class Prepared(ABC):
         have these ``rows`` (-1: fixed numbers); ``shapes`` are the rows that change images."""
         return (prediction := self.predict(models)), jnp.zeros((n, *prediction.shape))
 
+    def bends(
+        self, models: Models, weights: Bins, rows: Sequence[Sequence[Sequence[int]]], n: int
+    ) -> Float[Array, "n n"]:
+        """Second derivatives of `weighted` in the free parameters of the models of `Spec.sources`, likewise."""
+        return jnp.zeros((n, n))
+
     def spectra(self, models: Models) -> tuple[Bins, Bins]:
         """Signal and background per energy, sums over the fitted pixels: each (n_reco,)."""
         signal = self.predict(models)

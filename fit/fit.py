@@ -165,7 +165,7 @@ def fit(
         before: tuple[Problem, Solution] | None = None
         for _ in range(MOST_REFRESHES if movable else 0):
             # once: what falls from there again is no way out
-            off = off_saddle(problem, solution) if before is None else None
+            off, solution = off_saddle(problem, solution) if before is None else (None, solution)
             if off is not None:
                 before = problem, solution
             fitted, moves = models_there(problem, solution.free if off is None else off, datasets, mesh)

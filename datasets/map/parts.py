@@ -61,7 +61,7 @@ class SourcePart(PickledTrees):
         ``window(model, leaves)``: counts of one of them, (n_reco, ny, nx); ``flat``: the bins of counts (n_reco, y, x).
         See `Prepared.by_source` for the rest.
         """
-        definition, slots = models.definition(self.models[0]), self._slots(rows, shapes)
+        definition, slots = models.definition(self.models[0]), self._slots(rows)
         numbers = [models.numbers(i) for i in self.models]
         columns = [jnp.stack([jnp.asarray(x) for x in column]) for column in zip(*numbers, strict=True)]
         to = np.array([[rows[i][j][k] for j, k in slots] for i in self.models], int)
@@ -72,9 +72,7 @@ class SourcePart(PickledTrees):
             values, (y, x), leaves = source
 
             def counts(chosen: list[int], steps: list[jax.Array]) -> Image:
-                moved = list(values)
-                for (j, e), step in zip((slots[k] for k in chosen), steps, strict=True):
-                    moved[j] = moved[j] + step if moved[j].ndim == 0 else _stepped(moved[j], e, step)
+                moved = _moved(values, [slots[k] for k in chosen], steps)
                 return window(cast(SkyModel, definition.build(moved)), leaves)
 
             shown, slopes = None, []
@@ -104,10 +102,54 @@ class SourcePart(PickledTrees):
 
         return total, jax.lax.scan(add_row, found[1], (jnp.asarray(order[free]), windows, first))[0]
 
-    def _slots(self, rows: Rows, shapes: Container[int]) -> list[Slot]:
+    def add_bends(
+        self,
+        found: jax.Array,
+        overlap: Callable[[Source], jax.Array],
+        stacked: Stacked,
+        models: BuiltModels,
+        rows: Rows,
+    ) -> jax.Array:
+        """Second derivatives (n, n) of sums over sources with those of ``overlap(source)`` of each one here added: only
+        a source itself changes along its parameters."""
+        definition, slots = models.definition(self.models[0]), self._slots(rows)
+        numbers = [models.numbers(i) for i in self.models]
+        columns = [jnp.stack([jnp.asarray(x) for x in column]) for column in zip(*numbers, strict=True)]
+        to = np.array([[rows[i][j][k] for j, k in slots] for i in self.models], int)
+        if not slots:
+            return found
+
+        def bend(source) -> jax.Array:
+            values, place, leaves = source
+
+            def value(steps: list[jax.Array]) -> jax.Array:
+                model = cast(SkyModel, definition.build(_moved(values, slots, steps)))
+                return overlap((model, place, leaves))
+
+            at = [jnp.zeros((), found.dtype)] * len(slots)
+            return jnp.stack(along(jax.grad(value), at, unit_steps(at))[1], axis=-1)
+
+        sources = columns, *stacked
+        if len(self.models) == 1:
+            bent = bend(jax.tree.map(lambda x: x[0], sources))[None]
+        else:
+            bent = jax.lax.map(bend, sources)
+        # fixed numbers have no row
+        index = jnp.asarray(np.where(to < 0, found.shape[0], to))
+        return found.at[index[:, :, None], index[:, None, :]].add(bent, mode="drop")
+
+    def _slots(self, rows: Rows) -> list[Slot]:
         """The numbers that are free in any of the sources."""
         of_items = zip(*(rows[i] for i in self.models), strict=True)
         return [(j, k) for j, of in enumerate(of_items) for k in range(len(of[0])) if any(r[k] >= 0 for r in of)]
+
+
+def _moved(values: Sequence[jax.Array], slots: Sequence[Slot], steps: Sequence[jax.Array]) -> list[jax.Array]:
+    """The numbers of a model, those in the ``slots`` a step away."""
+    moved = list(values)
+    for (j, e), step in zip(slots, steps, strict=True):
+        moved[j] = moved[j] + step if moved[j].ndim == 0 else _stepped(moved[j], e, step)
+    return moved
 
 
 def _stepped(values: jax.Array, place: int, step: jax.Array) -> jax.Array:

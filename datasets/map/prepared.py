@@ -194,10 +194,8 @@ class PreparedMap(PreparedCounts):
     def weighted_signal(self, models: Models, weights: Bins) -> Bins:
         """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""
         spec, arrays = self.spec, self.arrays
-        energy = log_centers(self.energy_true_edges)
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
-        ny, nx = spec.box
-        of_box = weights.reshape(spec.n_reco, -1)[:, : ny * nx].reshape(spec.n_reco, ny, nx)
+        of_box = self._of_box(weights)
         total = jnp.sum(of_box * jnp.asarray(arrays["constant"]).reshape(of_box.shape))
         wider = with_room(of_box, spec.room)
         for number, part in enumerate(spec.parts):
@@ -207,19 +205,42 @@ class PreparedMap(PreparedCounts):
                 continue
 
             def add(total: Bins, source: Source, part: SourcePart = part) -> tuple[Bins, None]:
-                model, place_, leaves = source
-                image, exposed = part.unpacked(leaves)
-                shape = (spec.n_reco, *image.plan.shape)
-                here = jax.lax.dynamic_slice(wider, (0, place_[0], place_[1]), shape)
-                of_bins, image = self._seen(model, image, instrument)
-                if part.kind == "shape":
-                    return total + image.weighted_counts_of(exposed, of_bins, here).astype(total.dtype), None
-                return total + image.weighted(cast(SpatialModel, model.spatial), of_bins, energy, here).astype(
-                    total.dtype
-                ), None
+                return total + self._overlap(part, source, instrument, wider), None
 
             total = self._over_sources(number, part, models, add, total)
         return total
+
+    def _of_box(self, bins: Bins) -> Float[jax.Array, "n_reco ny nx"]:
+        """Those of flat bins (n_bins,) that are pixels of the box."""
+        ny, nx = self.spec.box
+        return bins.reshape(self.spec.n_reco, -1)[:, : ny * nx].reshape(self.spec.n_reco, ny, nx)
+
+    def _overlap(
+        self, part: SourcePart, source: Source, instrument: Instrument, wider: Float[jax.Array, "n_reco ny nx"]
+    ) -> Float[jax.Array, ""]:
+        """Sum of weights in the box and its room, times the counts of a source."""
+        model, place_, leaves = source
+        image, exposed = part.unpacked(leaves)
+        here = jax.lax.dynamic_slice(wider, (0, place_[0], place_[1]), (self.spec.n_reco, *image.plan.shape))
+        of_bins, image = self._seen(model, image, instrument)
+        if part.kind == "shape":
+            return image.weighted_counts_of(exposed, of_bins, here).astype(wider.dtype)
+        energy = log_centers(self.energy_true_edges)
+        return image.weighted(cast(SpatialModel, model.spatial), of_bins, energy, here).astype(wider.dtype)
+
+    def bends(self, models: Models, weights: Bins, rows: Rows, n: int) -> Float[jax.Array, "n n"]:
+        spec = self.spec
+        instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
+        wider = with_room(self._of_box(weights), spec.room)
+        found = jnp.zeros((n, n), wider.dtype)
+        for number, part in enumerate(spec.parts):
+            if part.kind != "template":
+
+                def overlap(source: Source, part: SourcePart = part) -> jax.Array:
+                    return self._overlap(part, source, instrument, wider)
+
+                found = part.add_bends(found, overlap, self._stacked(number, part), cast(BuiltModels, models), rows)
+        return found
 
     def _templates(self, models: Models) -> Float[jax.Array, "n_reco ny nx"]:
         """Counts in the box of what has no window: of sources that do not change, and of templates."""

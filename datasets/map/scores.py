@@ -10,10 +10,11 @@ from ..compile import Program
 from ..counts.base import CountsBase
 from ..counts.instrument import Instrument
 from ..dataset import Models, fitted_bins
-from ..models.sky_model import SkyModel
+from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..models.spatial.base import PositionedModel
 from ..seen import Scores
 from ..sky.geom import SkyGeom
+from ..statistics.base import Bins
 from .trial import at_vector
 
 CORE, WIDER = 0.68, 1.3
@@ -49,7 +50,9 @@ def scores_of(
     half = min(int(np.ceil(WIDER * radius)), (min(ny, nx) - 1) // 2)
     rows, columns = (slice(n // 2 - half, n // 2 + half + 1) for n in (ny, nx))
     factors = np.array(COUNTS) / total if like is None else like.factors
-    falls = np.asarray(_falls(half, dataset, dataset.predict(models), image[:, rows, columns], factors))
+    backgrounds = [m for m in models if isinstance(m, FoVBackgroundModel)]
+    signal = np.asarray(dataset.signal(models))
+    falls = np.asarray(_falls(half, dataset, backgrounds, signal, image[:, rows, columns], factors))
     falls = falls.reshape(len(factors), -1)
     extent = max(radius, 1.0) * geom.pixel_size
     if like is None:
@@ -73,10 +76,15 @@ def _radius(image: Float[np.ndarray, "ny nx"]) -> float:
 
 @Program
 def _falls(
-    half: int, dataset: CountsBase, prediction: Array, core: Float[Array, "n_reco k k"], factors: Float[Array, " f"]
+    half: int,
+    dataset: CountsBase,
+    backgrounds: list[FoVBackgroundModel],
+    signal: Bins,
+    core: Float[Array, "n_reco k k"],
+    factors: Float[Array, " f"],
 ) -> Float[jax.Array, "f ny nx"]:
     """How far the statistic falls with a source at each pixel: its ``core`` times each of the ``factors``."""
-    prediction, core = jnp.asarray(prediction), jnp.asarray(core)
+    prediction, core = dataset.predict(backgrounds) + signal, jnp.asarray(core)
     mask = jnp.asarray(fitted_bins(dataset))
     safe = jnp.where(mask, prediction, 1.0)
     before = dataset.deviance_bins(safe)

@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 
 from ...datasets.dataset import Models, Prepared, masked
 from ...datasets.models.flatten import BuiltModels, Rows
+from ...datasets.models.instrument import InstrumentModel
 from ...kernels.derivatives import along, one_by_one, unit_steps
 from .arrowhead import SUMMED, Blocks, LocalBlocks, Normal, Theta
 from .groups import GroupSpec
@@ -180,14 +181,14 @@ def _bends(
     columns, n_shared = [*_columns(shared), *_columns(own)], shared.shape[0]
     everything = tuple(range(len(columns)))
 
-    def rows(places, wanted):
+    def rows(places, wanted, weighted=_weighted):
         """Slopes along the parameters at ``places``, in the shared (p, s) and own (p, m, q) ones of the ``wanted``."""
 
         def gradient(part):
             moved = _inserted(columns, places, part)
 
             def value(chosen):
-                return jnp.sum(_evaluated(spec, arrays, _weighted, _inserted(moved, wanted, chosen), weights))
+                return jnp.sum(_evaluated(spec, arrays, weighted, _inserted(moved, wanted, chosen), weights))
 
             return jax.grad(value)([moved[i] for i in wanted])
 
@@ -207,6 +208,8 @@ def _bends(
         matrix, mixed = rows(everything[:n_shared], everything)
         of_own = rows(own_places, own_places)[1] if own_places else jnp.zeros((0, *own.shape), own.dtype)
         return matrix, jnp.moveaxis(mixed, 0, 1), jnp.moveaxis(of_own, 0, 1)
+    if spec.make.sources and not _sees_otherwise(spec):
+        return _bends_by_source(spec, arrays, columns, own, weights, rows)
     if not (shapes and others and spec.make.sums_images):
         matrix, mixed = rows(everything, everything)
         return matrix[:n_shared], jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
@@ -220,6 +223,49 @@ def _bends(
     back = np.argsort(order)
     matrix = jnp.concatenate([upper, lower])[back][:, back]
     return matrix, jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
+
+
+def _sees_otherwise(spec: GroupSpec) -> bool:
+    """Whether free parameters change how sources are seen: then they are no sum of what is free in each."""
+    rows = _rows(spec)
+    return any(
+        definition.type is InstrumentModel and any(row >= 0 for item in of_model for row in item)
+        for definition, of_model in zip(spec.definitions, rows, strict=True)
+    )
+
+
+def _bends_by_source(
+    spec: GroupSpec,
+    arrays: dict[str, PyTree],
+    columns: list[jax.Array],
+    own: jax.Array,
+    weights: jax.Array,
+    rows_of: Callable[..., tuple[jax.Array, jax.Array]],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`_bends` of predictions that are sums over sources and the rest: source by source, and those of the rest."""
+    n, rows, sources = spec.n_shared, _rows(spec), spec.make.sources
+
+    def of_sources(dataset: Prepared, models: BuiltModels, weights: jax.Array) -> jax.Array:
+        return jnp.asarray(dataset.bends(models, weights, rows, len(columns)))
+
+    def of_rest(dataset: Prepared, models: BuiltModels, weights: jax.Array) -> jax.Array:
+        return dataset.weighted(models.held(sources), weights)
+
+    matrix = _evaluated(spec, arrays, of_sources, columns, weights)
+    shared, mixed, of_own = jnp.sum(matrix[:, :n, :n], axis=0), matrix[:, :n, n:], matrix[:, n:, n:]
+    kept = [of_model for i, of_model in enumerate(rows) if i not in sources]
+    others = sorted({row for of_model in kept for item in of_model for row in item if row >= 0})
+    if not others:
+        return shared, mixed, of_own
+    upper, lower = rows_of(tuple(others), tuple(others), of_rest)
+    first, second = (np.array(x, int) for x in ([i for i in others if i < n], [i - n for i in others if i >= n]))
+    if len(first):
+        shared = shared.at[np.ix_(first, first)].add(upper[: len(first)])
+    if len(second):
+        by_member = jnp.moveaxis(lower, 0, 1)
+        mixed = mixed.at[:, first[:, None], second[None, :]].add(by_member[:, : len(first)])
+        of_own = of_own.at[:, second[:, None], second[None, :]].add(by_member[:, len(first) :])
+    return shared, mixed, of_own
 
 
 def _inserted(columns: list[jax.Array], places: tuple[int, ...], values: list[jax.Array]) -> list[jax.Array]:

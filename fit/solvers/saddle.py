@@ -5,12 +5,13 @@ first: slope and expected curvature vanish, and a step that ends there is the la
 the statistic falls from there.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..joint.arrowhead import diagonals
+from ..joint.arrowhead import Normal, diagonals
 from ..joint.objective import compiled_exact_normal, from_free
 from ..joint.problem import Problem
 from .solution import Solution
@@ -25,24 +26,30 @@ TURNS = (0.0, 45.0, 90.0, 135.0)
 """Position angles (deg, added to the present one) at which a Gaussian may become elongated."""
 
 
-def off_saddle(problem: Problem, solution: Solution) -> np.ndarray | None:
-    """Free parameters next to those of ``solution`` from which the statistic falls; None if they are no saddle."""
+def off_saddle(problem: Problem, solution: Solution) -> tuple[np.ndarray | None, Solution]:
+    """Free parameters next to those of ``solution`` from which the statistic falls, None if they are no saddle; and the
+    solution, with the exact curvature there if that was asked for."""
     free = np.array(solution.free, float)
     theta = from_free(problem.arrays, free)
     expected = problem.to_free(diagonals(jax.device_get(solution.expected), theta))
     low = problem.space.low[problem.space.free]
     zero = (expected == 0) & (free == low) & (free == 0)
     if not np.any(zero):
-        return None
+        return None, solution
     found = None
     shapes = _free_shapes(problem)
     curvatures: dict[bytes, np.ndarray] = {}
 
     def curvature_at(start: np.ndarray) -> np.ndarray:
         # several widths at zero ask at one point
+        nonlocal solution
         known = curvatures.get(start.tobytes())
         if known is None:
-            known = curvatures[start.tobytes()] = _exact_diagonal(problem, start)
+            here = np.array_equal(start, free)
+            exact = _exact(problem, start) if solution.exact is None or not here else solution.exact
+            if here:
+                solution = replace(solution, exact=exact)
+            known = curvatures[start.tobytes()] = problem.to_free(diagonals(jax.device_get(exact), theta))
         return known
 
     for role, turns in (("width", TURNS[:1]), ("eccentricity", TURNS)):
@@ -60,7 +67,7 @@ def off_saddle(problem: Problem, solution: Solution) -> np.ndarray | None:
                     starts.append((curvature, start))
             if starts:
                 found = min(starts, key=lambda pair: pair[0])[1]
-    return found
+    return found, solution
 
 
 def _free_shapes(problem: Problem) -> list[dict[str, int]]:
@@ -77,7 +84,6 @@ def _free_shapes(problem: Problem) -> list[dict[str, int]]:
     ]
 
 
-def _exact_diagonal(problem: Problem, free: np.ndarray) -> np.ndarray:
+def _exact(problem: Problem, free: np.ndarray) -> Normal:
     theta: Any = from_free(problem.arrays, free.astype(problem.arrays["low"].globals.dtype))
-    exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
-    return problem.to_free(diagonals(jax.device_get(exact), theta))
+    return compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)

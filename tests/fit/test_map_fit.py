@@ -14,6 +14,7 @@ from gammajax.datasets.map.prepared_image import image_of_shape, image_of_source
 from gammajax.fit.joint import blocks as objective
 from gammajax.fit.joint import devices as mesh
 from gammajax.fit.joint import from_free, make_problem
+from gammajax.fit.joint import objective as joint_objective
 from gammajax.fit.solvers import run_scoring
 
 pytestmark = pytest.mark.slow
@@ -72,6 +73,44 @@ def weighted_sums_are_sums(datasets, models):
     weights = np.random.default_rng(4).normal(size=(1, arrays["data_own"]["counts"].size))
     wanted, found = both(arrays, weights)
     assert float(found[0]) == pytest.approx(float(wanted), rel=1e-10)
+
+
+def test_curvature_by_source_is_that_of_the_whole(monkeypatch):
+    """Second derivatives source by source, with linked and local parameters, are those of the whole prediction."""
+    maps = {name: cases.small_map(n=16, background=b) for name, b in (("a", 0.3), ("b", 0.6))}
+    places = [
+        dict(zip(("lon_0", "lat_0"), cases.at_pixel(maps["a"], x, y), strict=True))
+        for x, y in ((8.3, 9), (12, 6), (6, 7))
+    ]
+    tilted = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.1, frozen=False))
+    models = gj.Models(
+        [
+            *(cases.source(gj.PointSpatialModel(**at), name=f"p{k}") for k, at in enumerate(places[:2])),
+            cases.source(gj.GaussianSpatialModel(sigma=0.06, **places[2]), name="g"),
+            *(gj.FoVBackgroundModel(tilted, name=f"{name}-bkg", datasets_names=name) for name in maps),
+        ]
+    ).link("p0.spectral.index", "g.spectral.index")
+    datasets = gj.Datasets({name: gj.fake(jax.random.key(3), run, models, name=name) for name, run in maps.items()})
+    problem = make_problem(datasets, models)
+    theta = from_free(problem.arrays, problem.start() * 1.0001)
+
+    def exact():
+        return jax.jit(lambda *given: joint_objective.exact_normal(problem.spec, *given))(problem.arrays, theta)
+
+    found = exact()
+    monkeypatch.setattr(objective, "_sees_otherwise", lambda spec: True)
+    wanted = exact()
+    scale = np.sqrt(np.abs(np.diag(wanted.matrix)))
+    assert np.all(scale > 0)
+    np.testing.assert_allclose(found.matrix / np.outer(scale, scale), wanted.matrix / np.outer(scale, scale), atol=1e-9)
+    (block,), (of_whole,) = found.locals, wanted.locals
+    np.testing.assert_allclose(block.matrix, of_whole.matrix, rtol=1e-9)
+    across = scale[of_whole.places][:, :, None]
+    np.testing.assert_allclose(block.cross / across, of_whole.cross / across, rtol=1e-9, atol=1e-9)
+    # in reverse, and so not source by source
+    slope = jax.jit(lambda *given: jax.grad(joint_objective.total_stat, argnums=2)(problem.spec, *given))
+    wanted = slope(problem.arrays, theta).globals
+    np.testing.assert_allclose(found.slope / scale, wanted / scale, rtol=1e-8, atol=1e-8)
 
 
 def test_on_off_maps():
