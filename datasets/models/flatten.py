@@ -18,8 +18,9 @@ from ...kernels.programs import Memory, remembered
 from ..arrays import Array, PickledTrees, fields_of, frozen_array, module_with
 from ..hints.modules import HintedModule
 from .component import ModelComponent, leaf_names
+from .frozen_arrays import is_at
 from .parameter import Parameter, is_parameter
-from .sky_model import ModelBase, is_at
+from .sky_model import ModelBase
 from .spectral.compound import ScaleSpectralModel
 
 SomeModel = TypeVar("SomeModel", bound=ModelBase)
