@@ -95,7 +95,8 @@ def fit(
     starts : how many starts "scoring" takes: that of ``models``, and others whose energies and exponents are scattered
         in a fixed way, or lie at the minima of a coarse profile; the lowest end counts. "auto": several where spectra
         with such free parameters (cutoffs, breaks, sums of two) may have several minima, where a curved one is faint,
-        and where the first fit does not converge, else one. What they led to is in ``result.starts``
+        and where the first fit does not converge, else one; faint sources of maps are tried at other places besides.
+        What they led to is in ``result.starts``
 
     Raises
     ------
