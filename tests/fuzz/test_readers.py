@@ -55,6 +55,7 @@ KNOWN = {
     "orders of distortions": ("template", "template.fits", card("A_ORDER", "9999")),
     "a time scale": ("events", "events.fits", card("TIMESYS", "'XYZ'")),
     "a column of a region": ("region", "region.fits", lambda data: data.replace(b"'SHAPE   '", b"'XYZ     '")),
+    "a factor of a unit": ("grid", "grid.fits", card("TUNIT2", "'0.999999 m'")),
     "a fit statistic": ("ogip", "pha.fits", card("STATTYPE", "2.5.5")),
 }
 
@@ -65,6 +66,18 @@ def test_what_was_found(tmp_path, reader, name, change):
     path = sound.folder / name
     path.write_bytes(change(path.read_bytes()))
     assert fault_of(lambda: sound.reader.read(sound.folder)) is None
+
+
+def test_tables_without_rows_and_kinds_that_are_lists(tmp_path):
+    (tmp_path / "curve.ecsv").write_text(
+        "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: TIME, unit: d, datatype: float64}\n"
+        "# - {name: NORM, datatype: float64}\nTIME NORM\n"
+    )
+    with pytest.raises(gj.InputError):
+        gj.LightCurveTemplateTemporalModel.read(tmp_path / "curve.ecsv")
+    points = Table({"e_ref": [1.0], "dnde": [1e-12]}, meta={"SED_TYPE": ["dnde"]})
+    with pytest.raises(gj.InputError, match="the kind of table"):
+        gj.FluxPoints.from_table(points)
 
 
 def test_a_column_of_one_number_more(tmp_path):
