@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.errors import InputError
-from ..datasets.io.paths import as_path, beside
+from ..datasets.io.paths import as_path, beside, read_bytes
 from ..datasets.io.yaml import load_yaml
 from ..datasets.models.collection import Models, Parameters
 from ..datasets.models.parameter import Parameter
@@ -134,7 +134,11 @@ def _read_covariance(path: Path, names: tuple[str, ...], free: tuple[str, ...]) 
     """The rows and columns of the free parameters of gammapy's table."""
     if not path.is_file():
         raise InputError(f"{path}: the file of the covariance is missing. Copy it beside the YAML file.")
-    rows = [line.strip().strip("|").split("|") for line in path.read_text().splitlines()[1:] if line.strip()]
+    rows = [
+        line.strip().strip("|").split("|")
+        for line in read_bytes(path).decode(errors="replace").splitlines()[1:]
+        if line.strip()
+    ]
     found = tuple(row[0].strip() for row in rows)
     if found != names:
         raise InputError(f"{path}: the rows are not the parameters of the models beside it. Keep both of one fit.")

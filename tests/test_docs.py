@@ -148,3 +148,12 @@ def test_instruments_and_populations():
 def test_every_page_about_adding_is_run():
     tested = {"spectral_model", "spatial_model", "module", "statistic", "dataset_type"}
     assert tested == {page.stem for page in (DOCS / "adding").glob("*.md")} - {"index"}
+
+
+def test_every_promise_names_a_test_that_exists():
+    text = (ROOT / "docs/promises.md").read_text()
+    for promise in re.split(r"^- ", text, flags=re.M)[1:]:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", promise)
+        assert named, promise
+        for path, test in named:
+            assert f"def {test}" in (ROOT / path).read_text(), (path, test)

@@ -1,8 +1,10 @@
 """Programs and what else is kept from call to call: a limit for each, one door, and results that know nothing of it."""
 
 import ast
+import gc
 import importlib
 import pkgutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -12,6 +14,7 @@ from test_architecture import files, short
 
 import gammajax as gj
 from gammajax.datasets.compile import OF_A_FIT, Program
+from gammajax.fit.joint.problem import no_collection
 from gammajax.fit.solvers.scoring import run_scoring
 from gammajax.kernels import programs as door
 from gammajax.kernels.programs import GROWTH, Memory, Programs, remembered
@@ -116,6 +119,53 @@ def test_fits_of_many_shapes_leave_few_programs(spectrum_factory, power_law):
         for name in first[n].free_names:
             one, other = again.parameters[name], first[n].parameters[name]
             assert float(one.value) == float(other.value) and float(one.error) == float(other.error)
+
+
+@pytest.mark.slow
+def test_maps_of_other_widths_and_places_add_no_programs():
+    """One size of image, and each time another source; the thousand of `benchmarks/many_fits.py` are six here."""
+
+    def kept():
+        programs = [getattr(clear, "__self__", None) for clear in door._kept]
+        return sum(program.count() for program in programs if isinstance(program, Programs))
+
+    rng, shape = np.random.default_rng(1), (2, 12, 12)
+    run = gj.MapDataset(
+        gj.SkyGeom.create((83.6, 22.0), 0.1, npix=12),
+        [1.0, 3.0, 9.0],
+        background=np.full(shape, 0.3),
+        exposure=np.full(shape, 2e13),
+        psf=gj.PSFMap.from_gauss([1.0, 3.0, 9.0], 0.08),
+        livetime=1800.0,
+    )
+    counts = []
+    for _ in range(6):
+        lon, lat = 83.6 + rng.uniform(-0.2, 0.2), 22 + rng.uniform(-0.2, 0.2)
+        place = gj.GaussianSpatialModel(lon_0=lon, lat_0=lat, sigma=rng.uniform(0.05, 0.2))
+        spectrum = gj.PowerLawSpectralModel(amplitude="3e-11 cm-2 s-1 TeV-1")
+        models = gj.Models([gj.SkyModel(spectrum, spatial=place, name="crab")])
+        gj.fit({"run": gj.fake(jax.random.key(int(rng.integers(2**31))), run, models)}, models, starts=1)
+        counts.append(kept())
+    # the second may be of another step of sizes than the first
+    assert len(set(counts[2:])) == 1 and counts[-1] < 60
+
+
+def test_garbage_is_collected_while_other_threads_run():
+    on, done = gc.isenabled(), threading.Event()
+    with no_collection():
+        assert not gc.isenabled() or threading.active_count() > 1
+    assert gc.isenabled() == on
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with no_collection():
+            assert gc.isenabled() == on
+    finally:
+        done.set()
+        other.join()
+    with pytest.raises(RuntimeError), no_collection():
+        raise RuntimeError
+    assert gc.isenabled() == on
 
 
 def outermost(tree):

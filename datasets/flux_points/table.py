@@ -79,7 +79,8 @@ def point_fields(
             f"{where}: found the columns {', '.join(map(str, names)) or 'none'}; expected e_ref (or e_min and e_max) "
             f"with one of {'; '.join(' and '.join(c) for c in REQUIRED.values())}. Rename the columns."
         )
-    if kind not in REQUIRED:
+    # of a damaged file the card may be a list
+    if not isinstance(kind, str) or kind not in REQUIRED:
         raise InputError(
             f"{where}: the kind of table is {kind!r}, expected one of {', '.join(REQUIRED)}. Give sed_type=..."
         )

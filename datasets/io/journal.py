@@ -50,7 +50,7 @@ def finish_writing(folder: Path) -> None:
         raise _stuck(folder, error) from error
     try:
         _rename(folder, moves)
-        journal.unlink(missing_ok=True)
+        _end(journal, text)
     except OSError as error:
         raise _stuck(folder, error) from error
 
@@ -84,10 +84,14 @@ def switch(folder: Path, moves: Mapping[str, str]) -> None:
         if not seen:
             discard(folder / part for part in moves)
     _to_disk(folder)
-    journal = folder / JOURNAL
-    # another writer may have met the journal, finished it, and placed its own
+    if len(moves) > 1:
+        _end(folder / JOURNAL, text)
+
+
+def _end(journal: Path, text: str) -> None:
+    """Remove a journal that was followed, unless another writer has met it too, and placed its own."""
     with contextlib.suppress(FileNotFoundError):
-        if len(moves) > 1 and journal.read_text() == text:
+        if journal.read_text() == text:
             journal.unlink()
 
 

@@ -21,8 +21,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 LONGEST = 4095
 """Letters of a path, at most."""
 
-MOST_UNPACKED = 2**30
-"""Bytes that a compressed file may unpack to: a small file may be made so that it fills the memory."""
+MOST_UNPACKED = 2**29
+"""Bytes that a compressed file may unpack to: a small file may be made so that it fills the memory. With all that is
+loaded besides, a reader that stops there stays below 1 GB."""
 
 
 def as_path(filename: Filename) -> Path:
@@ -81,7 +82,7 @@ def read_bytes(filename: Filename) -> bytes:
         ) from error
     if len(unpacked) > MOST_UNPACKED:
         raise InputError(
-            f"{found}: the file unpacks to more than {MOST_UNPACKED / 2**30:.0f} GiB. If it is what you expect, unpack "
+            f"{found}: the file unpacks to more than {MOST_UNPACKED / 2**20:.0f} MiB. If it is what you expect, unpack "
             "it first (gunzip), and read that."
         )
     return unpacked

@@ -1,8 +1,12 @@
 """A short run of damaged files over every reader; a long one: ``python -m fuzz --cases 200000`` in the folder tests."""
 
+import ast
 import gzip
 
+import numpy as np
 import pytest
+from astropy.table import Table
+from test_architecture import files, short
 
 import gammajax as gj
 
@@ -51,6 +55,7 @@ KNOWN = {
     "orders of distortions": ("template", "template.fits", card("A_ORDER", "9999")),
     "a time scale": ("events", "events.fits", card("TIMESYS", "'XYZ'")),
     "a column of a region": ("region", "region.fits", lambda data: data.replace(b"'SHAPE   '", b"'XYZ     '")),
+    "a factor of a unit": ("grid", "grid.fits", card("TUNIT2", "'0.999999 m'")),
     "a fit statistic": ("ogip", "pha.fits", card("STATTYPE", "2.5.5")),
 }
 
@@ -61,6 +66,24 @@ def test_what_was_found(tmp_path, reader, name, change):
     path = sound.folder / name
     path.write_bytes(change(path.read_bytes()))
     assert fault_of(lambda: sound.reader.read(sound.folder)) is None
+
+
+def test_tables_without_rows_and_kinds_that_are_lists(tmp_path):
+    (tmp_path / "curve.ecsv").write_text(
+        "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: TIME, unit: d, datatype: float64}\n"
+        "# - {name: NORM, datatype: float64}\nTIME NORM\n"
+    )
+    with pytest.raises(gj.InputError):
+        gj.LightCurveTemplateTemporalModel.read(tmp_path / "curve.ecsv")
+    points = Table({"e_ref": [1.0], "dnde": [1e-12]}, meta={"SED_TYPE": ["dnde"]})
+    with pytest.raises(gj.InputError, match="the kind of table"):
+        gj.FluxPoints.from_table(points)
+
+
+def test_a_column_of_one_number_more(tmp_path):
+    Table({"PHASE": [[0.0], [0.5], [1.0]], "NORM": [1.0, np.nan, 1.0]}).write(tmp_path / "phase.fits")
+    with pytest.raises(gj.InputError):
+        gj.TemplatePhaseCurveTemporalModel.read(tmp_path / "phase.fits")
 
 
 def aliases(levels):
@@ -116,6 +139,27 @@ def test_no_address_is_opened(tmp_path, monkeypatch):
         for read in (gj.LightCurveTemplateTemporalModel.read, gj.FluxPoints.read):
             with pytest.raises(gj.InputError, match="neither a FITS file nor an ECSV table"):
                 read(path)
+
+
+OPENERS = {
+    "datasets/io/fits.py": {"fits.open"},
+    "datasets/io/tables.py": {"Table.read"},
+    "datasets/io/region_table.py": {"Table.read", "QTable.read"},
+    # what gammapy has in memory
+    "src/gammajax/interop/maps.py": {"fits.open"},
+    "src/gammajax/interop/datasets.py": {"Table.read"},
+}
+"""Calls that read FITS and tables: of bytes that the door has given them."""
+
+
+def test_one_door():
+    """Files are opened in `datasets/io/paths.py`, FITS in `datasets/io/fits.py`, tables in `datasets/io/tables.py`."""
+    for path in files().values():
+        calls = [ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        found = {
+            call for call in calls if call in ("fits.open", "Table.read", "QTable.read", "fits.getdata", "np.load")
+        }
+        assert found <= OPENERS.get(short(path), set()), path
 
 
 def test_the_files_are_read_before_they_are_damaged(tmp_path):

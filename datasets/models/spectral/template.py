@@ -37,7 +37,10 @@ def _values_in(values: Given, value_unit: str | None, what: str) -> tuple[Array,
             return to_unit(values, found, f"{what}: values"), found
         unit = parse_unit(value_unit, f"{what}: value_unit")
     target = next((t for t in (DNDE, "") if unit.is_equivalent(t)), None)
-    own = unit.to_string("fits") if target is None else target
+    try:
+        own = unit.to_string("fits") if target is None else target
+    except ValueError as error:  # factors that are no powers of ten
+        raise InputError(f"{what}: the unit {str(unit)!r} has no form in files. {error}") from error
     if isinstance(values, u.Quantity):
         return to_unit(values, own, f"{what}: values"), own
     # numbers of JAX, perhaps traced, cannot be Quantities

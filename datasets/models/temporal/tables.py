@@ -321,7 +321,7 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
 
 def _present(nodes: np.ndarray, norm: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Nodes (n,) and norms (n, ...) without those that are missing; a warning says how many were."""
-    if nodes.shape[:1] != norm.shape[:1]:
+    if nodes.ndim != 1 or nodes.shape != norm.shape[:1] or not nodes.size:
         return nodes, norm
     present = np.isfinite(nodes) & np.isfinite(norm).reshape(len(norm), -1).all(axis=1)
     if not present.all():

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import signal
 import sys
 import threading
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings(), terminable():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.showwarning = _show_warning
+        # where there is no home it tells, in three lines, where it keeps its fonts
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         try:
             code: int = args.run(args)
             sys.stdout.flush()

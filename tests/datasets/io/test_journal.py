@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,44 @@ def test_a_reader_finishes_what_was_interrupted(tmp_path):
     journal(tmp_path, json.dumps({"gone": "b", "part": "a"}))
     (tmp_path / "b").write_text("new")
     assert read_bytes(tmp_path / "a") == b"new" and sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_readers_beside_a_writer(tmp_path):
+    """Three threads that write one folder again and again: each file is whole, and in the end all are of one writer."""
+    paths = [tmp_path / f"{i}" for i in range(3)]
+    words = [word * 20_000 for word in (b"a", b"b", b"c")]
+    write_files(dict.fromkeys(paths, words[0]))
+
+    def write(word):
+        for _ in range(15):
+            write_files(dict.fromkeys(paths, word), overwrite=True)
+
+    with ThreadPoolExecutor(3) as pool:
+        writers = [pool.submit(write, word) for word in words]
+        while not all(writer.done() for writer in writers):
+            assert all(read_bytes(path) in words for path in paths)
+    assert [writer.result() for writer in writers] == [None] * 3
+    assert len({read_bytes(path) for path in paths}) == 1
+    assert {p.name for p in tmp_path.iterdir()} == {"0", "1", "2"}
+
+
+def test_folders_change_one_after_the_other(tmp_path, monkeypatch):
+    """A renaming that fails in one folder leaves that one as it was."""
+    old = {tmp_path / "a" / "x": b"old", tmp_path / "b" / "x": b"old"}
+    write_files(old)
+    before, calls = os.replace, []
+
+    def second_fails(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise OSError(5, "Input/output error")
+        before(*given)
+
+    monkeypatch.setattr(os, "replace", second_fails)
+    with pytest.raises(InputError, match="cannot write"):
+        write_files(dict.fromkeys(old, b"new"), overwrite=True)
+    assert sorted(path.read_bytes() for path in old) == [b"new", b"old"]
+    assert all([p.name for p in (tmp_path / folder).iterdir()] == ["x"] for folder in "ab")
 
 
 @pytest.mark.parametrize(

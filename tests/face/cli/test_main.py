@@ -409,6 +409,16 @@ def test_many_datasets_get_few_pictures(monkeypatch, fit, tmp_path):
     assert "pictures of the first 1 of 2 datasets" in out
 
 
+def test_pictures_that_find_no_room_do_not_cost_the_results(fit, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gammajax.cli.fit.picture_files", full)
+    code, out, err = fit()
+    assert code == 2 and err == "gammajax: error: No space left on device.\n"
+    assert "Converged" in out and gj.FitResult.read(tmp_path / "out" / "result.yaml").success
+
+
 def test_pictures_of_strange_names():
     from gammajax.cli.pictures import picture_names
 
