@@ -108,7 +108,7 @@ def test_pages_about_adding_are_programs(page, tmp_path):
     assert "simulated" in done.stdout
 
 
-@pytest.mark.parametrize("page", ["start", "plotting", "statistics", "troubleshooting"])
+@pytest.mark.parametrize("page", ["start", "plotting", "statistics", "troubleshooting", "simulation", "commands"])
 def test_guides_are_programs(page, tmp_path, monkeypatch):
     """Their cells run, one after another, and every picture that a page shows is one that its cells have drawn."""
     monkeypatch.chdir(tmp_path)

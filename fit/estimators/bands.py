@@ -118,7 +118,13 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
             f"{task.what}: no fitted bin of the datasets lies between {task.edges[0]:.6g} and {task.edges[-1]:.6g} "
             "TeV. Give other energy_edges, or widen the fit ranges."
         )
-    low, high = np.where(there, low, task.edges[:-1]), np.where(there, high, task.edges[1:])
+    low, high = with_empty(low, high, task.edges)
+    if not there.all():
+        empty = [f"{low[k]:.3g} to {high[k]:.3g} TeV" for k in np.flatnonzero(~there)]
+        warn(
+            f"{task.what}: {len(empty)} of {n_bands} bands hold no fitted bin, and are NaN: {', '.join(empty[:4])}"
+            f"{', ...' if len(empty) > 4 else ''}. Give fewer or other energy_edges to be without them."
+        )
     center = np.sqrt(low * high)
     reference = references(center, low, high, task.spectrum)
     if np.any(np.asarray(reference["dnde_ref"])[there] < 0):
@@ -150,6 +156,21 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
     energies = {"energy_ref": center, "energy_min": low, "energy_max": high, **reference}
     repeated = {name: np.tile(np.asarray(values), n_times) for name, values in energies.items()}
     return _as_points(task, fits, repeated, bins.filled, columns, gti, sensitivity)
+
+
+def with_empty(
+    low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"], edges: Float[np.ndarray, " n_edges"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Energies of bands: of fitted bins, and of bands without one (infinite) what was asked for, as far as neighbours
+    leave room; those within a bin of a neighbour overlap it."""
+    there = low < high
+    below = np.concatenate([[0.0], np.maximum.accumulate(np.where(there, high, 0.0))[:-1]])
+    above = np.append(np.minimum.accumulate(np.where(there, low, np.inf)[::-1])[::-1][1:], np.inf)
+    asked_low, asked_high = edges[:-1], edges[1:]
+    cut_low, cut_high = np.maximum(asked_low, below), np.minimum(asked_high, above)
+    room = cut_high > cut_low * (1 + 1e-9)
+    found_low = np.where(there, low, np.where(room, cut_low, asked_low))
+    return found_low, np.where(there, high, np.where(room, cut_high, asked_high))
 
 
 def _at_time(band: Places, time: int, n_bands: int) -> Places:

@@ -32,9 +32,9 @@ def flux_points(
     dataset, (n, n_datasets): ``counts``, ``npred``, ``npred_excess``.
 
     Edges are moved to the nearest edges of the bins of each dataset, so that between two bands no bin is lost; the
-    energies of a point are those of the fitted bins. A band without a bin, or whose bins the source does not reach, is
-    a point that is NaN, without success. Where there are no counts the norm is 0, with nothing but a limit: 4 / (2
-    signal) for two sigma.
+    energies of a point are those of the fitted bins. A band without a bin, of which a warning tells, or whose bins the
+    source does not reach, is a point that is NaN, without success. Where there are no counts the norm is 0, with
+    nothing but a limit: 4 / (2 signal) for two sigma.
 
     Parameters
     ----------

@@ -65,3 +65,15 @@ def test_files(beside, name, tmp_path):
     flux = theirs.flux.quantity.reshape(ours.shape)
     np.testing.assert_allclose(back.flux.to_value(flux.unit), flux.value, rtol=1e-7)
     np.testing.assert_allclose(back.distance, ours.distance, atol=1e-9)
+
+
+def test_in_memory(beside):
+    ours, theirs = beside
+    there, here = gj.to_gammapy(ours), gj.from_gammapy(theirs)
+    for found, expected in ((there, ours), (theirs, here), (there, gj.from_gammapy(there))):
+        distance = found.geom.axes["projected-distance"].center.to_value("deg")
+        np.testing.assert_allclose(distance, expected.distance, atol=1e-9)
+        for name in ("norm", "norm_err", "norm_ul", "sqrt_ts"):
+            np.testing.assert_allclose(
+                getattr(found, name).data.reshape(expected.shape), getattr(expected, name), rtol=1e-7
+            )

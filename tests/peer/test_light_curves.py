@@ -105,3 +105,18 @@ def test_measures_of_variability(tmp_path):
         np.testing.assert_allclose(found.error, u.Quantity(expected[f"{name}_err"]).to_value("d").ravel(), rtol=1e-7)
         times = Time(expected[f"{name}_coord"]).tt.mjd.ravel()
         np.testing.assert_allclose(ours.time.mjd[found.place], times, rtol=0, atol=1e-8)
+
+
+def test_in_memory(beside):
+    ours, theirs = beside
+    there = gj.to_gammapy(ours)
+    np.testing.assert_allclose(there.geom.axes["time"].time_max.tt.mjd, ours.time_max, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(there.flux.quantity[..., 0, 0].to_value(ours.flux.unit), ours.flux.value, rtol=1e-7)
+    here = gj.from_gammapy(theirs)
+    np.testing.assert_allclose(here.time_min, theirs.geom.axes["time"].time_min.tt.mjd, rtol=0, atol=1e-9)
+    for name in ("norm", "norm_err", "norm_ul", "sqrt_ts"):
+        np.testing.assert_allclose(getattr(here, name), getattr(theirs, name).data[..., 0, 0], rtol=1e-7)
+    np.testing.assert_allclose(here.flux.value, theirs.flux.quantity[..., 0, 0].to_value("cm-2 s-1"), rtol=1e-7)
+    back = gj.from_gammapy(there)
+    np.testing.assert_allclose(back.norm, ours.norm, rtol=1e-12)
+    np.testing.assert_allclose(back.points.stat_scan, ours.points.stat_scan)

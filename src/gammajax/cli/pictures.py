@@ -1,6 +1,7 @@
 """Pictures of datasets and results as files, and ``gammajax plot``."""
 
 import argparse
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -123,8 +124,11 @@ def flux_points_of(datasets: "Datasets", result: "ResultOrModels", name: str) ->
     low, high = fitted_range(datasets, models, name)
     edges = np.geomspace(low, high, max(int(np.ceil(np.log10(high / low) * PER_DECADE)), 1) + 1)
     try:
-        # of a fit that did not converge the report has said so
-        return flux_points(Datasets(acting), models, name, edges)
+        with warnings.catch_warnings():
+            # nobody asked for these bands
+            warnings.filterwarnings("ignore", message=".*hold no fitted bin")
+            # of a fit that did not converge the report has said so
+            return flux_points(Datasets(acting), models, name, edges)
     except InputError:
         return None
 

@@ -15,7 +15,9 @@ from gammajax.datasets.counts.dataset import CountsDataset
 from gammajax.datasets.counts.known import KnownBackground
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.dataset import FluxPointsDataset
+from gammajax.datasets.flux_points.light_curve import LightCurve
 from gammajax.datasets.flux_points.points import FluxPoints
+from gammajax.datasets.flux_points.profile import FluxProfile
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.hints.calls import hinted
 from gammajax.datasets.io.bins import usable_bins
@@ -33,7 +35,7 @@ from gammajax.datasets.models.temporal.base import TemporalModel
 from gammajax.datasets.region.dataset import RegionMapDataset
 from gammajax.datasets.spectrum.dataset import SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.interop.api import Api, load_api
-from gammajax.interop.flux_points import dataset_from, dataset_to, points_from, points_to
+from gammajax.interop.flux_points import dataset_from, dataset_to, points_to, rows_from, rows_to
 from gammajax.interop.maps import is_region, map_from, map_to, region_from
 from gammajax.interop.models import models_from, models_to, part_from, part_to
 
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 SUPPORTED = (
     "SpectrumDataset, SpectrumDatasetOnOff, MapDataset, MapDatasetOnOff, RegionMapDataset, FluxPointsDataset, "
     "Datasets of these, "
-    "FluxPoints, SkyModel, "
+    "FluxPoints, LightCurve, FluxProfile, SkyModel, "
     "FoVBackgroundModel, TemplateNPredModel, Models of these, and spectral, spatial and temporal models"
 )
 
@@ -75,7 +77,7 @@ def from_gammapy(obj: object) -> Any:
     if isinstance(obj, datasets.FluxPointsDataset):
         return dataset_from(obj, None if obj.gti is None else _gti_from(obj.gti))
     if isinstance(obj, peer.estimators.FluxPoints):
-        return points_from(obj, None if obj.gti is None else _gti_from(obj.gti))
+        return rows_from(obj, None if obj.gti is None else _gti_from(obj.gti))
     if isinstance(obj, datasets.Datasets):
         return Datasets({dataset.name: from_gammapy(dataset) for dataset in obj})
     if isinstance(obj, models.DatasetModels):
@@ -117,6 +119,8 @@ def to_gammapy(obj: object, name: str | None = None, dataset: CountsBase | None 
         return peer.datasets.Datasets([to_gammapy(dataset, name=key) for key, dataset in obj.items()])
     if isinstance(obj, FluxPoints):
         return points_to(obj, peer, *_points_extras(obj, peer))
+    if isinstance(obj, LightCurve | FluxProfile):
+        return rows_to(obj, peer, *_points_extras(obj.points, peer))
     if isinstance(obj, Models | ModelBase):
         geom = None if dataset is None else _counts_geom(dataset, peer)
         found = models_to(Models(obj), peer, geom)

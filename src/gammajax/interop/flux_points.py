@@ -8,7 +8,9 @@ import numpy as np
 from gammajax.datasets.arrays import Mask
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.dataset import FluxPointsDataset
+from gammajax.datasets.flux_points.light_curve import LightCurve
 from gammajax.datasets.flux_points.points import FluxPoints
+from gammajax.datasets.flux_points.profile import FluxProfile
 from gammajax.datasets.flux_points.table import FURTHER, PER_POINT, SUFFIXES
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.io.fits import Fields
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
     import gammapy.datasets
     import gammapy.estimators
     import gammapy.modeling.models
+    from astropy.table import Table
 
 
 def points_from(peer: "gammapy.estimators.FluxPoints", gti: GTI | None) -> FluxPoints:
     """Flux points of gammapy with one energy axis."""
     if list(peer.geom.axes.names) != ["energy"]:
         raise InputError(
-            f"from_gammapy: FluxPoints with the axes {', '.join(peer.geom.axes.names)}, expected energy alone. Take "
-            "one spectrum out: flux_points.slice_by_idx(...)."
+            f"from_gammapy: FluxPoints with the axes {', '.join(peer.geom.axes.names)}, expected energy, with time or "
+            "projected-distance at most. Take one spectrum out: flux_points.slice_by_idx(...)."
         )
 
     def values(name: str) -> np.ndarray | None:
@@ -54,13 +57,51 @@ def points_from(peer: "gammapy.estimators.FluxPoints", gti: GTI | None) -> FluxP
     further = {name: values(name) for name in FURTHER if name in peer.available_quantities}
     if further:
         meta["columns"] = further
-    model: SpectralModel | None
+    return FluxPoints(**fields, gti=gti, reference_model=_model_from(peer), meta=Meta(meta))
+
+
+def _model_from(peer: "gammapy.estimators.FluxPoints") -> SpectralModel | None:
     try:
-        model = cast(SpectralModel, part_from(peer.reference_spectral_model))
+        return cast(SpectralModel, part_from(peer.reference_spectral_model))
     except (InputError, NotImplementedError):
         # the reference fluxes say all that is needed; tables from FITS files cannot be written out by gammapy
-        model = None
-    return FluxPoints(**fields, gti=gti, reference_model=model, meta=Meta(meta))
+        return None
+
+
+def rows_from(peer: "gammapy.estimators.FluxPoints", gti: GTI | None) -> FluxPoints | LightCurve | FluxProfile:
+    """Flux points of gammapy, which are a light curve or a profile where they have such an axis."""
+    model = _model_from(peer)
+    axes = set(peer.geom.axes.names) - {"energy"}
+    if axes == {"time"}:
+        return LightCurve.from_table(_table_from(peer, "lightcurve"), "likelihood", model, gti)
+    if axes == {"projected-distance"}:
+        return FluxProfile.from_table(_table_from(peer, "profile"), "likelihood", model, gti)
+    return points_from(peer, gti)
+
+
+def _table_from(peer: "gammapy.estimators.FluxPoints", format: str) -> "Table":
+    table = peer.to_table(sed_type="likelihood", format=format)
+    if peer.n_sigma_ul:
+        table.meta["UL_CONF"] = round(math.erf(peer.n_sigma_ul / math.sqrt(2)), 7)
+    if format == "lightcurve":
+        # the table has days of the axis' scale counted from MJD 0 as elapsed time, which lack the leap seconds of UTC
+        axis = peer.geom.axes["time"]
+        table["time_min"], table["time_max"] = axis.time_min.tt, axis.time_max.tt
+    return table
+
+
+def rows_to(
+    rows: LightCurve | FluxProfile,
+    peer: Api,
+    gti: "gammapy.data.GTI | None",
+    model: "gammapy.modeling.models.SpectralModel | None",
+) -> "gammapy.estimators.FluxPoints":
+    """A light curve, or a profile, as gammapy's flux points with such an axis."""
+    form = "lightcurve" if isinstance(rows, LightCurve) else "profile"
+    table = rows.to_table("likelihood", format=form)
+    found = peer.estimators.FluxPoints.from_table(table, format=form, reference_model=model, gti=gti)
+    found.meta["sed_type_init"] = rows.sed_type
+    return found
 
 
 def points_to(

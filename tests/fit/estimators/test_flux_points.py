@@ -11,6 +11,7 @@ from cases import maps
 from scipy.optimize import brentq, minimize_scalar
 
 import gammajax as gj
+from gammajax.fit.estimators.bands import with_empty
 from gammajax.fit.estimators.norms import NormBins, norm_fits
 
 EDGES = [0.2, 1.0, 3.0, 10.0, 50.0]
@@ -134,13 +135,26 @@ def test_deficits_are_negative(spectrum_factory, power_law):
 
 
 def test_bands_without_bins(runs, power_law):
-    found = gj.flux_points(runs, power_law(), "source", [1e-3, 1e-2, 0.85, 0.86, 30.0, 2e3, 3e3])
+    with pytest.warns(UserWarning, match="3 of 6 bands hold no fitted bin, and are NaN: 0.001 to 0.01 TeV"):
+        found = gj.flux_points(runs, power_law(), "source", [1e-3, 1e-2, 0.85, 0.86, 30.0, 2e3, 3e3])
     assert list(found.success) == [False, True, False, True, True, False]
     for name, values in as_given(found).items():
         assert np.all(np.isnan(values) == ~np.asarray(found.success)), name
     counts = found.meta["columns"]["counts"]
     inside = [np.asarray(run.counts)[_mask(run)].sum() for run in runs.values()]
     np.testing.assert_array_equal(counts.sum(axis=0), inside)
+
+
+def test_empty_bands_end_where_their_neighbours_begin():
+    """Of fitted bins the second and fourth of six bands; the third lies within a bin of the second."""
+    inf = np.inf
+    low, high = with_empty(
+        np.array([inf, 0.8, inf, 9.0, inf, inf]),
+        np.array([-inf, 5.0, -inf, 31.0, -inf, -inf]),
+        np.array([0.1, 1.0, 4.0, 4.5, 30.0, 40.0, 50.0]),
+    )
+    np.testing.assert_array_equal(low, [0.1, 0.8, 4.0, 9.0, 31.0, 40.0])
+    np.testing.assert_array_equal(high, [0.8, 5.0, 4.5, 31.0, 40.0, 50.0])
 
 
 def _mask(run):
