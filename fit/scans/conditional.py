@@ -21,7 +21,7 @@ from ..joint.objective import from_free
 from ..joint.problem import Problem, SomeDatasets, as_datasets, make_problem, with_image_sizes
 from ..result import FitResult
 from ..solvers.globalise import SAME, automatic
-from ..solvers.merged import other_side
+from ..solvers.merged import SHARES, merging
 from ..solvers.minimise import minimise
 from ..solvers.scoring import BAD_START, CONVERGED, Scoring
 from ..status import Status
@@ -112,10 +112,11 @@ class ConditionalFit:
         if not point.converged:
             other, _ = self._run(start, fixed)
             point = other if _better(other, point) else point
-            beyond = other_side(self.problem, point.free, fixed) if not point.converged else None
-            if beyond is not None:
-                other, _ = self._run(beyond, fixed)
-                point = other if _better(other, point) else point
+            for share in SHARES:
+                again = merging(self.problem, point.free, share, fixed) if not point.converged else None
+                if again is not None:
+                    other, _ = self._run(again, fixed)
+                    point = other if _better(other, point) else point
         return self._kept(point)
 
     def from_neighbour(self, point: Point, neighbour: Point) -> Point:

@@ -1,10 +1,10 @@
-"""The other side of where two components of a spectrum have merged.
+"""Where two components of a spectrum merge: closer to it, and on its other side.
 
 Of two alike components a1 f(p1) + a2 f(p2) whose amplitudes grow with opposite signs while their shapes approach each
 other only the sum a = a1 + a2 and the slope b = a2 (p2 - p1) are seen: a f(p1) + b f'(p1) and terms of the order of
 b (p2 - p1). In these the statistic goes on smoothly through p2 = p1, but no step does, for there the amplitudes are
-infinite: a fit on the wrong side creeps towards it and ends nowhere. The point of the same a and b at p2 - p1 of the
-other sign is a2' = -a2, a1' = a1 + 2 a2, p2' = 2 p1 - p2.
+infinite: a fit creeps towards it and ends nowhere. The point of the same a and b with shapes t times as far apart is
+a2' = a2 / t, a1' = a - a2', p2' = p1 + t (p2 - p1); with t = -1 it is on the other side.
 """
 
 from itertools import permutations
@@ -18,8 +18,12 @@ CANCELLED = 0.5
 """Share of the larger of two amplitudes that their sum is less than where they cancel."""
 
 
-def other_side(problem: Problem, free: np.ndarray, held: np.ndarray | None = None) -> np.ndarray | None:
-    """The free parameters (n,) beyond the merging of two components; None if there are none that cancel.
+SHARES = (-1.0, 0.1)
+"""What distances of the shapes are multiplied by to go on from a fit that ended there."""
+
+
+def merging(problem: Problem, free: np.ndarray, share: float, held: np.ndarray | None = None) -> np.ndarray | None:
+    """The free parameters (n,) with two shapes ``share`` times as far apart; None if no components cancel.
 
     ``held`` (n,): parameters that stay where they are.
     """
@@ -42,7 +46,8 @@ def other_side(problem: Problem, free: np.ndarray, held: np.ndarray | None = Non
             if not cancel or len(shape) != len(shapes) or stays[[scale, moved, *shapes]].any():
                 continue
             other = np.array(free)
-            other[scale], other[moved], other[shapes] = one + 2 * two, -two, 2 * free[shape] - free[shapes]
+            other[scale], other[moved] = one + two - two / share, two / share
+            other[shapes] = free[shape] + share * (free[shapes] - free[shape])
             if np.all((other >= low) & (other <= high)):
                 return other
     return None

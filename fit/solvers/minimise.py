@@ -15,7 +15,7 @@ from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
 from ..status import Status
 from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, revived, scattered
-from .merged import other_side
+from .merged import SHARES, merging
 from .needles import is_faint, needles
 from .newton import newton_step
 from .scoring import (
@@ -317,9 +317,12 @@ def run_scoring_method(
         evaluations += spent
         for start in found:
             follow(start)
-    merged = other_side(problem, problem.to_free(best.state.theta)) if int(best.state.status) != CONVERGED else None
-    if merged is not None and n_starts > 1 and max_iterations >= MOST_ELSEWHERE:
-        follow(merged)
+    for share in SHARES if n_starts > 1 and max_iterations >= MOST_ELSEWHERE else ():
+        merged = None
+        if int(best.state.status) != CONVERGED:
+            merged = merging(problem, problem.to_free(best.state.theta), share)
+        if merged is not None:
+            follow(merged)
     curvature = problem.to_free(jax.tree.map(np.asarray, diagonals(best.state.normal, best.state.theta)))
     revive = revived(problem, first, problem.to_free(best.state.theta), curvature) if starts == "auto" else None
     if revive is not None and max_iterations >= MOST_ELSEWHERE:

@@ -62,6 +62,9 @@ def _at(problem: Problem, free: np.ndarray, tolerance: float) -> tuple[float, fl
     theta = from_free(problem.arrays, jnp.asarray(free))
     stat, normal = compiled_normal(problem.spec, problem.arrays, theta)
     active = active_set(theta, normal, problem.arrays["low"], problem.arrays["high"])
-    dampings = least_damping(stat.dtype), rounding_of_curvature(stat.dtype)
-    edm = distance(*(solve_arrowhead(normal, active, damping)[1] for damping in dampings), tolerance)
+    damped, barely = (
+        solve_arrowhead(normal, active, damping)[1]
+        for damping in (least_damping(stat.dtype), rounding_of_curvature(stat.dtype))
+    )
+    edm = distance(damped, barely, tolerance)
     return float(stat + offset(problem.spec, problem.arrays, theta)), float(edm), normal

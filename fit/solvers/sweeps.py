@@ -225,7 +225,8 @@ def _turned(
     if not len(sweep.below):
         return
     n = len(sweep.values)
-    row = [ends[min(ends, key=lambda j, k=k: abs(j - k))][1] for k in range(n)]
+    # of those that were left out the one before
+    row = [ends[k if k in ends else k - 1][1] for k in range(n)]
     exchanged = [np.array(free) for free in row]
     for free in exchanged:
         free[sweep.below], free[sweep.above] = free[sweep.above].copy(), free[sweep.below].copy()

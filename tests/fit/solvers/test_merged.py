@@ -1,4 +1,4 @@
-"""The other side of where two components of a spectrum merge."""
+"""Where two components of a spectrum merge: closer to it, and its other side."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 import gammajax as gj
 from gammajax.fit.joint import make_problem
-from gammajax.fit.solvers.merged import other_side
+from gammajax.fit.solvers.merged import merging
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def by_name(problem, free):
 def test_the_spectrum_is_the_same_to_second_order(problem, step):
     given, models = problem((7e-11 / step, 2.0), (-6.9e-11 / step, 2.0 + step))
     start = np.asarray(given.start())
-    there = other_side(given, start)
+    there = merging(given, start, -1.0)
     found = by_name(given, there)
     assert found["model2.amplitude"] == 6.9e-11 / step and found["model2.index"] == pytest.approx(2.0 - step)
     energies = jnp.geomspace(0.5, 50, 9)
@@ -41,21 +41,26 @@ def test_the_spectrum_is_the_same_to_second_order(problem, step):
     size = np.abs(6.9e-11 * np.asarray(energies) ** -2.0 * np.log(np.asarray(energies)) ** 2) * step
     np.testing.assert_allclose(other, one, rtol=0, atol=1.3 * np.max(size))
     assert np.max(np.abs(other - one)) > 0
-    np.testing.assert_allclose(other_side(given, there), start, rtol=1e-12)
+    np.testing.assert_allclose(merging(given, there, -1.0), start, rtol=1e-12)
+    closer = by_name(given, merging(given, start, 0.1))
+    assert closer["model2.index"] == pytest.approx(2.0 + step / 10) and closer["model2.amplitude"] == pytest.approx(
+        -6.9e-10 / step
+    )
+    assert closer["model1.amplitude"] + closer["model2.amplitude"] == pytest.approx(1e-12 / step, rel=1e-6)
 
 
 def test_none_where_nothing_cancels_or_it_may_not_move(problem):
     given, _ = problem((7e-11, 2.0), (3e-11, 2.2))
-    assert other_side(given, np.asarray(given.start())) is None
+    assert merging(given, np.asarray(given.start()), -1.0) is None
     given, _ = problem((7e-10, 2.0), (-6.9e-10, 2.1))
     start, names = np.asarray(given.start()), given.free_names
     held = np.array(["index" in n for n in names])
-    assert other_side(given, start, held) is None
+    assert merging(given, start, -1.0, held) is None
     # the one whose index is held stays
     held = np.array(["model2.index" in n for n in names])
-    found = by_name(given, other_side(given, start, held))
+    found = by_name(given, merging(given, start, -1.0, held))
     assert found["model2.index"] == 2.1 and found["model1.amplitude"] == -7e-10
     given, _ = problem(
         (7e-10, 2.0), (-6.9e-10, 2.1), ("model1.amplitude", {"min": 0.0}), ("model2.amplitude", {"max": 0.0})
     )
-    assert other_side(given, np.asarray(given.start())) is None
+    assert merging(given, np.asarray(given.start()), -1.0) is None
