@@ -191,6 +191,11 @@ class Spec:
         return False
 
     @property
+    def makes_kernels(self) -> bool:
+        """Whether predictions make the kernels of images anew."""
+        return False
+
+    @property
     def quick_to_compile(self) -> bool | None:
         """Whether second derivatives run so quickly that compiling them well costs more than it saves; None: no say."""
         return None
