@@ -102,8 +102,8 @@ class MapSpec(Spec):
         return any(part.kind == "source" and not part.by_transform for part in self.parts)
 
     @property
-    def makes_kernels(self) -> bool:
-        return any(part.radial for part in self.parts)
+    def dear_to_weigh(self) -> bool:
+        return self.sums_images or any(part.radial for part in self.parts)
 
     @property
     def quick_to_compile(self) -> bool:

@@ -17,9 +17,9 @@ from jax.tree_util import PyTreeDef
 from ...kernels.programs import Memory, remembered
 from ..arrays import Array, PickledTrees, fields_of, frozen_array, module_with
 from ..hints.modules import HintedModule
-from .component import ModelComponent, leaf_names
+from .component import ModelComponent, is_at, leaf_names
 from .parameter import Parameter, is_parameter
-from .sky_model import ModelBase, is_at
+from .sky_model import ModelBase
 from .spectral.compound import ScaleSpectralModel
 
 SomeModel = TypeVar("SomeModel", bound=ModelBase)

@@ -15,14 +15,14 @@ from ...kernels.elementary import overflowing
 from ...kernels.programs import remembered
 from ...kernels.quadrature import integrate_bins, log_centers
 from ..arrays import Array, fields_of, is_concrete, is_known, module_with
-from ..errors import InputError, closest, listed
+from ..errors import InputError, closest
 from ..gti import GTI
 from ..hints.calls import hinted
 from ..hints.modules import HintedModule, found
 from ..hints.switches import to_flag
 from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers
-from .component import ModelComponent, named_leaves
+from .component import ModelComponent, frozen_arrays
 from .spatial.base import SpatialModel
 from .spatial.extent import Rungs, Sizes, sizes_in_fit, sizes_of
 from .spatial.module import as_spatial
@@ -184,7 +184,7 @@ class SkyModel(ModelBase):
             )
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.spatial, self.temporal = shape, temporal
-        held = _frozen_arrays(frozen, {"spectral": spectral, "spatial": shape}, f"SkyModel {name!r}")
+        held = frozen_arrays(frozen, {"spectral": spectral, "spatial": shape}, f"SkyModel {name!r}")
         self.flags = Flags(sizes=sizes_of(shape), frozen=held, **{key: bool(switches[key]) for key in APPLY_IRF})
 
     @classmethod
@@ -298,31 +298,6 @@ class SkyModel(ModelBase):
             )
         if isinstance(self.temporal, TemporalModel):
             self.temporal.check_intervals(gti, f"{where}: model {self.name!r}")
-
-
-def _frozen_arrays(given: str | Iterable[str], parts: Mapping[str, Any], what: str) -> tuple[str, ...]:
-    """Paths to arrays of modules; InputError that starts with ``what`` for one at which there is none."""
-    paths = (given,) if isinstance(given, str) else tuple(given)
-    if not paths:
-        return ()
-    known = []
-    for word, part in parts.items():
-        leaves, names = named_leaves(part)
-        arrays = (n for n, leaf in zip(names, leaves, strict=True) if eqx.is_inexact_array(leaf))
-        known += [f"{word}.{name}" if name else word for name in arrays]
-    for path in paths:
-        if not any(is_at(name, (path,)) for name in known):
-            has = f"arrays are at {listed(known)}" if known else "there are no arrays in it"
-            raise InputError(
-                f"{what}: frozen names {path!r}, and {has}. Give their paths, or those of the parts that hold them; "
-                "parameters are frozen by models.freeze."
-            )
-    return paths
-
-
-def is_at(name: str, paths: tuple[str, ...]) -> bool:
-    """Whether what goes by a dotted name is at one of the paths, or in a part that is."""
-    return any(name == path or name.startswith(f"{path}.") for path in paths)
 
 
 def _short(part: object) -> str:

@@ -207,7 +207,7 @@ def _bends(
         matrix, mixed = rows(everything[:n_shared], everything)
         of_own = rows(own_places, own_places)[1] if own_places else jnp.zeros((0, *own.shape), own.dtype)
         return matrix, jnp.moveaxis(mixed, 0, 1), jnp.moveaxis(of_own, 0, 1)
-    if not (shapes and others and (spec.make.sums_images or spec.make.makes_kernels)):
+    if not (shapes and others and spec.make.dear_to_weigh):
         matrix, mixed = rows(everything, everything)
         return matrix[:n_shared], jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
     upper, own_upper = rows(shapes, everything)
