@@ -7,14 +7,12 @@ A type needs three things::
         value: jax.Array
         sigma: jax.Array
         tag = "Measured"
-
         @property
         def data_shape(self):           # one statistic each
             return self.value.shape
 
         def predict(self, models):      # what the data are compared with, of that shape; JAX only
             return gj.dnde(models, self.energy)
-
         def stat_bins(self, prediction):  # -2 ln L of each
             return ((self.value - prediction) / self.sigma) ** 2
 
@@ -174,8 +172,7 @@ class Spec:
 
         ``arrays`` are those of the prepared dataset, padded; ``frame`` is its `Dataset.frame`. Pure.
         """
-        width = jnp.shape(arrays["mask_safe"])[0]
-        flat = {name: jnp.ravel(jnp.asarray(counts[name])) for name in self.of_counts}
+        flat, width = {n: jnp.ravel(jnp.asarray(counts[n])) for n in self.of_counts}, jnp.shape(arrays["mask_safe"])[0]
         return {name: jnp.pad(values, (0, width - values.shape[0])) for name, values in flat.items()}
 
     def unfolded(self, arrays: Arrays, frame: Arrays, bins: Bins, shape: tuple[int, ...]) -> Bins:
@@ -196,6 +193,11 @@ class Spec:
     def sums_images(self) -> bool:
         """Whether `Prepared.weighted` needs images, too."""
         return False
+
+    @property
+    def dear_to_weigh(self) -> bool:
+        """Whether it needs images, or kernels of images that are made anew."""
+        return self.sums_images
 
     @property
     def quick_to_compile(self) -> bool | None:
@@ -299,8 +301,8 @@ class Dataset(Shown, HintedModule):
         arrays = {
             f"leaf_{i}": leaf if isinstance(leaf, jax.Array) else np.asarray(leaf) for i, leaf in enumerate(leaves)
         }
-        shapes = tuple((np.shape(a), str(a.dtype)) for a in arrays.values())
-        return TreeSpec(treedef, shapes), arrays | {"mask_safe": fitted_bins(self).reshape(-1)}
+        spec = TreeSpec(treedef, tuple((np.shape(a), str(a.dtype)) for a in arrays.values()))
+        return spec, arrays | {"mask_safe": fitted_bins(self).reshape(-1)}
 
     def frame(self) -> Arrays:
         """Arrays of all bins that `Spec.counted` and `Spec.unfolded` need beside those of `prepare`."""
@@ -336,8 +338,7 @@ class Dataset(Shown, HintedModule):
     def info_dict(self) -> dict[str, Any]:
         """The dataset in figures, all that `gammajax.info_dict` shows without a name and models."""
         mask = np.asarray(fitted_bins(self))
-        kind = {"type": self.tag, "stat_type": self.stat_type}
-        return kind | {"n_bins": int(mask.size), "n_fit_bins": int(mask.sum())}
+        return {"type": self.tag, "stat_type": self.stat_type, "n_bins": int(mask.size), "n_fit_bins": int(mask.sum())}
 
     def summary(self, models: Models | None = None) -> dict[str, Any]:
         """`info_dict`, and with ``models`` what depends on them."""

@@ -115,14 +115,9 @@ class KeptArrays:
 
 
 def _settings() -> Hashable:
-    """Settings of JAX that change results."""
-    config = jax.config
-    return (
-        config.jax_enable_x64,
-        config.jax_default_matmul_precision,
-        str(config.jax_default_device),
-        jax.default_backend(),
-    )
+    """Settings of JAX that change results, as they are in this thread."""
+    names = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_device")
+    return (jax.default_backend(), *[str(getattr(jax.config, name)) for name in names])
 
 
 def _content(numbers: Sequence[Any]) -> tuple[Hashable, bytes]:

@@ -32,7 +32,8 @@ class SourcePart(PickledTrees):
 
     ``models`` are their places among the models; sources of one part differ in numbers only. ``treedef`` is that of the
     arrays of one source, of which there are ``n_leaves``. ``scheme`` says how images are made, see `Plan`; it is
-    "four-pixel" for points that are shared out over pixels. ``by_transform``: whether from transforms.
+    "four-pixel" for points that are shared out over pixels. ``by_transform``: whether from transforms; ``radial``:
+    whether from kernels that are made anew as the point spread function becomes wider.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class SourcePart(PickledTrees):
     n_leaves: int = 0
     scheme: str = ""
     by_transform: bool = False
+    radial: bool = False
 
     def unpacked(self, leaves: Sequence[jax.Array]) -> tuple[SourceImage, Image]:
         """Image of one source, and exposed image of a frozen shape, from its arrays."""

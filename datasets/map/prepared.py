@@ -102,6 +102,10 @@ class MapSpec(Spec):
         return any(part.kind == "source" and not part.by_transform for part in self.parts)
 
     @property
+    def dear_to_weigh(self) -> bool:
+        return self.sums_images or any(part.radial for part in self.parts)
+
+    @property
     def quick_to_compile(self) -> bool:
         # sources that are shared out over pixels
         return all(part.kind != "source" or part.scheme == "four-pixel" for part in self.parts)
@@ -445,4 +449,5 @@ def _part(
     arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
     for k in range(n_leaves):
         arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])
-    return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform)
+    radial = members[0][2].radial is not None
+    return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform, radial)

@@ -17,8 +17,7 @@ from jax.tree_util import PyTreeDef
 from ...kernels.programs import Memory, remembered
 from ..arrays import Array, PickledTrees, fields_of, frozen_array, module_with
 from ..hints.modules import HintedModule
-from .component import ModelComponent, leaf_names
-from .frozen_arrays import is_at
+from .component import ModelComponent, is_at, leaf_names
 from .parameter import Parameter, is_parameter
 from .sky_model import ModelBase
 from .spectral.compound import ScaleSpectralModel

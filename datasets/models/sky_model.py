@@ -22,8 +22,7 @@ from ..hints.modules import HintedModule, found
 from ..hints.switches import to_flag
 from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers
-from .component import ModelComponent
-from .frozen_arrays import frozen_arrays
+from .component import ModelComponent, frozen_arrays
 from .spatial.base import SpatialModel
 from .spatial.extent import Rungs, Sizes, sizes_in_fit, sizes_of
 from .spatial.module import as_spatial

@@ -175,8 +175,8 @@ def _bends(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Second derivatives of the sum of the prediction times ``weights`` (m, bins): the matrices of `Blocks`.
 
-    Where images have to be made for them, the slopes along spectra are not taken in shapes: the rows of the shapes have
-    them, and no image is made for them.
+    Where images or their kernels have to be made for them, the slopes along spectra are not taken in shapes: the rows
+    of the shapes have them, and no image is made for them.
     """
     columns, n_shared = [*_columns(shared), *_columns(own)], shared.shape[0]
     everything = tuple(range(len(columns)))
@@ -210,7 +210,7 @@ def _bends(
         return matrix, jnp.moveaxis(mixed, 0, 1), jnp.moveaxis(of_own, 0, 1)
     if spec.make.sources and not _sees_otherwise(spec):
         return _bends_by_source(spec, arrays, columns, own, weights, rows)
-    if not (shapes and others and spec.make.sums_images):
+    if not (shapes and others and spec.make.dear_to_weigh):
         matrix, mixed = rows(everything, everything)
         return matrix[:n_shared], jnp.moveaxis(mixed[:n_shared], 0, 1), jnp.moveaxis(mixed[n_shared:], 0, 1)
     upper, own_upper = rows(shapes, everything)
