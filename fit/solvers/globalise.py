@@ -45,6 +45,9 @@ AUTO = 4
 """Starts where the models say that there may be several minima, or where the first fit ended badly; twice as many where
 a spectrum is a sum."""
 
+HARDLY, INSIDE = 1e-3, 0.3
+"""Share of its amplitude with which a source is hardly there, and of a deficit that is far from using up a bin."""
+
 MOST = 16
 
 SIGNS = np.array([[(-1) ** bin(row & column).count("1") for column in range(MOST)] for row in range(MOST)])
@@ -157,6 +160,30 @@ def revived(problem: Problem, first: np.ndarray, ended: np.ndarray, curvature: n
             start[scales], start[shapes] = error[scales], first[shapes]
     start = np.clip(start, low, high)
     return None if np.array_equal(start, ended) else start
+
+
+def hardly_there(problem: Problem, first: np.ndarray) -> np.ndarray:
+    """A start with the shapes of ``first`` (n,) and hardly any flux, from where amplitudes find the sign of their own.
+
+    An amplitude of the wrong sign, or one too large, crosses zero with all shapes on their way, and what is a deficit
+    of counts becomes one of a single bin.
+    """
+    start = np.where(_amplitudes(problem), HARDLY * np.abs(first), first)
+    return np.clip(start, problem.space.low[problem.space.free], problem.space.high[problem.space.free])
+
+
+def away_from_nothing(problem: Problem, suited: np.ndarray) -> np.ndarray:
+    """The same with amplitudes below zero reduced, so that no bin is near to where nothing is predicted."""
+    return np.where(_amplitudes(problem) & (suited < 0), INSIDE * suited, suited)
+
+
+def is_deficit(problem: Problem, ended: np.ndarray) -> bool:
+    """Whether an amplitude is below zero at the end of a fit: there may be other such ends, of less bins or of more."""
+    return bool(np.any(_amplitudes(problem) & (ended < 0)))
+
+
+def _amplitudes(problem: Problem) -> np.ndarray:
+    return np.array([problem.space.roles[i] == "amplitude" for i in problem.space.free_index], bool)
 
 
 def best_members(problem: Problem, best: Theta, others: list[Theta]) -> Theta:

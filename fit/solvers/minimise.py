@@ -14,7 +14,19 @@ from ..joint.arrowhead import Normal, Theta, diagonals, slopes_of
 from ..joint.objective import ProblemSpec, compiled_exact_normal, from_free
 from ..joint.problem import Problem
 from ..status import Status
-from .globalise import AUTO, SAME, Starts, automatic, best_members, distinct, revived, scattered
+from .globalise import (
+    AUTO,
+    SAME,
+    Starts,
+    automatic,
+    away_from_nothing,
+    best_members,
+    distinct,
+    hardly_there,
+    is_deficit,
+    revived,
+    scattered,
+)
 from .merged import SHARES, merging
 from .needles import is_faint, needles
 from .newton import newton_step
@@ -301,6 +313,19 @@ def run_scoring_method(
         if _preferred(other, best):
             best = other
 
+    # amplitudes alone: what suits shapes that are held
+    scaling = problem.to_free(jax.tree.map(np.asarray, arrays["scale_like"])) > 0
+
+    def scaled(start: np.ndarray) -> Minimum:
+        nonlocal evaluations
+        held = ended(start, MOST_AT_BOUNDS, None, problem.held(start, ~scaling))
+        evaluations += int(held.state.evaluations)
+        return held
+
+    if starts == "auto" and max_iterations >= MOST_ELSEWHERE and (doubtful or is_deficit(problem, ended_at)):
+        suited = scaled(hardly_there(problem, first))
+        if np.isfinite(suited.stat):
+            follow(away_from_nothing(problem, problem.to_free(suited.state.theta)))
     others: list[np.ndarray] = []
     for sweep in sweeps(problem) if n_starts > 1 and max_iterations >= MOST_ELSEWHERE else []:
         found, spent = swept(problem, sweep, first)
@@ -326,10 +351,7 @@ def run_scoring_method(
     curvature = problem.to_free(jax.tree.map(np.asarray, diagonals(best.state.normal, best.state.theta)))
     revive = revived(problem, first, problem.to_free(best.state.theta), curvature) if starts == "auto" else None
     if revive is not None and max_iterations >= MOST_ELSEWHERE:
-        # amplitudes alone: what suits the shapes at the start
-        scaling = problem.to_free(jax.tree.map(np.asarray, arrays["scale_like"])) > 0
-        held = ended(revive, MOST_AT_BOUNDS, None, problem.held(revive, ~scaling))
-        evaluations += int(held.state.evaluations)
+        held = scaled(revive)
         if held.stat < best.stat + SAME:
             other = ended(problem.to_free(held.state.theta), max_iterations, None)
             evaluations += int(other.state.evaluations)

@@ -293,3 +293,27 @@ def test_signs_are_orthogonal_and_ends_are_sorted():
 def test_bad_numbers_of_starts(stacked, starts):
     with pytest.raises(gj.InputError, match=r"starts must be 'auto' or a number from 1 to 16"):
         gj.fit(stacked, source(gj.PowerLawSpectralModel()), starts=starts)
+
+
+@pytest.mark.parametrize(("counts", "background"), [([1.0] * 10, 4.0), ([2, 1, 1, 0, 2, 1, 0, 1, 1, 3], 4.0)])
+@pytest.mark.parametrize("start", [(2.0, 2e-11), (1.5, -2e-11)])
+def test_deficits_are_found_from_either_sign(counts, background, start):
+    """Fewer counts than background: amplitudes of the wrong sign or size lead to a deficit of one bin."""
+    edges, exposure = np.geomspace(1, 100, 11), 3e12
+    counts = np.array(counts, float)
+    dataset = gj.SpectrumDataset(
+        edges, counts=counts, background=np.full(10, background), exposure=np.full(10, exposure)
+    )
+    index, amplitude = start
+    spectrum = gj.PowerLawSpectralModel(index=index, amplitude=amplitude)
+    result = gj.fit(dataset, gj.Models([gj.SkyModel(spectrum, name="source")]))
+
+    def cash(parameters):
+        index, norm = parameters
+        flux = norm * 1e-12 * (edges[1:] ** (1 - index) - edges[:-1] ** (1 - index)) / (1 - index)
+        mu = background + exposure * flux
+        return np.inf if np.any(mu <= 0) else 2 * np.sum(mu - counts * np.log(mu))
+
+    best = minimize(cash, [1.2, -1.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000})
+    assert result.success
+    np.testing.assert_allclose(result.stat, best.fun, atol=1e-6)
