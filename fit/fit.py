@@ -308,8 +308,10 @@ def _message(
     parts = [MESSAGES[status] if status != solution.status else solution.message or MESSAGES[status]]
     if gone:
         parts.append(
-            f"The data would not miss {', '.join(gone)}: the amplitude is next to nothing, and whatever else is "
-            "free there has no effect. Start nearer (position, size, amplitude), bound its parameters, or leave it out."
+            f"The data would not miss {', '.join(gone)}: the amplitude is next to nothing, and whatever else is free "
+            "there has no effect, and no value. If it should be there, start nearer (position, size, amplitude). Else "
+            "freeze all but its amplitude at sensible values, models.freeze(...), and fit again: gj.upper_limit then "
+            "tells how faint it is. Or leave it out."
         )
     if endless:
         parts.append(
@@ -321,8 +323,9 @@ def _message(
             f"The curvature there does not tell the errors of {', '.join(blunt)}, which are NaN: see "
             "gj.confidence_interval."
         )
-    if errors.degenerate:
-        shown = "; ".join(errors.degenerate[:5]) + (" ..." if len(errors.degenerate) > 5 else "")
+    open_ones = [text for text in errors.degenerate if not _all_of(gone, text)]
+    if open_ones:
+        shown = "; ".join(open_ones[:5]) + (" ..." if len(open_ones) > 5 else "")
         parts.append(
             f"The data do not constrain: {shown}. Errors along these directions are infinite. Freeze one parameter of "
             "each, or give it a prior."
@@ -337,6 +340,11 @@ def _message(
         shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")
         parts.append(f"At a bound: {shown}.")
     return " ".join(parts)
+
+
+def _all_of(components: list[str], text: str) -> bool:
+    """Whether a direction is one of parameters of some components alone."""
+    return all(any(name.startswith(f"{own}.") for own in components) for name in text.split(" & "))
 
 
 def _check_precision(precision: str) -> None:

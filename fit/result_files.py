@@ -9,6 +9,7 @@ import numpy as np
 from ..datasets.errors import InputError
 from ..datasets.io.fits import set_cards, table_hdu, to_bytes
 from ..datasets.io.paths import as_path
+from ..datasets.io.text import cell_of
 from ..datasets.io.yaml import dump_yaml
 from ..datasets.models.collection import Models, Parameters
 from ..datasets.models.parameter import Parameter
@@ -82,7 +83,7 @@ def _covariance_text(result: Result) -> str:
     )
     matrix = np.where((index >= 0)[:, None] & (index >= 0), result.covariance[np.ix_(index, index)], 0.0)
     rows = [["Parameters", *map(str, range(len(index)))]]
-    rows += [[name, *map(repr, row.tolist())] for name, row in zip(parameters, matrix, strict=True)]
+    rows += [[cell_of(name), *map(repr, row.tolist())] for name, row in zip(parameters, matrix, strict=True)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("| " + " | ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows)
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..datasets.errors import InputError
 from ..datasets.io.paths import as_path, beside, read_bytes
+from ..datasets.io.text import cell_of
 from ..datasets.io.yaml import load_yaml
 from ..datasets.models.collection import Models, Parameters
 from ..datasets.models.parameter import Parameter
@@ -140,7 +141,7 @@ def _read_covariance(path: Path, names: tuple[str, ...], free: tuple[str, ...]) 
         if line.strip()
     ]
     found = tuple(row[0].strip() for row in rows)
-    if found != names:
+    if found != tuple(map(cell_of, names)):
         raise InputError(f"{path}: the rows are not the parameters of the models beside it. Keep both of one fit.")
     matrix = np.array([[float(cell) for cell in row[1:]] for row in rows])
     at = [names.index(name) for name in free]

@@ -21,7 +21,9 @@ class Status(StrEnum):
 
 MESSAGES = {
     Status.CONVERGED: "The fit converged.",
-    Status.UNCONSTRAINED: "The fit found a lowest statistic, but not a single place for it.",
+    Status.UNCONSTRAINED: (
+        "The fit ended where some parameters may change and the statistic stays: there is no one best place."
+    ),
     Status.VANISHED: "The fit ended where a component of the model has vanished.",
     Status.AT_INFINITY: "The statistic goes on falling towards an infinite, or vanishing, value of a parameter.",
     Status.FLAT: (

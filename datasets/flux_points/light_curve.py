@@ -8,7 +8,7 @@ from astropy.time import Time
 from jaxtyping import Float
 
 from ..arrays import Array, is_concrete
-from ..errors import InputError
+from ..errors import InputError, listed, warn
 from ..gti import GTI
 from ..io.fits import naming
 from ..io.paths import Filename, as_path, write_files
@@ -122,7 +122,8 @@ class LightCurve(PointRows):
     def fvar(self, kind: str = "flux") -> Variability:
         """Fractional excess variance of each band, see `excess_variance`; ``kind``: of flux, dnde, e2dnde, eflux, norm.
 
-        Points without an error, such as those without any counts, are left out.
+        Fluxes without an error, such as those without any counts, are left out, here and in the other measures, with a
+        warning: limits have no part in them.
         """
         return excess_variance(*self._values(kind))
 
@@ -149,6 +150,14 @@ class LightCurve(PointRows):
         if error is None:
             raise InputError("LightCurve: the fluxes have no errors (norm_err), which measures of variability need.")
         assert value is not None
+        blank = np.isfinite(value.value) & ~(np.isfinite(error.value) & (error.value > 0))
+        if blank.any():
+            times = np.flatnonzero(blank.any(axis=1))
+            warn(
+                f"LightCurve: {blank.sum()} of {np.isfinite(value.value).sum()} fluxes have no error, as those without "
+                f"counts, and are left out (times {listed([str(t) for t in times])}). If their limits lie below the "
+                "others, the source varies more than is said: take longer bins of time, so that all have counts."
+            )
         return value.value, error.value
 
     def _days(self) -> Float[np.ndarray, " n_times"]:

@@ -38,3 +38,12 @@ def texts_from_ascii(texts: np.ndarray) -> np.ndarray:
 def _escaped(letter: str) -> str:
     code = ord(letter)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def cell_of(name: str) -> str:
+    """A name as a cell of a table between bars: bars, breaks of lines and spaces at its ends as escapes."""
+    ends = len(name) - len(name.lstrip(" ")), len(name.rstrip(" "))
+    return "".join(
+        c if c.isprintable() and c != "|" and (c != " " or ends[0] <= i < ends[1]) else _escaped(c)
+        for i, c in enumerate(name)
+    )

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SOURCE = "in the region"
 """Name of the source whose norm is fitted."""
 
+NO_HOLE = 1e-8
+"""Radius of a hole, in outer radii, up to which a ring is a disk."""
+
 Ends = Float[np.ndarray, " n_regions"]
 
 

@@ -221,3 +221,13 @@ def test_other_files_are_no_results(result, tmp_path):
     result.write(tmp_path / "r.fits")
     with pytest.raises(gj.InputError, match="takes the YAML form"):
         gj.FitResult.read(tmp_path / "r.fits")
+
+
+@pytest.mark.parametrize("name", ["a|b", "two\nlines", " spaces ", "\x00\u2028"])
+def test_names_of_any_kind_are_read_back(name, night, tmp_path):
+    named = gj.Models([crab(START)[0].replace(name=name)])
+    result = gj.fit(night, named)
+    result.write(tmp_path / "r.yaml")
+    back = gj.FitResult.read(tmp_path / "r.yaml")
+    assert back.models.names == (name,) and back.free_names == result.free_names
+    np.testing.assert_array_equal(back.covariance, result.covariance)
