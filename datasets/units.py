@@ -217,10 +217,17 @@ NOT_FITTED = "which is not fitted: ranges that meet there both leave it out"
 AT_EDGE = "and is moved to the nearest edge"
 
 
-def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given | None], what: str, then: str) -> None:
+ROUND = (
+    "round_to_edge=True moves energies to the nearest edge, round_to_edge=False says that only whole bins are meant."
+)
+
+
+def warn_of_cut_bins(
+    low: np.ndarray, high: np.ndarray, energies: Sequence[Given | None], what: str, then: str, cure: str = ROUND
+) -> None:
     """A warning for each of the ``energies`` (None: no limit) that cuts a bin; ``low``, ``high``: edges (n,) in TeV.
 
-    It starts with ``what``, and says what happens ``then``.
+    It starts with ``what``, says what happens ``then``, and ends with the ``cure``.
     """
     for given in energies:
         energy = None if given is None else number_in(given, "TeV", "energy")
@@ -229,11 +236,7 @@ def warn_of_cut_bins(low: np.ndarray, high: np.ndarray, energies: Sequence[Given
         cut = (low * (1 + EDGE_TOLERANCE) < energy) & (energy < high * (1 - EDGE_TOLERANCE))
         if cut.any():
             i = int(np.argmax(cut))
-            warn(
-                f"{what}: {energy:.6g} TeV is inside the bin from {low[i]:.6g} to {high[i]:.6g} TeV, {then}. "
-                "round_to_edge=True moves energies to the nearest edge, round_to_edge=False says that only whole bins "
-                "are meant."
-            )
+            warn(f"{what}: {energy:.6g} TeV is inside the bin from {low[i]:.6g} to {high[i]:.6g} TeV, {then}. {cure}")
 
 
 def parse_unit(unit: str | u.UnitBase | None, what: str) -> u.UnitBase:

@@ -10,12 +10,16 @@ import numpy as np
 
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import Filename, as_path
+from gammajax.datasets.units import warn_of_cut_bins
 
 if TYPE_CHECKING:
     from astropy import units as u
 
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.datasets.counts.dataset import CountsDataset
+
+
+CURE = "Give an edge of the bins to choose."
 
 
 def check_folder(folder: Path) -> None:
@@ -57,7 +61,14 @@ def with_range(datasets: "Datasets", energy_min: str | None, energy_max: str | N
     for name, dataset in datasets.items():
         # flux points have both methods, too
         binned = cast("CountsDataset", dataset)
-        mask = np.asarray(binned.with_mask_fit(energy_min=low, energy_max=high).mask_fit)
+        # flux points have a range each
+        edges = getattr(binned, "energy_edges", None)
+        if edges is not None:
+            cut = np.asarray(edges)
+            warn_of_cut_bins(
+                cut[:-1], cut[1:], (low, high), f"--energy-min, --energy-max: {name}", "which is not fitted", CURE
+            )
+        mask = np.asarray(binned.with_mask_fit(energy_min=low, energy_max=high, round_to_edge=False).mask_fit)
         narrowed[name] = binned.with_mask_fit(mask if binned.mask_fit is None else mask & np.asarray(binned.mask_fit))
     return type(datasets)(narrowed)
 

@@ -95,8 +95,10 @@ def make_parser() -> argparse.ArgumentParser:
         "-o", "--output", default="results", metavar="FOLDER", help="folder of the results (default: results)"
     )
     fit.add_argument("--method", choices=("scoring", "minuit"), default="scoring", help="optimiser (default: scoring)")
-    fit.add_argument("--energy-min", metavar="E", help="fit only bins above this energy, such as 0.5TeV")
-    fit.add_argument("--energy-max", metavar="E", help="fit only bins below this energy")
+    fit.add_argument(
+        "--energy-min", metavar="E", help="fit only bins wholly above this energy, such as 0.5TeV"
+    )
+    fit.add_argument("--energy-max", metavar="E", help="fit only bins that lie wholly below this energy")
     fit.add_argument("--max-iterations", type=_positive, default=200, metavar="N", help="limit (default: 200)")
     fit.add_argument(
         "--starts", type=_starts, default="auto", metavar="N", help="starts of the fit, 1 to 16 (default: auto)"
@@ -208,8 +210,8 @@ def _estimator(parser: argparse.ArgumentParser, folder: str, kinds: str) -> None
         "--energy-edges", nargs="+", required=True, metavar="E", help="edges of the bands, such as 500GeV 1TeV 5 20"
     )
     parser.add_argument("--fit", action="store_true", help="fit the models first; else they are taken as they are")
-    parser.add_argument("--energy-min", metavar="E", help="only bins above this energy")
-    parser.add_argument("--energy-max", metavar="E", help="only bins below this energy")
+    parser.add_argument("--energy-min", metavar="E", help="only bins that lie wholly above this energy")
+    parser.add_argument("--energy-max", metavar="E", help="only bins that lie wholly below this energy")
     parser.add_argument(
         "--sed-type",
         choices=("likelihood", "dnde", "e2dnde", "flux", "eflux"),
@@ -282,18 +284,22 @@ def _demo(args: argparse.Namespace) -> int:
     return demo_command(args)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
+def _whole(text: str, low: int, high: int, expected: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:  # also of more digits than Python reads
+        number = low - 1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"expected a whole number {expected}, found {text[:40]}")
     return number
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1, 2**31, "of at least 1")
 
 
 def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 2^63 - 1, found {text[:40]}")
-    return number
+    return _whole(text, 0, 2**63 - 1, "from 0 to 2^63 - 1")
 
 
 def _starts(text: str) -> int | str:
