@@ -14,6 +14,7 @@ from ..errors import InputError, listed
 from ..hints.modules import HintedModule, found
 from ..units import Given, numbers_in
 from .parameter import Parameter
+from .prior import require_width
 
 Matrix = Float[Array, "n n"]
 
@@ -83,8 +84,8 @@ class GaussianPriorPenalty(HintedModule):
         """Independent priors of these standard deviations, (n,) or one for all."""
         names = _names(parameters)
         width = _each(sigma, len(names), "sigma")
-        if not np.all(width > 0):
-            raise InputError(f"{cls.__name__}: sigma must be positive, found {width}.")
+        for one in width:
+            require_width(float(one), f"{cls.__name__}: sigma")
         return cls.from_precision(names, np.diag(width**-2.0), mean, lambda_)
 
     @classmethod

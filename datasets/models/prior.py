@@ -58,10 +58,25 @@ class Prior:
         return {"type": self.tag, "parameters": parameters, "weight": getattr(self, "weight", 1.0)}
 
 
+LEAST, MOST = 1e-140, 1e140
+"""Ends of widths whose squares, and the inverses of these, are numbers."""
+
+
 def _positive(owner: Prior, name: str) -> None:
     value = getattr(owner, name)
     if not value > 0:
         raise InputError(f"{type(owner).__name__}: {name} must be positive, found {value!r}.")
+
+
+def require_width(value: float, what: str) -> None:
+    """Raise an `InputError` that starts with ``what`` for a width that is not positive, or whose square is no number."""
+    if not value > 0:
+        raise InputError(f"{what} must be positive, found {value!r}.")
+    if not LEAST <= value <= MOST:
+        raise InputError(
+            f"{what} must be between {LEAST:g} and {MOST:g}, found {value!r}. Freeze a parameter that is known so well, "
+            "and leave out the prior of one that is not."
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ class GaussianPrior(Prior):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive(self, "sigma")
+        require_width(self.sigma, f"{type(self).__name__}: sigma")
 
     def __call__(self, value: Array | float) -> Array | float:
         value = kernel_numbers(value, "", "value")
@@ -148,7 +163,7 @@ class GeneralizedGaussianPrior(Prior):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive(self, "sigma")
+        require_width(self.sigma, f"{type(self).__name__}: sigma")
         _positive(self, "eta")
 
     def __call__(self, value: Array | float) -> Array | float:

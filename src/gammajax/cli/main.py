@@ -95,9 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
         "-o", "--output", default="results", metavar="FOLDER", help="folder of the results (default: results)"
     )
     fit.add_argument("--method", choices=("scoring", "minuit"), default="scoring", help="optimiser (default: scoring)")
-    fit.add_argument(
-        "--energy-min", metavar="E", help="fit only bins wholly above this energy, such as 0.5TeV"
-    )
+    fit.add_argument("--energy-min", metavar="E", help="fit only bins wholly above this energy, such as 0.5TeV")
     fit.add_argument("--energy-max", metavar="E", help="fit only bins that lie wholly below this energy")
     fit.add_argument("--max-iterations", type=_positive, default=200, metavar="N", help="limit (default: 200)")
     fit.add_argument(
