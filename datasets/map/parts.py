@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Int
 
 from ...kernels.derivatives import along, one_by_one, unit_steps
-from ..arrays import PickledTrees
+from ..arrays import Array, PickledTrees, stack_rows
+from ..dataset import Arrays
 from ..models.flatten import BuiltModels, Rows
 from ..models.sky_model import SkyModel
 from ..statistics.base import Bins
+from .box import Place
 from .source_image import Image, SourceImage, add_window
 
 Stacked = tuple[Int[jax.Array, "m 2"], list[jax.Array]]
@@ -21,6 +23,9 @@ Stacked = tuple[Int[jax.Array, "m 2"], list[jax.Array]]
 
 Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
 """A source of a prepared map: the model, the first pixel (y, x) of its window in the box, and its arrays."""
+
+Member = tuple[int, list[Array], SourceImage]
+"""A source of a part: its place among the models, its arrays, and its image."""
 
 Slot = tuple[int, int]
 """One number of a model: its item, and its place in that."""
@@ -156,3 +161,27 @@ def _moved(values: Sequence[jax.Array], slots: Sequence[Slot], steps: Sequence[j
 
 def _stepped(values: jax.Array, place: int, step: jax.Array) -> jax.Array:
     return jnp.ravel(values).at[place].add(step).reshape(values.shape)
+
+
+def part_of(
+    kind: str,
+    treedef: jax.tree_util.PyTreeDef,
+    members: list[Member],
+    number: int,
+    first: Place,
+    known: bool,
+    arrays: Arrays,
+) -> SourcePart:
+    """One part of the sources; its arrays are added to ``arrays``. ``first``: the pixel (y, x) at which their places
+    begin."""
+    n_leaves, of_first = len(members[0][1]), members[0][2].plan
+    shared_out = of_first.scheme == "point" and of_first.grid == "pixel"
+    scheme = "four-pixel" if shared_out else of_first.scheme
+    xp = np if known else jnp
+    # where all members of a group have it at the same place, adding a window is a copy and not a scatter
+    places = [[xp.asarray(f.y) - first[0], xp.asarray(f.x) - first[1]] for _, _, f in members]
+    arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
+    for k in range(n_leaves):
+        arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])
+    radial = members[0][2].radial is not None
+    return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform, radial)

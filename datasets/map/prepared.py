@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...kernels.quadrature import bin_centers, log_centers
-from ..arrays import Array, is_concrete, stack_rows
+from ..arrays import Array, is_concrete
 from ..compile import is_tracing_ahead
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
@@ -31,7 +31,7 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..models.spatial.base import SpatialModel
 from ..statistics.base import Bins, Statistic
 from .box import Place, box_around, cut_box, known_bins, measured_bins, recounted, with_window
-from .parts import Source, SourcePart, Stacked
+from .parts import Member, Source, SourcePart, Stacked, part_of
 from .plan import plan
 from .prepared_image import image_of_shape, image_of_source, image_with_radial, prepared_image
 from .response import Response
@@ -347,9 +347,6 @@ class MeasuredMap(PreparedMap):
 Kind = tuple[str, ModelDef, jax.tree_util.PyTreeDef]
 """What sources of one part have in common: "source" or "shape", their definition, and the tree of their arrays."""
 
-Member = tuple[int, list[Array], SourceImage]
-"""A source of a part: its place among the models, its arrays, and its image."""
-
 
 @dataclass
 class _Sorted:
@@ -390,7 +387,7 @@ def prepare_map(
     parts = [SourcePart("template", (i,)) for i in found.templates]
     first = origin[0] - room[0], origin[1] - room[1]
     for (kind, _, treedef), members in found.alike.items():
-        parts.append(_part(kind, treedef, members, len(parts), first, known, arrays))
+        parts.append(part_of(kind, treedef, members, len(parts), first, known, arrays))
     if norms:
         x, y = np.meshgrid(np.arange(box[1]) + float(origin[1]), np.arange(box[0]) + float(origin[0]))
         arrays["vectors"] = response.geom.shown_vectors(x, y)[0]
@@ -427,27 +424,3 @@ def _sorted(response: Response, models: Models, frozen: Sequence[Frozen]) -> _So
         key = ("shape" if made else "source", definition, treedef)
         found.alike.setdefault(key, []).append((i, leaves, pair[0]))
     return found
-
-
-def _part(
-    kind: str,
-    treedef: jax.tree_util.PyTreeDef,
-    members: list[Member],
-    number: int,
-    first: Place,
-    known: bool,
-    arrays: Arrays,
-) -> SourcePart:
-    """One part of the sources; its arrays are added to ``arrays``. ``first``: the pixel (y, x) at which their places
-    begin."""
-    n_leaves, of_first = len(members[0][1]), members[0][2].plan
-    shared_out = of_first.scheme == "point" and of_first.grid == "pixel"
-    scheme = "four-pixel" if shared_out else of_first.scheme
-    xp = np if known else jnp
-    # where all members of a group have it at the same place, adding a window is a copy and not a scatter
-    places = [[xp.asarray(f.y) - first[0], xp.asarray(f.x) - first[1]] for _, _, f in members]
-    arrays[f"place_{number}"] = xp.stack([xp.stack(p) for p in places])
-    for k in range(n_leaves):
-        arrays[f"part_{number}_{k}"] = stack_rows([leaves[k] for _, leaves, _ in members])
-    radial = members[0][2].radial is not None
-    return SourcePart(kind, tuple(i for i, _, _ in members), treedef, n_leaves, scheme, of_first.by_transform, radial)

@@ -69,13 +69,13 @@ def _positive(owner: Prior, name: str) -> None:
 
 
 def require_width(value: float, what: str) -> None:
-    """Raise an `InputError` that starts with ``what`` for a width that is not positive, or whose square is no number."""
+    """Raise an `InputError` that starts with ``what`` for a width that is not positive or whose square is no number."""
     if not value > 0:
         raise InputError(f"{what} must be positive, found {value!r}.")
     if not LEAST <= value <= MOST:
         raise InputError(
-            f"{what} must be between {LEAST:g} and {MOST:g}, found {value!r}. Freeze a parameter that is known so well, "
-            "and leave out the prior of one that is not."
+            f"{what} must be between {LEAST:g} and {MOST:g}, found {value!r}. Freeze a parameter that is known so "
+            "well, and leave out the prior of one that is not."
         )
 
 
