@@ -92,7 +92,7 @@ NO_NUMBERS: set[str] = {
     ),
     *("precision", "starts", "what", "axis_name", "apply_irf", "data", "key", "axis", "slices", "by_name", "default"),
     *("energy_interp", "time_interp", "round_to_edge", "filename_models", "folder", "penalties", "stack"),
-    *("energy_scale_of", "part", "instrument", "exclude", "correlate_off", "errors", "limits"),
+    *("energy_scale_of", "part", "instrument", "exclude", "correlate_off", "errors", "limits", "formatted"),
     # of a finished model, which dataclasses.replace hands over; keywords that stand in the table one by one
     *("coordinates", "scales", "middle", "rest", "timing", "fields", "changes"),
 }
@@ -123,8 +123,13 @@ OTHER_THINGS = {
     ),
     # a switch; numbers of rows
     *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index", "LightCurve.at: place"),
-    # flux points
-    "LightCurve: points",
+    # flux points, and rows of them
+    *("LightCurve: points", "FluxProfile: points", "PointRows.at: place", "PointRows.check_rows: rows"),
+    *("PointRows.points_of: rows", "PointRows.points_of: bands"),
+    # regions and places of the sky
+    *("flux_profile: regions", "rectangles_along: start", "rectangles_along: stop", "rings_around: center"),
+    # a model; what a dataset has made
+    *(f"{kind}.source_scores: {name}" for kind in ("Dataset", "MapBase") for name in ("source", "like")),
     # a mapping of arrays by name, each of which is converted as a field of a dataset is
     "SkyMaps: maps",
     # names of parameters
