@@ -42,6 +42,9 @@ CARD = 80
 PARTS, MOST_PARTS = re.compile(rb"(NAXIS|TFIELDS) *= *([^ /]{1,20})"), 999
 """The cards of the numbers of axes and of columns, and the most there can be of each by the standard."""
 
+SIZES = re.compile(rb"(NAXIS[0-9]{1,3}|PCOUNT|GCOUNT) *= *([^ /]{1,20})")
+"""The cards of which the size of the data is a product, none of them more than the bytes of the file."""
+
 KEYWORD = re.compile(r"(?!COMMENT|HISTORY)[A-Z0-9_-]{1,8}$")
 
 EDGE_MATCH = 1e-5
@@ -50,15 +53,25 @@ EDGE_MATCH = 1e-5
 
 @contextmanager
 def naming(where: object) -> Iterator[None]:
-    """Put the file's name in front of an `InputError` from inside."""
+    """Put the file's name in front of an `InputError` from inside, and make one of what else its content leads to.
+
+    Readers look for the flaws that there are; a number that is too large, or a shape that is another, may still come
+    to light far inside.
+    """
+    name = str(where)
+    # names of thousands of letters are refused, and must not hide why
+    shown = name if len(name) < LONG else name[:40] + "..."
     try:
         yield
     except InputError as error:
-        name = str(where)
         if name in str(error):
             raise
-        # names of thousands of letters are refused, and must not hide why
-        raise InputError(f"{name if len(name) < LONG else name[:40] + '...'}: {error}") from error
+        raise InputError(f"{shown}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{shown}: the content cannot be made use of ({type(error).__name__}: {str(error)[:LONG]}). The file may "
+            "be damaged, or be of another kind. Copy it again, and check what it is."
+        ) from error
 
 
 Default = TypeVar("Default", bound=Card | None)
@@ -190,10 +203,14 @@ class FitsFile:
 
 
 def _require_parts(data: bytes, cut: str) -> None:
-    """An `InputError` for more axes or columns than there can be: astropy would ask for each of them."""
-    for found in PARTS.finditer(data):
-        if found.start() % CARD == 0 and not (found[2].isdigit() and int(found[2]) <= MOST_PARTS):
-            raise InputError(cut.format(f"{found[1].decode()} is {found[2].decode('latin-1')!r}"))
+    """An `InputError` for more axes, columns or bytes than there can be.
+
+    astropy would ask for each of them, and for HDUs of a negative size without an end.
+    """
+    for cards, most in ((PARTS, MOST_PARTS), (SIZES, len(data))):
+        for found in cards.finditer(data):
+            if found.start() % CARD == 0 and not (found[2].isdigit() and int(found[2]) <= most):
+                raise InputError(cut.format(f"{found[1].decode()} is {found[2].decode('latin-1')!r}"))
 
 
 def _open(data: bytes, path: Path) -> list[Hdu]:
