@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings(), terminable():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.showwarning = _show_warning
+        # pictures are files, whatever windows there are
+        os.environ["MPLBACKEND"] = "Agg"
         # where there is no home it tells, in three lines, where it keeps its fonts
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         try:

@@ -4,8 +4,10 @@ import contextlib
 import os
 import warnings
 from importlib.metadata import version
+from types import ModuleType
 
 from gammajax.cli.compiled import cache_folder, prune
+from gammajax.datasets.errors import InputError
 
 
 def set_up_jax(cache: bool = True) -> None:
@@ -24,7 +26,14 @@ def set_up_jax(cache: bool = True) -> None:
         # where JAX has run already, the devices are those that it has
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", n_cores())
-    if not cache or jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+    if cache:
+        _use_cache(jax)
+    _start(jax)
+
+
+def _use_cache(jax: ModuleType) -> None:
+    """Keep compiled programs in the folder of the user, unless another one is set or there can be none."""
+    if jax.config.jax_compilation_cache_dir is not None:
         return
     folder = cache_folder(version("jaxlib"))
     if folder is None:
@@ -35,6 +44,17 @@ def set_up_jax(cache: bool = True) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def _start(jax: ModuleType) -> None:
+    """Let JAX look for its devices, which it would do at the first array."""
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise InputError(
+            f"JAX does not start ({str(error).strip().splitlines()[0][:200]}). JAX_PLATFORMS is "
+            f"{os.environ.get('JAX_PLATFORMS', '')!r}: unset it, or set it to cpu."
+        ) from error
 
 
 def n_cores() -> int:

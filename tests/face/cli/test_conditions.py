@@ -15,7 +15,7 @@ CONDITIONS = {
     "no home": {"HOME": None, "XDG_CACHE_HOME": None, "LC_ALL": "C", "TERM": None},
     "a home that is none": {"HOME": "/proc", "XDG_CACHE_HOME": None, "LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"},
     "a home that is a file": {"HOME": "FILE", "XDG_CACHE_HOME": "here", "LC_ALL": "tr_TR.UTF-8", "PYTHONOPTIMIZE": "1"},
-    "a cache that is a file": {"HOME": "", "XDG_CACHE_HOME": "FILE", "PYTHONWARNINGS": "error", "TERM": "unknown"},
+    "a cache that is a file": {"HOME": "", "XDG_CACHE_HOME": "FILE", "PYTHONWARNINGS": "error", "MPLBACKEND": "none"},
 }
 
 
@@ -38,7 +38,7 @@ def test_a_fit_with_pictures(folder, name):
     run = subprocess.run(
         [sys.executable, "-m", "gammajax_command", "fit", "datasets.yaml", "models.yaml", "-o", str(output)],
         cwd=folder,
-        env=kept | {k: v for k, v in changes.items() if v is not None} | {"MPLBACKEND": "Agg", "JAX_PLATFORMS": "cpu"},
+        env=kept | {"JAX_PLATFORMS": "cpu"} | {k: v for k, v in changes.items() if v is not None},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=300,
@@ -47,3 +47,15 @@ def test_a_fit_with_pictures(folder, name):
     result = gj.FitResult.read(output / "result.yaml")
     assert result.success and len(list(output.glob("*.png"))) == 2
     assert "crab" in run.stdout.decode("utf-8")
+
+
+def test_devices_that_there_are_not(folder):
+    run = subprocess.run(
+        [sys.executable, "-m", "gammajax_command", "fit", "datasets.yaml", "models.yaml", "-o", "nowhere"],
+        cwd=folder,
+        env=os.environ | {"JAX_PLATFORMS": "abacus"},
+        capture_output=True,
+        timeout=300,
+    )
+    error = run.stderr.decode()
+    assert run.returncode == 2 and error.count("\n") == 1 and "JAX_PLATFORMS is 'abacus'" in error
