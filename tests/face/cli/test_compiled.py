@@ -55,7 +55,9 @@ def test_two_processes_replace_what_is_damaged(tmp_path):
         )
 
     def ended(run):
-        assert (*run.communicate(timeout=300), run.returncode) == (b"1.5", b"", 0)
+        # XLA itself may have something to say of the processor
+        out, err = run.communicate(timeout=300)
+        assert (out, run.returncode) == (b"1.5", 0) and b"Traceback" not in err
 
     ended(started())
     (folder,) = (tmp_path / "gammajax").iterdir()
