@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
     jax.config.update("jax_enable_x64", before)
 
 
-@pytest.mark.filterwarnings("default:with_mask_fit")
+@pytest.mark.filterwarnings("default:with_mask_fit", "default:--energy-min")
 def test_fit_and_info(folder, capsys):
     """Results and pictures of what has counts; flux points take part, and show no counts."""
     out = folder / "out"
