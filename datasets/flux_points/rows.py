@@ -1,6 +1,7 @@
 """Flux points in rows: those of all energies at one time, or in one region, after the other."""
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,9 +34,9 @@ class PointRows(Shown, HintedModule):
     points: eqx.AbstractVar[FluxPoints]
 
     @property
+    @abstractmethod
     def n_rows(self) -> int:
         """Times, or regions."""
-        raise NotImplementedError
 
     def check_rows(self, rows: str) -> None:
         """InputError where the points are none, or cannot be the same energies in each of the ``rows`` ("times")."""
