@@ -165,7 +165,7 @@ def _require_same_data(what: str, a: Data, b: Data) -> None:
     # results read from files of earlier versions have no checksum
     if a[1] != b[1] or (a[2] and b[2] and a[2] != b[2]):
         raise InputError(
-            f"{what}: the data differ (counts, backgrounds, exposures, fitted bins or the order of datasets; {a[1]} "
+            f"{what}: the data differ (counts, backgrounds, responses, fitted bins or the order of datasets; {a[1]} "
             f"and {b[1]} bins). Statistics compare on the same data only: fit both models to the same datasets."
         )
 

@@ -8,6 +8,8 @@ import pytest
 from scipy import stats
 
 import gammajax as gj
+from gammajax.fit.joint.identity import bins_and_checksum
+from gammajax.fit.joint.processes import share_of
 
 EDGES = np.geomspace(1, 100, 11)
 
@@ -129,3 +131,25 @@ def test_other_backgrounds_and_exposures_are_other_data(data, straight, field):
     changed = data["run"].replace(**{field: np.asarray(getattr(data["run"], field)) * 0.5})
     with pytest.raises(gj.InputError, match="the data differ"):
         gj.compare(straight, gj.fit({"run": changed}, [power_law(index=gj.Parameter(2.0, frozen=True))]))
+
+
+def checksum_of(dataset):
+    return bins_and_checksum(share_of(gj.Datasets({"run": dataset}), 1))
+
+
+def test_other_dispersions_and_point_spread_functions_are_other_data():
+    def spectrum(bias):
+        return run(np.ones(10)).replace(edisp=gj.EDispKernel.from_gauss(EDGES, EDGES, 0.1, bias))
+
+    assert checksum_of(spectrum(0.0)) == checksum_of(spectrum(0.0))
+    assert checksum_of(spectrum(0.0)) != checksum_of(spectrum(0.02)) != checksum_of(run(np.ones(10)))
+
+    def image(sigma):
+        geom = gj.SkyGeom.create((83.6, 22.0), 0.1, 0.4, frame="icrs")
+        psf = gj.PSFMap.from_gauss(EDGES, np.full(11, sigma))
+        return gj.MapDataset(
+            geom, EDGES, counts=np.ones((10, 4, 4)), background=np.ones((10, 4, 4)),
+            exposure=np.ones((10, 4, 4)), energy_true_edges=EDGES, psf=psf,
+        )  # fmt: skip
+
+    assert checksum_of(image(0.1)) == checksum_of(image(0.1)) != checksum_of(image(0.11))
