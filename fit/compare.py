@@ -13,7 +13,7 @@ from ..datasets.models.collection import Models
 from ..kernels.significance import ts_to_sigma
 from .density import stat_sum
 from .fit import fit
-from .joint.identity import bins_and_checksum
+from .joint.identity import fitted_data
 from .joint.problem import SomeDatasets, as_datasets
 from .joint.processes import share_of
 from .result import FitResult
@@ -133,7 +133,8 @@ def component_ts(datasets: SomeDatasets, result: FitResult, component: str, **op
     if component not in result.models.names:
         raise InputError(f"component_ts: there is no model {component!r}. {closest(component, result.models.names)}")
     known = as_datasets(datasets)
-    _require_same_data("component_ts", _data_of(result), (known.names, *bins_and_checksum(share_of(known, 1))))
+    data = fitted_data(share_of(known, 1))
+    _require_same_data("component_ts", _data_of(result), (known.names, data.n_bins, data.checksum))
     without = Models([model for model in result.models if model.name != component], result.models.penalties)
     if len(without.parameters.free):
         return compare(result, fit(known, without, **options))

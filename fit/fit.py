@@ -23,7 +23,7 @@ from .covariance import Curvature, curvature, untold
 from .double import require_double
 from .joint.again import MOST_REFRESHES, can_move, fitted_models, models_there
 from .joint.devices import check_mesh, n_processes
-from .joint.identity import bins_and_checksum
+from .joint.identity import fitted_data
 from .joint.objective import compiled_exact_normal, from_free
 from .joint.priors import require_bounded_widths
 from .joint.problem import (
@@ -265,7 +265,7 @@ def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] =
     with no_collection():
         models = fitted_models(problem, solution.free, errors.errors)
     names = problem.space.names
-    n_bins, checksum = bins_and_checksum(problem.share)
+    data = fitted_data(problem.share)
     return FitResult(
         models=models,
         stat=solution.stat,
@@ -278,11 +278,12 @@ def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] =
         edm=solution.edm,
         method=solution.method,
         free_names=tuple(problem.free_names),
-        n_bins=n_bins,
+        n_bins=data.n_bins,
         datasets_names=problem.share.names,
         curvature=errors,
         starts=solution.minima,
-        data_checksum=checksum,
+        data_checksum=data.checksum,
+        energy_ranges=data.energies,
     )
 
 

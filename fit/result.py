@@ -1,6 +1,7 @@
 """What a fit returns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,8 @@ class FitResult(Hinted):
     "stalled", "max_iterations" or "stopped".
     ``message`` says what that means here and, if something is wrong, the cure. ``edm`` is the estimated distance to the
     minimum in units of the statistic. ``starts`` is what several starts led to. ``data_checksum`` tells the data apart
-    (counts, off counts and masks): two results have the same data where it is the same.
+    (counts, off counts and masks): two results have the same data where it is the same. ``energy_ranges`` are the
+    lowest and the highest energy (TeV) of the fitted bins by dataset, of those that have any; see `energy_range`.
     """
 
     models: Models
@@ -63,6 +65,7 @@ class FitResult(Hinted):
     curvature: Curvature
     starts: Minima | None = None
     data_checksum: str = ""
+    energy_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:
@@ -96,6 +99,16 @@ class FitResult(Hinted):
         """The spectrum of the source ``name`` (not needed if there is one only) with its errors."""
         source = source_name(self.models, name)
         return FittedSpectrum(source, self.models, self.datasets_names, self.free_names, self.curvature)
+
+    def energy_range(self, name: str | None = None) -> tuple[float, float] | None:
+        """Lowest and highest energy (TeV) that took part in the fit, of the datasets that the source ``name`` acts on.
+
+        Without a name those of all datasets. Beyond them a fitted spectrum is an extrapolation. None where no energies
+        are known, as of a result that an earlier version wrote.
+        """
+        acting = None if name is None else self.models[source_name(self.models, name)]
+        known = [ends for own, ends in self.energy_ranges.items() if acting is None or acting.acts_on(own)]
+        return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
     @property
     def correlation(self) -> np.ndarray:
@@ -133,6 +146,7 @@ class FitResult(Hinted):
             "minima_counts": [int(c) for c in (self.starts.counts if self.starts else ())],
             "datasets": list(self.datasets_names),
             "data_checksum": self.data_checksum,
+            "energy_ranges": {name: [float(low), float(high)] for name, (low, high) in self.energy_ranges.items()},
         }
 
     @classmethod

@@ -60,8 +60,11 @@ def result_fields(filename: Any) -> dict[str, Any]:
         own = ("stat", "message", "iterations", "evaluations", "edm", "method", "n_bins")
         # files of 0.1.0 have none
         minima = {name: tuple(figures.get(name, ())) for name in ("minima", "minima_counts")}
-        checksum = {"data_checksum": str(figures.get("data_checksum", ""))}
-        return fields | {name: figures[name] for name in own} | minima | checksum
+        data = {
+            "data_checksum": str(figures.get("data_checksum", "")),
+            "energy_ranges": _energy_ranges(figures.get("energy_ranges", {}), path),
+        }
+        return fields | {name: figures[name] for name in own} | minima | data
     except KeyError as error:
         raise InputError(f"{path}: metadata, fit: the key {error.args[0]!r} is missing.") from error
 
@@ -85,6 +88,20 @@ def _require_kinds(figures: dict[str, Any], path: Path) -> None:
         if key in figures and (not isinstance(figures[key], kinds) or isinstance(figures[key], bool)):
             expected = " or ".join(kind.__name__ for kind in kinds)
             raise InputError(f"{path}: metadata, fit: {key} is {figures[key]!r}, expected {expected}.")
+
+
+def _energy_ranges(given: object, path: Path) -> dict[str, tuple[float, float]]:
+    """Energies that took part in the fit by dataset; files of 0.1.0 have none."""
+    found = {}
+    for name, ends in given.items() if isinstance(given, dict) else [("energy_ranges", given)]:
+        numbers = isinstance(ends, list) and len(ends) == 2 and all(type(end) in (int, float) for end in ends)
+        if not numbers or not 0 < ends[0] <= ends[1]:
+            raise InputError(
+                f"{path}: metadata, fit: energy_ranges of {name!r} is {ends!r}, expected the lowest and the highest "
+                "energy in TeV. Without the key the energies of the fit are unknown."
+            )
+        found[str(name)] = (float(ends[0]), float(ends[1]))
+    return found
 
 
 def _status(figures: dict[str, Any], path: Path) -> Status:

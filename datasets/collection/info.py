@@ -11,7 +11,7 @@ from ..counts.base import CountsBase
 from ..counts.npred import SomeModels, acting
 from ..counts.stack import stack_named
 from ..counts.summary import Info
-from ..dataset import Dataset, fitted_bins, on_host
+from ..dataset import Dataset, on_host
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.calls import hinted
@@ -125,14 +125,11 @@ def energy_ranges(named: Named) -> tuple[u.Quantity, u.Quantity]:
 
 def energy_range(named: Named) -> tuple[u.Quantity, u.Quantity]:
     """Lowest and highest energy that enters the fit statistic of any dataset; NaN where nothing does."""
-    low: list[float] = []
-    high: list[float] = []
     for name, dataset in named:
-        bottom, top = _bins(name, dataset)
-        inside = np.asarray(fitted_bins(dataset)).reshape(len(bottom), -1).any(axis=1)
-        low.extend(bottom[inside])
-        high.extend(top[inside])
-    return u.Quantity(min(low, default=np.nan), "TeV"), u.Quantity(max(high, default=np.nan), "TeV")
+        _bins(name, dataset)
+    ends = [found for found in (dataset.fitted_energies for _, dataset in named) if found is not None]
+    low, high = min((e[0] for e in ends), default=np.nan), max((e[1] for e in ends), default=np.nan)
+    return u.Quantity(low, "TeV"), u.Quantity(high, "TeV")
 
 
 def union_of_times(datasets: Iterable[Dataset]) -> GTI | None:
@@ -144,9 +141,7 @@ def union_of_times(datasets: Iterable[Dataset]) -> GTI | None:
 
 def _bins(name: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends of the energy bins, in TeV."""
-    edges = getattr(dataset, "energy_edges", None)
-    if edges is None:
+    bins = dataset.energy_bins
+    if bins is None:
         raise InputError(f"Dataset {name!r}: {type(dataset).__name__} has no energy_edges.")
-    edges = np.asarray(edges)
-    top = getattr(getattr(dataset, "data", None), "energy_max", None)
-    return edges[:-1], edges[1:] if top is None else np.asarray(top)
+    return bins

@@ -107,8 +107,7 @@ def _exposure_range(exposure: Array | None, safe: np.ndarray) -> tuple[u.Quantit
 
 def _fit_range(dataset: CountsBase) -> dict[str, Info]:
     mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
-    edges, inside = np.asarray(dataset.energy_edges), np.flatnonzero(mask.reshape(dataset.n_reco, -1).any(axis=1))
-    low, high = (edges[inside[0]], edges[inside[-1] + 1]) if inside.size else (math.nan, math.nan)
+    low, high = dataset.fitted_energies or (math.nan, math.nan)
     return {
         "n_bins": int(mask.size),
         "n_fit_bins": int(mask.sum()),

@@ -138,6 +138,11 @@ class FluxPointsDataset(Dataset):
         return np.concatenate([energy[:1] ** 2 / middle[:1], middle, energy[-1:] ** 2 / middle[-1:]])
 
     @property
+    def energy_bins(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self.energy_edges[:-1], self.energy_edges[1:]
+        return low, high if self.data.energy_max is None else np.asarray(self.data.energy_max)
+
+    @property
     def mask_valid(self) -> PointsMask:
         """Points for which the fit statistic has what it needs."""
         return self._data_arrays()[1]
@@ -266,9 +271,7 @@ class FluxPointsDataset(Dataset):
     def info_dict(self) -> dict[str, Info]:
         """Numbers of points: all, upper limits, fitted; and the energies of the fitted ones."""
         mask = np.asarray(self.mask)
-        edges = np.asarray(self.energy_edges)
-        top = edges[1:] if self.data.energy_max is None else np.asarray(self.data.energy_max)
-        low, high = (edges[:-1][mask].min(), top[mask].max()) if mask.any() else (np.nan, np.nan)
+        low, high = self.fitted_energies or (np.nan, np.nan)
         return {
             "type": self.tag,
             "stat_type": self.stat_type,

@@ -19,7 +19,7 @@ from ...datasets.gti import GTI
 from ...datasets.meta import Meta
 from ...datasets.models.collection import Models
 from ...datasets.models.spectral.base import SpectralModel
-from ...datasets.units import Given, edges_tev, numbers_in
+from ...datasets.units import EDGE_TOLERANCE, Given, edges_tev, numbers_in
 from ..double import require_double
 from ..joint.problem import as_models
 from ..result import FitResult
@@ -36,8 +36,8 @@ SomeNorms = Given | Sequence[float]
 
 class BandTask(NamedTuple):
     """What is to be fitted, checked: datasets by name, models, the source and its spectrum, edges of bands (n + 1,) in
-    TeV, standard deviations of errors, of limits and of sensitivities (None: there are none), norms of scans. ``what``
-    begins messages."""
+    TeV, standard deviations of errors, of limits and of sensitivities (None: there are none), norms of scans, energies
+    (TeV) over which the spectrum was fitted (None: unknown). ``what`` begins messages."""
 
     what: str
     datasets: dict[str, CountsDataset]
@@ -50,6 +50,7 @@ class BandTask(NamedTuple):
     sigma_sensitivity: float | None
     scan: Float[np.ndarray, " n_norms"]
     reoptimize: bool
+    fit_range: tuple[float, float] | None
 
 
 def band_task(
@@ -87,7 +88,8 @@ def band_task(
     scan = np.asarray(numbers_in(norms, "", f"{what}: norms"), float)
     if scan.ndim != 1 or not np.all(np.isfinite(scan)):
         raise InputError(f"{what}: norms must be a list of finite numbers, found {norms!r}.")
-    return BandTask(what, known, models, source, spectrum, edges, sigma, sigma_ul, found, scan, reoptimize)
+    fit_range = result.energy_range(source) if isinstance(result, FitResult) else None
+    return BandTask(what, known, models, source, spectrum, edges, sigma, sigma_ul, found, scan, reoptimize, fit_range)
 
 
 def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by_dataset: bool) -> FluxPoints:
@@ -125,6 +127,9 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
             f"{task.what}: {len(empty)} of {n_bands} bands hold no fitted bin, and are NaN: {', '.join(empty[:4])}"
             f"{', ...' if len(empty) > 4 else ''}. Give fewer or other energy_edges to be without them."
         )
+    if task.fit_range is not None:
+        bottom, top = task.fit_range
+        _warn_of_extrapolation(task, (low < bottom * (1 - EDGE_TOLERANCE)) | (high > top * (1 + EDGE_TOLERANCE)), there)
     center = np.sqrt(low * high)
     reference = references(center, low, high, task.spectrum)
     if np.any(np.asarray(reference["dnde_ref"])[there] < 0):
@@ -156,6 +161,17 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
     energies = {"energy_ref": center, "energy_min": low, "energy_max": high, **reference}
     repeated = {name: np.tile(np.asarray(values), n_times) for name, values in energies.items()}
     return _as_points(task, fits, repeated, bins.filled, columns, gti, sensitivity)
+
+
+def _warn_of_extrapolation(task: BandTask, beyond: np.ndarray, there: np.ndarray) -> None:
+    n = int((beyond & there).sum())
+    if n and task.fit_range is not None:
+        low, high = task.fit_range
+        warn(
+            f"{task.what}: {n} of {len(there)} bands reach beyond the energies at which {task.source!r} was fitted, "
+            f"{low:.4g} to {high:.4g} TeV: its spectrum is extrapolated there. Fit it over the wider range, or give "
+            "energy_edges inside of this one."
+        )
 
 
 def with_empty(

@@ -1,6 +1,7 @@
-"""Which data a fit was made to: the number of its bins, and a checksum."""
+"""Which data a fit was made to: the number of its bins, a checksum, and the energies that took part."""
 
 import functools
+from typing import NamedTuple
 from zlib import crc32
 
 import jax
@@ -17,15 +18,31 @@ RESPONSES = ("exposure", "livetime", "edisp", "psf")
 """Fields of which a weighted sum stands for the whole: checksums of every run's cubes would take longer than a fit."""
 
 
-def bins_and_checksum(share: Share) -> tuple[int, str]:
-    """Fitted bins of all datasets, those that several processes hold counted once, and a checksum of what was measured
-    in them: of counts, backgrounds and masks, and of weighted sums of the responses, in the order of the datasets."""
-    parts = share.collect(lambda: {i: _of_dataset(d) for i, d in share.held.items()})
+class FittedData(NamedTuple):
+    """What was fitted: fitted bins of all datasets, those that several processes hold counted once; a checksum of what
+    was measured in them; lowest and highest energy (TeV) of the fitted bins by dataset, of those that have any.
+
+    The checksum is that of counts, backgrounds and masks, and of weighted sums of the responses, in the order of the
+    datasets.
+    """
+
+    n_bins: int
+    checksum: str
+    energies: dict[str, tuple[float, float]]
+
+
+def fitted_data(share: Share) -> FittedData:
+    """What the datasets of all processes hold."""
+    parts = share.collect(lambda: {i: (*_of_dataset(d), d.fitted_energies) for i, d in share.held.items()})
     known = {i: found for part in parts for i, found in part.items()}
     checksum = 0
+    energies = {}
     for i in sorted(known):
-        checksum = crc32(known[i][1].to_bytes(4, "big"), checksum)
-    return sum(n for n, _ in known.values()), f"{checksum:08x}"
+        _, own, ends = known[i]
+        checksum = crc32(own.to_bytes(4, "big"), checksum)
+        if ends is not None:
+            energies[share.names[i]] = ends
+    return FittedData(sum(found[0] for found in known.values()), f"{checksum:08x}", energies)
 
 
 def _of_dataset(dataset: Dataset) -> tuple[int, int]:

@@ -122,18 +122,8 @@ def fitted_range(problem: Problem) -> tuple[float, float]:
     """Range of the fitted energies of all datasets in TeV; 0 and 0 if there is none."""
 
     def mine() -> list[tuple[float, float]]:
-        ranges = []
-        for dataset in problem.share.held.values():
-            edges, mask = getattr(dataset, "energy_edges", None), dataset.mask
-            if edges is None:
-                continue
-            edges = np.asarray(edges)
-            used = (
-                np.ones(len(edges) - 1, bool) if mask is None else np.asarray(mask).reshape(len(edges) - 1, -1).any(1)
-            )
-            if used.any():
-                ranges.append((float(edges[:-1][used].min()), float(edges[1:][used].max())))
-        return ranges
+        found = (dataset.fitted_energies for dataset in problem.share.held.values())
+        return [ends for ends in found if ends is not None]
 
     ranges = [r for part in problem.share.collect(mine) for r in part]
     return (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else (0.0, 0.0)

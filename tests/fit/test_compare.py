@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import gammajax as gj
-from gammajax.fit.joint.identity import bins_and_checksum
+from gammajax.fit.joint.identity import fitted_data
 from gammajax.fit.joint.processes import share_of
 
 EDGES = np.geomspace(1, 100, 11)
@@ -134,7 +134,7 @@ def test_other_backgrounds_and_exposures_are_other_data(data, straight, field):
 
 
 def checksum_of(dataset):
-    return bins_and_checksum(share_of(gj.Datasets({"run": dataset}), 1))
+    return fitted_data(share_of(gj.Datasets({"run": dataset}), 1)).checksum
 
 
 def test_other_dispersions_and_point_spread_functions_are_other_data():

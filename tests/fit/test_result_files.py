@@ -185,6 +185,31 @@ def test_a_result_is_read_back(result, night, tmp_path):
     np.testing.assert_allclose(a, b, rtol=1e-10)
 
 
+def test_the_energies_of_the_fit_are_kept(result, night, tmp_path):
+    """By dataset, and joint for a source by the datasets that it acts on; flux points say where they go beyond."""
+    edges = np.asarray(night["run-1"].energy_edges)
+    bins = np.flatnonzero(night["run-1"].mask)
+    first, second = (edges[bins[0]], edges[bins[-1] + 1]), (edges[bins[2]], edges[bins[-1] + 1])
+    narrow = night["run-2"].with_mask_fit(np.arange(len(edges) - 1) >= bins[2])
+    two = linked(gj.Datasets({"run-1": night["run-1"], "run-2": narrow}))
+    assert two.energy_ranges == {"run-1": first, "run-2": (second[0], edges[-1])}
+    assert two.energy_range("b") == (second[0], edges[-1]) and two.energy_range() == (first[0], edges[-1])
+    two.write(tmp_path / "r.yaml")
+    assert gj.FitResult.read(tmp_path / "r.yaml").energy_ranges == two.energy_ranges
+    text = (tmp_path / "r.yaml").read_text()
+    (tmp_path / "r.yaml").write_text(text.replace("energy_ranges:", "energy_ranges_of_old:"))
+    assert gj.FitResult.read(tmp_path / "r.yaml").energy_range() is None
+    data = yaml.safe_load(text)
+    data["metadata"]["fit"]["energy_ranges"]["run-1"] = 3
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(gj.InputError, match="energy_ranges of 'run-1' is 3, expected"):
+        gj.FitResult.read(tmp_path / "r.yaml")
+
+    wider = gj.Datasets({name: d.with_mask_fit(None) for name, d in night.items()})
+    with pytest.warns(UserWarning, match=r"1 of 2 bands reach beyond .* 'crab' was fitted, 0.631 to 39.81 TeV"):
+        gj.flux_points(wider, result, "crab", [1.0, 10.0, 100.0])
+
+
 def test_linked_parameters_and_no_covariance_are_read_back(night, tmp_path):
     result = linked(night)
     result.write(tmp_path / "r.yaml")

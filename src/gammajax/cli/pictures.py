@@ -96,18 +96,9 @@ def draw(
 
 def fitted_range(datasets: "Datasets", models: "Models", name: str) -> tuple[float, float]:
     """Lowest and highest energy (TeV) of the fitted bins of the datasets that a source acts on."""
-    from gammajax.datasets.dataset import fitted_bins
-
-    low, high = np.inf, 0.0
-    for dataset_name, dataset in datasets.items():
-        edges = getattr(dataset, "energy_edges", None)
-        if edges is None or not models[name].acts_on(dataset_name):
-            continue
-        mask = np.asarray(fitted_bins(dataset))
-        used = np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))
-        if used.size:
-            low, high = min(low, float(edges[used[0]])), max(high, float(edges[used[-1] + 1]))
-    return (low, high) if low < high else (0.1, 100.0)
+    acted_on = [dataset for dataset_name, dataset in datasets.items() if models[name].acts_on(dataset_name)]
+    ends = [found for found in (dataset.fitted_energies for dataset in acted_on) if found is not None]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.1, 100.0)
 
 
 def flux_points_of(datasets: "Datasets", result: "ResultOrModels", name: str) -> "FluxPoints | None":
