@@ -124,7 +124,7 @@ OTHER_THINGS = {
     # a switch; numbers of rows
     *("Likelihood.fit: covariance", "PseudoExperiments.datasets: index", "LightCurve.at: place"),
     # flux points, and rows of them
-    *("LightCurve: points", "FluxProfile: points", "PointRows.at: place", "PointRows.check_rows: rows"),
+    *("LightCurve: points", "FluxProfile: points", "PointRows.at: place"),
     *("PointRows.points_of: rows", "PointRows.points_of: bands"),
     # regions and places of the sky
     *("flux_profile: regions", "rectangles_along: start", "rectangles_along: stop", "rings_around: center"),

@@ -7,20 +7,17 @@ import numpy as np
 from astropy.time import Time
 from jaxtyping import Float
 
-from ..arrays import Array, is_concrete
+from ..arrays import Array
 from ..errors import InputError, listed, warn
 from ..gti import GTI
-from ..io.fits import naming
-from ..io.paths import Filename, as_path, write_files
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
-from ..shown import Facts, html_table, number_text, robust, sum_text
+from ..shown import Facts, number_text, sum_text
 from ..units import Given, to_unit
-from .light_curve_table import curve_contents, curve_fields, curve_table, read_curve_fields
+from .light_curve_table import curve_fields, curve_table
 from .points import FluxPoints
 from .reference import UNITS
-from .rows import PointRows, places_of
-from .table import formatted_table
+from .rows import PointRows
 from .variability import (
     Constancy,
     Doubling,
@@ -58,6 +55,8 @@ class LightCurve(PointRows):
     >>> curve.fvar(), curve.constancy().p_value
     """
 
+    FORM, ROWS, ENDS = "lightcurve", "times", ("time_min", "time_max")
+
     time_min: PerTime
     time_max: PerTime
     points: FluxPoints
@@ -66,32 +65,9 @@ class LightCurve(PointRows):
         self.time_min, self.time_max = mjd(time_min, "LightCurve: time_min"), mjd(time_max, "LightCurve: time_max")
         self.points = points
 
-    def __check_init__(self) -> None:
-        shape = np.shape(self.time_min)
-        if len(shape) != 1 or not shape[0] or np.shape(self.time_max) != shape:
-            raise InputError(
-                f"LightCurve: time_min and time_max must be lists of one length, found shapes {shape} and "
-                f"{np.shape(self.time_max)}."
-            )
-        self.check_rows("times")
-        if is_concrete(self.time_min) and is_concrete(self.time_max):
-            low, high = np.asarray(self.time_min), np.asarray(self.time_max)
-            if not np.all(np.isfinite(low) & np.isfinite(high) & (high > low)):
-                raise InputError("LightCurve: every bin needs a finite time_min before its time_max.")
-            if np.any(np.diff(low) <= 0):
-                i = int(np.argmax(np.diff(low) <= 0))
-                raise InputError(
-                    f"LightCurve: time_min must rise, found MJD {low[i]:.6f} before {low[i + 1]:.6f}. Sort the times."
-                )
-
     @property
     def n_times(self) -> int:
-        return int(np.shape(self.time_min)[0])
-
-    @property
-    def n_rows(self) -> int:
-        """Times."""
-        return self.n_times
+        return self.n_rows
 
     @property
     def time(self) -> Time:
@@ -110,14 +86,7 @@ class LightCurve(PointRows):
 
     def select_times(self, chosen: Sequence[bool] | Sequence[int] | Array | slice) -> Self:
         """The light curve of some times: a mask (n_times,), their places in order, or a slice."""
-        places = places_of(chosen, self.n_times, "LightCurve.select_times")
-        low, high = (np.asarray(edges)[places] for edges in (self.time_min, self.time_max))
-        return type(self)(low, high, self.points_of(places, slice(None)))
-
-    def select_energies(self, chosen: Sequence[bool] | Sequence[int] | Array | slice) -> Self:
-        """The light curve of some bands of energy: a mask (n_energies,), their places, or a slice."""
-        places = places_of(chosen, self.n_energies, "LightCurve.select_energies")
-        return type(self)(self.time_min, self.time_max, self.points_of(slice(None), places))
+        return self._select_rows(chosen, "select_times")
 
     def fvar(self, kind: str = "flux") -> Variability:
         """Fractional excess variance of each band, see `excess_variance`; ``kind``: of flux, dnde, e2dnde, eflux, norm.
@@ -178,55 +147,15 @@ class LightCurve(PointRows):
             "energy": f"{np.min(energy):.6g} to {np.max(energy):.6g} TeV",
         }
 
-    @robust
-    def _repr_html_(self) -> str:
-        names = ("flux", "flux_err", "flux_ul", "sqrt_ts", "is_ul")
-        columns = {name: values for name in names if (values := getattr(self, name)) is not None}
-        rows = []
-        for i, (low, high) in enumerate(zip(np.asarray(self.time_min), np.asarray(self.time_max), strict=True)):
-            cells = {name: ", ".join(f"{v:.4g}" for v in np.asarray(values)[i]) for name, values in columns.items()}
-            rows.append({"time_min": f"{low:.6f}", "time_max": f"{high:.6f}"} | cells)
-        return html_table(rows, repr(self))
-
     @classmethod
-    def from_table(
-        cls,
-        table: "Table",
-        sed_type: str | None = None,
-        reference_model: SpectralModel | SkyModel | None = None,
-        gti: GTI | None = None,
+    def _of_table(
+        cls, table: "Table", sed_type: str | None, reference_model: SpectralModel | SkyModel | None, gti: GTI | None
     ) -> Self:
-        """From an `astropy.table.Table` in gammapy's form "lightcurve": one row for each time, energies along the
-        columns. See `gammajax.datasets.flux_points.light_curve_table.curve_fields`."""
         low, high, points = curve_fields(table, sed_type, reference_model, gti)
         return cls(low, high, FluxPoints(**points))
 
-    def to_table(self, sed_type: str | None = None, format: str = "lightcurve", *, formatted: bool = False) -> "Table":
-        """An `astropy.table.Table` in gammapy's form "lightcurve": one row for each time.
-
-        ``sed_type``: dnde, e2dnde, flux, eflux or likelihood, by default that of the table the fluxes came from.
-        ``formatted``: to be read, with few digits.
-        """
-        if format != "lightcurve":
-            raise InputError(f"LightCurve.to_table: format must be 'lightcurve', found {format!r}.")
-        table = curve_table(self, sed_type)
-        return formatted_table(table) if formatted else table
-
-    @classmethod
-    def read(
-        cls,
-        filename: Filename,
-        sed_type: str | None = None,
-        reference_model: SpectralModel | SkyModel | None = None,
-    ) -> Self:
-        """Read a FITS or ECSV table; see `from_table`."""
-        with naming(filename):
-            low, high, points = read_curve_fields(filename, sed_type, reference_model)
-            return cls(low, high, FluxPoints(**points))
-
-    def write(self, filename: Filename, sed_type: str | None = None, overwrite: bool = False) -> None:
-        """Write a FITS table, or ECSV if the name ends in ``.ecsv``."""
-        write_files(curve_contents(self, as_path(filename), sed_type), overwrite)
+    def _as_table(self, sed_type: str | None) -> "Table":
+        return curve_table(self, sed_type)
 
 
 def mjd(value: Time | Given, what: str) -> PerTime:

@@ -4,7 +4,6 @@
 ``MJDREFF`` where these are not 0; all other columns are those of flux points, with an axis of energy.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +11,11 @@ from astropy.time import Time
 
 from ..errors import InputError
 from ..gti import GTI
-from ..io.fits import Fields, naming
+from ..io.fits import Fields
 from ..io.gti_table import SCALES
-from ..io.paths import Filename
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
 from ..units import parse_unit
-from .files import read_table, table_bytes
 from .rows_table import flat_table, require_rows, rows_table
 from .table import point_fields
 
@@ -53,20 +50,6 @@ def curve_fields(
     order = np.argsort(low.mjd, kind="stable")
     flat = flat_table(table, TIMES, order, where)
     return low[order], high[order], point_fields(flat, sed_type, reference_model, gti)
-
-
-def read_curve_fields(
-    filename: Filename, sed_type: str | None, reference_model: SpectralModel | SkyModel | None
-) -> tuple[Time, Time, Fields]:
-    """As `curve_fields`, from a FITS or ECSV file."""
-    table, gti, path = read_table(filename)
-    with naming(path):
-        return curve_fields(table, sed_type, reference_model, gti)
-
-
-def curve_contents(curve: Any, path: Path, sed_type: str | None) -> dict[Path, bytes]:
-    """The file of a light curve: ECSV if the name says so, else FITS with the good time intervals."""
-    return {path: table_bytes(curve_table(curve, sed_type), curve.gti, path)}
 
 
 def _times(table: "Table", name: str, where: str) -> Time:

@@ -3,22 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
 from jaxtyping import Float
 
-from ..arrays import Array, is_concrete
-from ..errors import InputError
+from ..arrays import Array
 from ..gti import GTI
-from ..io.fits import naming
-from ..io.paths import Filename, as_path, write_files
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
-from ..shown import Facts, html_table, number_text, robust, sum_text
+from ..shown import Facts, number_text, sum_text
 from ..units import Given, to_unit
 from .points import FluxPoints
-from .profile_table import profile_contents, profile_fields, profile_table, read_profile_fields
-from .rows import PointRows, places_of
-from .table import formatted_table
+from .profile_table import profile_fields, profile_table
+from .rows import PointRows
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -45,6 +40,8 @@ class FluxProfile(PointRows):
     >>> profile.distance, profile.flux[:, 0], profile.flux_err[:, 0]
     """
 
+    FORM, ROWS, ENDS = "profile", "regions", ("distance_min", "distance_max")
+
     distance_min: PerRegion
     distance_max: PerRegion
     points: FluxPoints
@@ -54,29 +51,9 @@ class FluxProfile(PointRows):
         self.distance_max = to_unit(distance_max, "deg", "FluxProfile: distance_max")
         self.points = points
 
-    def __check_init__(self) -> None:
-        shape = np.shape(self.distance_min)
-        if len(shape) != 1 or not shape[0] or np.shape(self.distance_max) != shape:
-            raise InputError(
-                f"FluxProfile: distance_min and distance_max must be lists of one length, found shapes {shape} and "
-                f"{np.shape(self.distance_max)}."
-            )
-        self.check_rows("regions")
-        if is_concrete(self.distance_min) and is_concrete(self.distance_max):
-            low, high = np.asarray(self.distance_min), np.asarray(self.distance_max)
-            if not np.all(np.isfinite(low) & np.isfinite(high) & (high > low)):
-                raise InputError("FluxProfile: every region needs a finite distance_min below its distance_max.")
-            if np.any(np.diff(low) <= 0):
-                raise InputError("FluxProfile: distance_min must rise. Sort the regions by their distance.")
-
     @property
     def n_regions(self) -> int:
-        return int(np.shape(self.distance_min)[0])
-
-    @property
-    def n_rows(self) -> int:
-        """Regions."""
-        return self.n_regions
+        return self.n_rows
 
     @property
     def distance(self) -> PerRegion:
@@ -85,14 +62,7 @@ class FluxProfile(PointRows):
 
     def select_regions(self, chosen: Sequence[bool] | Sequence[int] | Array | slice) -> Self:
         """The profile of some regions: a mask (n_regions,), their places in order, or a slice."""
-        places = places_of(chosen, self.n_regions, "FluxProfile.select_regions")
-        low, high = (np.asarray(edges)[places] for edges in (self.distance_min, self.distance_max))
-        return type(self)(low, high, self.points_of(places, slice(None)))
-
-    def select_energies(self, chosen: Sequence[bool] | Sequence[int] | Array | slice) -> Self:
-        """The profile of some bands of energy: a mask (n_energies,), their places, or a slice."""
-        places = places_of(chosen, self.n_energies, "FluxProfile.select_energies")
-        return type(self)(self.distance_min, self.distance_max, self.points_of(slice(None), places))
+        return self._select_rows(chosen, "select_regions")
 
     @property
     def facts(self) -> Facts:
@@ -103,52 +73,12 @@ class FluxProfile(PointRows):
             "distance": f"{number_text(self.distance_min[0])} to {number_text(self.distance_max[-1])} deg",
         }
 
-    @robust
-    def _repr_html_(self) -> str:
-        names = ("flux", "flux_err", "flux_ul", "sqrt_ts", "is_ul")
-        columns = {name: values for name in names if (values := getattr(self, name)) is not None}
-        rows = []
-        for i, (low, high) in enumerate(zip(np.asarray(self.distance_min), np.asarray(self.distance_max), strict=True)):
-            cells = {name: ", ".join(f"{v:.4g}" for v in np.asarray(values)[i]) for name, values in columns.items()}
-            rows.append({"distance_min": f"{low:.4g}", "distance_max": f"{high:.4g}"} | cells)
-        return html_table(rows, repr(self))
-
     @classmethod
-    def from_table(
-        cls,
-        table: "Table",
-        sed_type: str | None = None,
-        reference_model: SpectralModel | SkyModel | None = None,
-        gti: GTI | None = None,
+    def _of_table(
+        cls, table: "Table", sed_type: str | None, reference_model: SpectralModel | SkyModel | None, gti: GTI | None
     ) -> Self:
-        """From an `astropy.table.Table` in gammapy's form "profile": one row for each region, with ``x_min`` and
-        ``x_max``, energies along the other columns, which are those of flux points."""
         low, high, points = profile_fields(table, sed_type, reference_model, gti)
         return cls(low, high, FluxPoints(**points))
 
-    def to_table(self, sed_type: str | None = None, format: str = "profile", *, formatted: bool = False) -> "Table":
-        """An `astropy.table.Table` in gammapy's form "profile": one row for each region.
-
-        ``sed_type``: dnde, e2dnde, flux, eflux or likelihood, by default that of the table the fluxes came from.
-        ``formatted``: to be read, with few digits.
-        """
-        if format != "profile":
-            raise InputError(f"FluxProfile.to_table: format must be 'profile', found {format!r}.")
-        table = profile_table(self, sed_type)
-        return formatted_table(table) if formatted else table
-
-    @classmethod
-    def read(
-        cls,
-        filename: Filename,
-        sed_type: str | None = None,
-        reference_model: SpectralModel | SkyModel | None = None,
-    ) -> Self:
-        """Read a FITS or ECSV table; see `from_table`."""
-        with naming(filename):
-            low, high, points = read_profile_fields(filename, sed_type, reference_model)
-            return cls(low, high, FluxPoints(**points))
-
-    def write(self, filename: Filename, sed_type: str | None = None, overwrite: bool = False) -> None:
-        """Write a FITS table, or ECSV if the name ends in ``.ecsv``."""
-        write_files(profile_contents(self, as_path(filename), sed_type), overwrite)
+    def _as_table(self, sed_type: str | None) -> "Table":
+        return profile_table(self, sed_type)

@@ -3,7 +3,6 @@
 ``x_min``, ``x_max`` and ``x_ref`` are where a region begins, ends and has its middle along the profile.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +11,10 @@ from jaxtyping import Float
 
 from ..errors import InputError
 from ..gti import GTI
-from ..io.fits import Fields, naming
-from ..io.paths import Filename
+from ..io.fits import Fields
 from ..models.sky_model import SkyModel
 from ..models.spectral.base import SpectralModel
 from ..units import numbers_in
-from .files import read_table, table_bytes
 from .rows_table import flat_table, require_rows, rows_table
 from .table import point_fields
 
@@ -53,20 +50,6 @@ def profile_fields(
     order = np.argsort(low, kind="stable")
     flat = flat_table(table, PLACES, order, where)
     return low[order], high[order], point_fields(flat, sed_type, reference_model, gti)
-
-
-def read_profile_fields(
-    filename: Filename, sed_type: str | None, reference_model: SpectralModel | SkyModel | None
-) -> tuple[Ends, Ends, Fields]:
-    """As `profile_fields`, from a FITS or ECSV file."""
-    table, gti, path = read_table(filename)
-    with naming(path):
-        return profile_fields(table, sed_type, reference_model, gti)
-
-
-def profile_contents(profile: Any, path: Path, sed_type: str | None) -> dict[Path, bytes]:
-    """The file of a flux profile: ECSV if the name says so, else FITS with the good time intervals."""
-    return {path: table_bytes(profile_table(profile, sed_type), profile.gti, path)}
 
 
 def _angles(table: "Table", name: str, where: str) -> Ends:

@@ -65,7 +65,6 @@ def flux_points_command(args: argparse.Namespace) -> int:
 
 def light_curve_command(args: argparse.Namespace) -> int:
     """The command: exit code 0, or 1 if a fit before it did not converge."""
-    from gammajax.datasets.flux_points.light_curve_table import curve_contents
     from gammajax.fit.estimators.light_curve import light_curve
 
     set_up_jax(cache=not args.no_cache)
@@ -78,7 +77,7 @@ def light_curve_command(args: argparse.Namespace) -> int:
     curve = light_curve(datasets, fitted, source, times, edges, longitude=args.longitude)
     contents: dict[Path, bytes] = {}
     for name in names:
-        contents |= curve_contents(curve, folder / name, args.sed_type)
+        contents |= curve.contents(folder / name, args.sed_type)
     for name in pictures:
         from gammajax.plots.figures import png
         from gammajax.plots.light_curves import plot_light_curve

@@ -80,7 +80,7 @@ def test_tables_in_other_scales_orders_and_units():
     [
         (lambda: gj.LightCurve([1.0, 2.0], [2.0], CURVE.points), "one length"),
         (lambda: gj.LightCurve(np.arange(7.0), np.arange(7.0) + 1, CURVE.points), "24 points cannot be shared"),
-        (lambda: gj.LightCurve(CURVE.time_max, CURVE.time_min, CURVE.points), "time_min before its time_max"),
+        (lambda: gj.LightCurve(CURVE.time_max, CURVE.time_min, CURVE.points), "time_min below their time_max"),
         (lambda: gj.LightCurve(CURVE.time_min[::-1], CURVE.time_max[::-1], CURVE.points), "must rise"),
         (lambda: gj.LightCurve(CURVE.time_min[:8], CURVE.time_max[:8], CURVE.points), "same in all times"),
         (lambda: gj.LightCurve([1.0], [2.0], "points"), "FluxPoints"),
