@@ -30,7 +30,7 @@ DENSE_LIMIT = 4000
 """Free parameters up to which their covariance is one matrix."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curvature:
     """Errors at a minimum.
 
@@ -81,7 +81,7 @@ class Curvature:
         return _opened(full, self.free_errors)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LocalResponse:
     """How the local parameters in the ``rows`` of a group follow the globals ``index``: d local / d global =
     -``by_cross``."""

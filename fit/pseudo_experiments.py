@@ -41,7 +41,7 @@ MOST_AT_A_TIME = 64
 """Experiments at a time: all of them take as many steps as the slowest, and what they need should stay in the cache."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PseudoExperiments(Hinted):
     """Fits of simulated counts, one experiment a row.
 
@@ -109,7 +109,7 @@ class PseudoExperiments(Hinted):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Draws:
     """Poisson counts around expectations: those of an experiment depend on the seed and its number only."""
 

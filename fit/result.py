@@ -36,7 +36,7 @@ class Minima:
         return Minima(tuple(s + by for s in self.stats), self.counts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FitResult(Hinted):
     """Best fit with errors.
 

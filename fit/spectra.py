@@ -40,7 +40,7 @@ class Estimate(NamedTuple):
     errp: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedSpectrum(Hinted):
     """The spectrum of one fitted model, with errors sqrt(J C J^T): C is the covariance of all free parameters.
 

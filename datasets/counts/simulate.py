@@ -17,6 +17,8 @@ from .npred import SomeModels, acting
 
 AnyDataset = TypeVar("AnyDataset", bound=CountsDataset)
 
+POISSON = "threefry2x32"
+"""The kind of keys that JAX draws Poisson numbers from; of others one of this kind is drawn first."""
 
 MOST = 2.0**53
 """Largest number of counts in a bin: all whole numbers up to it are exact."""
@@ -78,12 +80,21 @@ def require_key(key: object, what: str) -> None:
     """Raise an `InputError` that starts with ``what`` for what is no random key of JAX, or several of them."""
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
     typed = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (typed and shape == ()) and not (dtype == np.uint32 and shape is not None and len(shape) == 1):
+    if not (typed and shape == ()) and not (dtype == np.uint32 and shape == _raw_shape()):
         shown = str(key)[:60] if shape in (None, ()) else f"{shape} of {dtype}"
         raise InputError(f"{what}: found {shown} as key, expected jax.random.key(seed). Of many: jax.vmap over them.")
 
 
+def _raw_shape() -> tuple[int, ...]:
+    """Shape of the keys that are no arrays of keys but of their words."""
+    return jax.eval_shape(lambda: jax.random.PRNGKey(0)).shape
+
+
 def _poisson(key: jax.Array, expected: Bins) -> Bins:
+    if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key)
+    if str(jax.random.key_impl(key)) != POISSON:
+        key = jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl=POISSON)
     # jax.random.poisson counts in int32 by default; large exposures need more
     dtype = jnp.int64 if jax.config.read("jax_enable_x64") else jnp.int32
     return jax.random.poisson(key, expected, dtype=dtype).astype(jnp.result_type(float))

@@ -12,19 +12,28 @@ import json
 import os
 import socket
 import stat
+import time
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ...kernels.programs import remembered
 from ..errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # systems other than Unix
+    fcntl = None  # type: ignore[assignment]
 
 JOURNAL = ".gammajax-writing"
 """Name of the journal in a folder."""
 
 PART = ".gammajax-{host}-{pid}-{id}.part"
 """Names of files that are not written to the end."""
+
+LONGEST_WAIT = 10.0
+"""Seconds for which a writer waits for another one."""
 
 
 def finish_writing(folder: Path) -> None:
@@ -60,6 +69,37 @@ def _stuck(folder: Path, error: Exception) -> InputError:
         f"{folder}: a writing of several files was interrupted here, and cannot be finished ({error}), so that the "
         f"files may be of two writings. Remove {JOURNAL} in that folder, and write the files again."
     )
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """A time in which no other writer of this package gives files of a folder their names.
+
+    Where systems know no such locks, or a writer that holds one stands still, this is not waited for.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # as on systems where folders cannot be opened
+        yield
+        return
+    try:
+        _wait_for_lock(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for_lock(handle: int) -> None:
+    if fcntl is None:
+        return
+    last = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < last:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.005)
+        except OSError:  # a file system without locks
+            return
 
 
 def switch(folder: Path, moves: Mapping[str, str]) -> None:

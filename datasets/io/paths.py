@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .journal import discard, finish_writing, part_name, remove_leftovers, switch, write_part
+from .journal import alone, discard, finish_writing, part_name, remove_leftovers, switch, write_part
 
 Filename = str | os.PathLike[str]
 """The name of a file as users give it."""
@@ -91,7 +91,8 @@ def read_bytes(filename: Filename) -> bytes:
 def write_files(contents: Mapping[Path, bytes], overwrite: bool = False) -> None:
     """Write several files; all of one folder appear complete or none does. Names ending in ``.gz`` are compressed.
 
-    Existing files are refused before anything is written, unless ``overwrite``; they keep their permissions, and where
+    Existing files are refused before anything is written, unless ``overwrite``, and so are those that another writer
+    has made meanwhile; they keep their permissions, and where
     a name is a symbolic link the file behind it is written. All content goes to temporary names in the target folders
     first, so that a full disk, an interrupt or the end of the process leaves the old files as they were; see `journal`.
     """
@@ -113,7 +114,14 @@ def write_files(contents: Mapping[Path, bytes], overwrite: bool = False) -> None
             write_part(folder / part, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data, target)
         while moves:
             folder, names = moves.popitem()
-            switch(folder, names)
+            with alone(folder):
+                try:
+                    for name in names.values():
+                        _check_target(folder / name, bool(overwrite))  # another writer may have been quicker
+                except InputError:
+                    discard(folder / part for part in names)
+                    raise
+                switch(folder, names)
     except OSError as error:
         raise InputError(
             f"{path}: cannot write ({error.strerror}). Check the folder, its permissions and free space."

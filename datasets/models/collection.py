@@ -227,6 +227,11 @@ class Models(HintedModule):
         the model or its spectrum is of one of these types (``"fov-bkg"``, ``"PowerLawSpectralModel"``); ``frozen``:
         all its parameters are frozen, or not all.
         """
+        if name_substring is not None and not isinstance(name_substring, str):
+            raise InputError(
+                f"Models.select: name_substring must be a part of a name, found {name_substring!r}. Models of given "
+                "names: gj.Models([models[name] for name in names])."
+            )
         datasets_names = [datasets_names] if isinstance(datasets_names, str) else datasets_names
         tags = {tag} if isinstance(tag, str) else None if tag is None else set(tag)
 

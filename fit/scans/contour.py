@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contour:
     """A closed curve in the plane of two parameters.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """Fit statistic along a parameter.
 
@@ -203,8 +203,8 @@ def profile(
         grid = np.linspace(max(best - half, low), min(best + half, high), n)
     else:
         grid = np.atleast_1d(np.array(to_unit(values, unit, f"profile: values of {fit.names[0]}"), float))
-        if grid.ndim != 1 or not np.all(np.isfinite(grid)):
-            raise InputError("profile: values must be a list of finite numbers.")
+        if grid.ndim != 1 or not grid.size or not np.all(np.isfinite(grid)):
+            raise InputError("profile: values must be a list of finite numbers, one at least.")
         if np.any((grid < low) | (grid > high)):
             raise InputError(
                 f"profile: values must lie inside the bounds of {fit.names[0]}, [{low:g}, {high:g}], found "

@@ -29,6 +29,17 @@ def test_the_same_key_gives_the_same_counts():
     assert np.all(first.counts == np.rint(first.counts))
 
 
+def test_keys_of_another_kind():
+    """JAX draws Poisson numbers from one kind of key only; here they come from all, and are independent."""
+    key = jax.random.key(7, impl="rbg")
+    many = jax.vmap(lambda k: gj.fake(k, known(), MODELS).counts)(jax.random.split(key, 400))
+    expected = np.asarray(gj.npred(known(), MODELS))
+    assert np.all(np.abs(many.mean(axis=0) - expected) < 5 * np.sqrt(expected / 400) + 1e-12)
+    np.testing.assert_array_equal(gj.fake(key, known(), MODELS).counts, gj.fake(key, known(), MODELS).counts)
+    with pytest.raises(gj.InputError, match="expected jax"):
+        gj.fake(np.zeros(3, np.uint32), known(), MODELS)
+
+
 def test_everything_else_stays():
     dataset = known(mask_fit=EDGES[:-1] > 2, livetime=100.0)
     drawn = gj.fake(jax.random.key(0), dataset, MODELS)

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -136,3 +137,25 @@ def test_a_full_disk_or_a_missing_right_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="cannot write"):
         write_files({tmp_path / "a": b"new", tmp_path / "b": b"new"}, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("names", [["new"], ["one", "two", "three"]])
+def test_of_writers_of_new_files_one_is_the_first(tmp_path, names):
+    """Threads look for the file before any has written it: all but one are told that it exists."""
+    begin, ends = threading.Barrier(6), []
+
+    def write(k):
+        begin.wait()
+        try:
+            write_files({tmp_path / name: bytes([k]) * 100 for name in names})
+            ends.append(k)
+        except InputError as error:
+            assert "exists already" in str(error)
+
+    threads = [threading.Thread(target=write, args=(k,)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ends) == 1 and sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {bytes(ends) * 100}

@@ -59,6 +59,8 @@ def test_acting_on(models):
 
 def test_select(models):
     assert models.select(name_substring="e").names == ("vela", "geminga")
+    with pytest.raises(InputError, match="part of a name"):
+        models.select(["vela"])
     assert models.select(tag="fov-bkg").names == ("run-1-bkg", "run-2-bkg")
     assert models.select(tag=["pl", "lp"], datasets_names="run-1").names == ("crab", "vela")
     assert models.select(datasets_names=["run-2"]).names == ("crab", "vela", "geminga", "run-2-bkg")
