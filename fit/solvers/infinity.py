@@ -29,6 +29,9 @@ TOO_LITTLE, TOO_MUCH = 0.25, 4.0
 NEAR_ENOUGH, STEPS = 1e-3, 20
 """Estimated distance to the minimum, and evaluations, of the fits that measure the rise."""
 
+RUNAWAY = 1e6
+"""How many times further out than it began a parameter of any role ends, with an error as large, that has run away."""
+
 MOST = 50
 """Parameters up to which this is looked at."""
 
@@ -44,7 +47,8 @@ def at_infinity(problem: Problem, solution: Solution, errors: np.ndarray) -> lis
     looked_at = np.array([space.roles[i] in UNBOUNDED for i in space.free_index], bool)
     if solution.status == Status.CONVERGED:
         looked_at &= np.isinf(errors) | ((kinds == INVERSE) & (errors > np.abs(solution.free)))
-    places = np.flatnonzero(looked_at)
+    far = np.abs(solution.free) > RUNAWAY * np.where(start == 0, 1.0, np.abs(start))
+    places = np.flatnonzero(looked_at | (far & (errors > np.abs(solution.free))))
     if len(places) > MOST or not np.all(np.isfinite(solution.free)):
         return []
     low, high = space.low[space.free], space.high[space.free]

@@ -44,7 +44,7 @@ class LinearTemporalModel(TemporalModel):
 class ExpDecayTemporalModel(TemporalModel):
     """exp(-(t - t_ref) / t0), also before t_ref."""
 
-    t0: ParameterField = parameter(1.0, "d")
+    t0: ParameterField = parameter(1.0, "d", role="cutoff")
     t_ref: ParameterField = t_ref()
     tag = ("ExpDecayTemporalModel", "exp-decay")
 
