@@ -36,8 +36,7 @@ def simpler(models: Models, names: Iterable[str]) -> list[str]:
             where = _nothing(model, name, parameter) if name in known else ""
             if where and _is_near(parameter):
                 found.append(
-                    f"{name} is within {NEAR:g} sigma of {where}: a simpler model may do, which gj.compare(result, "
-                    "gj.fit(datasets, simpler)) tells."
+                    f"{name} is within {NEAR:g} sigma of {where}. A simpler model may do: gj.compare both fits."
                 )
     return found
 

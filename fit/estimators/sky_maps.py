@@ -97,6 +97,9 @@ class SkyMaps(Shown, HintedModule):
     def __check_init__(self) -> None:
         if not isinstance(self.geom, SkyGeom):
             raise InputError(f"SkyMaps: geom must be a SkyGeom, found {type(self.geom).__name__}.")
+        for key in ("radius", "UL_CONF"):
+            if not isinstance(self.meta.get(key, 0.0), int | float):
+                raise InputError(f"SkyMaps: meta[{key!r}] is {self.meta[key]!r}, expected a number.")
         for name, values in self.maps.items():
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise InputError(

@@ -236,6 +236,8 @@ def test_files(some_maps, tmp_path):
     assert "14 x 12 pixels" in repr(read) and "2 bands from 1 to 10 TeV" in repr(read)
     with pytest.raises(gj.InputError, match="has shape"):
         gj.SkyMaps(some_maps.geom, [1, 10], {"ts": np.zeros((2, 12, 14))})
+    with pytest.raises(gj.InputError, match=r"meta\['radius'\] is '0.1 deg', expected a number"):
+        gj.SkyMaps(some_maps.geom, [1, 10], {}, meta={"radius": "0.1 deg"})
 
 
 def test_disks_on_uneven_pixels_are_refused():
