@@ -132,6 +132,7 @@ def test_errors_of_the_histogram_know_that_pixels_share_counts():
             "TS map of Point\n1 to 10 TeV",
             "Upper limit (95.45 %): flux of the trial source [10⁻¹² cm⁻² s⁻¹]",
         ),
+        ("flux_errn", {}, "1 to 10 TeV", "Error downwards: flux [10⁻¹² cm⁻² s⁻¹]"),
         (
             "npred_excess",
             {"kind": "excess", "radius": 0.125},
@@ -148,11 +149,11 @@ def test_errors_of_the_histogram_know_that_pixels_share_counts():
 )
 def test_titles_tell_maps_apart(some_maps, tmp_path, name, meta, title, label):
     """Of maps that were written and read, too."""
-    values = np.asarray(some_maps["residual"]) * (1e-12 if name == "flux_ul" else 1.0)
+    values = np.asarray(some_maps["residual"]) * (1e-12 if name.startswith("flux") else 1.0)
     gj.SkyMaps(some_maps.geom, [1, 10], {name: values}, meta=meta).write(tmp_path / "maps.fits")
     maps = gj.SkyMaps.read(tmp_path / "maps.fits")
     assert {key: np.all(maps.meta[key] == meta[key]) for key in maps.meta} == dict.fromkeys(meta, True)
-    ax = plot_map(maps, name, smooth=None, limits=(-1e-12, 1e-12) if name == "flux_ul" else (-20, 20))
+    ax = plot_map(maps, name, smooth=None, limits=(-1e-12, 1e-12) if name.startswith("flux") else (-20, 20))
     (bar,) = [a for a in ax.figure.axes if a is not ax]
     assert ax.get_title(loc="left") == title and bar.get_ylabel() == label
     image = drawn(ax)
@@ -176,5 +177,7 @@ def test_what_is_refused(some_maps):
         plot_map({"residual": 1})
     with pytest.raises(gj.InputError, match="Use 'log'"):
         plot_map(some_maps, "residual", stretch="sqrt")
+    with pytest.raises(gj.InputError, match="'counts' is no significance in these maps"):
+        plot_significance(some_maps, "counts")
     with pytest.raises(gj.InputError, match="exclude has shape"):
         plot_significance(some_maps, exclude=np.zeros((2, 2), bool))

@@ -26,7 +26,6 @@ LABELS = {
     "counts": "Counts",
     "npred": "Predicted counts",
     "npred_excess": "Excess counts",
-    "npred_excess_err": "Error of the excess counts",
     "sqrt_ts": "Significance [σ]",
     "residual": "Residual",
     "ts": "TS",
@@ -53,6 +52,9 @@ OF_METHOD = {
     "significance": "Residual significance [σ]",
 }
 """What it says of ``residual``, by the method."""
+
+SUFFIXES = {"_errn": "Error downwards", "_errp": "Error upwards", "_err": "Error", "_ul": "Upper limit"}
+"""What it says before a quantity."""
 
 TITLES = {"residual": "Residual map", "excess": "Excess map", "ts": "TS map"}
 
@@ -173,6 +175,8 @@ def plot_significance(
     if not isinstance(maps, SkyMaps):
         raise InputError(f"plot_significance: found {type(maps).__name__}, expected SkyMaps.")
     values = maps[name][band]
+    if not _is_significance(maps, name):
+        raise InputError(f"plot_significance: {name!r} is no significance in these maps. Take 'sqrt_ts'.")
     kept = np.isfinite(values)
     if exclude is not None:
         if np.shape(exclude) != values.shape:
@@ -252,18 +256,18 @@ def _is_significance(maps: SkyMaps, name: str) -> bool:
 def _label(maps: SkyMaps, name: str, power: str = "") -> str:
     """A quantity with its unit, what it is a part of, and the confidence level of limits."""
     meta, unit = maps.meta, unit_of(name)
-    stem = name.removesuffix("_err").removesuffix("_ul")
+    suffix = next((s for s in SUFFIXES if name.endswith(s)), "")
+    stem = name.removesuffix(suffix)
     kind = str(meta.get("kind", ""))
     if name == "residual":
         text = OF_METHOD.get(str(meta.get("method")), "")
         text = text or (OF_METHOD["significance"] if _is_significance(maps, name) else LABELS[name])
     else:
-        text = OF_KIND.get((kind, stem)) or LABELS.get(name) or LABELS.get(stem, name)
-    if name.endswith("_ul"):
-        level = meta.get("UL_CONF")
-        text = f"Upper limit{'' if level is None else f' ({100 * float(level):.4g} %)'}: {text[0].lower()}{text[1:]}"
-    elif name.endswith("_err") and name not in LABELS:
-        text = f"Error: {text[0].lower()}{text[1:]}"
+        text = OF_KIND.get((kind, stem)) or LABELS.get(stem, stem)
+    if suffix:
+        level = meta.get("UL_CONF") if suffix == "_ul" else None
+        confidence = "" if level is None else f" ({100 * float(level):.4g} %)"
+        text = f"{SUFFIXES[suffix]}{confidence}: {text[0].lower()}{text[1:]}"
     if stem in IN_DISKS and kind in ("residual", "excess"):
         text += " per disk" if float(meta.get("radius", 0.0)) > 0 else " per pixel"
     return f"{text} [{power}cm⁻² s⁻¹]" if unit else text
