@@ -63,7 +63,7 @@ def analyse(folder):
     print(curve.constancy())
     plots.plot_light_curve(curve).figure.savefig(folder / "light-curve.png")
 
-    residual = gj.residual_map(datasets, result, 0.1 * u.deg)
+    residual = gj.residual_map(datasets, result, 0.12 * u.deg)
     residual.write(folder / "residual.fits")
     ax = plots.plot_map(residual, "residual", models=result.models)
     ax.figure.savefig(folder / "residual.png")

@@ -1,11 +1,12 @@
 """Comparison of fits of nested models to the same data: likelihood ratio tests."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
 
+from ..datasets.collection.datasets import Datasets
 from ..datasets.errors import InputError, closest, listed
 from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import found
@@ -18,7 +19,7 @@ from .joint.problem import SomeDatasets, as_datasets
 from .joint.processes import share_of
 from .result import FitResult
 from .spectra import source_names
-from .status import Status
+from .status import OF_THE_VANISHED, Status
 
 Data = tuple[tuple[str, ...], int, str]
 """Names of datasets, fitted bins, and a checksum of what was measured in them."""
@@ -136,6 +137,14 @@ def component_ts(datasets: SomeDatasets, result: FitResult, component: str, **op
     data = fitted_data(share_of(known, 1))
     _require_same_data("component_ts", _data_of(result), (known.names, data.n_bins, data.checksum))
     without = Models([model for model in result.models if model.name != component], result.models.penalties)
+    compared = _without(known, result, without, options)
+    if result.status != Status.VANISHED:
+        return compared
+    return replace(compared, message=" ".join(part for part in (compared.message, OF_THE_VANISHED) if part))
+
+
+def _without(known: Datasets, result: FitResult, without: Models, options: dict[str, Any]) -> Comparison:
+    """The comparison of a result with a fit of the models ``without`` one."""
     if len(without.parameters.free):
         return compare(result, fit(known, without, **options))
     # nothing to fit: the statistic of what is frozen, or of the background alone

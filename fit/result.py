@@ -13,6 +13,7 @@ from ..datasets.models.collection import Models, Parameters, parameter_html
 from .covariance import Curvature
 from .result_files import result_contents
 from .result_read import result_fields
+from .simpler import simpler
 from .spectra import FittedSpectrum, dense_covariance, source_name
 from .status import Status
 
@@ -89,6 +90,14 @@ class FitResult(Hinted):
     def at_bound(self) -> list[str]:
         """Parameters that ended at a bound; where the statistic still falls there, their error is NaN."""
         return self.curvature.at_bound
+
+    @property
+    def hints(self) -> list[str]:
+        """What else a reader should know, in sentences; of fits that converged.
+
+        They name parameters that are within two errors of having no effect, such as a cutoff consistent with none.
+        """
+        return simpler(self.models, self.free_names) if self.success else []
 
     @property
     def covariance(self) -> np.ndarray:
@@ -188,6 +197,7 @@ class FitResult(Hinted):
                 lines.append(f"  {name} = {float(p.value):.6g} +- {float(p.error):.3g} {p.unit}".rstrip())
         if len(self.free_names) > 20:
             lines.append(f"  ... {len(self.free_names) - 20} more")
+        lines += [f"  {hint}" for hint in self.hints[:3]]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

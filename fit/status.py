@@ -43,3 +43,10 @@ MESSAGES = {
         "Give it more steps."
     ),
 }
+
+OF_THE_VANISHED = (
+    "In this fit a component has vanished, which leaves it no place and no shape to ask about. Freeze its position, "
+    "size and spectrum where you look for it (models.freeze), fit again, and take gj.upper_limit and gj.component_ts "
+    "then."
+)
+"""What to do where a limit, or a significance, of a component that has vanished is asked for."""

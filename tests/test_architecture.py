@@ -24,6 +24,7 @@ ORDER = (
         "fit/result_files",
         "fit/result_read",
         "fit/spectra",
+        "fit/simpler",
         "fit/result",
         "fit/solvers",
     ),

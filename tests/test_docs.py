@@ -51,6 +51,19 @@ def test_every_plot_has_its_place():
     assert {name for name in dir(plots) if name.startswith("plot_")} | {"peek"} <= names
 
 
+def test_every_plot_is_drawn_on_its_page():
+    """By a call in a cell, whose picture the page shows."""
+    from gammajax.plots import PICTURES
+
+    text = (DOCS / "plotting.md").read_text()
+    code = "\n".join(CELL.findall(text))
+    drawn = {name for name in PICTURES if name != "png"}
+    assert drawn == {name for name in drawn if re.search(rf"plots\.{name}\(", code)}
+    assert set(re.findall(r'savefig\("([\w-]+\.png)"\)', code)) == set(
+        re.findall(r"\]\(pictures/([\w-]+\.png)\)", text)
+    )
+
+
 def test_habits_are_on_their_page():
     """Every row of the tables behind the errors is a row of the page."""
     text = (DOCS / "gammapy.md").read_text() + markdown()

@@ -36,13 +36,17 @@ REQUIRED = {
 FILE_UNITS = {
     "norm": "",
     "dnde": "cm-2 s-1 TeV-1",
-    "e2dnde": "erg cm-2 s-1",
+    "e2dnde": "TeV cm-2 s-1",
     "flux": "cm-2 s-1",
-    "eflux": "erg cm-2 s-1",
+    "eflux": "TeV cm-2 s-1",
 }
+"""Units of tables and files, those of `UNITS` in the order of papers: TeV, as in pictures and on the terminal."""
 
 FURTHER = ("npred", "npred_excess", "counts", "niter", "n_dof", "dnde_scan_values")
 """Columns that are kept and mean nothing here."""
+
+LAST = ("success", "stat_null", "stat", "ts", "sqrt_ts")
+"""The columns `PER_POINT` in the order of tables."""
 
 PLAIN = ("ts", "sqrt_ts", "stat", "stat_null", "npred", "npred_excess", "time_min", "time_max")
 """Columns that are printed without powers of ten."""
@@ -141,7 +145,7 @@ def point_fields(
 
 
 def table_of(points: Any, sed_type: str | None) -> "Table":
-    """The table of flux points, energies in TeV."""
+    """The table of flux points, energies and energy fluxes in TeV."""
     from astropy.table import Table
 
     kind = sed_type or points.sed_type
@@ -162,14 +166,15 @@ def table_of(points: Any, sed_type: str | None) -> "Table":
         values = points.quantity(stem + suffix)
         if values is not None:
             table[stem + suffix] = values.value if stem == "norm" else values.to(FILE_UNITS[stem])
-    for name in PER_POINT:
-        if getattr(points, name) is not None:
-            table[name] = np.asarray(getattr(points, name))
+    # narrow terminals show the first columns and the last: what is long stands between
     for name, values in points.meta.get("columns", {}).items():
         table[name] = values
-    table["is_ul"] = np.asarray(points.is_ul)
     if points.stat_scan is not None:
         table["norm_scan"], table["stat_scan"] = np.asarray(points.norm_scan), np.asarray(points.stat_scan)
+    for name in LAST:
+        if getattr(points, name) is not None:
+            table[name] = np.asarray(getattr(points, name))
+    table["is_ul"] = np.asarray(points.is_ul)
     return table
 
 

@@ -1,7 +1,8 @@
 """Excess and significance in a disk around each pixel, and residuals of counts to models."""
 
+import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +21,7 @@ from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from ..scans.profile import positive
 from .bands import band_places
-from .map_input import band_edges, geom_of, map_input, on_geom, pixel_places, predictions_of
+from .map_input import band_edges, fitted_energies, geom_of, map_input, on_geom, pixel_places, predictions_of
 from .sky_maps import SkyMaps
 
 MOST_UNEVEN = 0.1
@@ -62,7 +63,8 @@ def excess_map(
     datasets : map datasets: `Datasets`, a mapping of names to datasets, or one; all with known backgrounds, or all with
         off counts
     models : what `fit` gave, or models
-    radius : of the disk, Quantity or deg; 0 for single pixels
+    radius : of the disk, Quantity or deg; 0 for single pixels. Disks of exactly 1 and 2 pixels share few of them with
+        their neighbours, so that maps look like chessboards; those of 1.5 and 2.5 do not
     energy_edges : (n + 1,) edges of the bands, Quantity or TeV, moved to the nearest of bins; one band by default
     exclude : name, or names, of models to leave out
     geom : `SkyGeom` of the map, that of the first dataset by default. Counts of datasets with other pixels go into the
@@ -79,12 +81,12 @@ def excess_map(
 
     Examples
     --------
-    >>> maps = gj.excess_map(datasets, result, 0.1 * u.deg, exclude="crab")
+    >>> maps = gj.excess_map(datasets, result, 0.12 * u.deg, exclude="crab")
     >>> maps["sqrt_ts"].max(), maps.peaks("sqrt_ts", threshold=5)
     """
     what = "excess_map"
     sigma, sigma_ul = positive(n_sigma, f"{what}: n_sigma"), positive(n_sigma_ul, f"{what}: n_sigma_ul")
-    sums, pixels, edges = _summed(datasets, models, energy_edges, exclude, geom, what)
+    sums, pixels, edges, fitted = _summed(datasets, models, energy_edges, exclude, geom, what)
     size = _in_pixels(radius, pixels, what)
     statistic, known = _correlated(sums, size, correlate_off, what)
     n_on = np.asarray(statistic.n_on)
@@ -103,7 +105,10 @@ def excess_map(
         found["npred_excess_ul"] = np.asarray(statistic.compute_upper_limit(sigma_ul))
     if isinstance(statistic, WStatCountsStatistic):
         found |= {"n_off": np.asarray(statistic.n_off), "alpha": np.asarray(statistic.alpha)}
-    return SkyMaps(pixels, edges, {name: np.where(known, values, np.nan) for name, values in found.items()})
+    meta: dict[str, Any] = {"kind": "excess", "radius": size * pixels.pixel_size} | fitted
+    if limits:
+        meta["UL_CONF"] = math.erf(sigma_ul / math.sqrt(2))
+    return SkyMaps(pixels, edges, {name: np.where(known, v, np.nan) for name, v in found.items()}, meta=meta)
 
 
 @hinted
@@ -128,14 +133,15 @@ def residual_map(
 
     Examples
     --------
-    >>> maps = gj.residual_map(datasets, result, 0.1 * u.deg)
+    >>> maps = gj.residual_map(datasets, result, 0.12 * u.deg)
     >>> np.nanmean(maps["residual"]), np.nanstd(maps["residual"])
     """
     what = "residual_map"
     if method not in METHODS:
         raise InputError(f"{what}: found method {method!r}, expected one of {', '.join(map(repr, METHODS))}.")
-    sums, pixels, edges = _summed(datasets, models, energy_edges, exclude, geom, what)
-    statistic, known = _correlated(sums, _in_pixels(radius, pixels, what), True, what)
+    sums, pixels, edges, fitted = _summed(datasets, models, energy_edges, exclude, geom, what)
+    size = _in_pixels(radius, pixels, what)
+    statistic, known = _correlated(sums, size, True, what)
     counts, excess = np.asarray(statistic.n_on), np.asarray(statistic.n_sig)
     npred = counts - excess
     if method == "diff":
@@ -148,7 +154,8 @@ def residual_map(
         with np.errstate(divide="ignore"):
             residual = excess / scale
     found = {"residual": residual, "counts": counts, "npred": npred, "sqrt_ts": np.asarray(statistic.sqrt_ts)}
-    return SkyMaps(pixels, edges, {name: np.where(known, values, np.nan) for name, values in found.items()})
+    meta: dict[str, Any] = {"kind": "residual", "method": method, "radius": size * pixels.pixel_size} | fitted
+    return SkyMaps(pixels, edges, {name: np.where(known, v, np.nan) for name, v in found.items()}, meta=meta)
 
 
 def _summed(
@@ -158,9 +165,9 @@ def _summed(
     exclude: str | Sequence[str],
     geom: SkyGeom | None,
     what: str,
-) -> tuple[dict[str, Images], SkyGeom, np.ndarray]:
-    """Sums of what a statistic of counts needs over the fitted bins of all datasets, the pixels, and the edges of the
-    bands."""
+) -> tuple[dict[str, Images], SkyGeom, np.ndarray, dict[str, np.ndarray]]:
+    """Sums of what a statistic of counts needs over the fitted bins of all datasets, the pixels, the edges of the
+    bands, and the ends of what was fitted in them."""
     known, kept, pixels = map_input(datasets, models, exclude, geom, what)
     edges, moved = band_edges(known, energy_edges, what)
     measured = {name: "counts_off" in dataset.statistic_data for name, dataset in known.items()}
@@ -181,7 +188,7 @@ def _summed(
             total[field] = total[field] + image if field in total else image
         number = on_geom(np.asarray(inside, float), band, places, shape)
         total["bins"] = total["bins"] + number if "bins" in total else number
-    return total, pixels, moved
+    return total, pixels, moved, fitted_energies(known, edges)
 
 
 def _fields(dataset: CountsDataset, models: Models) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.reshape_energy import edge_places
 from ...datasets.dataset import Models as ActingModels
-from ...datasets.dataset import on_host
+from ...datasets.dataset import fitted_bins, on_host
 from ...datasets.errors import InputError, closest
 from ...datasets.models.collection import Models
 from ...datasets.sky.cutout import pixel_offset
@@ -90,6 +90,21 @@ def band_edges(
     first = all_edges[0]
     moved = first[np.round(edge_places(first, edges)).astype(int)]
     return edges, moved if np.all(np.diff(moved) > 0) else edges
+
+
+def fitted_energies(
+    datasets: dict[str, CountsDataset], edges: Float[np.ndarray, " n+1"]
+) -> dict[str, Float[np.ndarray, " n"]]:
+    """Lowest and highest energy of the bins in each band that are fitted in any pixel of any dataset; NaN for none."""
+    low, high = np.full(len(edges) - 1, np.inf), np.full(len(edges) - 1, -np.inf)
+    for dataset in datasets.values():
+        own, inside = np.asarray(dataset.energy_edges), np.asarray(fitted_bins(dataset))
+        used = inside.reshape(len(inside), -1).any(axis=1)
+        for k, place in enumerate(band_places(own, edges)):
+            if place >= 0 and used[k]:
+                low[place], high[place] = min(low[place], own[k]), max(high[place], own[k + 1])
+    known = low < high
+    return {"fitted_min": np.where(known, low, np.nan), "fitted_max": np.where(known, high, np.nan)}
 
 
 def pixel_places(own: SkyGeom, geom: SkyGeom, name: str, what: str) -> Int[np.ndarray, " n_pixels"]:

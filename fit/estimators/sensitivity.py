@@ -59,7 +59,8 @@ def sensitivity(
     Returns
     -------
     Table with ``e_ref``, ``e_min``, ``e_max``, ``e2dnde``, ``excess`` and ``background`` (counts), and ``criterion``:
-    which of "significance", "gamma" and "bkg" decides; bands without fitted bins are left out
+    which of "significance", "gamma" and "bkg" decides; bands without fitted bins are left out. Its ``meta`` holds the
+    criteria
 
     Raises
     ------
@@ -122,7 +123,7 @@ def sensitivity(
     center = np.sqrt(low * high)
     dnde = np.asarray(model.spectral.evaluate(center))
     e2dnde = u.Quantity(excess[there] / signal[there] * dnde * center**2, "TeV s-1 cm-2")
-    table = Table()
+    table = Table(meta={"n_sigma": sigma, "gamma_min": least[0], "bkg_syst_fraction": least[1]})
     for name, values in (("e_ref", center), ("e_min", low), ("e_max", high)):
         table[name] = u.Quantity(values, "TeV")
     table["e2dnde"] = e2dnde.to(FILE_UNITS["e2dnde"])

@@ -13,9 +13,10 @@ from jaxtyping import Float
 from ...datasets.arrays import Array, frozen_array
 from ...datasets.errors import InputError, closest
 from ...datasets.hints.modules import HintedModule
-from ...datasets.io.fits import FitsFile, Hdu, naming, to_bytes
+from ...datasets.io.fits import Card, FitsFile, Hdu, naming, readable_cards, set_cards, to_bytes
 from ...datasets.io.gadf_quantity import map_hdus, read_quantity
 from ...datasets.io.paths import Filename, as_path, beside, existing, write_files
+from ...datasets.meta import Meta
 from ...datasets.models.collection import Models
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.shown import Facts, Shown
@@ -34,6 +35,16 @@ NAME = re.compile(r"(?!primary$)[a-z][a-z0-9_-]{0,59}")
 """Names of quantities: those of HDUs in files, which are in capitals there."""
 
 
+CARDS = {"kind": "ESTIMATE", "method": "METHOD", "source": "TRIAL", "radius": "RADIUS", "UL_CONF": "UL_CONF"}
+"""Header cards of what is known of maps: words, the last two numbers."""
+
+FITTED = {"fitted_min": "FLOW", "fitted_max": "FHIGH"}
+"""Beginnings of the header cards of the fitted energies in TeV; the number of the band follows, 1 for the first."""
+
+MOST_SAID = 999
+"""Bands whose fitted energies files tell: cards have eight letters."""
+
+
 class SkyMaps(Shown, HintedModule):
     """Maps of named quantities, such as "counts" or "sqrt_ts", in bands of energy on the pixels of one geometry.
 
@@ -44,6 +55,9 @@ class SkyMaps(Shown, HintedModule):
     maps : (n, ny, nx) numbers by name; NaN where a quantity is not known. "flux" and names that start with "flux_" are
         in cm-2 s-1, all others have no unit
     reference_model : the source whose norm was fitted, of maps that have a "norm"
+    meta : how they were made, for titles and labels: ``kind`` ("residual", "excess", "ts"), ``method`` of residuals,
+        ``source`` that was tried, ``radius`` of disks in deg, ``UL_CONF`` of limits, and ``fitted_min`` and
+        ``fitted_max``, between which energies (n,) in TeV bins of the bands were fitted. None of it has to be there
 
     Raises
     ------
@@ -52,7 +66,7 @@ class SkyMaps(Shown, HintedModule):
 
     Examples
     --------
-    >>> maps = gj.excess_map(datasets, result, 0.1 * u.deg)
+    >>> maps = gj.excess_map(datasets, result, 0.12 * u.deg)
     >>> maps["sqrt_ts"], maps.quantity("flux"), maps.at("sqrt_ts", position)
     >>> maps.write("excess.fits.gz")
     """
@@ -61,6 +75,7 @@ class SkyMaps(Shown, HintedModule):
     energy_edges: Float[Array, " n+1"]
     maps: dict[str, Float[Array, "n ny nx"]]
     reference_model: SkyModel | None
+    meta: Meta
 
     def __init__(
         self,
@@ -68,6 +83,7 @@ class SkyMaps(Shown, HintedModule):
         energy_edges: Given,
         maps: Mapping[str, Given],
         reference_model: SkyModel | None = None,
+        meta: Mapping[str, object] | Meta | None = None,
     ):
         self.geom = geom
         self.energy_edges = edges_tev(energy_edges, "SkyMaps: energy_edges")
@@ -76,10 +92,14 @@ class SkyMaps(Shown, HintedModule):
             for name, values in maps.items()
         }
         self.reference_model = reference_model
+        self.meta = meta if isinstance(meta, Meta) else Meta(meta)
 
     def __check_init__(self) -> None:
         if not isinstance(self.geom, SkyGeom):
             raise InputError(f"SkyMaps: geom must be a SkyGeom, found {type(self.geom).__name__}.")
+        for key in ("radius", "UL_CONF"):
+            if not isinstance(self.meta.get(key, 0.0), int | float):
+                raise InputError(f"SkyMaps: meta[{key!r}] is {self.meta[key]!r}, expected a number.")
         for name, values in self.maps.items():
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise InputError(
@@ -202,11 +222,14 @@ class SkyMaps(Shown, HintedModule):
             models = beside(text, as_path(filename).parent) if text else None
             known = models is not None and existing(models) is not None
             assert first.geom is not None
+            edges = first.axes[0].edges
+            cards = readable_cards(file.hdus[0].header, str(filename))
             return cls(
                 first.geom,
-                first.axes[0].edges,
+                edges,
                 {name: found.to_value(unit_of(name)) for name, found in stored.items()},
                 Models.read(models)[0] if known and models is not None else None,
+                _meta_of(cards, len(edges) - 1),
             )
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:
@@ -226,6 +249,7 @@ class SkyMaps(Shown, HintedModule):
             beside_it = path.with_name(f"{path.name.split('.')[0]}_model.yaml")
             primary.header["MODEL"] = beside_it.as_posix()
             files = Models([self.reference_model]).contents(beside_it)
+        set_cards(primary.header, _cards_of(self.meta))
         axis = MapAxis(np.asarray(self.energy_edges), "log", "energy", "TeV")
         hdus: list[Hdu] = [primary]
         for name, values in self.maps.items():
@@ -237,9 +261,39 @@ class SkyMaps(Shown, HintedModule):
         n, ny, nx = self.shape
         edges = np.asarray(self.energy_edges)
         energy = f"{n} band{'s' * (n > 1)} from {edges[0]:.4g} to {edges[-1]:.4g} TeV"
-        return {"": f"{nx} x {ny} pixels", "energy": energy, "quantities": ", ".join(self.names)}
+        ends = [np.ravel(self.meta.get(key, np.nan)) for key in FITTED]
+        if np.isfinite(ends[0]).any() and np.isfinite(ends[1]).any():
+            energy += f", {np.nanmin(ends[0]):.4g} to {np.nanmax(ends[1]):.4g} TeV of it fitted"
+        made = {key: str(self.meta[key]) for key in ("kind", "source") if key in self.meta}
+        if "radius" in self.meta:
+            made["disks"] = f"{self.meta['radius']:.4g} deg"
+        return {"": f"{nx} x {ny} pixels", "energy": energy} | made | {"quantities": ", ".join(self.names)}
 
 
 def unit_of(name: str) -> str:
     """Unit of a quantity by its name."""
     return FLUX if name == "flux" or name.startswith("flux_") else ""
+
+
+def _cards_of(meta: Meta) -> dict[str, Card]:
+    """What is known of maps as header cards."""
+    cards: dict[str, Card] = {card: meta[key] for key, card in CARDS.items() if key in meta}
+    for key, card in FITTED.items():
+        ends = enumerate(np.ravel(meta.get(key, ()))[:MOST_SAID], start=1)
+        cards |= {f"{card}{k}": float(value) for k, value in ends if np.isfinite(value)}
+    return cards
+
+
+def _meta_of(cards: Mapping[str, Card], n: int) -> dict[str, object]:
+    """What header cards say of maps of ``n`` bands, as far as it is of its kind."""
+    found: dict[str, object] = {}
+    for key, card in CARDS.items():
+        kinds: tuple[type, ...] = (int, float) if key in ("radius", "UL_CONF") else (str,)
+        if isinstance(cards.get(card), kinds) and not isinstance(cards[card], bool):
+            found[key] = cards[card]
+    for key, card in FITTED.items():
+        values = [cards.get(f"{card}{k}") for k in range(1, n + 1)]
+        numbers = np.array([v if isinstance(v, int | float) else np.nan for v in values], float)
+        if np.isfinite(numbers).any():
+            found[key] = numbers
+    return found

@@ -1,6 +1,8 @@
 """TS maps: the norm of a source at every pixel, fitted over what other models predict."""
 
 from collections.abc import Sequence
+from math import erf, sqrt
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +17,7 @@ from ...datasets.flux_points.reference import references
 from ...datasets.hints.calls import hinted
 from ...datasets.models.collection import Models as AllModels
 from ...datasets.models.instrument import InstrumentModel
+from ...datasets.models.parameter import SCALING
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.models.spectral.base import SpectralModel
 from ...datasets.sky.cutout import rebinned
@@ -27,7 +30,7 @@ from ..result import FitResult
 from ..scans.profile import positive
 from .bands import band_places
 from .bins import require_source
-from .map_input import band_edges, geom_of, map_input, predictions_of
+from .map_input import band_edges, fitted_energies, geom_of, map_input, predictions_of
 from .sky_maps import SkyMaps
 from .trial_fits import Trial, TrialFits, TrialMap, trial_fits
 
@@ -40,6 +43,9 @@ between pixels are rounded."""
 
 WORK = 2**19
 """Bins of windows that are done at a time: what keeps memory bounded."""
+
+MOST_SAID = 3
+"""Parameters of a shape, and of a spectrum, that describe a source."""
 
 OUTSIDE = {"counts": 0.0, "counts_off": 0.0, "acceptance": 1.0, "acceptance_off": 1.0, "weights": 0.0}
 """Data of bins that are not fitted, which no source reaches."""
@@ -144,7 +150,24 @@ def ts_map(
         "sqrt_ts": np.sign(fits.norm) * np.sqrt(fits.ts),
         "npred_excess": fits.norm * fits.signal,
     }
-    return SkyMaps(pixels, moved, of_source | maps | flux, source)
+    meta: dict[str, Any] = {"kind": "ts", "source": described(source)} | fitted_energies(known, edges)
+    if limits:
+        meta["UL_CONF"] = erf(sigma_ul / sqrt(2))
+    return SkyMaps(pixels, moved, of_source | maps | flux, source, meta)
+
+
+def described(source: SkyModel) -> str:
+    """Shape and spectrum of a source in few words, such as "Gaussian (sigma 0.05 deg), PowerLaw (index 2.3)"."""
+    parts = []
+    for kind, model in (("spatial", source.spatial), ("spectral", source.spectral)):
+        said = []
+        for name, p in AllModels([source]).parameters.items():
+            told = p.role not in (*SCALING, "position", "latitude") and not name.endswith(".reference")
+            if f".{kind}." in name and told and float(p.value) != 0:
+                said.append(f"{name.rsplit('.', 1)[-1]} {float(p.value):.3g} {p.unit}".strip())
+        shape = type(model).__name__.removesuffix(f"{kind.capitalize()}Model")
+        parts.append(f"{shape} ({', '.join(said[:MOST_SAID])})" if said else shape)
+    return ", ".join(parts)
 
 
 class _Part:

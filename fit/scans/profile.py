@@ -21,6 +21,7 @@ from ...datasets.shown import number_text
 from ...datasets.units import Given, to_unit
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
+from ..status import OF_THE_VANISHED, Status
 from .conditional import ConditionalFit, crossing
 
 REACHED, BOUND, OPEN = "reached", "bound", "open"
@@ -87,6 +88,7 @@ class Interval:
     upper_end: str
     converged: bool
     evaluations: int
+    advice: str = ""
 
     @property
     def errn(self) -> float:
@@ -102,7 +104,8 @@ class Interval:
     def message(self) -> str:
         """What a reader of the numbers has to know besides; empty if nothing."""
         ends = [_told(f"The {side} end", end) for side, end in (("lower", self.lower_end), ("upper", self.upper_end))]
-        return " ".join([text for text in ends if text] + _unconverged(self.converged))
+        told = [*ends, *_unconverged(self.converged), self.advice]
+        return " ".join(text for text in told if text)
 
     def __repr__(self) -> str:
         text = f"{self.name} = {self.value:.6g} -{self.errn:.3g} +{self.errp:.3g} {self.unit}".rstrip()
@@ -114,7 +117,7 @@ class UpperLimit:
     """One-sided upper limit of a parameter: ``limit`` in ``unit``, ``end`` as the ends of `Interval`.
 
     ``float()`` of it is the limit, `quantity` too, with its unit. ``best`` is the best fit. ``below_zero`` is True for
-    a negative limit of an amplitude or a norm.
+    a negative limit of an amplitude or a norm. ``advice``: what to do where there is no limit to find.
     """
 
     name: str
@@ -126,6 +129,7 @@ class UpperLimit:
     converged: bool
     evaluations: int
     below_zero: bool = False
+    advice: str = ""
 
     @property
     def value(self) -> float:
@@ -145,7 +149,7 @@ class UpperLimit:
         """What a reader of the number has to know besides; empty if nothing."""
         told = _told("The limit", self.end)
         below = [BELOW_ZERO] * self.below_zero
-        return " ".join([told] * bool(told) + below + _unconverged(self.converged))
+        return " ".join([told] * bool(told) + below + _unconverged(self.converged) + [self.advice] * bool(self.advice))
 
     def __repr__(self) -> str:
         text = f"{self.name} < {self.limit:.6g} {self.unit}".rstrip()
@@ -158,6 +162,11 @@ def _told(what: str, end: str) -> str:
     if end == OPEN:
         return f"{what} is not constrained: the statistic does not rise enough however far one goes."
     return ""
+
+
+def _advice(result: FitResult, *ends: str) -> str:
+    """What to do where a scan of a component that has vanished finds no end."""
+    return OF_THE_VANISHED if result.status == Status.VANISHED and OPEN in ends else ""
 
 
 def _unconverged(converged: bool) -> list[str]:
@@ -251,6 +260,7 @@ def confidence_interval(datasets: SomeDatasets, result: FitResult, name: str, si
         upper_end=up.end,
         converged=down.converged and up.converged,
         evaluations=fit.evaluations,
+        advice=_advice(result, down.end, up.end),
     )
 
 
@@ -283,6 +293,7 @@ def upper_limit(datasets: SomeDatasets, result: FitResult, name: str, confidence
         converged=up.converged,
         evaluations=fit.evaluations,
         below_zero=below_zero,
+        advice=_advice(result, up.end),
     )
 
 

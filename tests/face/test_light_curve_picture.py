@@ -73,6 +73,58 @@ def test_dates_are_round(days, expected):
     assert [t.get_text() for t in top.get_xticklabels()] == expected
 
 
+def far_apart(**changes):
+    """Two bands, of which the second has a twentieth of the flux."""
+    curve = light_curves.curve(**changes)
+    points = curve.points.replace(flux_ref=np.tile([1e-11, 5e-13], 12))
+    return gj.LightCurve(curve.time_min, curve.time_max, points)
+
+
+def test_bands_far_apart_have_a_logarithmic_axis():
+    curve = far_apart(is_ul=np.arange(24) == 3)
+    ax = drawn(plots.plot_light_curve(curve))
+    assert ax.get_yscale() == "log" and ax.get_ylabel() == "Flux [cm⁻² s⁻¹]"
+    first, second, limit = ax.containers
+    np.testing.assert_allclose(first.lines[0].get_ydata(), curve.flux.value[:, 0])
+    np.testing.assert_allclose(second.lines[0].get_ydata(), np.delete(curve.flux.value[:, 1], 1))
+    # whole error bars, and arrows from the limit down
+    for container, band in ((first, 0), (second, 1)):
+        ends = np.array([s[:, 1] for s in container.lines[2][1].get_segments()])
+        shown = ~np.asarray(curve.is_ul)[:, band]
+        np.testing.assert_allclose(ends[:, 1], (curve.flux + curve.flux_errp).value[shown, band])
+    assert limit.lines[0].get_ydata()[0] == pytest.approx(curve.flux_ul.value[1, 1])
+    low, high = ax.get_ylim()
+    assert low < (curve.flux - curve.flux_errn).value.min() and high > (curve.flux + curve.flux_errp).value.max()
+    highest = ax.transData.transform((0, (curve.flux + curve.flux_errp).value.max()))[1]
+    assert ax.get_legend().get_window_extent().y0 > highest
+    # the label stands inside of the figure
+    assert ax.yaxis.label.get_window_extent().x0 > 0
+    # what is not positive has its place on a linear axis only
+    negative = np.asarray(curve.points.norm).copy()
+    negative[1] = -0.1
+    assert plots.plot_light_curve(far_apart(norm=negative)).get_yscale() == "linear"
+    assert plots.plot_light_curve(far_apart(), "norm").get_yscale() == "linear"
+
+
+def test_flux_profile():
+    points = light_curves.curve(n_times=4, n_energies=1).points
+    profile = gj.FluxProfile([0, 0.1, 0.2, 0.4], [0.1, 0.2, 0.4, 0.6], points)
+    ax = drawn(plots.plot_flux_profile(profile))
+    assert ax.get_xlabel() == "Distance [deg]" and ax.get_ylabel() == "Flux [10⁻¹² cm⁻² s⁻¹]"
+    (container,) = ax.containers
+    x, y = container.lines[0].get_data()
+    np.testing.assert_allclose(x, [0.05, 0.15, 0.3, 0.5])
+    np.testing.assert_allclose(y, profile.flux.value[:, 0] / 1e-12)
+    bars = [np.array(lines.get_segments()) for lines in container.lines[2]]
+    np.testing.assert_allclose(bars[0][:, :, 0], np.stack([profile.distance_min, profile.distance_max], axis=1))
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["1 to 10 TeV"]
+    assert plots.plot_flux_profile(profile, "e2dnde", ax=ax) is ax and "E² dN/dE" in ax.get_ylabel()
+    with pytest.raises(gj.InputError, match="expected a FluxProfile"):
+        plots.plot_flux_profile(points)
+    with pytest.raises(gj.InputError, match="kind"):
+        plots.plot_flux_profile(profile, "counts")
+
+
 def test_axes_that_are_given_and_what_is_refused():
     curve = light_curves.curve(norm_err=None)
     from matplotlib.figure import Figure

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from gammajax.cli.demo import START, crab, simulate_night
 from gammajax.fit import Prediction, predictions
 from gammajax.fit.joint import make_problem
 from gammajax.plots import figures
+from gammajax.plots.bands import log_band
 from gammajax.plots.counts import draw_counts
 from gammajax.plots.sed import draw_sed
 
@@ -163,8 +166,20 @@ def test_counts_figure_shows_what_it_says(night, result):
     assert top.get_title(loc="left") == "run-1"
     assert top.get_title(loc="right").startswith("wstat ")
     labels = [t.get_text() for t in top.get_legend().get_texts()]
-    said = "no counts: 84 % upper limit"
-    assert labels == ["background", "signal + background", said, "counts", "counts, not fitted"]
+    said = [f"no {what}: 84 % upper limit" for what in ("off counts", "counts")]
+    assert labels == ["background", said[0], "signal + background", said[1], "counts", "counts, not fitted"]
+    # alpha times the limit of no counts, where there are no off counts
+    run = night["run-1"]
+    (limits,) = [line for line in top.lines if line.get_label() == said[0]]
+    none = np.asarray(run.counts_off) == 0
+    centre = np.sqrt(run.energy_edges[:-1] * run.energy_edges[1:])
+    assert set(limits.get_xdata()[np.isfinite(limits.get_ydata())]) <= set(centre[none])
+    np.testing.assert_allclose(np.nanmax(limits.get_ydata()), float(run.alpha[0]) * (1 + np.sqrt(0.75)))
+    # dashed everywhere, and solid over it where it is fitted
+    dashed, solid = (p.get_data().values for p in top.patches if p.get_edgecolor()[2] > 0.6 and not p.get_fill())
+    first = len(solid) - len(run.mask)
+    np.testing.assert_array_equal(np.isfinite(solid), run.mask[-len(solid) :] if first >= 0 else run.mask[: len(solid)])
+    assert np.isfinite(dashed).all()
 
 
 def test_residuals_are_those_of_the_statistic(night, result):
@@ -199,7 +214,8 @@ def test_sed_shows_points_and_limits(result):
     points = some_points()
     ax = plots.plot_sed(result, "crab", points=points)
     assert ax.get_ylabel() == "E² dN/dE [TeV cm⁻² s⁻¹]"
-    np.testing.assert_allclose(ax.get_xlim(), (0.7, 45.0))
+    # the energies of the points and those of the fit
+    np.testing.assert_allclose(ax.get_xlim(), (result.energy_range("crab")[0], 45.0))
     measured, limits = ax.containers
     sed = points.e2dnde.to_value("TeV cm-2 s-1")
     np.testing.assert_allclose(measured.lines[0].get_xydata(), np.transpose([[1.0, 3.0], sed[:2]]))
@@ -209,13 +225,76 @@ def test_sed_shows_points_and_limits(result):
     # the arrow of the point of negative excess starts at its limit
     np.testing.assert_allclose(limits.lines[0].get_xydata(), [[10.0, points.e2dnde_ul.to_value("TeV cm-2 s-1")[2]]])
     said = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert sorted(said) == ["1σ of the fit", "best fit", "flux points", "upper limit (95.45 %)"]
+    assert sorted(said) == ["1σ of the fit", "best fit", "flux points", "not fitted", "upper limit (95.45 %)"]
     low, high = ax.get_ylim()
     assert low < sed[:2].min() * 0.8 and sed[:2].max() * 1.12 < high
     data = figures.png(ax)
     assert data.startswith(b"\x89PNG")
     assert data == figures.png(plots.plot_sed(result, "crab", points=points)), "equal input, equal file"
     assert plots.plot_sed(result, "crab", (0.5, 40) * u.TeV).get_xlim() == (0.5, 40)
+
+
+def test_model_is_dashed_and_grey_where_it_was_not_fitted(result):
+    low, high = result.energy_range("crab")
+    ax = plots.plot_sed(result, "crab", (0.1, 100) * u.TeV)
+    lines = {line.get_linestyle(): line for line in ax.lines if line.get_label() in ("best fit", "not fitted")}
+    energy, sed = lines["-"].get_data()
+    assert energy[np.isfinite(sed)][[0, -1]].tolist() == [low, high]
+    dashed = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "--"]
+    assert [x[[0, -1]].tolist() for x in dashed] == [[0.1, low], [high, 100.0]]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["1σ of the fit", "best fit", "not fitted"]
+    # results of earlier versions do not know
+    unknown = plots.plot_sed(replace(result, energy_ranges={}), "crab", (0.1, 100) * u.TeV)
+    assert [line.get_linestyle() for line in unknown.lines if line.get_label() in lines] == []
+    assert [t.get_text() for t in unknown.get_legend().get_texts()] == ["1σ of the fit", "best fit"]
+
+
+def test_band_stays_positive_and_is_that_of_the_logarithm():
+    """Of a cutoff the ends are those of a cutoff one error away, where linear ones are negative."""
+    energy, rate, error = np.array([1.0, 10.0, 40.0]), 0.2, 0.15
+    dnde = np.exp(-rate * energy)
+    low, high = log_band(dnde, energy * error * dnde)
+    np.testing.assert_allclose(low, np.exp(-(rate + error) * energy), rtol=1e-12)
+    np.testing.assert_allclose(high, np.exp(-(rate - error) * energy), rtol=1e-12)
+    assert np.any(dnde - energy * error * dnde < 0) and np.all(low > 0)
+    # small errors are those of dN/dE, and what is not positive has no band
+    low, high = log_band(np.array([2.0, -1.0]), np.array([1e-6, 1.0]))
+    np.testing.assert_allclose([low[0], high[0]], [2 - 1e-6, 2 + 1e-6], rtol=1e-12)
+    assert np.isnan([low[1], high[1]]).all()
+
+
+def test_axis_follows_model_and_points_not_the_band(result):
+    """A cutoff that falls by 40 decades, with errors beyond all numbers."""
+    grid = np.geomspace(0.1, 100, 50)
+    dnde = 1e-11 * grid**-2 * np.exp(-grid)
+    low, high = draw_sed("cutoff", grid, dnde, 3 * grid * dnde).get_ylim()
+    assert 1e-16 < low < 1e-15 and 1e-11 < high < 3e-11
+    low, high = draw_sed("cutoff", grid, dnde, 3 * grid * dnde, some_points()).get_ylim()
+    limit = float(some_points().e2dnde_ul.to_value("TeV cm-2 s-1")[2])
+    assert limit / 50 < low < limit and high < 1e-10
+
+
+def test_sensitivity_picture(result):
+    """Points of a table, by what decides; into the picture of a spectrum, whose axes grow."""
+    edges = np.geomspace(1, 100, 11)
+    dataset = gj.SpectrumDataset(edges, exposure=np.full(10, 1e13), background=40 * edges[:-1] ** -1.5)
+    table = gj.sensitivity(dataset, n_sigma=4, gamma_min=8)
+    ax = plots.plot_sensitivity(table, label="3 h")
+    said = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert said == ["3 h: 4σ", "3 h: 8 counts of the source"]
+    drawn = np.concatenate([c.lines[0].get_xydata() for c in ax.containers])
+    np.testing.assert_allclose(drawn, np.transpose([table["e_ref"], table["e2dnde"].to("TeV cm-2 s-1")]))
+    assert ax.get_ylabel() == "E² dN/dE [TeV cm⁻² s⁻¹]" and ax.get_xlabel() == "Energy [TeV]"
+    np.testing.assert_allclose(ax.get_xlim(), (1, 100))
+    assert len(figures.png(ax)) > 10_000
+    both = plots.plot_sed(result, "crab")
+    before = both.get_xlim()
+    assert plots.plot_sensitivity(table[["e_min", "e_max", "e_ref", "e2dnde"]], ax=both) is both
+    assert both.get_xlim() == (before[0], 100) and "sensitivity" in both.get_legend().get_texts()[-1].get_text()
+    with pytest.raises(gj.InputError, match="expected a table with e_min"):
+        plots.plot_sensitivity(result)
+    with pytest.raises(gj.InputError, match="no band has a sensitivity"):
+        plots.plot_sensitivity(table[:0])
 
 
 def test_points_alone_and_what_are_none(result):

@@ -42,19 +42,19 @@ def cash_significance(n, mu):
 
 
 def test_sky_picture(field, source):
-    """Counts, prediction and residuals are sums in discs; spectra have no picture of the sky."""
-    axes = plots.plot_sky(field, [source], "run", radius=6 * u.arcmin)
+    """Counts, prediction and residuals are sums in disks; spectra have no picture of the sky."""
+    axes = plots.plot_sky(field, [source], "run", radius=7.5 * u.arcmin)
     y, x = np.mgrid[:12, :12]
-    disc = ((x - 7) ** 2 + (y - 5) ** 2 <= 4) & np.asarray(field.mask[0])
-    n = float(np.asarray(field.counts).sum(axis=0)[disc].sum())
-    mu = float(np.asarray(gj.npred(field, [source])).sum(axis=0)[disc].sum())
+    disk = ((x - 7) ** 2 + (y - 5) ** 2 <= 6) & np.asarray(field.mask[0])
+    n = float(np.asarray(field.counts).sum(axis=0)[disk].sum())
+    mu = float(np.asarray(gj.npred(field, [source])).sum(axis=0)[disk].sum())
     found = [np.asarray(ax.images[0].get_array())[5, 7] for ax in axes]
     np.testing.assert_allclose(found, [n, mu, cash_significance(n, mu)], rtol=1e-9)
     assert np.all(np.isnan(np.ma.filled(axes[0].images[0].get_array(), np.nan)[:2])), "what is not fitted stays grey"
     assert [ax.coords[0].get_axislabel() for ax in axes] == ["Right ascension"] * 3
     assert axes[0].coords[1].get_axislabel() == "Declination"
     bars = [ax.get_ylabel() for ax in axes[0].figure.axes if ax not in axes]
-    assert bars == ["counts in discs of 0.1 deg"] * 2 + ["significance [σ], in discs of 0.1 deg"]
+    assert bars == ["counts in disks of 0.125 deg"] * 2 + ["significance [σ], in disks of 0.125 deg"]
     assert [t.get_text() for t in axes[0].texts] == ["s"] and len(axes[0].patches) == 1
     assert len(axes[0].collections) == 1, "the border of the mask"
     assert len(figures.png(axes)) > 1000

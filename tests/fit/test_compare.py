@@ -1,6 +1,6 @@
 """Likelihood ratio tests, beside scipy's distributions."""
 
-import dataclasses
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -45,7 +45,7 @@ def test_one_more_parameter_is_chi2_of_one(straight, curved):
     assert found.p_value == pytest.approx(stats.chi2.sf(found.delta_ts, 1), rel=1e-9)
     assert found.sigma == pytest.approx(np.sqrt(found.delta_ts), rel=1e-9)
     again = gj.compare(curved, straight)
-    assert again == dataclasses.replace(found, larger=0)
+    assert again == replace(found, larger=0)
     assert "1 sigma" not in repr(found) and repr(found).startswith(
         f"Comparison(delta_ts = {found.delta_ts:.4f}, ndf = 1"
     )
@@ -60,7 +60,7 @@ def test_distributions_are_those_of_scipy(straight, ndf, rise, at_bound):
     if at_bound:
         models = models.with_parameter("more-0.spectral.amplitude", min=0.0)
     free = (*straight.free_names, *(f"more-{i}.spectral.amplitude" for i in range(ndf)))
-    larger = dataclasses.replace(straight, models=models, free_names=free, stat=straight.stat - rise)
+    larger = replace(straight, models=models, free_names=free, stat=straight.stat - rise)
     found = gj.compare(larger, straight)
     expected = stats.chi2.sf(rise, ndf)
     if at_bound:
@@ -74,7 +74,7 @@ def test_distributions_are_those_of_scipy(straight, ndf, rise, at_bound):
 
 
 def test_far_tails_have_a_significance(straight):
-    larger = dataclasses.replace(straight, free_names=(*straight.free_names, "a"), stat=straight.stat - 2500.0)
+    larger = replace(straight, free_names=(*straight.free_names, "a"), stat=straight.stat - 2500.0)
     found = gj.compare(straight, larger)
     assert found.sigma == pytest.approx(50.0) and found.p_value == 0.0
 
@@ -94,6 +94,15 @@ def test_component_of_a_fit(data, straight):
     assert found.ndf == 1 and found.delta_ts == pytest.approx(alone.stat - two.stat, abs=1e-6)
 
 
+def test_curvature_that_is_consistent_with_none_is_said(straight, curved):
+    beta = curved.parameters["beta"]
+    assert straight.hints == []
+    assert bool(curved.hints) == (abs(float(beta.value)) < 2 * float(beta.error))
+    near = replace(curved, models=curved.models.with_parameter("beta", value=0.01, error=0.1))
+    assert near.hints[0] in repr(near) and near.hints[0].startswith("source.spectral.beta is within 2 sigma of 0")
+    assert replace(near, status=gj.Status.FLAT).hints == []
+
+
 def test_the_same_data_or_none(data, straight, curved, tmp_path):
     other = gj.Datasets({"run": data["run"].replace(counts=np.asarray(data["run"].counts)[::-1])})
     narrow = gj.Datasets({"run": data["run"].with_mask_fit(np.arange(10) > 0)})
@@ -104,12 +113,12 @@ def test_the_same_data_or_none(data, straight, curved, tmp_path):
         with pytest.raises(gj.InputError, match="differ"):
             gj.compare(curved, wrong)
     with pytest.raises(gj.InputError, match="the data differ"):
-        gj.compare(dataclasses.replace(fits["c"], free_names=("a",)), fits["b"])
+        gj.compare(replace(fits["c"], free_names=("a",)), fits["b"])
     with pytest.raises(gj.InputError, match="component_ts: the data differ"):
         gj.component_ts(other, straight, "source")
     straight.write(tmp_path / "result.yaml")
     assert gj.compare(gj.FitResult.read(tmp_path / "result.yaml"), curved).ndf == 1
-    old = dataclasses.replace(straight, data_checksum="")
+    old = replace(straight, data_checksum="")
     assert gj.compare(old, curved).ndf == 1, "files of earlier versions"
 
 
@@ -117,12 +126,12 @@ def test_what_cannot_be_compared(data, straight, curved):
     with pytest.raises(gj.InputError, match="both fits have 2 free parameters"):
         gj.compare(straight, straight)
     with pytest.raises(gj.InputError, match="ended 'max_iterations'"):
-        gj.compare(straight, dataclasses.replace(curved, status=gj.Status.MAX_ITERATIONS))
+        gj.compare(straight, replace(curved, status=gj.Status.MAX_ITERATIONS))
     with pytest.raises(gj.InputError, match="expected two results"):
         gj.compare(straight, data)
     with pytest.raises(gj.InputError, match="there is no model 'sourc'"):
         gj.component_ts(data, straight, "sourc")
-    worse = gj.compare(straight, dataclasses.replace(curved, stat=straight.stat + 1))
+    worse = gj.compare(straight, replace(curved, stat=straight.stat + 1))
     assert "fits worse by 1" in worse.message and worse.sigma == 0 and worse.p_value == 1
 
 

@@ -38,7 +38,9 @@ def compare(ours, table, rise=1e-3):
     error = np.asarray(table["norm_err"], float)
 
     def both(name):
-        return np.asarray(found[name], float)[known], np.asarray(table[name], float)[known]
+        # energy fluxes are in TeV here, and in erg there
+        factor = u.Unit(table[name].unit or "").to(found[name].unit or "")
+        return np.asarray(found[name], float)[known], factor * np.asarray(table[name], float)[known]
 
     a, b = both("norm")
     assert np.all(np.abs(a - b) < 0.05 * error[known])

@@ -128,7 +128,7 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
     finally:
         # a full disk shall not cost the numbers
         if not options.quiet and not options.json:
-            print_result(make_console(), result, found, seconds)
+            print_result(make_console(), result, found, seconds, any(kind == "counts" for kind, _ in pictures))
     points = {} if edges is None else write_flux_points(datasets, result, edges, names, options)
     if options.json:
         print(json_text(result, points))

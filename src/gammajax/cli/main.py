@@ -182,7 +182,7 @@ def make_parser() -> argparse.ArgumentParser:
     maps.add_argument("datasets", help="index of the datasets (YAML), or a single map (FITS)")
     maps.add_argument("models", help="models as they were fitted (YAML), such as result.yaml of gammajax fit")
     maps.add_argument("-o", "--output", default="maps", metavar="FOLDER", help="folder of the maps (default: maps)")
-    maps.add_argument("--radius", default="0.1deg", metavar="R", help="of the disks (default: 0.1deg)")
+    maps.add_argument("--radius", metavar="R", help="of the disks, such as 0.12deg (default: 2.5 pixels)")
     maps.add_argument("--source", metavar="NAME", help="TS of this model; of a point with index 2 by default")
     maps.add_argument("--stride", type=_positive, default=1, metavar="N", help="TS in blocks of N x N pixels")
     maps.add_argument("--no-plots", action="store_true", help="write no pictures")

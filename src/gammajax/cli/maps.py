@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from gammajax.datasets.collection.datasets import Datasets
+
 KINDS = {"residual": "residual", "excess": "sqrt_ts", "ts": "sqrt_ts"}
 """The maps by the stem of their files, and the quantity that is drawn of each."""
+
+
+PIXELS = 2.5
+"""Radius of the disks unless one is given, in pixels: those of 2 pixels make a map look like a chessboard."""
 
 
 def maps_command(args: argparse.Namespace) -> int:
@@ -37,8 +43,9 @@ def maps_command(args: argparse.Namespace) -> int:
     check_folder(folder)
     pictures = [] if args.no_plots else [*(f"{kind}.png" for kind in KINDS), "residual-histogram.png"]
     check_new(folder, [*(f"{kind}.fits.gz" for kind in KINDS), *pictures], args.overwrite)
-    radius = _radius(args.radius)
+    given = None if args.radius is None else _radius(args.radius)
     datasets, models = read_datasets_or_spectrum(args.datasets), Models.read(args.models)
+    radius = PIXELS * _pixel_size(datasets) if given is None else given
     sources = [model for model in models if isinstance(model, SkyModel)]
     point = SkyModel(PowerLawSpectralModel(), spatial=PointSpatialModel(), name="point")
     found = {
@@ -58,7 +65,8 @@ def maps_command(args: argparse.Namespace) -> int:
         return 0
     residual = found["residual"]["residual"]
     known = residual[np.isfinite(residual)]
-    print(f"Residual significance in disks of {radius:g} deg: mean {known.mean():+.3f}, width {known.std():.3f}")
+    where = f"in disks of {radius:g} deg" if radius > 0 else "of pixels"
+    print(f"Residual significance {where}: mean {known.mean():+.3f}, width {known.std():.3f}")
     peaks = found["ts"].peaks("sqrt_ts", threshold=5.0, min_distance=2 * radius if radius > 0 else None)
     print(f"Peaks of the TS map above 5 sigma: {len(peaks) or 'none'}")
     console = make_console()
@@ -72,6 +80,12 @@ def maps_command(args: argparse.Namespace) -> int:
 
 def _figure_of(ax: "Axes") -> "Figure":
     return cast("Figure", ax.figure)
+
+
+def _pixel_size(datasets: "Datasets") -> float:
+    """In deg, of the first dataset; anything for what is no map, which the maps will say."""
+    geom = next((dataset.sky_geom for dataset in datasets), None)
+    return float(getattr(geom, "pixel_size", 0.1))
 
 
 def _radius(text: str) -> float:

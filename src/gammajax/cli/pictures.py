@@ -69,7 +69,7 @@ def draw(
     from gammajax.datasets.counts.residuals import summed_significance
     from gammajax.fit.result import FitResult
     from gammajax.plots.corner import plot_corner
-    from gammajax.plots.counts import draw_counts, plot_counts
+    from gammajax.plots.counts import background_limits, draw_counts, plot_counts
     from gammajax.plots.figures import png
     from gammajax.plots.overview import peek
     from gammajax.plots.sed import plot_sed
@@ -78,8 +78,7 @@ def draw(
     models = result.models if isinstance(result, FitResult) else result
     if kind == "sed":
         assert isinstance(result, FitResult)
-        energies = fitted_range(datasets, models, name)
-        return png(plot_sed(result, name, energies, flux_points_of(datasets, result, name)))
+        return png(plot_sed(result, name, points=flux_points_of(datasets, result, name)))
     if kind == "corner":
         assert isinstance(result, FitResult)
         return png(plot_corner(result))
@@ -91,7 +90,8 @@ def draw(
     if found is None:
         return png(plot_counts(dataset, models, name))
     p = found[name]
-    return png(draw_counts(p, summed_significance(dataset, p.counts, p.npred, p.signal)))
+    residual = summed_significance(dataset, p.counts, p.npred, p.signal)
+    return png(draw_counts(p, residual, background_limits(dataset)))
 
 
 def fitted_range(datasets: "Datasets", models: "Models", name: str) -> tuple[float, float]:

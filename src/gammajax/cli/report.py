@@ -120,35 +120,46 @@ def dataset_table(predictions: "Iterable[Prediction]", console: "Console") -> "T
     return with_rest(shown, len(listed))
 
 
-def summary_lines(result: "FitResult", seconds: float, stat_types: "Iterable[str]" = ()) -> list[str]:
-    """Statistic, status and time in words; ``stat_types`` of the datasets."""
+def summary_lines(
+    result: "FitResult", seconds: float, stat_types: "Iterable[str]" = (), pictures: bool = False
+) -> list[str]:
+    """Statistic, status and time in words; ``stat_types`` of the datasets; ``pictures``: whether there are any of
+    them."""
     head = "Converged" if result.success else f"NOT CONVERGED ({result.status})"
     lines = [
         f"Statistic {result.stat:.3f} for {result.n_bins} bins and {len(result.free_names)} free parameters. "
-        + goodness(result, set(stat_types)),
+        + goodness(result, set(stat_types), pictures),
         f"{head} in {result.iterations} iterations ({result.method}, {seconds:.1f} s with compilation), "
         f"distance to minimum {result.edm:.1e}",
     ]
     if not result.success or result.at_bound:
         lines.append(result.message)
-    return lines
+    return lines + result.hints
 
 
-def goodness(result: "FitResult", stat_types: set[str]) -> str:
+def goodness(result: "FitResult", stat_types: set[str], pictures: bool) -> str:
     """What the statistic says about the goodness of the fit: only chi2 says anything by itself."""
     from scipy.stats import chi2
 
     if stat_types == {"chi2"} and result.ndf > 0:
         return f"chi2 of {result.ndf} degrees of freedom: p-value {chi2.sf(result.stat, result.ndf):.3g}."
-    return "Of counts it is no chi2: see the residuals."
+    if not pictures:
+        return "Of counts it is no chi2: `gammajax plot` draws the residuals."
+    return "Of counts it is no chi2: see the residuals in the pictures of the counts."
 
 
-def print_result(console: "Console", result: "FitResult", predictions: "Iterable[Prediction]", seconds: float) -> None:
-    """The whole report of a fit."""
+def print_result(
+    console: "Console",
+    result: "FitResult",
+    predictions: "Iterable[Prediction]",
+    seconds: float,
+    pictures: bool = False,
+) -> None:
+    """The whole report of a fit; ``pictures``: whether its counts are drawn."""
     listed = list(predictions)
     console.print(parameter_table(result, console))
     console.print(dataset_table(listed, console))
-    for line in summary_lines(result, seconds, [p.stat_type for p in listed]):
+    for line in summary_lines(result, seconds, [p.stat_type for p in listed], pictures):
         console.print(line)
 
 

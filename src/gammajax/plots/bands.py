@@ -18,3 +18,14 @@ def flux_band(
     """
     band = result.spectrum(model_name).evaluate_error(np.atleast_1d(energy))
     return band.value, band.errp
+
+
+def log_band(dnde: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends (n,) of the one-sigma band of a positive spectrum, by its errors in ln(dN/dE): never negative.
+
+    To first order they are those of dN/dE. Where the flux is an exponential of the parameters (an amplitude with
+    exponents and cutoffs) these are exact for parameters that are normal, where linear ones reach below zero.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        relative = np.exp(np.where(dnde > 0, error / dnde, np.nan))
+        return dnde / relative, dnde * relative

@@ -34,16 +34,21 @@ if TYPE_CHECKING:
     from regions import Region
 
 
+FEW_ENTRIES = 4
+"""Entries of a legend for which the usual room above the counts is enough."""
+
+
 def plot_counts(
     dataset: CountsDataset, models: SomeModels, name: str | None = None, region: "Region | np.ndarray | None" = None
 ) -> tuple[Axes, Axes]:
     """Counts of a dataset with the prediction of ``models`` and the background, and the residuals below: two axes.
 
     Of a map they are sums over the fitted pixels, with ``region`` over those inside of it: the spectrum of a source
-    region out of a 3D fit. Bins that are not fitted are shaded. Residuals are in standard deviations: the root of the
-    rise of the fit statistic from a perfect prediction to that of the models, with the sign of counts less prediction
-    (as `gammajax.residuals` with ``method="significance"``). Errors of counts are those of Gehrels (1986, ApJ 303,
-    336), triangles his limits of empty bins, 84 %.
+    region out of a 3D fit. Bins that are not fitted are shaded, and the prediction is dashed there. Residuals are in
+    standard deviations: the root of the rise of the fit statistic from a perfect prediction to that of the models, with
+    the sign of counts less prediction (as `gammajax.residuals` with ``method="significance"``). Errors of counts are
+    those of Gehrels (1986, ApJ 303, 336), triangles his limits, 84 %, of empty bins and of the background where there
+    are no off counts.
 
     Parameters
     ----------
@@ -68,7 +73,8 @@ def plot_counts(
         dataset = _within(dataset, region)
     signal, background, stat = _predicted(dataset, Models(models), name)
     shown = prediction(name or "", dataset, np.asarray(signal), np.asarray(background), float(stat))
-    return draw_counts(shown, summed_significance(dataset, shown.counts, shown.npred, shown.signal))
+    residual = summed_significance(dataset, shown.counts, shown.npred, shown.signal)
+    return draw_counts(shown, residual, background_limits(dataset))
 
 
 @programs(2)
@@ -91,8 +97,20 @@ def _within(dataset: CountsDataset, region: "Region | np.ndarray") -> CountsData
     return dataset.with_mask_fit(mask)
 
 
-def draw_counts(p: Prediction, residual: np.ndarray) -> tuple[Axes, Axes]:
-    """Counts, prediction and background above; ``residual`` (n,), in standard deviations, below."""
+def background_limits(dataset: CountsDataset) -> np.ndarray | None:
+    """Limits (n,) of 84 % of the background of an on/off spectrum where it has no off counts, NaN elsewhere; None for
+    other datasets."""
+    data = dataset.statistic_data
+    if "counts_off" not in data or len(dataset.data_shape) > 1:
+        return None
+    n_off, on, off = (np.asarray(data[name], float) for name in ("counts_off", "acceptance", "acceptance_off"))
+    none = (n_off == 0) & (off > 0)
+    return np.where(none, on / np.where(none, off, 1.0) * poisson_errors(np.zeros(1))[1], np.nan)
+
+
+def draw_counts(p: Prediction, residual: np.ndarray, off_limits: np.ndarray | None = None) -> tuple[Axes, Axes]:
+    """Counts, prediction and background above; ``residual`` (n,), in standard deviations, below. ``off_limits`` (n,):
+    of the background where it was not seen, see `background_limits`."""
     figure = new_figure(6.4, 5.0)
     top = figure.add_axes((0.12, 0.345, 0.85, 0.585))
     bottom = figure.add_axes((0.12, 0.11, 0.85, 0.215), sharex=top)
@@ -109,7 +127,16 @@ def draw_counts(p: Prediction, residual: np.ndarray) -> tuple[Axes, Axes]:
         np.maximum(background, lowest / 10), edges, baseline=lowest / 10, fill=True, color=VERMILLION, alpha=0.25, lw=0
     )
     top.stairs(np.maximum(background, lowest / 10), edges, baseline=None, color=VERMILLION, lw=1.2, label="background")
-    top.stairs(np.maximum(npred, lowest / 10), edges, baseline=None, color=BLUE, lw=1.8, label="signal + background")
+    if off_limits is not None and np.isfinite(limits := off_limits[show]).any():
+        top.plot(
+            centre, limits, "v", ms=3.5, mfc="none", mec=VERMILLION, ls="", label="no off counts: 84 % upper limit"
+        )
+        lowest = min(lowest, float(np.nanmin(limits)) / 2)
+    # dashed where it was not fitted, down to the steps between
+    steps = np.maximum(npred, lowest / 10)
+    top.stairs(steps, edges, baseline=None, color=BLUE, lw=1.2, ls="--")
+    fitted = np.where(mask, steps, np.nan)
+    top.stairs(fitted, edges, baseline=None, color=BLUE, lw=1.8, label="signal + background")
     for chosen, colour, label in ((mask, BLACK, "counts"), (~mask, PALE, "counts, not fitted")):
         if (shown := chosen & (counts > 0)).any():
             errors = [np.minimum(below, counts * (1 - 1e-6))[shown], above[shown]]
@@ -131,6 +158,8 @@ def draw_counts(p: Prediction, residual: np.ndarray) -> tuple[Axes, Axes]:
     step = max(2, int(height / 2))
     bottom.set(ylim=(-height, height), yticks=[-step, 0, step])
 
+    if len(top.get_legend_handles_labels()[0]) > FEW_ENTRIES:
+        highest *= (highest / lowest) ** 0.1
     labels = log_axis(top.yaxis, lowest, highest)
     for ax in (top, bottom):
         log_axis(ax.xaxis, edges[0], edges[-1])

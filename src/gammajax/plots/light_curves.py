@@ -1,41 +1,21 @@
 """Pictures of light curves."""
 
-from typing import Any
-
 import numpy as np
 from astropy.time import Time
 from matplotlib.axes import Axes
 from matplotlib.axes._secondary_axes import SecondaryAxis
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.flux_points.light_curve import LightCurve
-from gammajax.datasets.flux_points.reference import UNITS
 from gammajax.datasets.hints.modules import found
-from gammajax.plots.figures import SUPERSCRIPTS, new_figure
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe & Ito (2008): told apart with every kind of colour vision."""
-
-MARKERS = "osD^vP*"
-
-NAMES = {
-    "norm": ("Norm", ""),
-    "flux": ("Flux", "cm⁻² s⁻¹"),
-    "dnde": ("dN/dE", "TeV⁻¹ cm⁻² s⁻¹"),
-    "e2dnde": ("E² dN/dE", "TeV cm⁻² s⁻¹"),
-    "eflux": ("Energy flux", "TeV cm⁻² s⁻¹"),
-}
-"""Kinds of flux with their units, as labels."""
-
-ARROW = 0.06
-"""Length of the arrow of a limit in units of the height of the picture."""
+from gammajax.plots.figures import new_figure
+from gammajax.plots.rows import draw_rows, require_kind
 
 WHOLE_DAYS = 6
 """Days from which on ticks stand at whole days."""
 
-PLACE = (0.1, 0.13, 0.87, 0.72)
+PLACE = (0.125, 0.13, 0.845, 0.72)
 """Of the axes in the figure: left, bottom, width, height."""
 
 MOST_DATES = 6
@@ -51,16 +31,14 @@ STEPS = (
 )
 """Steps from one date to the next: how many of what, and down to what dates are told (units of NumPy)."""
 
-ROW = 0.075
-"""Height of a row of the legend in units of the height of the picture."""
-
 
 def plot_light_curve(curve: LightCurve, kind: str = "flux", ax: Axes | None = None) -> Axes:
     """Fluxes with errors against time, a colour for each band of energy; limits are arrows downwards. Matplotlib axes.
 
     Horizontal bars are the bins of time; the lower axis is in MJD (TT), the upper one has the date in UTC at the same
-    places. A dashed line is the best constant flux of a band, with its chi-square in the legend. ``kind``: flux, dnde,
-    e2dnde, eflux or norm; ``ax``: axes to draw into, by default those of a new figure (``ax.figure.savefig(...)``).
+    places. A dashed line is the best constant flux of a band, with its chi-square in the legend. Bands of very
+    different fluxes get a logarithmic axis, if all of them are positive. ``kind``: flux, dnde, e2dnde, eflux or norm;
+    ``ax``: axes to draw into, by default those of a new figure (``ax.figure.savefig(...)``).
 
     Raises
     ------
@@ -69,93 +47,19 @@ def plot_light_curve(curve: LightCurve, kind: str = "flux", ax: Axes | None = No
     """
     if not isinstance(curve, LightCurve):
         raise InputError(f"plot_light_curve: found {found(curve)}, expected a LightCurve: gj.light_curve(...).")
-    if kind not in UNITS:
-        raise InputError(f"plot_light_curve: kind must be one of {', '.join(UNITS)}, found {kind!r}.")
+    require_kind(kind, "plot_light_curve")
     if ax is None:
         ax = new_figure(8.0, 4.4).add_axes(PLACE)
-    value, errn, errp, limit = _columns(curve, kind)
-    shown = [x[np.isfinite(x)] for x in (value + errp, value, limit)]
-    power = _power(np.concatenate(shown))
-    value, errn, errp, limit = (x / 10.0**power for x in (value, errn, errp, limit))
-    low, high = np.asarray(curve.time_min), np.asarray(curve.time_max)
-    time = (low + high) / 2
-    is_ul = np.asarray(curve.is_ul) & np.isfinite(limit)
-    arrow = ARROW * _height(
-        np.where(is_ul, limit, value + np.nan_to_num(errp)), np.where(is_ul, 0.0, value - np.nan_to_num(errn))
-    )
-    entries = []
-    for band in range(curve.n_energies):
-        colour, marker = COLOURS[band % len(COLOURS)], MARKERS[band % len(MARKERS)]
-        limits = is_ul[:, band]
-        points = ~limits & np.isfinite(value[:, band])
-        style: dict[str, Any] = {"color": colour, "elinewidth": 1.0, "ls": "none"}
-        if points.any():
-            sides = [(time - low)[points].tolist(), (high - time)[points].tolist()]
-            errors = [errn[points, band].tolist(), errp[points, band].tolist()]
-            ax.errorbar(time[points], value[points, band], yerr=errors, xerr=sides, marker=marker, ms=4, **style)
-        if limits.any():
-            sides = [(time - low)[limits].tolist(), (high - time)[limits].tolist()]
-            ax.errorbar(
-                time[limits],
-                limit[limits, band],
-                yerr=arrow,
-                xerr=sides,
-                uplims=True,
-                marker="none",
-                **style,
-            )
-        label = _band(curve, band)
-        constant = curve.constancy(kind) if curve.norm_err is not None else None
-        if constant is not None and np.isfinite(constant.chi2[band]):
-            ax.axhline(constant.mean[band] / 10.0**power, color=colour, lw=1.0, ls="--", zorder=1)
-            label += f" (constant: χ² {constant.chi2[band]:.1f}, {constant.ndf[band]} degrees of freedom)"
-        entries.append(Line2D([], [], color=colour, marker=marker, ms=4, lw=1, ls="--", label=label))
-    if is_ul.any():
-        level = curve.points.meta.get("UL_CONF")
-        label = "upper limits" if level is None else f"upper limits ({100 * level:.4g} %)"
-        entries.append(Line2D([], [], color="0.4", marker="v", ms=5, ls="none", label=label))
-    low_end, high_end = ax.get_ylim()
-    # the legend stands above all points
-    ax.set_ylim(low_end, high_end + ROW * (len(entries) + 0.5) * (high_end - low_end))
-    if low_end < 0:
-        ax.axhline(0, color="0.6", lw=0.8, zorder=0)
-    name, unit = NAMES[kind]
-    factor = f"10{str(power).translate(SUPERSCRIPTS)}" if power else ""
-    unit = " ".join(part for part in (factor, unit) if part)
-    ax.set_ylabel(f"{name} [{unit}]" if unit else name)
+    levels, notes = np.full(curve.n_energies, np.nan), [""] * curve.n_energies
+    constant = curve.constancy(kind) if curve.norm_err is not None else None
+    if constant is not None:
+        for band in np.flatnonzero(np.isfinite(constant.chi2)):
+            levels[band] = constant.mean[band]
+            ndf = int(constant.ndf[band])
+            notes[band] = f" (constant: χ² {constant.chi2[band]:.1f}, {ndf} degree{'s' * (ndf != 1)} of freedom)"
+    draw_rows(ax, curve, kind, (np.asarray(curve.time_min), np.asarray(curve.time_max)), levels, notes)
     _time_axes(ax)
-    ax.legend(handles=entries, loc="upper left", frameon=False, fontsize=9)
     return ax
-
-
-def _columns(curve: LightCurve, kind: str) -> tuple[np.ndarray, ...]:
-    """Values, errors down and up, limits, (n_times, n_energies); errors that are unknown to one side are symmetric."""
-
-    def column(suffix: str) -> np.ndarray:
-        values = curve.quantity(f"{kind}{suffix}")
-        return np.full(curve.shape, np.nan) if values is None else values.value
-
-    error = column("_err")
-    sides = (np.where(np.isfinite(side), side, error) for side in (column("_errn"), column("_errp")))
-    errn, errp = (np.nan_to_num(side) for side in sides)
-    return column(""), errn, errp, column("_ul")
-
-
-def _power(values: np.ndarray) -> int:
-    """Power of ten that goes into the label of the axis."""
-    largest = np.max(np.abs(values), initial=0.0)
-    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
-    return power if abs(power) > 2 else 0
-
-
-def _height(top: np.ndarray, bottom: np.ndarray) -> float:
-    return float(np.nanmax(top, initial=0.0) - np.nanmin(bottom, initial=0.0)) or 1.0
-
-
-def _band(curve: LightCurve, band: int) -> str:
-    if curve.energy_min is None or curve.energy_max is None:
-        return f"{curve.energy_ref[band]:.3g} TeV"
-    return f"{curve.energy_min[band]:.3g} to {curve.energy_max[band]:.3g} TeV"
 
 
 def _time_axes(ax: Axes) -> None:

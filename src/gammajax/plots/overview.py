@@ -8,6 +8,7 @@ from gammajax.datasets.counts.dataset import CountsDataset, require_counts
 from gammajax.datasets.dataset import fitted_bins
 from gammajax.datasets.irf.psf import PSFMap
 from gammajax.datasets.sky.geom import SkyGeom
+from gammajax.plots.counts import background_limits
 from gammajax.plots.figures import (
     BLACK,
     PALE,
@@ -141,8 +142,13 @@ def _counts(ax: Axes, dataset: CountsDataset) -> None:
                 errors = [np.minimum(below, counts * (1 - 1e-6))[seen], above[seen]]
                 draw_points(ax, centre[seen], counts[seen], errors, colour, label)
         top = max(top, float((counts + above).max()))
+    limits = None if dataset.counts is None else background_limits(dataset)
+    if limits is not None and np.isfinite(limits).any():
+        said = "no off counts: 84 % upper limit"
+        ax.plot(centre, limits, "v", ms=3.0, mfc="none", mec=VERMILLION, ls="", label=said)
+        low = min(low, float(np.nanmin(limits)) / 2)
     log_axis(ax.xaxis, float(edges[0]), float(edges[-1]), SIZE)
-    log_axis(ax.yaxis, low, low * (top / low) ** 1.3, SIZE)
+    log_axis(ax.yaxis, low, low * (top / low) ** 1.35, SIZE)
     ax.set_xlabel("Reconstructed energy [TeV]", fontsize=SIZE)
     ax.set_ylabel("Counts per bin", fontsize=SIZE)
     ax.legend(loc="upper right", frameon=False, fontsize=SIZE - 1)

@@ -9,8 +9,8 @@ from gammajax.datasets.hints.modules import found
 from gammajax.datasets.units import Given, edges_tev
 from gammajax.fit.result import FitResult
 from gammajax.fit.spectra import source_name
-from gammajax.plots.bands import N_ENERGIES, flux_band
-from gammajax.plots.figures import BLACK, BLUE, axes_or_new, listed, log_axis
+from gammajax.plots.bands import N_ENERGIES, flux_band, log_band
+from gammajax.plots.figures import BLACK, BLUE, SHADE, axes_or_new, listed, log_axis
 
 DEFAULT_RANGE = (0.1, 100.0)
 
@@ -18,6 +18,11 @@ SED_LABEL = "E² dN/dE [TeV cm⁻² s⁻¹]"
 
 ARROW = 10**-0.22
 """Where the arrow of a limit ends, in units of the limit."""
+
+NOT_FITTED = "not fitted"
+
+BELOW_POINTS, BELOW_PEAK = 10.0, 1e4
+"""How far below the lowest point, and without points below its peak, the axis follows the model."""
 
 FAR_OFF = 30.0
 """Limits so many times above everything else are left to the table: they would only stretch the axes."""
@@ -32,13 +37,15 @@ def plot_sed(
 ) -> Axes:
     """E^2 dN/dE of a fitted model with its one-sigma band, and flux points of the same source: axes.
 
-    The band is that of `flux_band`, from the covariance of all free parameters. See `plot_flux_points` for the points.
+    The band comes from the covariance of all free parameters: it is that of `flux_band` in the logarithm of the flux,
+    which is never negative. Energies that were not fitted are grey, and the model is dashed there. The axis holds the
+    model and the points; a band that is wider is cut. See `plot_flux_points` for the points.
 
     Parameters
     ----------
     result : what `gammajax.fit` gave
     model_name : the source; not needed if there is one only
-    energy : range, Quantity or TeV; by default that of the points, or 0.1 to 100 TeV
+    energy : range, Quantity or TeV; by default that of the points and of the fit, or 0.1 to 100 TeV
     points : what `gammajax.flux_points` gave for this source, or points from elsewhere
     ax : axes to draw into; by default those of a new figure, ``ax.figure``
 
@@ -53,13 +60,20 @@ def plot_sed(
             f"plot_sed: points must be FluxPoints, found {found(points)}. gj.flux_points(datasets, result, "
             f"{name!r}, energy_edges) gives them."
         )
+    fitted = result.energy_range(name)
     if energy is not None:
         low, high = edges_tev(energy, "plot_sed: energy")[[0, -1]]
     else:
-        low, high = DEFAULT_RANGE if points is None else _extent(points)
+        known = [ends for ends in (fitted, None if points is None else _extent(points)) if ends is not None]
+        low, high = (min(k[0] for k in known), max(k[1] for k in known)) if known else DEFAULT_RANGE
     grid = np.geomspace(low, high, N_ENERGIES)
+    if fitted is not None:
+        # lines that end where the fit does, of as many energies: their program may be there already
+        for end in fitted:
+            if low < end < high:
+                grid[1 + np.argmin(np.abs(np.log(grid[1:-1] / end)))] = end
     dnde, error = flux_band(result, name, grid)
-    return draw_sed(name, grid, dnde, error, points, ax)
+    return draw_sed(name, grid, dnde, error, points, ax, fitted)
 
 
 def plot_flux_points(points: FluxPoints, ax: Axes | None = None, label: str = "flux points") -> Axes:
@@ -89,20 +103,36 @@ def draw_sed(
     error: np.ndarray,
     points: FluxPoints | None = None,
     ax: Axes | None = None,
+    fitted: tuple[float, float] | None = None,
 ) -> Axes:
-    """E^2 dN/dE (n,) with its band, and points if there are any."""
+    """E^2 dN/dE (n,) with its band, and points if there are any; dashed outside of the ``fitted`` energies."""
     ax = axes_or_new(ax)
-    sed, band = energy**2 * dnde, energy**2 * error
+    sed = energy**2 * dnde
     positive = sed > 0
-    floor = sed[positive].min() / 1e3 if positive.any() else 1e-30
-    known = np.isfinite(band)
-    if np.any(band[known] > 0):
-        low, high = np.maximum(sed - band, floor)[known], np.maximum(sed + band, floor)[known]
-        ax.fill_between(energy[known], low, high, color=BLUE, alpha=0.3, lw=0, label="1σ of the fit")
-    ax.plot(energy[positive], sed[positive], color=BLUE, lw=1.5, label="best fit")
+    ends = (energy[0], energy[-1]) if fitted is None else fitted
+    inside = (energy >= ends[0]) & (energy <= ends[1])
+    low, high = log_band(dnde, error)
+    for chosen, shade, text in ((inside, 0.3, "1σ of the fit"), (~inside, 0.12, None)):
+        shown = positive & np.isfinite(high) & (error > 0)
+        if np.any(shown & chosen):
+            # from where the fit ends, and without a gap there
+            where = shown & (chosen | np.isin(energy, ends))
+            ax.fill_between(energy, energy**2 * low, energy**2 * high, where=where, color=BLUE, alpha=shade, lw=0,
+                            label=text)  # fmt: skip
+    ax.plot(energy, np.where(positive & inside, sed, np.nan), color=BLUE, lw=1.5, label="best fit")
+    text = NOT_FITTED
+    for start, stop in ((energy[0], ends[0]), (ends[1], energy[-1])):
+        beyond = positive & (energy >= start) & (energy <= stop)
+        if start < stop and beyond.any():
+            ax.axvspan(start, stop, color=SHADE, lw=0, zorder=0)
+            ax.plot(energy[beyond], sed[beyond], color=BLUE, lw=1.5, ls="--", label=text)
+            text = "_"
     seen = sed[positive] if positive.any() else np.array([1.0])
-    if points is not None:
-        seen = np.concatenate([seen, _draw_points(ax, points, "flux points", float(seen.max()) * FAR_OFF)])
+    far = float(seen.max()) * FAR_OFF
+    shown = np.zeros(0) if points is None else _draw_points(ax, points, "flux points", far)
+    # a cutoff falls without end: far below all else its line is cut
+    least = float(shown.min()) / BELOW_POINTS if shown.size else float(seen.max()) / BELOW_PEAK
+    seen = np.concatenate([seen[seen >= least], shown])
     ax.set_title(name, loc="left", fontsize=11, y=1.02, parse_math=False)
     _finish(ax, (energy[0], energy[-1]), seen)
     return ax

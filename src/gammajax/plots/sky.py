@@ -12,7 +12,7 @@ from gammajax.datasets.counts.dataset import CountsDataset, require_counts
 from gammajax.datasets.counts.npred import SomeModels, npred_background, npred_signal
 from gammajax.datasets.counts.residuals import summed_significance
 from gammajax.datasets.dataset import fitted_bins
-from gammajax.datasets.errors import InputError
+from gammajax.datasets.errors import InputError, warn
 from gammajax.datasets.hints.modules import found
 from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.sky_model import SkyModel
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 N_PIXELS = 2.5
-"""Radius of the discs that images are summed in unless one is given, in pixels."""
+"""Radius of the disks that images are summed in unless one is given, in pixels."""
+
+UNEVEN = 0.3
+"""Relative difference of the numbers of pixels of the two colours of a chessboard in a disk from which on it shows."""
 
 FRAMES = {
     "galactic": ("Galactic longitude", "Galactic latitude"),
@@ -38,7 +41,7 @@ def plot_sky(
 ) -> tuple[Axes, Axes, Axes]:
     """Counts, prediction of ``models`` and residual significance of a map: three axes with sky coordinates.
 
-    All three are sums over the fitted energies in a disc around each pixel. The significance is the root of the rise
+    All three are sums over the fitted energies in a disk around each pixel. The significance is the root of the rise
     of the fit statistic of these sums from a perfect prediction to that of the models, with the sign of counts less
     prediction: normal with mean 0 and width 1 where the models are right, correlated within two radii. Colours of
     counts follow their square root. Sources are drawn as crosses and outlines, the border of the fitted pixels as a
@@ -49,7 +52,7 @@ def plot_sky(
     dataset : a map with counts
     models : what is predicted
     name : the dataset's name; it selects among models with ``datasets_names`` and is the title
-    radius : of the discs, Quantity or deg; 0 for the pixels themselves. By default 2.5 pixels
+    radius : of the disks, Quantity or deg; 0 for the pixels themselves. By default 2.5 pixels
 
     Raises
     ------
@@ -58,7 +61,7 @@ def plot_sky(
 
     Examples
     --------
-    >>> axes = gj.plots.plot_sky(dataset, result.models, radius=0.1 * u.deg)
+    >>> axes = gj.plots.plot_sky(dataset, result.models, radius=0.12 * u.deg)
     >>> axes[0].figure.savefig("sky.png")
     """
     geom = _geom(dataset, "plot_sky")
@@ -66,8 +69,9 @@ def plot_sky(
     mask = np.asarray(fitted_bins(dataset))
     pixels = np.asarray(mask.any(axis=0))
     width = _radius(geom, radius, "plot_sky")
+    warn_of_chessboard(geom, width, "plot_sky", "draw it")
     signal, background = (np.asarray(part) for part in _expected(dataset, collection, name))
-    total = discs(geom, width)
+    total = disks(geom, width)
 
     def image(values: np.ndarray) -> np.ndarray:
         return total(np.where(mask, values, 0.0).sum(axis=0))
@@ -76,7 +80,7 @@ def plot_sky(
     residual = summed_significance(dataset, counts, expected, of_sources, image)
     counts, expected, residual = (np.where(pixels, v, np.nan) for v in (counts, expected, residual))
     figure = new_figure(14.0, 4.3)
-    where = f"counts in discs of {width:.3g} deg" if width > 0 else "counts per pixel"
+    where = f"counts in disks of {width:.3g} deg" if width > 0 else "counts per pixel"
     top = float(np.nanmax([np.nanmax(counts), np.nanmax(expected)]))
     panels = []
     for number, (values, title, label, norm, colours) in enumerate(
@@ -108,9 +112,10 @@ def plot_counts_map(
     """
     geom = _geom(dataset, "plot_counts_map")
     width = 0.0 if radius is None else _radius(geom, radius, "plot_counts_map")
-    image = discs(geom, width)(np.asarray(dataset.counts, float).sum(axis=0))
+    warn_of_chessboard(geom, width, "plot_counts_map", "draw it")
+    image = disks(geom, width)(np.asarray(dataset.counts, float).sum(axis=0))
     ax = sky_axes(new_figure(6.4, 5.2), geom, (0.14, 0.11, 0.68, 0.8))
-    label = f"counts in discs of {width:.3g} deg" if width > 0 else "counts per pixel"
+    label = f"counts in disks of {width:.3g} deg" if width > 0 else "counts per pixel"
     show_image(ax, image, label, PowerNorm(0.5, 0.0, max(float(image.max()), 1.0)), "inferno")
     edges = np.asarray(dataset.energy_edges)
     energies = f"{tick_label(float(edges[0]))} to {tick_label(float(edges[-1]))} TeV"
@@ -136,14 +141,14 @@ def _geom(dataset: CountsDataset, what: str) -> SkyGeom:
 
 
 def _radius(geom: SkyGeom, radius: Given | None, what: str) -> float:
-    """Radius of the discs in deg."""
+    """Radius of the disks in deg."""
     width = N_PIXELS * float(geom.pixel_size) if radius is None else number_in(radius, "deg", f"{what}: radius")
     if not 0 <= width < np.inf:
         raise InputError(f"{what}: radius is {width} deg, expected a number that is not negative.")
     return width
 
 
-def discs(geom: SkyGeom, radius: float) -> Callable[[np.ndarray], np.ndarray]:
+def disks(geom: SkyGeom, radius: float) -> Callable[[np.ndarray], np.ndarray]:
     """A function that sums images (ny, nx) over the pixels within ``radius`` deg of each, the images themselves for 0.
 
     Pixels are those of the middle of the map; what lies outside of it counts as 0.
@@ -153,12 +158,30 @@ def discs(geom: SkyGeom, radius: float) -> Callable[[np.ndarray], np.ndarray]:
     size = radius / float(geom.pixel_size)
     reach = min(int(size), max(geom.shape))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = (x**2 + y**2 <= size**2 * (1 + 1e-9)).astype(float)
+    disk = (x**2 + y**2 <= size**2 * (1 + 1e-9)).astype(float)
 
     def total(image: np.ndarray) -> np.ndarray:
-        return image if reach == 0 else np.asarray(convolve(image, disc, mode="constant"))
+        return image if reach == 0 else np.asarray(convolve(image, disk, mode="constant"))
 
     return total
+
+
+def warn_of_chessboard(geom: SkyGeom, radius: float, what: str, cure: str, also: str = "") -> None:
+    """Of disks of 1 and of 2 pixels: they hold mostly pixels of one colour of a chessboard, none of which neighbours
+    share, so that sums over them look like one. ``radius`` in deg; ``cure`` and ``also`` stand around a better one."""
+    pixels = radius / float(geom.pixel_size)
+    if not 1 - 1e-9 <= pixels < 3:
+        return
+    y, x = np.mgrid[-3:4, -3:4]
+    inside = x**2 + y**2 <= pixels**2 * (1 + 1e-9)
+    even = int(np.sum(inside & ((x + y) % 2 == 0)))
+    odd = int(inside.sum()) - even
+    if abs(even - odd) > UNEVEN * (even + odd):
+        better = (np.floor(pixels + 1e-9) + 0.5) * float(geom.pixel_size)
+        warn(
+            f"{what}: disks of {radius:.4g} deg are {pixels:.3g} pixels, of which neighbours share few, so that the "
+            f"map looks like a chessboard. For a smoother one {cure} with a radius of {better:.4g} deg{also}."
+        )
 
 
 def sky_axes(
@@ -171,6 +194,8 @@ def sky_axes(
         axis.set_axislabel(label, size=size)
         axis.set_ticklabel(size=size - 1, exclude_overlapping=True, simplify=False)
         axis.set_ticks(number=4)
+        if geom.frame == "galactic":
+            axis.set_major_formatter("d.d")
     return ax
 
 

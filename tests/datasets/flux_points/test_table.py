@@ -148,3 +148,14 @@ def test_formatted_tables_are_short_and_have_the_same_numbers():
     table, plain = points.to_table("dnde", formatted=True), points.to_table("dnde")
     np.testing.assert_array_equal(table["dnde"], plain["dnde"])
     assert str(table["dnde"][:1]).split()[-1] == "3.333e-12" and str(table["sqrt_ts"][:1]).split()[-1] == "3.333"
+
+
+def test_terminals_show_fluxes_and_significances():
+    """Of tables that are too wide the first columns and the last are printed; scans stand between. Energies are TeV."""
+    points = cases.points(sqrt_ts=np.linspace(1, 2, N))
+    assert points.stat_scan is not None
+    table = points.to_table("e2dnde", formatted=True)
+    lines = table.pformat(max_width=80)
+    shown = lines[0].split()
+    assert shown[:4] == ["e_ref", "e_min", "e_max", "e2dnde"] and shown[-2:] == ["sqrt_ts", "is_ul"]
+    assert "TeV" in lines[1] and "erg" not in lines[1]

@@ -1,9 +1,10 @@
 import io
 import math
+import types
 
 import pytest
 
-from gammajax.cli.report import format_unit, format_value, rich_table, significant, with_rest
+from gammajax.cli.report import format_unit, format_value, goodness, rich_table, significant, with_rest
 from gammajax.cli.terminal import LOG_WIDTH, Progress, is_ascii, make_console
 
 
@@ -90,3 +91,11 @@ def test_progress_in_a_log_is_plain_lines(monkeypatch):
 
 def test_progress_before_the_first_iteration():
     assert Progress(make_console).text() == "compiling the fit"
+
+
+def test_residuals_are_named_where_there_are_some():
+    """In pictures that were drawn, else by the command that draws them; not of flux points, whose chi2 says it."""
+    result = types.SimpleNamespace(ndf=10, stat=9.3)
+    assert goodness(result, {"cash"}, True).endswith("see the residuals in the pictures of the counts.")
+    assert "see" not in goodness(result, {"cash"}, False) and "gammajax plot" in goodness(result, {"cash"}, False)
+    assert "p-value 0.504" in goodness(result, {"chi2"}, False)

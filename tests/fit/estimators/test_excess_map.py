@@ -96,6 +96,11 @@ def test_residuals(runs, models):
     for method, expected in (("diff", counts - npred), ("diff/sqrt(model)", (counts - npred) / np.sqrt(npred))):
         residual = gj.residual_map(runs, models, 0.12, method=method)["residual"]
         np.testing.assert_allclose(residual[known], expected[known], rtol=1e-9, atol=1e-9)
+    # what titles say: of energies that are fitted, not of all
+    cut = {name: run.with_mask_fit(energy_min=run.energy_edges[1]) for name, run in runs.items()}
+    meta = gj.residual_map(cut, models, 0.12, method="diff").meta
+    assert (meta["kind"], meta["method"], round(meta["radius"], 9)) == ("residual", "diff", 0.12)
+    assert (meta["fitted_min"], meta["fitted_max"]) == (runs["a"].energy_edges[1], runs["a"].energy_edges[-1])
     # of no radius: pixel by pixel
     single = gj.residual_map({"a": runs["a"]}, models, 0.0, np.asarray(runs["a"].energy_edges), method="significance")
     np.testing.assert_allclose(single["residual"], gj.residuals(runs["a"], models, "significance", "a"))
@@ -231,6 +236,8 @@ def test_files(some_maps, tmp_path):
     assert "14 x 12 pixels" in repr(read) and "2 bands from 1 to 10 TeV" in repr(read)
     with pytest.raises(gj.InputError, match="has shape"):
         gj.SkyMaps(some_maps.geom, [1, 10], {"ts": np.zeros((2, 12, 14))})
+    with pytest.raises(gj.InputError, match=r"meta\['radius'\] is '0.1 deg', expected a number"):
+        gj.SkyMaps(some_maps.geom, [1, 10], {}, meta={"radius": "0.1 deg"})
 
 
 def test_disks_on_uneven_pixels_are_refused():

@@ -93,7 +93,8 @@ def test_sensitivity_of_flux_points(on_off, spectrum_factory, power_law):
     if not on_off:
         options = {"n_sigma": 4, "gamma_min": 0, "bkg_syst_fraction": 0, "per_bin": True}
         table = gj.sensitivity(dataset, EDGES, power_law()["source"], **options)
-        expected = points.quantity("e2dnde_sensitivity").to_value("erg s-1 cm-2")
+        expected = points.quantity("e2dnde_sensitivity").to_value("TeV s-1 cm-2")
+        assert table["e2dnde"].unit == "TeV s-1 cm-2" and table.meta["n_sigma"] == 4
         np.testing.assert_allclose(table["e2dnde"].value, expected, rtol=1e-9)
     norm = float(points.norm_sensitivity[1])
     own = np.asarray(dataset.energy_edges)

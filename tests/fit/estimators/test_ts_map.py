@@ -143,6 +143,11 @@ def test_extended_sources_and_names(run, models):
     unit = gj.ts_map({"a": run}, models, POINT, exclude="crab", stride=3, kernel_width=2 * u.deg)
     np.testing.assert_allclose(2 * found["norm"], unit["norm"], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(found["flux"], unit["flux"], rtol=1e-6, atol=1e-20)
+    # what titles say
+    edges = run.energy_edges
+    assert unit.meta["kind"] == "ts" and unit.meta["source"] == "Point, PowerLaw (index 2.3)"
+    assert unit.meta["UL_CONF"] == pytest.approx(0.9545, abs=1e-4)
+    assert (unit.meta["fitted_min"][0], unit.meta["fitted_max"][0]) == (edges[0], edges[-1])
 
 
 def test_what_is_refused(run, models):

@@ -1,6 +1,7 @@
 """Profile likelihood intervals, limits and contours against analytic results, Minuit and refits."""
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 
 import equinox as eqx
@@ -287,7 +288,11 @@ def test_ends_that_are_not_reached(spectrum_factory, power_law):
     assert (interval.lower, interval.upper) == (-math.inf, math.inf)
     assert (interval.lower_end, interval.upper_end) == ("open", "open")
     assert interval.errn == math.inf and "not constrained" in interval.message and "nan" not in repr(interval)
-    assert float(gj.upper_limit(run, result, "a.spectral.amplitude")) == math.inf
+    limit = gj.upper_limit(run, result, "a.spectral.amplitude")
+    assert float(limit) == math.inf and not limit.advice
+    # of what has vanished, too, and then with what to do
+    gone = gj.upper_limit(run, replace(result, status=gj.Status.VANISHED), "a.spectral.amplitude")
+    assert float(gone) == math.inf and "Freeze its position, size and spectrum" in gone.message
     with pytest.raises(gj.InputError, match=r"do not constrain a.spectral.amplitude: its error is infinite"):
         gj.profile(run, result, "a.spectral.amplitude")
     flat = gj.profile(run, result, "a.spectral.amplitude", [0.5e-11, 1e-11])

@@ -210,6 +210,8 @@ def test_what_vanished_is_named_or_found_again(deficit, amplitude, least):
     assert alone.message.startswith(
         "The fit ended where a component of the model has vanished. The data would not miss s"
     )
+    absent = gj.component_ts(deficit, alone, "s")
+    assert absent.delta_ts == pytest.approx(0, abs=1e-3) and "Freeze its position, size and spectrum" in absent.message
     result = gj.fit(deficit, models)
     value = float(result.parameters["s.spectral.amplitude"].value)
     if least == 0:
