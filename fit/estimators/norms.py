@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from ...datasets.arrays import Array
+from ...datasets.compile import quick_programs
 from ...datasets.dataset import Arrays
 from ...datasets.statistics.base import Statistic
-from ...kernels.programs import programs
 from .one_norm import Norms, NormStatistic, best_norms, found, signal_of, wall_of
 
 ACCURACY = 1e-10
@@ -53,7 +53,7 @@ class NormFits(NamedTuple):
     stat_scan: Float[Array, "n n_norms"]
 
 
-@programs(0, most=MOST_KINDS)
+@quick_programs(0, most=MOST_KINDS)
 def norm_fits(
     static: tuple[tuple[Statistic, ...], int],
     bins: Sequence[NormBins],

@@ -13,6 +13,9 @@ from ...kernels.roots import find_root, quotient, widened
 
 Norms = Float[jax.Array, " n"]
 
+Ends = Float[jax.Array, "n_ends n"]
+"""Numbers for each end of the intervals around norms."""
+
 AWAY = 1e-3
 """Errors of a norm that a first guess keeps from where a bin with counts has no prediction left."""
 
@@ -92,28 +95,36 @@ def best_norms(
     known = reached & seen & (curvature > 0)
     err = jnp.where(known, jnp.sqrt(quotient(jnp.full_like(zero, 2.0), jnp.where(known, curvature, 1.0))), 0.0)
 
-    def crossing(sign: float, amount: jax.Array, farthest: Norms) -> Norms:
-        """Distance from the best norm at which the statistic has risen by an amount."""
+    def crossings(signs: Ends, amounts: Ends, farthest: Ends) -> Ends:
+        """Distances from the best norms at which the statistic has risen by amounts; all (n_ends, n)."""
 
-        def risen(distance: Norms) -> tuple[Norms, Norms]:
-            at = norm + sign * jnp.minimum(distance, farthest)
+        def risen(distance: Ends) -> tuple[Ends, Ends]:
+            at = norm + signs * jnp.minimum(distance, farthest)
             # where the source sends nothing the statistic never rises: nothing is looked for
-            return jnp.where(reached, deviance(at) - best - amount, 1.0), sign * slopes(at)
+            rise = jnp.where(reached, jax.vmap(deviance)(at) - best - amounts, 1.0)
+            return rise, signs * jax.vmap(slopes)(at)
 
-        near = jnp.where(err > 0, jnp.sqrt(amount) * err, quotient(amount * jnp.ones_like(zero), signal))
+        near = jnp.where(err > 0, jnp.sqrt(amounts) * err, quotient(amounts, jnp.broadcast_to(signal, amounts.shape)))
         end = jnp.minimum(widened(risen, 1.5 * near), farthest)
         found = reached & (risen(end)[0] >= 0)
         # not at the end, which may be where the statistic has a pole
-        root = find_root(risen, zero, end, jnp.minimum(near, 0.9 * end), accuracy * near)
+        root = find_root(risen, jnp.zeros_like(end), end, jnp.minimum(near, 0.9 * end), accuracy * near)
         return jnp.where(found, root, jnp.nan)
 
     none, anywhere = jnp.full_like(zero, jnp.nan), jnp.full_like(zero, jnp.inf)
+    # all ends are looked for at once: one search to compile
+    wanted = [(-1.0, rise, norm - wall), (1.0, rise, anywhere)] if errors else []
+    wanted += [(1.0, rise_ul, anywhere)] if limits else []
+    ends = [none] * len(wanted)
+    if wanted:
+        columns = zip(*wanted, strict=True)
+        ends = list(crossings(*(jnp.stack([jnp.broadcast_to(v, zero.shape) for v in column]) for column in columns)))
     return BestNorms(
         norm=jnp.where(reached, norm, none),
         err=jnp.where(known, err, none),
-        errn=jnp.where(seen, crossing(-1.0, rise, norm - wall), none) if errors else none,
-        errp=crossing(1.0, rise, anywhere) if errors else none,
-        ul=norm + crossing(1.0, rise_ul, anywhere) if limits else none,
+        errn=jnp.where(seen, ends[0], none) if errors else none,
+        errp=ends[1] if errors else none,
+        ul=norm + ends[-1] if limits else none,
     )
 
 
