@@ -143,8 +143,8 @@ def _spectra(
     return _in_reach(of_bands, s, spread)
 
 
-NOTHING = 40.0
-"""Exponent of a Gaussian beyond which it is nothing next to its peak in double precision, slopes of all orders too."""
+NOTHING = 36.0
+"""Exponent of a Gaussian beyond which it is less than the rounding of its peak in double precision."""
 
 
 def _in_reach(function: Callable[[slice], Result], s: int, spread: Spread) -> Result:
