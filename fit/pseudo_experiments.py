@@ -41,6 +41,11 @@ MOST_AT_A_TIME = 64
 """Experiments at a time: all of them take as many steps as the slowest, and what they need should stay in the cache."""
 
 
+ROUGHLY = 1e-4
+"""Estimated distance to the minimum, about a hundredth of an error, up to which fits go with the images that sources have
+in the truth: then images are made where the sources are."""
+
+
 @dataclass(frozen=True, eq=False)
 class PseudoExperiments(Hinted):
     """Fits of simulated counts, one experiment a row.
@@ -111,7 +116,8 @@ class PseudoExperiments(Hinted):
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Poisson counts around expectations: those of an experiment depend on the seed and its number only."""
+    """Poisson counts around expectations: those of a dataset in an experiment depend on the seed, its name and the
+    number of the experiment only."""
 
     seed: int
     simulated: Datasets
@@ -119,22 +125,28 @@ class Draws:
 
     def counts(self, experiments: range) -> tuple[Arrays, ...]:
         """Counts of each dataset by field, (experiments, shape)."""
-        sizes = [v.size for fields in self.expected.values() for v in fields.values()]
-        flat = np.concatenate([v.ravel() for fields in self.expected.values() for v in fields.values()])
-        drawn = np.stack([self._generator(i).poisson(flat).astype(float) for i in experiments])
-        parts = iter(np.split(drawn, np.cumsum(sizes)[:-1], axis=1))
-        return tuple(
-            {name: next(parts).reshape(-1, *v.shape) for name, v in fields.items()} for fields in self.expected.values()
-        )
+        return tuple(self._of_dataset(name, experiments) for name in self.expected)
+
+    def _of_dataset(self, name: str, experiments: range) -> Arrays:
+        fields = self.expected[name]
+        flat = np.concatenate([v.ravel() for v in fields.values()])
+        sequence = np.random.SeedSequence([self.seed, *name.encode()])
+        bits = np.random.Philox(sequence)
+        generator, state = np.random.Generator(bits), bits.state
+        drawn = []
+        for number in experiments:
+            # the third of four words: what one experiment draws does not reach it
+            state["state"]["counter"][2] = number
+            bits.state = state
+            drawn.append(generator.poisson(flat).astype(float))
+        parts = np.split(np.stack(drawn), np.cumsum([v.size for v in fields.values()])[:-1], axis=1)
+        return {k: part.reshape(-1, *v.shape) for (k, v), part in zip(fields.items(), parts, strict=True)}
 
     def datasets(self, index: int) -> Datasets:
         """The datasets with the counts of one experiment."""
         counts = self.counts(range(index, index + 1))
         given = zip(self.simulated.items(), counts, strict=True)
         return Datasets({name: d.replace(**{k: v[0] for k, v in fields.items()}) for (name, d), fields in given})
-
-    def _generator(self, index: int) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(key=self.seed, counter=index << 128))
 
 
 @hinted
@@ -160,7 +172,7 @@ def pseudo_experiments(
         toys.pulls.mean(axis=0), toys.coverage(1.0), toys.p_value(result.stat)
 
     The same key gives the same counts, whatever is fitted to them: test statistics of a source are differences of the
-    ``stat`` of two calls.
+    ``stat`` of two calls. Those of a dataset go by its name: they stay where others are added or change places.
 
     Parameters
     ----------
@@ -210,16 +222,19 @@ def pseudo_experiments(
         drawn = zip(known.names, draws.counts(range(begin, begin + size)), strict=True)
         return tuple({k: v[:, windows.get(name, slice(None))] for k, v in fields.items()} for name, fields in drawn)
 
-    def given(like: Likelihood, parts: tuple[Arrays, ...], start: Any) -> tuple[Any, ...]:
+    def given(like: Likelihood, parts: tuple[Arrays, ...], start: Any, tolerance: float) -> tuple[Any, ...]:
         whole = Whole(like.spec, like.rows, max_iterations, True)
-        return whole, like, parts, jnp.asarray(start), jnp.asarray(limit)
+        return whole, like, parts, jnp.asarray(start), jnp.asarray(tolerance)
+
+    movable = images and can_move(problem)
+    roughly = max(limit, ROUGHLY) if movable else limit
 
     def run(begin: int) -> LikelihoodFit:
         parts = counts(begin)
-        fits: LikelihoodFit = jax.device_get(_fit_many(*given(like, parts, start)))
+        fits: LikelihoodFit = jax.device_get(_fit_many(*given(like, parts, start, roughly)))
         here = problem
         # as in `fit`: responses belong to the places of sources
-        for _ in range(MOST_REFRESHES if images and can_move(problem) else 0):
+        for _ in range(MOST_REFRESHES if movable else 0):
             theta = fits.theta[0]
             if not np.all(np.isfinite(theta)):
                 break
@@ -227,10 +242,12 @@ def pseudo_experiments(
             if not any(moves):
                 break
             here = make_problem(seen, there, pad=False)
-            fits = jax.device_get(_fit_many(*given(likelihood_of(here), parts, theta)))
+            fits = jax.device_get(_fit_many(*given(likelihood_of(here), parts, theta, limit)))
+        if here is problem and roughly > limit:
+            fits = jax.device_get(_fit_many(*given(like, parts, fits.theta[0], limit)))
         return fits
 
-    _fit_many.compile(*given(like, counts(0), start))
+    _fit_many.compile(*given(like, counts(0), start, limit))
     found = []
     for done, part in enumerate(_in_threads(run, range(0, n, size))):
         found.append(part)

@@ -10,7 +10,7 @@ pixels.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,8 @@ from .programs import programs
 Orders = tuple[tuple[int, int], ...]
 
 Spread = tuple[()] | tuple[Real, Real, Real]
+
+Result = TypeVar("Result")
 
 
 def frequencies(shape: tuple[int, int], s: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,27 +116,61 @@ def _spectra(
 ) -> tuple[Array, ...]:
     """Transforms of the derivatives in (x, y) of the image of a source, one (e, ny, nx // 2 + 1) for each order."""
     s = transform.shape[1]
-    # as they are, double precision would spread from here
-    fy, fx = (f.astype(transform.real.dtype) for f in frequencies(period, s))
     powers_x, powers_y = (sorted(set(powers)) for powers in zip(*orders, strict=True))
-    along_y = dict(zip(powers_y, _phases(fy, y, powers_y), strict=True))
-    along_x = dict(zip(powers_x, _phases(fx, x, powers_x), strict=True))
-    wide = _kept(_spreading(fy, fx, spread)) if spread else 1.0
 
-    def of_energy(of_point: Array) -> tuple[Array, ...]:
-        shown = (of_point * wide)[None]
-        rows: dict[int, tuple[Array, Array]] = {}
-        for j, phases in along_y.items():
-            real, imaginary = _times(shown, *phases[:, :, :, None, None])
-            rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
-        spectra = []
-        for i, j in orders:
-            (p, q), (c, d) = rows[j], along_x[i][:, None, None]
-            spectra.append(jax.lax.complex(_over_bands(p * c - q * d, 2), _over_bands(p * d + q * c, 2))[0])
-        return tuple(spectra)
+    def of_bands(bands: slice) -> tuple[Array, ...]:
+        # as they are, double precision would spread from here
+        fy, fx = (f[bands].astype(transform.real.dtype) for f in frequencies(period, s))
+        along_y = dict(zip(powers_y, _phases(fy, y, powers_y), strict=True))
+        along_x = dict(zip(powers_x, _phases(fx, x, powers_x), strict=True))
+        wide = _kept(_spreading(fy, fx, spread)) if spread else 1.0
 
-    found: tuple[Array, ...] = _by_energy(of_energy, transform)
+        def of_energy(of_point: Array) -> tuple[Array, ...]:
+            shown = (of_point * wide)[None]
+            rows: dict[int, tuple[Array, Array]] = {}
+            for j, phases in along_y.items():
+                real, imaginary = _times(shown, *phases[:, :, :, None, None])
+                rows[j] = _over_bands(real, 1), _over_bands(imaginary, 1)
+            spectra = []
+            for i, j in orders:
+                (p, q), (c, d) = rows[j], along_x[i][:, None, None]
+                spectra.append(jax.lax.complex(_over_bands(p * c - q * d, 2), _over_bands(p * d + q * c, 2))[0])
+            return tuple(spectra)
+
+        found: tuple[Array, ...] = _by_energy(of_energy, transform[:, bands, :, bands])
+        return found
+
+    return _in_reach(of_bands, s, spread)
+
+
+NOTHING = 36.0
+"""Exponent of a Gaussian beyond which it is less than the rounding of its peak in double precision."""
+
+
+def _in_reach(function: Callable[[slice], Result], s: int, spread: Spread) -> Result:
+    """``function`` of the bands of frequencies, of ``s``, at which a Gaussian source has anything left.
+
+    That of a source three pixels wide is the one that pixels show, however fine a point is resolved. There are two
+    choices only, this band or all, as each is compiled.
+    """
+    if s == 1 or not spread:
+        return function(slice(None))
+    xx, xy, yy = (jax.lax.stop_gradient(jnp.asarray(c)) for c in spread)
+    narrowest = _least((xx + yy) / 2 - jnp.hypot((xx - yy) / 2, xy))
+    one, whole = partial(function, slice(s // 2, s // 2 + 1)), partial(function, slice(None))
+    found: Result = jax.lax.cond(2 * (np.pi / 2) ** 2 * narrowest > NOTHING, one, whole)
     return found
+
+
+@jax.custom_batching.custom_vmap
+def _least(values: Array) -> Array:
+    """The number itself, under vmap the least of all: where each has its own, all sides of a branch are taken."""
+    return values
+
+
+@_least.def_vmap
+def _least_of_all(_: int, __: Sequence[bool], values: Array) -> tuple[Array, bool]:
+    return _least(jnp.min(values, axis=0)), False
 
 
 AT_A_TIME = 2**17
@@ -282,17 +318,22 @@ def _overlaps(
     once = (np.arange(columns // 2 + 1) % (columns / 2)) == 0
     there = jnp.conj(jnp.fft.rfft2(padded))
     there = there * jnp.asarray(np.where(once, 1.0, 2.0) / (rows * columns), there.dtype)[None, None]
-    fy, fx = (f.astype(weights.dtype) for f in frequencies(period, transform.shape[1]))
     powers = range(max(max(order) for order in orders) + 1)
-    along_y, along_x = (jax.lax.complex(p[:, 0], p[:, 1]) for p in (_phases(fy, y, powers), _phases(fx, x, powers)))
     sums = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    wide = _kept(_spreading(fy, fx, spread)) if spread else 1.0
 
-    def of_energy(of_point: Array, there: Array) -> Array:
-        by_rows = sums("byak,iak->byi", (of_point * wide).astype(there.dtype) * there[None, :, None, :], along_x)
-        return sums("byi,jby->ij", by_rows, along_y).real
+    def of_bands(bands: slice) -> Array:
+        fy, fx = (f[bands].astype(weights.dtype) for f in frequencies(period, transform.shape[1]))
+        along_y, along_x = (jax.lax.complex(p[:, 0], p[:, 1]) for p in (_phases(fy, y, powers), _phases(fx, x, powers)))
+        wide = _kept(_spreading(fy, fx, spread)) if spread else 1.0
 
-    found = _by_energy(of_energy, transform, there)
+        def of_energy(of_point: Array, there: Array) -> Array:
+            by_rows = sums("byak,iak->byi", (of_point * wide).astype(there.dtype) * there[None, :, None, :], along_x)
+            return sums("byi,jby->ij", by_rows, along_y).real
+
+        found: Array = _by_energy(of_energy, transform[:, bands, :, bands], there)
+        return found
+
+    found = _in_reach(of_bands, transform.shape[1], spread)
     return tuple(found[:, i, j] for i, j in orders)
 
 

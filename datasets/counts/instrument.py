@@ -133,7 +133,7 @@ def instrument_of(
         return total
 
     def scale(of: str) -> Callable[[InstrumentModel], tuple[object, ...]]:
-        return lambda m: (m.energy_scale,) if m.flags[0] == of else ()
+        return lambda m: (m.energy_scale,) if m.flags.energy_scale_of == of else ()
 
     seen_as = product(scale("response"), edges)
     return Instrument(

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import wraps
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -153,6 +153,12 @@ def _word(key: Any) -> str:
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
     return str(key)
+
+
+class Held(NamedTuple):
+    """Static choices of a model: the paths to arrays of modules that are not free."""
+
+    frozen: tuple[str, ...] = ()
 
 
 def frozen_arrays(given: str | Iterable[str], parts: Mapping[str, Any], what: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The instrument as parameters: factors of the responses of datasets, nominally 1."""
 
-from typing import Any, Literal, get_args
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple, get_args
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..units import Given, kernel_numbers
+from .component import frozen_arrays
 from .parameter import GivenParameter, is_parameter
 from .sky_model import ModelBase, Names, _names
 from .spectral.base import SpectralModel
@@ -19,6 +21,13 @@ ScaleOf = Literal["dispersion", "response"]
 
 Factor = GivenParameter | SpectralModel | Any
 """A factor as the constructor takes it: a number or `Parameter`, a norm model, or a module from energy to a factor."""
+
+
+class InstrumentFlags(NamedTuple):
+    """Static choices of an `InstrumentModel`, and the paths to arrays of modules that are not free."""
+
+    energy_scale_of: ScaleOf
+    frozen: tuple[str, ...] = ()
 
 
 WIDEST = 2.0
@@ -45,6 +54,7 @@ class InstrumentModel(ModelBase):
     name : default "instrument"
     datasets_names : datasets on which it acts; all when None
     energy_scale_of : "dispersion" or "response"
+    frozen : paths to arrays of modules that are to stay as they are, as of a `SkyModel`: ``["exposure.layers.0"]``
 
     Parameters go by the names ``inst.exposure.norm``, ``inst.energy_scale.norm`` and so on. Backgrounds have a
     `FoVBackgroundModel` of their own. Factors are not negative, energy scales positive; fits keep to that. Raises
@@ -60,7 +70,7 @@ class InstrumentModel(ModelBase):
     livetime: Any
     name: str = eqx.field(static=True)
     datasets_names: tuple[str, ...] | None = eqx.field(static=True)
-    flags: tuple[ScaleOf] = eqx.field(static=True)
+    flags: InstrumentFlags = eqx.field(static=True)
     tag = ("InstrumentModel", "instrument")
     parts = ("exposure", "energy_scale", "psf_width", "livetime")
 
@@ -73,6 +83,7 @@ class InstrumentModel(ModelBase):
         name: str = "instrument",
         datasets_names: Names = None,
         energy_scale_of: ScaleOf = "dispersion",
+        frozen: str | Iterable[str] = (),
     ) -> None:
         if energy_scale_of not in get_args(ScaleOf):
             raise InputError(
@@ -95,12 +106,14 @@ class InstrumentModel(ModelBase):
             self.psf_width = eqx.tree_at(
                 lambda m: m.norm, self.psf_width, norm.replace(max=min(norm.max, WIDEST / norm.scale))
             )
-        self.name, self.datasets_names, self.flags = str(name), _names(datasets_names), (energy_scale_of,)
+        self.name, self.datasets_names = str(name), _names(datasets_names)
+        held = frozen_arrays(frozen, {part: getattr(self, part) for part in self.parts}, f"InstrumentModel {name!r}")
+        self.flags = InstrumentFlags(energy_scale_of, held)
 
     @property
     def energy_scale_of(self) -> ScaleOf:
         """What the energy scale acts on."""
-        return self.flags[0]
+        return self.flags.energy_scale_of
 
     def resized(self) -> "InstrumentModel":
         """After new values: they have to be factors."""
@@ -109,7 +122,7 @@ class InstrumentModel(ModelBase):
         return self
 
     def replace(self, **changes: Any) -> "InstrumentModel":
-        fields = {"name": self.name, "datasets_names": self.datasets_names, "energy_scale_of": self.energy_scale_of}
+        fields = {"name": self.name, "datasets_names": self.datasets_names, **self.flags._asdict()}
         return InstrumentModel(**({part: getattr(self, part) for part in self.parts} | fields | changes))
 
     def evaluate(self, part: str, energy: Given) -> jax.Array:

@@ -22,7 +22,7 @@ from ..hints.modules import HintedModule, found
 from ..hints.switches import to_flag
 from ..shown import html_table, number_text, robust
 from ..units import Given, as_bins, kernel_numbers
-from .component import ModelComponent, frozen_arrays
+from .component import Held, ModelComponent, frozen_arrays
 from .spatial.base import SpatialModel
 from .spatial.extent import Rungs, Sizes, sizes_in_fit, sizes_of
 from .spatial.module import as_spatial
@@ -110,7 +110,10 @@ class ModelBase(HintedModule):
 
     def replace(self, **changes: Any) -> Self:
         """A copy with changed fields."""
-        return dataclasses.replace(self, **changes)
+        if not isinstance(self.flags, Held):
+            return dataclasses.replace(self, **changes)
+        fields = fields_of(self) | {"frozen": self.flags.frozen}
+        return type(self)(**{name: value for name, value in (fields | changes).items() if name != "flags"})
 
 
 # astropy parses units slowly, and pipelines make a model for every fit
@@ -318,15 +321,16 @@ class FoVBackgroundModel(ModelBase):
     """A norm spectrum, and perhaps a norm on the sky, that multiply the background of a dataset.
 
     Both are evaluated at the centres of energy bins and pixels; the numbers of ``spatial`` are taken without unit.
+    ``frozen``: paths to arrays of modules that are to stay as they are, as of a `SkyModel`.
     """
 
     spectral: Any
     spatial: SpatialModel | None
     name: str = eqx.field(static=True)
     datasets_names: tuple[str, ...] | None = eqx.field(static=True)
+    flags: Held = eqx.field(static=True)
     tag = ("FoVBackgroundModel", "fov-bkg")
     parts = ("spectral", "spatial")
-    flags = ()
 
     def __init__(
         self,
@@ -334,6 +338,7 @@ class FoVBackgroundModel(ModelBase):
         datasets_names: Names = None,
         name: str | None = None,
         spatial: eqx.Module | None = None,
+        frozen: str | Iterable[str] = (),
     ) -> None:
         names, shape = _names(datasets_names), as_spatial(spatial)
         if spectral is None:
@@ -350,6 +355,7 @@ class FoVBackgroundModel(ModelBase):
                 f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {_short(shape)}."
             )
         self.spectral, self.spatial, self.name, self.datasets_names = spectral, shape, str(name), names
+        self.flags = Held(frozen_arrays(frozen, {"spectral": spectral, "spatial": shape}, f"FoVBackgroundModel {name!r}"))
 
     def evaluate(self, energy: Given) -> jax.Array:
         """Norm at ``energy`` (Quantity or TeV)."""
@@ -360,7 +366,8 @@ class TemplateNPredModel(ModelBase):
     """Counts given as a map, times a norm spectrum: signal that no response acts on.
 
     ``counts`` has the shape of the counts of its datasets, (n_reco, ny, nx) or (n_reco,); the norm is evaluated at bin
-    centres. By default it is a `PowerLawNormSpectralModel` with frozen tilt.
+    centres. By default it is a `PowerLawNormSpectralModel` with frozen tilt. ``frozen``: paths to arrays of a module in
+    its place that are to stay as they are, as of a `SkyModel`.
     """
 
     spectral: Any
@@ -368,9 +375,9 @@ class TemplateNPredModel(ModelBase):
     name: str = eqx.field(static=True)
     datasets_names: tuple[str, ...] | None = eqx.field(static=True)
     filename: str | None = eqx.field(static=True)
+    flags: Held = eqx.field(static=True)
     tag = ("TemplateNPredModel", "template-npred")
     parts = ("spectral", "counts")
-    flags = ()
 
     def __init__(
         self,
@@ -379,6 +386,7 @@ class TemplateNPredModel(ModelBase):
         name: str = "template",
         datasets_names: Names = None,
         filename: str | None = None,
+        frozen: str | Iterable[str] = (),
     ) -> None:
         spectral = PowerLawNormSpectralModel() if spectral is None else spectral
         if isinstance(spectral, SpectralModel) and spectral.unit != "":
@@ -389,6 +397,7 @@ class TemplateNPredModel(ModelBase):
         self.counts = as_counts(counts, f"TemplateNPredModel {name!r}")
         self.spectral, self.name, self.datasets_names = spectral, str(name), _names(datasets_names)
         self.filename = None if filename is None else str(filename)
+        self.flags = Held(frozen_arrays(frozen, {"spectral": spectral}, f"TemplateNPredModel {name!r}"))
 
     def evaluate(self, energy: Given) -> jax.Array:
         """Norm at ``energy`` (Quantity or TeV)."""

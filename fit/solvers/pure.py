@@ -212,7 +212,8 @@ class _Descent(NamedTuple):
     """State of a whole fit.
 
     ``stage``: searching; at one more of Newton's steps after these; about to put parameters on bounds; following
-    these; about to leave; gone. ``exact`` are the exact normal equations of the last point at which they were wanted.
+    these; about to leave; gone. ``exact`` are the exact normal equations of the last point at which they were wanted,
+    ``known``: that is where the search has ended.
     ``newton``: whether the last step was Newton's; ``resume``: the evaluation from which the next may be; ``before``
     and ``distance``: iterations and estimated distance before the last step; ``anchor``: the state before parameters
     were put on bounds, of which ``moved``.
@@ -220,6 +221,7 @@ class _Descent(NamedTuple):
 
     scoring: Scoring
     exact: Normal
+    known: jax.Array
     stage: jax.Array
     newton: jax.Array
     resume: jax.Array
@@ -236,7 +238,7 @@ def descend(
     start = jax.tree.map(jnp.asarray, initial_state(spec, theta))
     # one loop, in which each program stands once: compiling them is what takes time
     begun = _Descent(
-        start, start.normal, jnp.asarray(SEARCH), jnp.asarray(False), jnp.asarray(patience_of(spec) + 1),
+        start, start.normal, jnp.asarray(False), jnp.asarray(SEARCH), jnp.asarray(False), jnp.asarray(patience_of(spec) + 1),
         start.iterations, start.edm, start, jnp.asarray(0),
     )  # fmt: skip
 
@@ -257,7 +259,7 @@ def _one(
     stage = jnp.where((s.stage == SEARCH) & over, next_stage, s.stage)
 
     newton = (stage == SEARCH) & newton
-    wanted = newton | (stage == LAST) | ((stage == DONE) & want_exact)
+    wanted = newton | (stage == LAST) | ((stage == DONE) & want_exact & ~s.known)
     exact, _ = _once(wanted, partial(_exact, spec, arrays), (s.exact, state.theta))
     steps = newton | (stage == LAST)
     tried, decrease = _once(steps, partial(_newton, arrays, exact), (state, jnp.full_like(state.edm, jnp.nan)))
@@ -292,7 +294,8 @@ def _one(
         [jnp.full_like(stage, x) for x in (SEARCH, BOUNDS, DONE, AT_BOUNDS, DONE)],
         END,
     )
-    return s._replace(scoring=state, exact=exact, stage=stage, anchor=anchor, moved=moved)
+    known = (s.known | (last & ~worth)) & ~(followed & good)
+    return s._replace(scoring=state, exact=exact, known=known, stage=stage, anchor=anchor, moved=moved)
 
 
 def _next(s: _Descent, limit: int) -> tuple[jax.Array, jax.Array, jax.Array]:

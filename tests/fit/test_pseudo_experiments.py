@@ -1,5 +1,7 @@
 """Pseudo-experiments: each is a fit of counts that anyone can fit, and together they are what theory says."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -89,6 +91,10 @@ def test_experiments_do_not_depend_on_how_many(runs, power_law, toys):
     np.testing.assert_array_equal(few.parameters, toys.parameters[:5])
     other = gj.pseudo_experiments(jax.random.key(1), runs, power_law(), 5, batch_size=64)
     assert not np.any(other.stat == few.stat)
+    # nor those of a dataset on the others
+    alone = dataclasses.replace(few.draws, expected={"known": few.draws.expected["known"]}).counts(range(3))[0]
+    np.testing.assert_array_equal(alone["counts"], few.draws.counts(range(3))[1]["counts"])
+    assert not np.array_equal(*(alone["counts"][i] for i in (0, 1)))
 
 
 def test_a_source_that_is_not_there(spectrum_factory):

@@ -214,6 +214,36 @@ def test_overlaps_are_sums_over_the_image():
     np.testing.assert_allclose(batch, [quick(jnp.asarray(row)) for row in rows], rtol=1e-12)
 
 
+@pytest.mark.parametrize("width", [2.69, 2.71, 4.0])
+def test_wide_gaussians_need_one_band(width):
+    """Next to the width from which on the other bands are left out: the sum over all of them, for every order."""
+    s, (x, y), spread = 4, (20.31, 16.77), covariance(width, width + 0.01, 0.3)
+    # a kernel without a Gaussian's decay of its own
+    transform = np.stack([gaussian(0.2, s)[0], gaussian(0.1, s)[0]])
+    orders = ((0, 0), (1, 0), (2, 1), (0, 4))
+    fy, fx = k.frequencies(PERIOD, s)
+    fy = fy[:, :, None, None]
+    xx, xy, yy = spread
+    factor = np.exp(-2 * np.pi**2 * (xx * fx**2 + 2 * xy * fx * fy + yy * fy**2) - 2j * np.pi * (fx * x + fy * y))
+
+    def spectra(spread):
+        return k._spectra(jnp.asarray(transform), x, y, spread, PERIOD, orders)
+
+    weight = np.random.default_rng(4).normal(size=(2, *PERIOD))
+    overlaps = k._overlaps(jnp.asarray(transform), weight, x, y, spread, PERIOD, orders)
+    for (i, j), found, overlap in zip(orders, jax.jit(spectra)(spread), overlaps, strict=True):
+        wanted = (transform * factor * (-2j * np.pi * fx) ** i * (-2j * np.pi * fy) ** j).sum(axis=(1, 3))
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
+        image = np.fft.irfft2(wanted, PERIOD)
+        np.testing.assert_allclose(overlap, (weight * image).sum(axis=(1, 2)), atol=1e-10 * np.abs(image).sum())
+    # one narrow among wide ones takes all bands for all
+    rows = [np.stack([c, n]) for c, n in zip(spread, covariance(0.5, 0.6, 0.0), strict=True)]
+    batch = jax.jit(jax.vmap(spectra))(tuple(rows))
+    for row in range(2):
+        for found, wanted in zip(batch, spectra(tuple(c[row] for c in rows)), strict=True):
+            np.testing.assert_allclose(found[row], wanted, atol=1e-13 * np.abs(wanted).max())
+
+
 def test_eager_is_jit_and_vmap_is_a_loop():
     transform = gaussian(1.2, 2)
     at = np.array([[13.0, 14.0], [9.5, 10.2], [20.0, -3.0]])

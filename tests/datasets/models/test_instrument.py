@@ -89,3 +89,21 @@ def test_a_module_of_ones_own():
     definition, numbers = canonical(model)
     assert ("weights", ()) in definition.kinds
     np.testing.assert_allclose(definition.build(numbers).evaluate("exposure", [2.0]), 1 + 0.1 * np.sin(np.log(2)))
+
+
+def test_arrays_of_modules_that_stay():
+    """Of every model that takes one: frozen by their paths, in a fit's names, in copies and in pickles."""
+    wiggle = Wiggle(jnp.asarray(0.1))
+    models = [
+        make(exposure=wiggle, livetime=gj.Parameter(1.0, frozen=True)),
+        gj.FoVBackgroundModel(wiggle, "run-1"),
+        gj.TemplateNPredModel(np.ones(3), wiggle),
+    ]
+    for model, path in zip(models, ("exposure", "spectral.size", "spectral"), strict=True):
+        held = model.replace(frozen=[path])
+        assert [sum(k[0] == "weights" for k in canonical(m)[0].kinds) for m in (model, held)] == [1, 0]
+        assert held.replace(name="other").flags.frozen == pickle.loads(pickle.dumps(held)).flags.frozen == (path,)
+        definition, numbers = canonical(held)
+        assert definition.build(numbers).flags == held.flags
+        with pytest.raises(gj.InputError, match=rf"frozen names 'spectral.nothing', and arrays are at {path[:8]}"):
+            model.replace(frozen="spectral.nothing")
