@@ -92,6 +92,11 @@ class Prepared(ABC):
         """Sum of ``weights`` (n_bins,), 0 outside the mask, times `predict`."""
         return jnp.sum(masked(self.mask, lambda prediction: weights * prediction, self.predict(models)))
 
+    def shown(self, models: Models) -> tuple[Bins, Bins]:
+        """Counts of the sources, and `predict`, each (n_bins,)."""
+        prediction = self.predict(models)
+        return prediction, prediction
+
     def by_source(
         self, models: Models, rows: Sequence[Sequence[Sequence[int]]], n: int, shapes: Container[int]
     ) -> tuple[Bins, Float[Array, "n n_bins"]]:
@@ -178,6 +183,11 @@ class Spec:
     def unfolded(self, arrays: Arrays, frame: Arrays, bins: Bins, shape: tuple[int, ...]) -> Bins:
         """The bins of `Prepared.expected` in the ``shape`` of the data."""
         return bins[: math.prod(shape)].reshape(shape)
+
+    def everywhere(self, signal: np.ndarray, origin: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The counts of the sources of `Prepared.shown` in the ``shape`` of the data; ``origin``: where their bins
+        begin, if those are a part of a map."""
+        return signal[: math.prod(shape)].reshape(shape)
 
     @property
     def makes_images(self) -> bool:
@@ -313,10 +323,12 @@ class Dataset(Shown, HintedModule):
         its responses are those of another place."""
         return False
 
-    def source_scores(self, models: Models, source: eqx.Module, like: Scores | None = None) -> Scores | None:
+    def source_scores(
+        self, models: Models, source: eqx.Module, like: Scores | None = None, signal: np.ndarray | None = None
+    ) -> Scores | None:
         """How well one more source like ``source`` would do at the places that the dataset tells apart, beside the
         ``models``; or ``like`` those of other datasets, with what it would do here added. None where places do not
-        matter."""
+        matter. ``signal``: counts of the sources among the ``models``, where they are known."""
         return like
 
     @property

@@ -36,7 +36,7 @@ from .joint.problem import (
     with_image_sizes,
 )
 from .result import FitResult
-from .solvers.elsewhere import End, elsewhere, faint, look, without_place
+from .solvers.elsewhere import End, Sky, elsewhere, faint, look, without_place
 from .solvers.globalise import SAME, Starts, check_starts, joined
 from .solvers.infinity import at_infinity, beside_infinity
 from .solvers.minimise import MOST_ELSEWHERE, is_better, lower_scoring, run_scoring_method
@@ -184,8 +184,10 @@ def fit(
     unplaced: dict[str, float] = {}
     if movable and method == "scoring" and starts == "auto" and max_iterations >= MOST_ELSEWHERE:
         found, ends, stats = faint(problem, solution), list[End](), list[float]()
+        sky: Sky | None = None
         for source, rise in found:
-            others, extent = elsewhere(problem, solution, source, rise, begun)
+            sky = Sky(problem, solution) if sky is None else sky
+            others, extent = elsewhere(problem, solution, source, rise, begun, sky)
             trials = [at(problem, start) for start in others]
             looks = [look(trial, precision) for trial in trials]
             solution = replace(solution, evaluations=solution.evaluations + sum(seen.evaluations for seen in looks))
@@ -200,6 +202,7 @@ def fit(
                         ends.append(End(source, solution.free, solution.stat, extent))
                         n_iterations = solution.iterations + other.iterations
                         problem, solution = there, replace(other, iterations=n_iterations, minima=solution.minima)
+                        sky = None
                     solution = replace(solution, evaluations=n_evaluations)
                 ends.append(end)
                 stats.append(end.stat)

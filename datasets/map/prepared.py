@@ -87,6 +87,11 @@ class MapSpec(Spec):
             everywhere = jnp.asarray(frame["background"]) * norm[:, None, None]
         return with_window(everywhere, by_energy[:, : ny * nx].reshape(-1, ny, nx), arrays["origin"])
 
+    def everywhere(self, signal: np.ndarray, origin: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        ny, nx = self.box
+        inside = signal.reshape(self.n_reco, -1)[:, : ny * nx].reshape(self.n_reco, ny, nx)
+        return cut_box(inside, (shape[1], shape[2]), (-int(origin[0]), -int(origin[1])))
+
     @property
     def makes_images(self) -> bool:
         return True
@@ -194,6 +199,10 @@ class PreparedMap(PreparedCounts):
     def predict(self, models: Models) -> Bins:
         """What the data are compared with, (n_bins,)."""
         return self._predicted(models, self.signal(models))
+
+    def shown(self, models: Models) -> tuple[Bins, Bins]:
+        signal = self.signal(models)
+        return signal, self._predicted(models, signal)
 
     def weighted_signal(self, models: Models, weights: Bins) -> Bins:
         """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""

@@ -106,6 +106,21 @@ def group_stat(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own:
     return over_members(deviance, False, spec, arrays, shared, own)
 
 
+def group_signal(
+    spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns
+) -> tuple[jax.Array, jax.Array]:
+    """Deviance of each member, (m,), and the counts of its sources, (m, bins)."""
+
+    def shown(dataset, models):
+        signal, prediction = dataset.shown(models)
+        return jnp.sum(masked(dataset.mask, dataset.deviance_bins, prediction)), signal
+
+    def signals(spec, arrays, shared, own):
+        return evaluate(spec, arrays, shown, shared, own)
+
+    return over_members(signals, (False, False), spec, arrays, shared, own)
+
+
 def group_offset(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> jax.Array:
     """What turns each member's deviance into its fit statistic, (m,)."""
 

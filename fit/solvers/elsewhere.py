@@ -6,22 +6,22 @@ the residuals without the source look like tells where else it might be. Bright 
 nothing here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple, cast
 
 import jax
 import numpy as np
 
+from ...datasets.models.flatten import canonical
 from ...datasets.models.parameter import SCALING
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.models.spatial.base import PositionedModel
 from ...datasets.seen import Scores
 from ...kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
 from ..joint.again import models_at
-from ..joint.objective import from_free
+from ..joint.objective import compiled_signals, from_free
 from ..joint.problem import Problem
 from .components import by_role
-from .minimise import stat_at
 from .scoring import BAD_START, initial_state, run_scoring
 from .solution import Solution
 
@@ -105,12 +105,14 @@ def faint(problem: Problem, solution: Solution) -> list[tuple[Placed, float]]:
         if not worth > FAINT or np.all(amplitude <= 0):
             found.append((source, float(worth)))
     found = sorted(found, key=lambda pair: pair[1])[:MOST]
-    return [(source, _rise(problem, solution, source)) for source, _ in found]
+    stats = [float(_seen(problem, _without(problem, solution, source))[0]) for source, _ in found]
+    return [(source, stat - solution.stat) for (source, _), stat in zip(found, stats, strict=True)]
 
 
-def _rise(problem: Problem, solution: Solution, source: Placed) -> float:
-    """Rise of the statistic without a source, all others where they are."""
-    return stat_at(problem, _without(problem, solution, source)) - solution.stat
+def _seen(problem: Problem, free: np.ndarray) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """The statistic at other values of the free parameters, and the counts of the sources: see `stat_and_signals`."""
+    theta = from_free(problem.arrays, np.asarray(free, problem.arrays["low"].globals.dtype))
+    return compiled_signals(problem.spec, problem.arrays, theta)
 
 
 def _without(problem: Problem, solution: Solution, source: Placed) -> np.ndarray:
@@ -120,12 +122,46 @@ def _without(problem: Problem, solution: Solution, source: Placed) -> np.ndarray
     return free
 
 
+class Sky:
+    """What the data show beside the sources of a ``solution``: made once for all sources of one shape and spectrum."""
+
+    def __init__(self, problem: Problem, solution: Solution):
+        self._problem, self._known = problem, dict[Hashable, Scores | None]()
+        signals = jax.device_get(_seen(problem, solution.free)[1])
+        self._models, self._signals = models_at(problem, solution.free).models, dict[int, np.ndarray]()
+        for group, of_group in zip(problem.groups, signals, strict=True):
+            if not group.spec.make.makes_images:
+                continue
+            for row, index in zip(group.rows, group.members, strict=True):
+                shape = problem.share.held[index].data_shape
+                origin = np.asarray((group.arrays["data"] | group.arrays["data_own"])["origin"])
+                origin = origin[row] if origin.ndim == 2 else origin
+                self._signals[index] = group.spec.make.everywhere(of_group[row], origin, shape)
+
+    def scores(self, source: SkyModel, number: int) -> Scores | None:
+        """`Scores` of the source, wherever it is, with the datasets on which the model of this ``number`` acts."""
+        acting = self._problem.space.acting
+        seen_by = tuple(index for index in self._signals if number in acting[index])
+        spatial = cast(PositionedModel, source.spatial)
+        definition, numbers = canonical(source.replace(spatial=spatial.replace(lon_0=0.0, lat_0=0.0)))
+        key = definition, seen_by, *(np.asarray(x).tobytes() for x in numbers)
+        if key not in self._known:
+            total: Scores | None = None
+            for index in seen_by:
+                models = [self._models[m] for m in acting[index]]
+                dataset = self._problem.share.held[index]
+                total = dataset.source_scores(models, source, total, self._signals[index])
+            self._known[key] = total
+        return self._known[key]
+
+
 def elsewhere(
     problem: Problem,
     solution: Solution,
     source: Placed,
     rise: float,
     begun: np.ndarray,
+    sky: Sky,
 ) -> tuple[list[np.ndarray], float]:
     """Starts (free parameters) with a faint ``source`` at other places, and its extent (deg); ``rise``: see `faint`.
 
@@ -136,12 +172,8 @@ def elsewhere(
     first = np.array(solution.free)
     first[source.everything] = begun[source.everything]
     as_begun = cast(SkyModel, models_at(problem, first).models[source.number])
-    rest = models_at(problem, _without(problem, solution, source)).models
-    total: Scores | None = None
-    for index, dataset in problem.share.held.items():
-        if source.number in problem.space.acting[index]:
-            acting = [rest[m] for m in problem.space.acting[index]]
-            total = dataset.source_scores(acting, as_begun, total)
+    # of a faint source itself there is little beyond the places that are left out below
+    total = sky.scores(as_begun, source.number)
     if total is None:
         return [], 0.0
     low, high = problem.space.low[problem.space.free], problem.space.high[problem.space.free]
