@@ -34,7 +34,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, PyTree
 
 from .arrays import Array, Mask, PickledTrees, is_concrete
 from .errors import InputError
@@ -99,10 +99,24 @@ class Prepared(ABC):
 
     def by_source(
         self, models: Models, rows: Sequence[Sequence[Sequence[int]]], n: int, shapes: Container[int]
-    ) -> tuple[Bins, Float[Array, "n n_bins"]]:
-        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, whose items
-        have these ``rows`` (-1: fixed numbers); ``shapes`` are the rows that change images."""
-        return (prediction := self.predict(models)), jnp.zeros((n, *prediction.shape))
+    ) -> tuple[Bins, PyTree]:
+        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, in whatever form
+        `products` takes them; the items of the models have these ``rows`` (-1: fixed numbers), of which ``shapes``
+        change images."""
+        return self.predict(models), ()
+
+    def products(
+        self,
+        slopes: PyTree,
+        others: Float[Array, "k n_bins"],
+        score: Bins,
+        weight: Bins,
+        rows: Sequence[Sequence[Sequence[int]]],
+        n: int,
+    ) -> tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, "n k"]]:
+        """With the ``slopes`` J of `by_source`, and those of what else is predicted, D = ``others``: the products
+        J score, J weight J^T and J weight D^T."""
+        return jnp.zeros(n), jnp.zeros((n, n)), jnp.zeros((n, others.shape[0]))
 
     def bends(
         self, models: Models, weights: Bins, rows: Sequence[Sequence[Sequence[int]]], n: int

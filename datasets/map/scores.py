@@ -55,7 +55,7 @@ def scores_of(
     geom = response.geom
     ny, nx = geom.shape
     middle = np.asarray(geom.pixel_to_vector(np.asarray(nx // 2), np.asarray(ny // 2)))
-    image = _image(dataset, response, at_vector(source, middle), instrument)
+    image = _image(dataset, response, at_vector(source, middle).with_sizes(source.sizes), instrument)
     total = float(image.sum())
     if not total > 0:
         return None
