@@ -330,14 +330,19 @@ def run_scoring_method(
         if np.isfinite(suited.stat):
             follow(away_from_nothing(problem, problem.to_free(suited.state.theta)))
     others: list[np.ndarray] = []
+    steps: list[np.ndarray] = []
     for sweep in sweeps(problem) if n_starts > 1 and max_iterations >= MOST_ELSEWHERE else []:
         found, spent = swept(problem, sweep, first)
-        others += found[:AUTO]
+        if len(sweep.exponents):
+            steps += found[:1]
+        else:
+            others += found[:AUTO]
         evaluations += spent
     others = others if starts == "auto" else others[: n_starts - 1]
     if starts != "auto" or not others:
         more = range(1, n_starts - len(others))
         others += [scattered(problem, first, k, ended_at if converged else None) for k in more]
+    others = others + steps if starts == "auto" else (steps + others)[: n_starts - 1]
     for start in others:
         follow(start)
     if starts == "auto" and max_iterations >= MOST_ELSEWHERE and is_faint(problem, best.state):
