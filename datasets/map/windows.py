@@ -53,9 +53,9 @@ def products_of_windows(
             place, slopes = source
             here = jnp.concatenate([score[None], weight[None], others])
             here = jax.lax.dynamic_slice(here, (0, 0, place[0], place[1]), (here.shape[0], *size))
-            flat, heavy = slopes.reshape(slopes.shape[0], -1), slopes * here[1]
-            beside = here[2:].reshape(others.shape[0], -1)
-            return heavy, flat @ here[0].ravel(), (of_heavy := heavy.reshape(flat.shape)) @ flat.T, of_heavy @ beside.T
+            heavy = slopes * here[1]
+            rows, of_heavy = _flat(slopes), _flat(heavy)
+            return heavy, rows @ here[0].ravel(), of_heavy @ rows.T, of_heavy @ _flat(here[2:]).T
 
         heavy, of_score, own, beside = jax.lax.map(of_source, (part.places, part.slopes))
         weighted.append(heavy)
@@ -94,6 +94,11 @@ def _overlaps(
         beyond = jnp.pad(outer[j], ((0, 0), (0, 0), (ny, ny), (nx, nx)))
         start = (0, 0, jnp.clip(y, -ny, my) + ny, jnp.clip(x, -nx, mx) + nx)
         piece = jax.lax.dynamic_slice(beyond, start, (outer.shape[1], outer.shape[2], ny, nx))
-        return inner[i].reshape(inner.shape[1], -1) @ piece.reshape(piece.shape[0], -1).T
+        return _flat(inner[i]) @ _flat(piece).T
 
     return jax.lax.map(product, jnp.asarray(pairs))
+
+
+def _flat(rows: Float[jax.Array, "n n_reco ny nx"]) -> Float[jax.Array, "n bins"]:
+    """The bins of each row as one axis; there may be no row."""
+    return rows.reshape(rows.shape[0], int(np.prod(rows.shape[1:])))
