@@ -34,7 +34,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, PyTree
 
 from .arrays import Array, Mask, PickledTrees, is_concrete
 from .errors import InputError
@@ -92,12 +92,31 @@ class Prepared(ABC):
         """Sum of ``weights`` (n_bins,), 0 outside the mask, times `predict`."""
         return jnp.sum(masked(self.mask, lambda prediction: weights * prediction, self.predict(models)))
 
+    def shown(self, models: Models) -> tuple[Bins, Bins]:
+        """Counts of the sources, and `predict`, each (n_bins,)."""
+        prediction = self.predict(models)
+        return prediction, prediction
+
     def by_source(
         self, models: Models, rows: Sequence[Sequence[Sequence[int]]], n: int, shapes: Container[int]
-    ) -> tuple[Bins, Float[Array, "n n_bins"]]:
-        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, whose items
-        have these ``rows`` (-1: fixed numbers); ``shapes`` are the rows that change images."""
-        return (prediction := self.predict(models)), jnp.zeros((n, *prediction.shape))
+    ) -> tuple[Bins, PyTree]:
+        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, in whatever form
+        `products` takes them; the items of the models have these ``rows`` (-1: fixed numbers), of which ``shapes``
+        change images."""
+        return self.predict(models), ()
+
+    def products(
+        self,
+        slopes: PyTree,
+        others: Float[Array, "k n_bins"],
+        score: Bins,
+        weight: Bins,
+        rows: Sequence[Sequence[Sequence[int]]],
+        n: int,
+    ) -> tuple[Float[Array, " n"], Float[Array, "n n"], Float[Array, "n k"]]:
+        """With the ``slopes`` J of `by_source`, and those of what else is predicted, D = ``others``: the products
+        J score, J weight J^T and J weight D^T."""
+        return jnp.zeros(n), jnp.zeros((n, n)), jnp.zeros((n, others.shape[0]))
 
     def bends(
         self, models: Models, weights: Bins, rows: Sequence[Sequence[Sequence[int]]], n: int
@@ -178,6 +197,11 @@ class Spec:
     def unfolded(self, arrays: Arrays, frame: Arrays, bins: Bins, shape: tuple[int, ...]) -> Bins:
         """The bins of `Prepared.expected` in the ``shape`` of the data."""
         return bins[: math.prod(shape)].reshape(shape)
+
+    def everywhere(self, signal: np.ndarray, origin: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The counts of the sources of `Prepared.shown` in the ``shape`` of the data; ``origin``: where their bins
+        begin, if those are a part of a map."""
+        return signal[: math.prod(shape)].reshape(shape)
 
     @property
     def makes_images(self) -> bool:
@@ -328,10 +352,12 @@ class Dataset(Shown, HintedModule):
         its responses are those of another place."""
         return False
 
-    def source_scores(self, models: Models, source: eqx.Module, like: Scores | None = None) -> Scores | None:
+    def source_scores(
+        self, models: Models, source: eqx.Module, like: Scores | None = None, signal: np.ndarray | None = None
+    ) -> Scores | None:
         """How well one more source like ``source`` would do at the places that the dataset tells apart, beside the
         ``models``; or ``like`` those of other datasets, with what it would do here added. None where places do not
-        matter."""
+        matter. ``signal``: counts of the sources among the ``models``, where they are known."""
         return like
 
     @property

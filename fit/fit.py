@@ -36,7 +36,7 @@ from .joint.problem import (
     with_image_sizes,
 )
 from .result import FitResult
-from .solvers.elsewhere import End, elsewhere, faint, look, without_place
+from .solvers.elsewhere import End, Sky, direction, elsewhere, faint, looks, placed, without_place
 from .solvers.globalise import SAME, Starts, check_starts, joined
 from .solvers.infinity import at_infinity, beside_infinity
 from .solvers.minimise import MOST_ELSEWHERE, is_better, lower_scoring, run_scoring_method
@@ -119,7 +119,7 @@ def fit(
     if method != "scoring" and starts not in ("auto", 1):
         raise InputError(f"fit: several starts are for method='scoring', found starts={starts!r}. Leave starts out.")
 
-    def run(problem: Problem, starts: Starts = 1, again: bool = False) -> Solution:
+    def run(problem: Problem, starts: Starts = 1, again: bool = False, once: bool = False) -> Solution:
         if precision == "float32":
             problem.arrays = jax.tree.map(_single, problem.arrays)
         ahead = None
@@ -137,7 +137,7 @@ def fit(
                 return run_optax(problem, method, steps, tolerance, progress)
             if method == "minuit":
                 return run_minuit(problem, tolerance, max_iterations, progress)
-            return run_scoring_method(problem, tolerance, max_iterations, precision, progress, starts, again)
+            return run_scoring_method(problem, tolerance, max_iterations, precision, progress, starts, again, once)
         finally:
             if ahead is not None:
                 ahead.join()
@@ -180,32 +180,48 @@ def fit(
         minima = None if minima is None else minima.moved(solution.stat - of_starts)
         return problem, replace(solution, iterations=iterations, evaluations=evaluations, minima=minima)
 
-    problem, solution = settled(problem, run(problem, starts))
-    unplaced: dict[str, float] = {}
-    if movable and method == "scoring" and starts == "auto" and max_iterations >= MOST_ELSEWHERE:
+    def sought(problem: Problem, solution: Solution) -> tuple[Problem, Solution, dict[str, float]]:
+        """The same after other places of faint sources were tried, and those that have none by the data."""
         found, ends, stats = faint(problem, solution), list[End](), list[float]()
+        sky = Sky(problem, solution) if found else None
         for source, rise in found:
-            others, extent = elsewhere(problem, solution, source, rise, begun)
-            trials = [at(problem, start) for start in others]
-            looks = [look(trial, precision) for trial in trials]
-            solution = replace(solution, evaluations=solution.evaluations + sum(seen.evaluations for seen in looks))
-            for seen, trial in sorted(zip(looks, trials, strict=True), key=lambda pair: pair[0].stat):
-                end = End(source, seen.free, seen.stat, extent)
-                if seen.stat - seen.edm < solution.stat - SAME:
-                    there = at(trial, seen.free)
-                    there, other = settled(there, run(there))
-                    end = End(source, other.free, other.stat, extent)
+            others, extent = elsewhere(problem, solution, source, rise, begun, sky)
+            seen = looks([at(problem, start) for start in others], solution, precision)
+            solution = replace(solution, evaluations=solution.evaluations + sum(look.evaluations for look in seen))
+            for look in seen:
+                end, ended = End(source, look.free, look.stat, extent), look.there
+                if look.lowest < solution.stat - SAME:
+                    there = at(look.problem, look.free)
+                    there, other = settled(there, run(there, again=look.there))
+                    end, ended = End(source, other.free, other.stat, extent), True
                     n_evaluations = solution.evaluations + other.evaluations
                     if is_better(other, solution):
                         ends.append(End(source, solution.free, solution.stat, extent))
                         n_iterations = solution.iterations + other.iterations
                         problem, solution = there, replace(other, iterations=n_iterations, minima=solution.minima)
+                        sky.taken.append(direction(problem, source, solution.free))
                     solution = replace(solution, evaluations=n_evaluations)
                 ends.append(end)
-                stats.append(end.stat)
+                stats += [end.stat] if ended else []
         if ends:
             solution = replace(solution, minima=joined(solution, stats))
-        unplaced = without_place(problem, solution, found, ends)
+        return problem, solution, without_place(problem, solution, found, ends)
+
+    begins, unplaced = problem, dict[str, float]()
+    seeks = movable and method == "scoring" and starts == "auto" and max_iterations >= MOST_ELSEWHERE
+    seeks = seeks and bool(placed(problem))
+    # where a source is at the wrong place, starts scattered in its spectrum are of no use
+    solution = run(problem, starts, once=seeks)
+    doubtful = solution.status != Status.CONVERGED
+    problem, solution = settled(problem, solution)
+    if seeks:
+        problem, solution, unplaced = sought(problem, solution)
+        if doubtful and solution.status != Status.CONVERGED:
+            there, other, of_other = sought(*settled(begins, run(begins, starts)))
+            n_evaluations = solution.evaluations + other.evaluations
+            if is_better(other, solution, SAME):
+                problem, solution, unplaced = there, other, of_other
+            solution = replace(solution, evaluations=n_evaluations)
     return finish(problem, solution, unplaced)
 
 

@@ -222,9 +222,11 @@ class MapBase(CountsDataset, OnPixels):
     def moved(self, before: Models, after: Models) -> bool:
         return has_moved(before, after, self.geom.pixel_size)
 
-    def source_scores(self, models: Models, source: eqx.Module, like: Scores | None = None) -> Scores | None:
+    def source_scores(
+        self, models: Models, source: eqx.Module, like: Scores | None = None, signal: np.ndarray | None = None
+    ) -> Scores | None:
         instrument = self.instrument(models)
-        scores = scores_of(self, self.geom, models, cast(SkyModel, source), instrument, like)
+        scores = scores_of(self, self.response, models, cast(SkyModel, source), instrument, like, signal)
         return like if scores is None else scores
 
     def stacked_response(

@@ -7,7 +7,7 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from ...kernels.derivatives import along, one_by_one, unit_steps
 from ..arrays import Array, PickledTrees, stack_rows
@@ -20,6 +20,9 @@ from .source_image import Image, SourceImage, add_window
 
 Stacked = tuple[Int[jax.Array, "m 2"], list[jax.Array]]
 """Of the m sources of a part: the first pixels (y, x) of their windows in the box, and their arrays."""
+
+Slopes = Float[jax.Array, "m slots n_reco ny nx"]
+"""Slopes of the counts in the windows of the m sources of a part, in the numbers that are free in any of them."""
 
 Source = tuple[SkyModel, Int[jax.Array, " 2"], list[jax.Array]]
 """A source of a prepared map: the model, the first pixel (y, x) of its window in the box, and its arrays."""
@@ -55,23 +58,21 @@ class SourcePart(PickledTrees):
 
     def add_with_slopes(
         self,
-        found: tuple[Bins, jax.Array],
+        total: Bins,
         window: Callable[[SkyModel, list[jax.Array]], Image],
-        flat: Callable[[Image], Bins],
         stacked: Stacked,
         models: BuiltModels,
         rows: Rows,
         shapes: Container[int],
-    ) -> tuple[Bins, jax.Array]:
-        """Counts (n_reco, y, x) and their slopes (n, n_bins) with those of the sources of this part added.
+    ) -> tuple[Bins, Slopes]:
+        """Counts (n_reco, y, x) with those of the sources of this part added, and their slopes, in the order of
+        `places`.
 
-        ``window(model, leaves)``: counts of one of them, (n_reco, ny, nx); ``flat``: the bins of counts (n_reco, y, x).
-        See `Prepared.by_source` for the rest.
+        ``window(model, leaves)``: counts of one of them, (n_reco, ny, nx). See `Prepared.by_source` for the rest.
         """
         definition, slots = models.definition(self.models[0]), self._slots(rows)
         numbers = [models.numbers(i) for i in self.models]
         columns = [jnp.stack([jnp.asarray(x) for x in column]) for column in zip(*numbers, strict=True)]
-        to = np.array([[rows[i][j][k] for j, k in slots] for i in self.models], int)
         images = [k for k, (j, e) in enumerate(slots) if any(rows[i][j][e] in shapes for i in self.models)]
         others = [k for k in range(len(slots)) if k not in images]
 
@@ -82,32 +83,27 @@ class SourcePart(PickledTrees):
                 moved = _moved(values, [slots[k] for k in chosen], steps)
                 return window(cast(SkyModel, definition.build(moved)), leaves)
 
-            shown, slopes = None, []
+            shown: Image | None = None
+            slopes: dict[int, Image] = {}
             for chosen, method in ((images, one_by_one if self.by_transform else along), (others, along)):
                 if chosen:
                     at = [jnp.zeros((), total.dtype)] * len(chosen)
                     shown, slope = method(lambda steps, chosen=chosen: counts(chosen, steps), at, unit_steps(at))
-                    slopes.append(slope)
-            return add_window(total, counts([], []) if shown is None else shown, x, y), jnp.concatenate(slopes)
+                    slopes |= {k: slope[number] for number, k in enumerate(chosen)}
+            shown = counts([], []) if shown is None else shown
+            of_slots = [slopes[k] for k in range(len(slots))]
+            return add_window(total, shown, x, y), jnp.stack(of_slots) if slots else jnp.zeros((0, *shown.shape))
 
         places, leaves = stacked
         sources = columns, places, leaves
-        if len(self.models) == 1:
-            total, windows = add(found[0], jax.tree.map(lambda x: x[0], sources))
-            windows = windows[None]
-        else:
-            total, windows = jax.lax.scan(add, found[0], sources)
-        order = to[:, images + others].ravel()
-        free: slice | np.ndarray = np.flatnonzero(order >= 0) if np.any(order < 0) else slice(None)
-        windows = windows.reshape(-1, *windows.shape[2:])[free]
-        first = jnp.repeat(places, len(slots), axis=0)[free]
-        empty = jnp.zeros_like(total)
+        if len(self.models) > 1:
+            return jax.lax.scan(add, total, sources)
+        total, slopes = add(total, jax.tree.map(lambda x: x[0], sources))
+        return total, slopes[None]
 
-        def add_row(slopes: jax.Array, item):
-            row, window, (y, x) = item
-            return slopes.at[row].add(flat(add_window(empty, window, x, y))), None
-
-        return total, jax.lax.scan(add_row, found[1], (jnp.asarray(order[free]), windows, first))[0]
+    def places(self, rows: Rows) -> Int[np.ndarray, "m slots"]:
+        """The rows of the free numbers of each source, -1 where one is fixed."""
+        return np.array([[rows[i][j][k] for j, k in self._slots(rows)] for i in self.models], int)
 
     def add_bends(
         self,
@@ -122,7 +118,7 @@ class SourcePart(PickledTrees):
         definition, slots = models.definition(self.models[0]), self._slots(rows)
         numbers = [models.numbers(i) for i in self.models]
         columns = [jnp.stack([jnp.asarray(x) for x in column]) for column in zip(*numbers, strict=True)]
-        to = np.array([[rows[i][j][k] for j, k in slots] for i in self.models], int)
+        to = self.places(rows)
         if not slots:
             return found
 

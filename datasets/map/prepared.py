@@ -31,11 +31,12 @@ from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..models.spatial.base import SpatialModel
 from ..statistics.base import Bins, Statistic
 from .box import Place, box_around, cut_box, known_bins, measured_bins, recounted, with_window
-from .parts import Member, Source, SourcePart, Stacked, part_of
+from .parts import Member, Slopes, Source, SourcePart, Stacked, part_of
 from .plan import plan
 from .prepared_image import image_of_shape, image_of_source, image_with_radial, prepared_image
 from .response import Response
 from .source_image import Image, SourceImage, add_window, with_room, without_room
+from .windows import Windows, products_of_windows
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ class MapSpec(Spec):
             norm = by_energy[:, -1] if self.rest else jnp.ones(self.n_reco)
             everywhere = jnp.asarray(frame["background"]) * norm[:, None, None]
         return with_window(everywhere, by_energy[:, : ny * nx].reshape(-1, ny, nx), arrays["origin"])
+
+    def everywhere(self, signal: np.ndarray, origin: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        ny, nx = self.box
+        inside = signal.reshape(self.n_reco, -1)[:, : ny * nx].reshape(self.n_reco, ny, nx)
+        return cut_box(inside, (shape[1], shape[2]), (-int(origin[0]), -int(origin[1])))
 
     @property
     def makes_images(self) -> bool:
@@ -171,21 +177,37 @@ class PreparedMap(PreparedCounts):
             flat = jnp.concatenate([flat, jnp.zeros((spec.n_reco, 1), flat.dtype)], axis=1)
         return flat.reshape(-1)
 
-    def by_source(
-        self, models: Models, rows: Rows, n: int, shapes: Container[int]
-    ) -> tuple[Bins, Float[jax.Array, "n n_bins"]]:
+    def by_source(self, models: Models, rows: Rows, n: int, shapes: Container[int]) -> tuple[Bins, list[Slopes]]:
         spec = self.spec
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
         total = with_room(self._templates(models), spec.room)
-        built = cast(BuiltModels, models)
-        found = total, jnp.zeros((n, self.mask.shape[0]), total.dtype)
+        slopes = []
         for number, part in enumerate(spec.parts):
             if part.kind != "template":
                 window = partial(self._window, part, instrument=instrument)
-                found = part.add_with_slopes(
-                    found, window, self._flat, self._stacked(number, part), built, rows, shapes
-                )
-        return self._predicted(models, self._flat(found[0])), found[1]
+                stacked = self._stacked(number, part)
+                total, found = part.add_with_slopes(total, window, stacked, cast(BuiltModels, models), rows, shapes)
+                slopes.append(found)
+        return self._predicted(models, self._flat(total)), slopes
+
+    def products(
+        self,
+        slopes: list[Slopes],
+        others: Float[jax.Array, "k n_bins"],
+        score: Bins,
+        weight: Bins,
+        rows: Rows,
+        n: int,
+    ) -> tuple[Float[jax.Array, " n"], Float[jax.Array, "n n"], Float[jax.Array, "n k"]]:
+        def wider(bins: Bins) -> Bins:
+            return with_room(self._of_box(bins), self.spec.room)
+
+        parts = [(number, part) for number, part in enumerate(self.spec.parts) if part.kind != "template"]
+        windows = [
+            Windows(part.places(rows), self._stacked(number, part)[0], found)
+            for (number, part), found in zip(parts, slopes, strict=True)
+        ]
+        return products_of_windows(windows, jax.vmap(wider)(others), wider(score), wider(weight), n)
 
     def _predicted(self, models: Models, signal: Bins) -> Bins:
         """What the data are compared with, (n_bins,), from the counts of the sources."""
@@ -194,6 +216,10 @@ class PreparedMap(PreparedCounts):
     def predict(self, models: Models) -> Bins:
         """What the data are compared with, (n_bins,)."""
         return self._predicted(models, self.signal(models))
+
+    def shown(self, models: Models) -> tuple[Bins, Bins]:
+        signal = self.signal(models)
+        return signal, self._predicted(models, signal)
 
     def weighted_signal(self, models: Models, weights: Bins) -> Bins:
         """Sum of ``weights`` (n_bins,) times `signal`; its derivatives need fewer images."""

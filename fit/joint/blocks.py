@@ -106,6 +106,21 @@ def group_stat(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own:
     return over_members(deviance, False, spec, arrays, shared, own)
 
 
+def group_signal(
+    spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns
+) -> tuple[jax.Array, jax.Array]:
+    """Deviance of each member, (m,), and the counts of its sources, (m, bins)."""
+
+    def shown(dataset, models):
+        signal, prediction = dataset.shown(models)
+        return jnp.sum(masked(dataset.mask, dataset.deviance_bins, prediction)), signal
+
+    def signals(spec, arrays, shared, own):
+        return evaluate(spec, arrays, shown, shared, own)
+
+    return over_members(signals, (False, False), spec, arrays, shared, own)
+
+
 def group_offset(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> jax.Array:
     """What turns each member's deviance into its fit statistic, (m,)."""
 
@@ -127,13 +142,59 @@ def group_fisher(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, ow
 
 
 def _fisher(spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array) -> tuple[jax.Array, Blocks]:
-    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
-
     def terms(dataset, mask, prediction):
         return dataset.scoring_bins(jnp.where(mask, prediction, 1.0))
 
-    stat, score, weight = _per_bin(spec, arrays, terms, predicted)
-    return jnp.sum(stat), _blocks(along_shared, along_own, score, weight)
+    (stat, _, _), blocks = _of_slopes(spec, arrays, shared, own, terms)
+    return jnp.sum(stat), blocks
+
+
+def _of_slopes(
+    spec: GroupSpec,
+    arrays: dict[str, PyTree],
+    shared: jax.Array,
+    own: jax.Array,
+    terms: Callable[..., tuple[jax.Array, ...]],
+) -> tuple[tuple[jax.Array, ...], Blocks]:
+    """``terms(dataset, mask, prediction)`` of the bins of each member, each (m, bins); and J score and J weight J^T
+    with the slopes J of the predictions and the last two of these terms."""
+    columns, n_shared = [*_columns(shared), *_columns(own)], spec.n_shared
+    if not spec.make.sources:
+        predicted, slopes = _slopes(spec, arrays, columns, tuple(range(len(columns))), _predict)
+        found = _per_bin(spec, arrays, terms, predicted)
+        return found, _blocks(slopes[:n_shared], slopes[n_shared:], *found[-2:])
+    rows, shapes, n = _rows(spec), frozenset(spec.shapes), len(columns)
+
+    def by_source(dataset: Prepared, models: BuiltModels) -> tuple[jax.Array, PyTree]:
+        return dataset.by_source(models, rows, n, shapes)
+
+    def of_others(dataset: Prepared, models: BuiltModels) -> jax.Array:
+        return dataset.predict(models.held(spec.make.sources))
+
+    def products(dataset: Prepared, models: BuiltModels, *given: PyTree) -> tuple[jax.Array, ...]:
+        return dataset.products(*given, rows, n)
+
+    predicted, slopes = _evaluated(spec, arrays, by_source, columns)
+    found = _per_bin(spec, arrays, terms, predicted)
+    kept = [of_model for i, of_model in enumerate(rows) if i not in spec.make.sources]
+    others = np.array(sorted({row for of_model in kept for item in of_model for row in item if row >= 0}), int)
+    beside = jnp.zeros((*predicted.shape[:1], 0, *predicted.shape[1:]), predicted.dtype)
+    if others.size:
+        beside = jnp.swapaxes(_slopes(spec, arrays, columns, tuple(others.tolist()), of_others)[1], 0, 1)
+    slope, matrix, mixed = _evaluated(spec, arrays, products, columns, slopes, beside, *found[-2:])
+    if others.size:
+        score, weight = found[-2:]
+        slope = slope.at[:, others].add(jnp.einsum("mkb,mb->mk", beside, score))
+        matrix = matrix.at[:, :, others].add(mixed).at[:, others, :].add(jnp.swapaxes(mixed, 1, 2))
+        of_others_alone = jnp.einsum("mkb,mb,mlb->mkl", beside, weight, beside)
+        matrix = matrix.at[:, others[:, None], others[None, :]].add(of_others_alone)
+    return found, Blocks(
+        slope_shared=jnp.sum(slope[:, :n_shared], axis=0),
+        slope_own=slope[:, n_shared:],
+        shared=jnp.sum(matrix[:, :n_shared, :n_shared], axis=0),
+        mixed=matrix[:, :n_shared, n_shared:],
+        own=matrix[:, n_shared:, n_shared:],
+    )
 
 
 def group_hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, own: Columns) -> Blocks:
@@ -146,8 +207,6 @@ def group_hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: Columns, o
 
 
 def _hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array) -> Blocks:
-    predicted, along_shared, along_own = _jacobian(spec, arrays, shared, own)
-
     def slopes(dataset, mask, prediction):
         prediction = jnp.where(mask, prediction, 1.0)
         ones = jnp.ones_like(prediction)
@@ -157,8 +216,7 @@ def _hessian(spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own:
 
         return jax.jvp(slope, (prediction,), (ones,))
 
-    score, weight = _per_bin(spec, arrays, slopes, predicted)
-    blocks = _blocks(along_shared, along_own, score, weight)
+    (score, _), blocks = _of_slopes(spec, arrays, shared, own, slopes)
     shared_bend, mixed_bend, own_bend = _bends(spec, arrays, shared, own, score)
     return blocks._replace(
         shared=blocks.shared + shared_bend, mixed=blocks.mixed + mixed_bend, own=blocks.own + own_bend
@@ -285,33 +343,6 @@ def _evaluated(
 ) -> PyTree:
     """`evaluate` with the shared parameters, and the own ones behind them, as one list."""
     return evaluate(spec, arrays, function, columns[: spec.n_shared], columns[spec.n_shared :], *rows)
-
-
-def _jacobian(
-    spec: GroupSpec, arrays: dict[str, PyTree], shared: jax.Array, own: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Prediction (m, bins) and its derivatives in the shared (s, m, bins) and own (q, m, bins) parameters."""
-    columns, n_shared = [*_columns(shared), *_columns(own)], spec.n_shared
-    if not spec.make.sources:
-        predicted, found = _slopes(spec, arrays, columns, tuple(range(len(columns))), _predict)
-        return predicted, found[:n_shared], found[n_shared:]
-    rows, shapes = _rows(spec), frozenset(spec.shapes)
-
-    def by_source(dataset: Prepared, models: BuiltModels) -> tuple[jax.Array, jax.Array]:
-        shown, slopes = dataset.by_source(models, rows, len(columns), shapes)
-        return shown, jnp.asarray(slopes)
-
-    def of_others(dataset: Prepared, models: BuiltModels) -> jax.Array:
-        return dataset.predict(models.held(spec.make.sources))
-
-    predicted, slopes = _evaluated(spec, arrays, by_source, columns)
-    slopes = jnp.swapaxes(slopes, 0, 1)
-    kept = [of_model for i, of_model in enumerate(rows) if i not in spec.make.sources]
-    others = sorted({row for of_model in kept for item in of_model for row in item if row >= 0})
-    if others:
-        more = _slopes(spec, arrays, columns, tuple(others), of_others)[1]
-        slopes = slopes.at[np.array(others)].add(more)
-    return predicted, slopes[:n_shared], slopes[n_shared:]
 
 
 def _rows(spec: GroupSpec) -> Rows:

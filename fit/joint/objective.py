@@ -10,7 +10,7 @@ from ...datasets.arrays import Array
 from ...datasets.compile import OF_A_FIT, QUICK, QUICKEST, Program
 from ...kernels.programs import Programs
 from .arrowhead import Blocks, LocalBlocks, Normal, Theta
-from .blocks import assemble, group_fisher, group_hessian, group_offset, group_stat, inputs
+from .blocks import assemble, group_fisher, group_hessian, group_offset, group_signal, group_stat, inputs
 from .groups import GroupSpec
 from .priors import (
     penalty_terms,
@@ -50,6 +50,19 @@ def total_stat(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> ja
         at = inputs(group, data, theta, number)
         total = total + jnp.sum(group_stat(group, data, *at) + group_offset(group, data, *at))
     return total + _priors(spec, arrays, theta)
+
+
+def stat_and_signals(
+    spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """`total_stat`, and the counts of the sources in the bins of each member of each group, (m, bins)."""
+    total, signals = jnp.asarray(arrays["constant"], theta.globals.dtype), []
+    for number, (group, data) in enumerate(zip(spec.groups, arrays["groups"], strict=True)):
+        at = inputs(group, data, theta, number)
+        stats, signal = group_signal(group, data, *at)
+        total = total + jnp.sum(stats + group_offset(group, data, *at))
+        signals.append(signal)
+    return total + _priors(spec, arrays, theta), tuple(signals)
 
 
 def member_stats(spec: ProblemSpec, arrays: dict[str, PyTree], theta: Theta) -> tuple[jax.Array, ...]:
@@ -145,5 +158,7 @@ def compiled_exact_normal(spec: ProblemSpec) -> Program:
 
 
 compiled_normal = Program(stat_and_normal, most=OF_A_FIT)
+
+compiled_signals = Program(stat_and_signals, most=OF_A_FIT)
 
 compiled_member_stats = Program(member_stats, most=OF_A_FIT)

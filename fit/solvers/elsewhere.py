@@ -6,23 +6,24 @@ the residuals without the source look like tells where else it might be. Bright 
 nothing here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple, cast
 
 import jax
 import numpy as np
 
+from ...datasets.models.flatten import canonical
 from ...datasets.models.parameter import SCALING
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.models.spatial.base import PositionedModel
 from ...datasets.seen import Scores
 from ...kernels.sphere import from_icrs, lonlat_to_vector, to_icrs, vector_to_lonlat
 from ..joint.again import models_at
-from ..joint.objective import from_free
+from ..joint.objective import compiled_signals, from_free
 from ..joint.problem import Problem
 from .components import by_role
-from .minimise import stat_at
-from .scoring import BAD_START, initial_state, run_scoring
+from .globalise import SAME
+from .scoring import BAD_START, RUNNING, initial_state, run_scoring
 from .solution import Solution
 
 FAINT = 40.0
@@ -37,8 +38,9 @@ MOST, PEAKS = 5, 2
 WORTH, SHARE = 6.0, 0.5
 """Fall of the statistic that a peak has to promise to be tried; and as a share of what the source is worth."""
 
-ROUGHLY, LOOK = 0.1, 12
-"""Estimated distance to the minimum, and evaluations, of a look at another place."""
+ROUGHLY, GLANCE, LOOK = 0.1, 4, 12
+"""Estimated distance to the minimum of a look at another place, its evaluations at first, and of one that promises
+more."""
 
 RIDGE = 1e-9
 """Added to the unit diagonal of the curvature of the other models, which may be singular."""
@@ -105,12 +107,14 @@ def faint(problem: Problem, solution: Solution) -> list[tuple[Placed, float]]:
         if not worth > FAINT or np.all(amplitude <= 0):
             found.append((source, float(worth)))
     found = sorted(found, key=lambda pair: pair[1])[:MOST]
-    return [(source, _rise(problem, solution, source)) for source, _ in found]
+    stats = [float(_seen(problem, _without(problem, solution, source))[0]) for source, _ in found]
+    return [(source, stat - solution.stat) for (source, _), stat in zip(found, stats, strict=True)]
 
 
-def _rise(problem: Problem, solution: Solution, source: Placed) -> float:
-    """Rise of the statistic without a source, all others where they are."""
-    return stat_at(problem, _without(problem, solution, source)) - solution.stat
+def _seen(problem: Problem, free: np.ndarray) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """The statistic at other values of the free parameters, and the counts of the sources: see `stat_and_signals`."""
+    theta = from_free(problem.arrays, np.asarray(free, problem.arrays["low"].globals.dtype))
+    return compiled_signals(problem.spec, problem.arrays, theta)
 
 
 def _without(problem: Problem, solution: Solution, source: Placed) -> np.ndarray:
@@ -120,12 +124,50 @@ def _without(problem: Problem, solution: Solution, source: Placed) -> np.ndarray
     return free
 
 
+class Sky:
+    """What the data show beside the sources of a ``solution``: made once for all sources of one shape and spectrum.
+
+    ``taken``: directions in which there is a source since then.
+    """
+
+    def __init__(self, problem: Problem, solution: Solution):
+        self._problem, self._known = problem, dict[Hashable, Scores | None]()
+        self.taken = list[np.ndarray]()
+        signals = jax.device_get(_seen(problem, solution.free)[1])
+        self._models, self._signals = models_at(problem, solution.free).models, dict[int, np.ndarray]()
+        for group, of_group in zip(problem.groups, signals, strict=True):
+            if not group.spec.make.makes_images:
+                continue
+            for row, index in zip(group.rows, group.members, strict=True):
+                shape = problem.share.held[index].data_shape
+                origin = np.asarray((group.arrays["data"] | group.arrays["data_own"])["origin"])
+                origin = origin[row] if origin.ndim == 2 else origin
+                self._signals[index] = group.spec.make.everywhere(of_group[row], origin, shape)
+
+    def scores(self, source: SkyModel, number: int) -> Scores | None:
+        """`Scores` of the source, wherever it is, with the datasets on which the model of this ``number`` acts."""
+        acting = self._problem.space.acting
+        seen_by = tuple(index for index in self._signals if number in acting[index])
+        spatial = cast(PositionedModel, source.spatial)
+        definition, numbers = canonical(source.replace(spatial=spatial.replace(lon_0=0.0, lat_0=0.0)))
+        key = definition, seen_by, *(np.asarray(x).tobytes() for x in numbers)
+        if key not in self._known:
+            total: Scores | None = None
+            for index in seen_by:
+                models = [self._models[m] for m in acting[index]]
+                dataset = self._problem.share.held[index]
+                total = dataset.source_scores(models, source, total, self._signals[index])
+            self._known[key] = total
+        return self._known[key]
+
+
 def elsewhere(
     problem: Problem,
     solution: Solution,
     source: Placed,
     rise: float,
     begun: np.ndarray,
+    sky: Sky,
 ) -> tuple[list[np.ndarray], float]:
     """Starts (free parameters) with a faint ``source`` at other places, and its extent (deg); ``rise``: see `faint`.
 
@@ -136,21 +178,17 @@ def elsewhere(
     first = np.array(solution.free)
     first[source.everything] = begun[source.everything]
     as_begun = cast(SkyModel, models_at(problem, first).models[source.number])
-    rest = models_at(problem, _without(problem, solution, source)).models
-    total: Scores | None = None
-    for index, dataset in problem.share.held.items():
-        if source.number in problem.space.acting[index]:
-            acting = [rest[m] for m in problem.space.acting[index]]
-            total = dataset.source_scores(acting, as_begun, total)
+    # of a faint source itself there is little beyond the places that are left out below
+    total = sky.scores(as_begun, source.number)
     if total is None:
         return [], 0.0
     low, high = problem.space.low[problem.space.free], problem.space.high[problem.space.free]
     best = np.argmax(total.falls, axis=0)
     factor, fall = total.factors[best], np.max(total.falls, axis=0)
     frame = cast(PositionedModel, as_begun.spatial).frame
-    starts, taken = [], [_vector(solution.free[source.lonlat], frame)]
-    near = np.cos(np.deg2rad(2 * total.extent))
-    fall[total.vectors @ taken[0] > near] = 0.0
+    starts, near = list[np.ndarray](), np.cos(np.deg2rad(2 * total.extent))
+    for taken in (_vector(solution.free[source.lonlat], frame), *sky.taken):
+        fall[total.vectors @ taken > near] = 0.0
     for _ in range(PEAKS):
         k = int(np.argmax(fall))
         if not fall[k] > max(WORTH, SHARE * rise):
@@ -208,27 +246,65 @@ def without_place(
     return named
 
 
-class Look(NamedTuple):
-    """Where a look from the start of a fit ended."""
+class Look:
+    """A look at where a fit leads from the start of a ``problem``."""
 
-    free: np.ndarray
-    stat: float
-    edm: float
-    evaluations: int
+    def __init__(self, problem: Problem, precision: str):
+        self.problem = problem
+        theta = from_free(problem.arrays, np.asarray(problem.start(), precision))
+        self._state, self._constant = initial_state(problem.spec, theta), 0.0
+
+    def go(self, most: int) -> None:
+        """Go on until it is roughly there, up to so many evaluations in all."""
+        limits = np.asarray(ROUGHLY, self._state.stat.dtype), np.asarray(most)
+        seen = run_scoring(self.problem.spec, self.problem.arrays, self._state, *limits)
+        self._state, self._constant = jax.device_get(seen)
+
+    @property
+    def free(self) -> np.ndarray:
+        return self.problem.to_free(self._state.theta)
+
+    @property
+    def evaluations(self) -> int:
+        return int(self._state.evaluations)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is nothing more to see."""
+        return int(self._state.status) != RUNNING
+
+    @property
+    def stat(self) -> float:
+        bad = int(self._state.status) == BAD_START
+        return np.inf if bad else float(self._state.stat) + float(self._constant)
+
+    @property
+    def lowest(self) -> float:
+        """The statistic that it may lead to."""
+        return self.stat - float(self._state.edm)
 
 
-def look(problem: Problem, precision: str) -> Look:
-    """Where a fit leads from its start, roughly."""
-    theta = from_free(problem.arrays, np.asarray(problem.start(), precision))
-    state = initial_state(problem.spec, theta)
-    limits = np.asarray(ROUGHLY, state.stat.dtype), np.asarray(LOOK)
-    state, constant = jax.device_get(run_scoring(problem.spec, problem.arrays, state, *limits))
-    stat = np.inf if int(state.status) == BAD_START else float(state.stat + constant)
-    return Look(problem.to_free(state.theta), stat, float(state.edm), int(state.evaluations))
+def looks(problems: Sequence[Problem], solution: Solution, precision: str) -> list[Look]:
+    """Looks at where fits lead from the starts of ``problems``, the lowest first.
+
+    Those that do not promise to end below the ``solution`` and the other looks are not followed to their ends."""
+    found = [Look(problem, precision) for problem in problems]
+    for look in found:
+        look.go(GLANCE)
+    for look in sorted(found, key=lambda look: look.lowest):
+        best = min((other.stat for other in found if other.there), default=np.inf)
+        if not look.there and look.lowest < min(best, solution.stat) - SAME:
+            look.go(LOOK)
+    return sorted(found, key=lambda look: look.stat)
 
 
 def _frame_of(problem: Problem, source: Placed) -> str:
     return cast(PositionedModel, cast(SkyModel, problem.models.models[source.number]).spatial).frame
+
+
+def direction(problem: Problem, source: Placed, free: np.ndarray) -> np.ndarray:
+    """Where a source is: a unit vector, ICRS."""
+    return _vector(free[source.lonlat], _frame_of(problem, source))
 
 
 def _vector(lonlat: Sequence[float] | np.ndarray, frame: str) -> np.ndarray:

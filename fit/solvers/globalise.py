@@ -12,12 +12,13 @@ import numpy as np
 
 from ...datasets.errors import InputError
 from ...datasets.models.parameter import SCALING
+from ...datasets.models.sky_model import SkyModel
 from ..joint.arrowhead import Theta
 from ..joint.cutoffs import cutoff_pairs
 from ..joint.objective import compiled_member_stats
 from ..joint.problem import Problem
 from ..result import Minima
-from .components import components
+from .components import by_role, components
 from .solution import Solution
 
 Starts = int | Literal["auto"]
@@ -183,7 +184,13 @@ def is_deficit(problem: Problem, ended: np.ndarray) -> bool:
 
 
 def _amplitudes(problem: Problem) -> np.ndarray:
-    return np.array([problem.space.roles[i] == "amplitude" for i in problem.space.free_index], bool)
+    """Which free parameters scale sources: amplitudes, and norms of templates, which have no other."""
+    scales = np.array([problem.space.roles[i] == "amplitude" for i in problem.space.free_index], bool)
+    for number, model in enumerate(problem.models.models):
+        for roles in by_role(problem, number).values() if isinstance(model, SkyModel) else ():
+            if "norm" in roles and "amplitude" not in roles:
+                scales[np.searchsorted(problem.space.free_index, roles["norm"])] = True
+    return scales
 
 
 def best_members(problem: Problem, best: Theta, others: list[Theta]) -> Theta:

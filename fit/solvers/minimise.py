@@ -266,9 +266,10 @@ def run_scoring_method(
     progress: Progress | None,
     starts: Starts = 1,
     again: bool = False,
+    once: bool = False,
 ) -> Solution:
     """Damped Fisher scoring, see ``scoring``, from one start or from several, see ``globalise``; for ``again`` see
-    `minimise`."""
+    `minimise`. ``once``: from one, if that does not converge."""
     spec, arrays = problem.spec, problem.arrays
 
     def ended(
@@ -286,6 +287,8 @@ def run_scoring_method(
         _raise_bad_start(problem)
     evaluations, stats, ends = int(best.state.evaluations), [best.stat], [best]
     doubtful = int(best.state.status) != CONVERGED and max_iterations >= MOST_ELSEWHERE
+    if once and doubtful:
+        return _solution(problem, best, evaluations, stats)
     n_starts = max(automatic(problem), AUTO if doubtful else 1) if starts == "auto" else starts
     converged, ended_at = int(best.state.status) == CONVERGED, problem.to_free(best.state.theta)
 
@@ -327,14 +330,19 @@ def run_scoring_method(
         if np.isfinite(suited.stat):
             follow(away_from_nothing(problem, problem.to_free(suited.state.theta)))
     others: list[np.ndarray] = []
+    steps: list[np.ndarray] = []
     for sweep in sweeps(problem) if n_starts > 1 and max_iterations >= MOST_ELSEWHERE else []:
         found, spent = swept(problem, sweep, first)
-        others += found[:AUTO]
+        if len(sweep.exponents):
+            steps += found[:1]
+        else:
+            others += found[:AUTO]
         evaluations += spent
     others = others if starts == "auto" else others[: n_starts - 1]
     if starts != "auto" or not others:
         more = range(1, n_starts - len(others))
         others += [scattered(problem, first, k, ended_at if converged else None) for k in more]
+    others = others + steps if starts == "auto" else (steps + others)[: n_starts - 1]
     for start in others:
         follow(start)
     if starts == "auto" and max_iterations >= MOST_ELSEWHERE and is_faint(problem, best.state):
@@ -363,6 +371,10 @@ def run_scoring_method(
         evaluations += int(other.state.evaluations)
         if _preferred(other, best):
             stats, best = [*stats, other.stat], other
+    return _solution(problem, best, evaluations, stats)
+
+
+def _solution(problem: Problem, best: Minimum, evaluations: int, stats: list[float]) -> Solution:
     state = best.state
     return Solution(
         free=problem.to_free(state.theta),
@@ -401,10 +413,14 @@ def _preferred(other: Minimum, best: Minimum) -> bool:
     return other.stat < best.stat + slack
 
 
-def is_better(other: Solution, best: Solution) -> bool:
-    """Whether another end is lower, and not one that has not converged where the best has."""
-    ended = other.status == Status.CONVERGED or best.status != Status.CONVERGED
-    return bool(np.isfinite(other.stat)) and ended and other.stat < best.stat - SAME
+def is_better(other: Solution, best: Solution, slack: float = -SAME) -> bool:
+    """Whether another end is lower, and not one that has not converged where the best has.
+
+    ``slack``: by how much it may be higher if it has converged where the best has not.
+    """
+    ended, best_ended = (end.status == Status.CONVERGED for end in (other, best))
+    more = slack if ended and not best_ended else -SAME
+    return bool(np.isfinite(other.stat)) and (ended or not best_ended) and other.stat < best.stat + more
 
 
 def _raise_bad_start(problem: Problem) -> None:

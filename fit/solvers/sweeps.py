@@ -5,7 +5,9 @@ which the spectrum bends. With that one parameter held (the energy of the break,
 rest is a fit with one minimum, as a rule. So it is held at values all over the range of the data, each fit going on
 from its neighbour's, and the minima of this profile are the starts. A second component begins with amplitude zero: its
 index has no effect there, and the first component is the whole spectrum (a parameter that is present only under the
-alternative; Davies 1977, Biometrika 64, 247).
+alternative; Davies 1977, Biometrika 64, 247). A cutoff with a free exponent may be a step between any two bins: that is
+a minimum at an infinite exponent, beside the one of a cutoff that is smooth, and its energy is swept with the exponent
+held at a large value.
 """
 
 from collections.abc import Hashable, Iterator
@@ -34,6 +36,10 @@ BEND = 0.7
 
 EDGE, STEEP = 3, 8.0
 """Energies at either end of the range at which a spectrum may also end, or rise: the outer index differs by so much."""
+
+SUDDEN = 8.0
+"""Exponent with which a cutoff is a step, as a spectrum of some bins a decade sees it: from 0.9 to 0.1 within a factor
+1.5 in energy."""
 
 EVERY = 3
 """One in so many energies is tried with the indices exchanged."""
@@ -64,9 +70,9 @@ class Sweep(NamedTuple):
     """Values at which parameters are held in turn.
 
     ``places`` (k,) of the parameter among the free ones, one of each of k models alike with datasets of their own;
-    ``values`` (n,), ascending. Of sums, values are relative to the index of another component, with the place
+    ``values`` (n,), in order. Of sums, values are relative to the index of another component, with the place
     ``beside`` (k,), and the ``amplitudes`` (k,) begin at zero. Of breaks, ``below`` and ``above`` (k,) are the places
-    of the indices on either side.
+    of the indices on either side. Of cutoffs, ``exponents`` (k,) are held at `SUDDEN`.
     """
 
     places: np.ndarray
@@ -75,17 +81,20 @@ class Sweep(NamedTuple):
     amplitudes: np.ndarray = NONE
     below: np.ndarray = NONE
     above: np.ndarray = NONE
+    exponents: np.ndarray = NONE
 
 
 def sweeps(problem: Problem) -> list[Sweep]:
     """The sweeps that the roles of the free parameters ask for; none if they are too many."""
     space, place = problem.space, np.cumsum(problem.space.free) - 1
     low, high = fitted_range(problem)
+    inside = np.geomspace(low, high, ENERGIES + 2)[1:-1] if low > 0 else NONE
+    energies = np.array([low / WIDER, *inside, high * WIDER])
     rows: dict[Hashable, list[dict[str, int]]] = {}
     grids: dict[Hashable, np.ndarray] = {}
     for number, entry in enumerate(space.models):
         roles_of = [space.roles[i[0]] for i in entry.entries if i is not None and i.size == 1 and space.free[i[0]]]
-        if "energy" not in roles_of and roles_of.count("amplitude") < 2:
+        if set(roles_of).isdisjoint(("energy", "exponent")) and roles_of.count("amplitude") < 2:
             continue
         components = by_role(problem, number)
         for name, roles in components.items():
@@ -98,8 +107,16 @@ def sweeps(problem: Problem) -> list[Sweep]:
                 rows.setdefault(key, []).append(found)
                 parameter = space.parameters[index]
                 unit = 1.0 if parameter is None else u.Unit("TeV").to(parameter.unit)
-                inside = np.geomspace(low, high, ENERGIES + 2)[1:-1]
-                grids[key] = np.array([low / WIDER, *inside, high * WIDER]) * unit
+                grids[key] = energies * unit
+            cutoff = next((role for role in ("cutoff", "rate") if role in roles), "")
+            if cutoff and "exponent" in roles and low > 0:
+                index = roles[cutoff][0]
+                key = ("step", name.partition(".")[2], entry.definition if space.owner[index] >= 0 else number)
+                rows.setdefault(key, []).append({"places": index, "exponents": roles["exponent"][0]})
+                parameter = space.parameters[index]
+                power = 1 if cutoff == "cutoff" else -1
+                unit = 1.0 if parameter is None else (u.Unit("TeV") ** power).to(parameter.unit)
+                grids[key] = energies**power * unit
         summed = {name: roles for name, roles in components.items() if "amplitude" in roles and "index" in roles}
         # of components that are alike it does not matter which is the second
         for name in {tuple(roles): name for name, roles in summed.items()}.values() if len(summed) > 1 else ():
@@ -149,7 +166,8 @@ def swept(problem: Problem, sweep: Sweep, first: np.ndarray) -> tuple[list[np.nd
 
     base, held = np.array(first, float), np.zeros(len(first), bool)
     held[sweep.places], held[sweep.amplitudes] = True, True
-    base[sweep.amplitudes] = 0.0
+    held[sweep.exponents] = True
+    base[sweep.amplitudes], base[sweep.exponents] = 0.0, SUDDEN
     if not len(sweep.beside):
         base[sweep.places] = sweep.values[size // 2]
         middle = (base[sweep.below] + base[sweep.above]) / 2

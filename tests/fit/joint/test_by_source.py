@@ -1,4 +1,4 @@
-"""Slopes of the predictions of maps with several sources, which are made source by source."""
+"""Slopes of the predictions of maps with several sources, and their products, which are made source by source."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def sources(dataset):
     return gj.Models(found).link("s0.spectral.index", "s2.spectral.index").freeze(*frozen)
 
 
-def test_slopes_are_those_of_the_prediction():
+def test_products_of_slopes_are_those_of_the_prediction():
     """Shared, own and linked parameters, windows that run over the edge, frozen shapes, and tilted
     backgrounds: as JAX differentiates the whole prediction."""
     maps = {name: cases.small_map(n=12) for name in ("a", "b")}
@@ -39,16 +39,30 @@ def test_slopes_are_those_of_the_prediction():
     (spec,), (arrays,) = problem.spec.groups, problem.arrays["groups"]
     assert set(spec.make.sources) == {0, 1, 2, 3}
     shared, own = blocks.inputs(spec, arrays, from_free(problem.arrays, problem.start()), 0)
-    predicted, along_shared, along_own = jax.jit(lambda *at: blocks._jacobian(spec, arrays, *at))(shared, own)
 
     def predict(shared, own):
         return blocks.evaluate(spec, arrays, lambda dataset, models: dataset.predict(models), shared, own)
 
-    wanted, (of_shared, of_own) = jax.jit(lambda *at: (predict(*at), jax.jacfwd(predict, (0, 1))(*at)))(shared, own)
-    np.testing.assert_allclose(predicted, wanted, rtol=1e-12)
-    for found, slopes in (
-        (along_shared, jnp.moveaxis(of_shared, -1, 0)),
-        (along_own, jnp.moveaxis(jnp.diagonal(of_own, axis1=0, axis2=2), 1, 0).swapaxes(1, 2)),
-    ):
-        assert found.shape == slopes.shape and np.all(np.max(np.abs(slopes), axis=(1, 2)) > 0)
-        np.testing.assert_allclose(found, slopes, atol=1e-11 * np.max(np.abs(slopes)), rtol=1e-9)
+    def whole(shared, own):
+        predicted, (of_shared, of_own) = predict(shared, own), jax.jacfwd(predict, (0, 1))(shared, own)
+        of_own = jnp.moveaxis(jnp.diagonal(of_own, axis1=0, axis2=2), 1, 0).swapaxes(1, 2)
+        stat, score, weight = blocks._per_bin(
+            spec, arrays, lambda dataset, mask, prediction: dataset.scoring_bins(prediction), predicted
+        )
+        return jnp.sum(stat), blocks._blocks(jnp.moveaxis(of_shared, -1, 0), of_own, score, weight)
+
+    found, wanted = (jax.jit(f)(shared, own) for f in (lambda *at: blocks.group_fisher(spec, arrays, *at), whole))
+    assert float(found[0]) == pytest.approx(float(wanted[0]), rel=1e-12)
+    of_shared, of_own = np.sqrt(np.diag(wanted[1].shared)), np.sqrt(np.diagonal(wanted[1].own, axis1=1, axis2=2))
+    assert np.all(of_shared > 0) and np.all(of_own > 0)
+    scales = {
+        "slope_shared": of_shared,
+        "slope_own": of_own,
+        "shared": np.outer(of_shared, of_shared),
+        "mixed": of_shared[None, :, None] * of_own[:, None, :],
+        "own": of_own[:, :, None] * of_own[:, None, :],
+    }
+    for name, scale in scales.items():
+        one, other = (np.asarray(getattr(block, name)) for block in (found[1], wanted[1]))
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one / scale, other / scale, atol=1e-10, err_msg=name)

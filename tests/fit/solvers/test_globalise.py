@@ -297,8 +297,9 @@ def test_bad_numbers_of_starts(stacked, starts):
 
 @pytest.mark.parametrize(("counts", "background"), [([1.0] * 10, 4.0), ([2, 1, 1, 0, 2, 1, 0, 1, 1, 3], 4.0)])
 @pytest.mark.parametrize("start", [(2.0, 2e-11), (1.5, -2e-11)])
-def test_deficits_are_found_from_either_sign(counts, background, start):
-    """Fewer counts than background: amplitudes of the wrong sign or size lead to a deficit of one bin."""
+@pytest.mark.parametrize("template", [False, True])
+def test_deficits_are_found_from_either_sign(counts, background, start, template):
+    """Fewer counts than background: amplitudes of the wrong sign or size lead to a deficit of one bin. So do norms."""
     edges, exposure = np.geomspace(1, 100, 11), 3e12
     counts = np.array(counts, float)
     dataset = gj.SpectrumDataset(
@@ -306,6 +307,11 @@ def test_deficits_are_found_from_either_sign(counts, background, start):
     )
     index, amplitude = start
     spectrum = gj.PowerLawSpectralModel(index=index, amplitude=amplitude)
+    if template:
+        # a power law too: of index 2, tilted
+        tilt = gj.Parameter(index - 2, frozen=False)
+        table = gj.TemplateSpectralModel(edges, 1e-12 * edges**-2.0)
+        spectrum = table * gj.PowerLawNormSpectralModel(norm=amplitude / 1e-12, tilt=tilt)
     result = gj.fit(dataset, gj.Models([gj.SkyModel(spectrum, name="source")]))
 
     def cash(parameters):

@@ -220,3 +220,21 @@ def test_what_vanished_is_named_or_found_again(deficit, amplitude, least):
         good = source(power_law(gj.Parameter(-1e-12, "cm-2 s-1 TeV-1"), 2.4))
         assert value < 0 and result.stat == pytest.approx(gj.fit(deficit, good).stat, abs=1e-3)
         assert result.success and min(result.starts.stats) == pytest.approx(result.stat, abs=1e-6)
+
+
+def cutoff(alpha, amplitude=4e-11, index=2.1, lambda_=0.3):
+    alpha = gj.Parameter(alpha, frozen=False)
+    return gj.ExpCutoffPowerLawSpectralModel(amplitude=amplitude, index=index, lambda_=lambda_, alpha=alpha)
+
+
+def test_cutoffs_that_are_steps(fermi):
+    """With a free exponent the best cutoff of these data is a step between two bins, and the smooth one is 0.37 higher,
+    a minimum of its own. The step by itself: a cutoff whose exponent is held far out."""
+    (sweep,) = sweeps(make_problem(fermi, source(cutoff(1.0))))
+    assert len(sweep.exponents) == 1 and np.all(np.diff(sweep.values) < 0)
+    held = gj.Models([source(cutoff(300.0, lambda_=0.63))]).freeze("s.spectral.alpha", "s.spectral.lambda_")
+    step = gj.fit(fermi, held).stat
+    for alpha, lambda_ in ((1.0, 0.3), (0.7, 2.0)):
+        result = gj.fit(fermi, source(cutoff(alpha, lambda_=lambda_)))
+        assert result.stat == pytest.approx(step, abs=0.1) and result.stat < 33.277 - 0.2
+        assert not result.success and "s.spectral.alpha" in result.message
