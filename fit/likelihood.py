@@ -14,10 +14,10 @@ from jaxtyping import Float, PyTree
 from ..datasets.arrays import Array
 from ..datasets.compile import OF_A_FIT, Program
 from ..datasets.counts.npred import SomeModels
-from ..datasets.dataset import Arrays, Models, Prepared
 from ..datasets.errors import InputError, closest, listed
 from ..datasets.hints.calls import hinted
 from ..datasets.hints.switches import to_flag
+from ..datasets.prepared import Arrays, Models, Prepared
 from ..datasets.shown import number_text, robust
 from ..datasets.units import Given, numbers_in
 from .covariance import DENSE_LIMIT

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..datasets.arrays import Array, is_concrete
-from ..datasets.dataset import Arrays, Dataset
+from ..datasets.dataset import Dataset
 from ..datasets.errors import InputError
+from ..datasets.prepared import Arrays
 from ..datasets.units import as_bins, numbers_in
 
 Counts = Array | Mapping[str, Array] | Dataset

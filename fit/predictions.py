@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..datasets.compile import OF_A_FIT
-from ..datasets.dataset import Dataset, Models, Prepared
+from ..datasets.dataset import Dataset
+from ..datasets.prepared import Models, Prepared
 from ..datasets.seen import Spectrum
 from ..kernels.programs import programs
 from .joint.arrowhead import Theta

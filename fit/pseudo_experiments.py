@@ -17,11 +17,11 @@ from ..datasets.compile import OF_A_FIT, Program, being_traced
 from ..datasets.counts.dataset import require_counts
 from ..datasets.counts.npred import SomeModels
 from ..datasets.counts.simulate import expected_counts, require_key
-from ..datasets.dataset import Arrays
 from ..datasets.errors import InputError
 from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
 from ..datasets.models.collection import Models
+from ..datasets.prepared import Arrays
 from ..datasets.units import Given, number_in, numbers_in
 from .joint.again import MOST_REFRESHES, can_move, models_there
 from .joint.parameters import parameter_space
@@ -42,8 +42,8 @@ MOST_AT_A_TIME = 64
 
 
 ROUGHLY = 1e-4
-"""Estimated distance to the minimum, about a hundredth of an error, up to which fits go with the images that sources have
-in the truth: then images are made where the sources are."""
+"""Estimated distance to the minimum, about a hundredth of an error, up to which fits go with the images that sources
+have in the truth: then images are made where the sources are."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     *("kernels", "datasets/errors", "datasets/hints", "datasets/shown", "datasets/arrays"),
     *("datasets/compile", "datasets/meta", "datasets/units"),
-    *("datasets/gti", "datasets/statistics", "datasets/seen", "datasets/dataset", "datasets/sky"),
+    *("datasets/gti", "datasets/statistics", "datasets/seen", "datasets/prepared", "datasets/dataset", "datasets/sky"),
     *("datasets/irf", "datasets/io"),
     *("datasets/models", "datasets/counts", "datasets/spectrum", "datasets/flux_points", "datasets/region"),
     *("datasets/map", "datasets/events", "datasets/collection"),
@@ -48,6 +48,8 @@ DEFERRED = {
     # large, slow to import, or optional: imported where they are used
     *("matplotlib", "gammapy", "iminuit", "optax", "regions", "rich", "scipy", "IPython", "jax"),
     *("astropy", "yaml"),
+    # Unix only
+    "fcntl",
 }
 """What functions may import; the command line also its own commands, so that ``gammajax --help`` is quick."""
 

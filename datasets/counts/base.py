@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 
 from ...kernels.edisp import diagonal_response
 from ...kernels.quadrature import bin_centers
-from ..arrays import Array, Mask, fields_of, is_concrete
-from ..dataset import Dataset, Models, on_host, require_shape
+from ..arrays import Array, Mask, is_concrete
+from ..dataset import Dataset, on_host
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import require_models
@@ -22,6 +22,7 @@ from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part
 from ..meta import Meta
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..prepared import Models, require_shape
 from ..shown import Facts, number_text, sum_text
 from ..sky.axis import SCALES
 from ..sky.geom import SkyGeom
@@ -441,14 +442,3 @@ class CountsBase(Dataset):
                 f"{type(self).__name__}: the true energies of edisp ({other[0]:.4g} to {other[-1]:.4g} TeV) are not "
                 f"those of the exposure ({own[0]:.4g} to {own[-1]:.4g} TeV). Make both on one axis."
             )
-
-
-def fitted_of(dataset: CountsBase) -> Mask:
-    """`fitted_bins` from the fields, for thousands of datasets."""
-    fields = fields_of(dataset)
-    safe, fit = fields["mask_safe"], fields["mask_fit"]
-    if safe is None and fit is None:
-        return np.ones(dataset.data_shape, bool)
-    if safe is None or fit is None:
-        return fit if safe is None else safe
-    return safe & fit

@@ -8,14 +8,15 @@ from typing import Self
 import numpy as np
 
 from ..arrays import Array, Mask, fields_of, is_concrete
-from ..dataset import Models
+from ..dataset import fitted_of
 from ..errors import InputError
 from ..hints.modules import found, require_models
 from ..models.sky_model import FoVBackgroundModel, SkyModel
+from ..prepared import Models
 from ..seen import Spectrum
 from ..sky.axis import MapAxis
 from ..units import NOT_FITTED, Given, warn_of_cut_bins
-from .base import CountsBase, fitted_of
+from .base import CountsBase
 from .instrument import check_instruments
 from .reshape_energy import (
     axes_to_slice,

@@ -12,12 +12,12 @@ from jaxtyping import Float
 from ...kernels.edisp import GHOSTS, extended_response, fold, rescaled
 from ...kernels.quadrature import log_centers
 from ..arrays import Array, for_kernels
-from ..dataset import Frozen
 from ..errors import InputError
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, Matrix
 from ..irf.psf import PSFMap
 from ..models.flatten import models_of_type
 from ..models.instrument import InstrumentModel, factor_at
+from ..prepared import Frozen
 
 PerEnergy = Float[jax.Array, " n_true"]
 

@@ -14,11 +14,11 @@ from ...kernels.cash import TRUNCATION
 from ...kernels.quadrature import bin_centers
 from ...kernels.significance import cash_ts
 from ..arrays import Array, Mask, fields_of, frozen_array, is_concrete, ratio
-from ..dataset import Models
 from ..errors import InputError, listed
 from ..irf.stack import Part
 from ..models.flatten import models_of_type
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..prepared import Models
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS
 from ..units import Given

@@ -11,10 +11,10 @@ import numpy as np
 
 from ...kernels.significance import wstat_ts
 from ..arrays import Array, Mask, fields_of, is_concrete, ratio
-from ..dataset import Models
 from ..errors import InputError
 from ..irf.stack import Part
 from ..models.sky_model import FoVBackgroundModel
+from ..prepared import Models
 from ..statistics.base import Bins
 from ..statistics.wstat import alpha_of
 from ..units import Given, as_bins

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...kernels.significance import signed_root
-from ..dataset import Models, fitted_bins
+from ..dataset import fitted_bins
 from ..errors import InputError
+from ..prepared import Models
 from .base import CountsBase, Sum
 
 METHODS = ("diff", "diff/model", "diff/sqrt(model)", "significance")

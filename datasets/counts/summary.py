@@ -7,8 +7,9 @@ import numpy as np
 from astropy import units as u
 
 from ..arrays import Array
-from ..dataset import Models, stat_bins_of
+from ..dataset import stat_bins_of
 from ..models.sky_model import SkyModel, TemplateNPredModel
+from ..prepared import Models
 from .base import CountsBase
 from .significance import CashCountsStatistic, WStatCountsStatistic
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from ..arrays import Array, Mask, fields_of, is_concrete
 from ..counts.npred import SomeModels
 from ..counts.summary import Info
-from ..dataset import Arrays, Dataset, Frozen, on_host
+from ..dataset import Dataset, on_host
 from ..dataset import Models as ActingModels
 from ..errors import InputError
 from ..gti import GTI
@@ -25,6 +25,7 @@ from ..io.paths import Filename, as_path, write_files
 from ..meta import Meta
 from ..models.collection import Models
 from ..models.sky_model import SkyModel, summed_flux
+from ..prepared import Arrays, Frozen
 from ..shown import Facts, sum_text
 from ..statistics.base import Bins
 from ..statistics.registry import STATISTICS

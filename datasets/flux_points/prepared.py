@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from ..arrays import Array
-from ..dataset import Arrays, Models, PreparedCounts, Spec
 from ..gti import GTI
 from ..models.sky_model import summed_flux
+from ..prepared import Arrays, Models, PreparedCounts, Spec
 from ..statistics.base import Bins, Statistic
 
 

@@ -17,7 +17,7 @@ from ..counts.dataset import CountsDataset
 from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
 from ..counts.measured import MeasuredBackground
-from ..dataset import Arrays, Dataset, Frozen, Models, fitted_bins
+from ..dataset import Dataset, fitted_bins
 from ..errors import InputError
 from ..io.fermi import counts_cube_contents
 from ..io.fits import FitsFile, naming
@@ -29,6 +29,7 @@ from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part, Tables, stack_edisp, stack_psf
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..models.spatial.moves import has_moved
+from ..prepared import Arrays, Frozen, Models
 from ..region.dataset import RegionMapDataset
 from ..seen import Scores
 from ..sky.axis import MapAxis

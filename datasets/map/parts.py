@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 
 from ...kernels.derivatives import along, one_by_one, unit_steps
 from ..arrays import Array, PickledTrees, stack_rows
-from ..dataset import Arrays
 from ..models.flatten import BuiltModels, Rows
 from ..models.sky_model import SkyModel
+from ..prepared import Arrays
 from ..statistics.base import Bins
 from .box import Place
 from .source_image import Image, SourceImage, add_window

@@ -22,13 +22,14 @@ from ..counts.base import CountsBase
 from ..counts.flux import source_flux
 from ..counts.instrument import Instrument, instrument_of, instruments_of, livetime_factor
 from ..counts.known import background_model, background_norm, fitted_energies
-from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
+from ..dataset import fitted_bins
 from ..errors import InputError
 from ..gti import GTI
 from ..models.flatten import BuiltModels, ModelDef, Rows, canonical
 from ..models.instrument import InstrumentModel
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
 from ..models.spatial.base import SpatialModel
+from ..prepared import Arrays, Frozen, Models, PreparedCounts, Spec
 from ..statistics.base import Bins, Statistic
 from .box import Place, box_around, cut_box, known_bins, measured_bins, recounted, with_window
 from .parts import Member, Slopes, Source, SourcePart, Stacked, part_of

@@ -13,11 +13,12 @@ from ..compile import Program
 from ..counts.base import CountsBase
 from ..counts.flux import source_flux
 from ..counts.instrument import Instrument
-from ..dataset import Models, fitted_bins
+from ..dataset import fitted_bins
 from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..models.spatial.base import PositionedModel, SpatialModel
+from ..prepared import Models
 from ..seen import Scores
 from ..statistics.base import Bins
 from .box import cut_box

@@ -13,7 +13,7 @@ from ..counts.base import CountsBase
 from ..counts.dataset import CountsDataset
 from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
-from ..dataset import Arrays, Dataset, Frozen, Models, on_host
+from ..dataset import Dataset, on_host
 from ..errors import InputError
 from ..io.fits import FitsFile, naming
 from ..io.gadf_write import gadf_map_contents
@@ -23,6 +23,7 @@ from ..irf.psf import PSFKernel, PSFMap, RecoPSFMap
 from ..irf.stack import Part
 from ..models.sky_model import SkyModel
 from ..models.spatial.moves import has_moved
+from ..prepared import Arrays, Frozen, Models
 from ..sky.geom import SkyGeom
 from ..spectrum.dataset import SpectrumDataset
 from ..spectrum.regions import CARRIED, WHAT, with_region

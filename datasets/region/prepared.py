@@ -20,11 +20,12 @@ from ..counts.flux import source_flux
 from ..counts.instrument import instrument_of, instruments_of, livetime_factor
 from ..counts.known import background_model, background_norm, fitted_energies
 from ..counts.template import template_counts
-from ..dataset import Arrays, Frozen, Models, PreparedCounts, Spec, fitted_bins
+from ..dataset import fitted_bins
 from ..gti import GTI
 from ..models.flatten import ModelDef, canonical
 from ..models.instrument import InstrumentModel
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
+from ..prepared import Arrays, Frozen, Models, PreparedCounts, Spec
 from ..statistics.base import Bins, Statistic
 from .containment import RegionResponse, RegionShare, ResponseMatrix, SharePlan, plan_share, prepare_share
 from .npred import quick_program

@@ -10,13 +10,12 @@ import numpy as np
 
 from ...kernels.edisp import fold
 from ..arrays import fields_of, is_concrete
-from ..counts.base import fitted_of
 from ..counts.create import empty_spectrum
 from ..counts.dataset import CountsDataset
 from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
 from ..counts.measured import MeasuredBackground
-from ..dataset import Arrays, Frozen, Models
+from ..dataset import fitted_of
 from ..errors import InputError
 from ..io.fits import naming
 from ..io.gadf_spectrum import gadf_contents
@@ -24,6 +23,7 @@ from ..io.paths import as_path, write_files
 from ..irf.edisp import EDispKernel
 from ..irf.stack import Part, stack_matrix
 from ..models.sky_model import FoVBackgroundModel, SkyModel
+from ..prepared import Arrays, Frozen, Models
 from ..sky.geom import SkyGeom
 from ..statistics.base import Bins
 from ..units import Given, as_bins

@@ -9,14 +9,15 @@ import numpy as np
 
 from ...kernels.programs import remembered
 from ..arrays import Array, fields_of
-from ..counts.base import CountsBase, fitted_of
+from ..counts.base import CountsBase
 from ..counts.instrument import instrument_of, livetime_factor
 from ..counts.known import background_model, background_norm, fitted_energies
 from ..counts.template import template_counts
-from ..dataset import Arrays, Models, PreparedCounts, Size, Spec
+from ..dataset import fitted_of
 from ..gti import GTI
 from ..models.instrument import InstrumentModel
 from ..models.sky_model import SkyModel, TemplateNPredModel
+from ..prepared import Arrays, Models, PreparedCounts, Size, Spec
 from ..statistics.base import Bins, Statistic
 from ..statistics.registry import STATISTICS
 from .npred import SpectrumResponse, spectrum_counts

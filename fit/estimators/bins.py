@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from ...datasets.collection.datasets import Datasets
 from ...datasets.compile import OF_A_FIT, quick_programs
 from ...datasets.counts.dataset import CountsDataset, require_counts
-from ...datasets.dataset import Arrays, Models
 from ...datasets.errors import InputError, closest
 from ...datasets.models.collection import Models as AllModels
 from ...datasets.models.instrument import InstrumentModel
 from ...datasets.models.sky_model import SkyModel
+from ...datasets.prepared import Arrays, Models
 from ...datasets.statistics.base import Statistic
 from ...kernels.buckets import batch_bucket, bins_bucket
 from .asimov import matching_norms

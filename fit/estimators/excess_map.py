@@ -11,9 +11,10 @@ from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.measured import alpha_of_sum, off_acceptance
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.significance import CashCountsStatistic, WStatCountsStatistic
-from ...datasets.dataset import Models, fitted_bins
+from ...datasets.dataset import fitted_bins
 from ...datasets.errors import InputError
 from ...datasets.hints.calls import hinted
+from ...datasets.prepared import Models
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.units import Given, number_in
 from ...kernels.disk import disk_sums

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from ...datasets.arrays import Array
 from ...datasets.compile import quick_programs
-from ...datasets.dataset import Arrays
+from ...datasets.prepared import Arrays
 from ...datasets.statistics.base import Statistic
 from .one_norm import Norms, NormStatistic, best_norms, found, signal_of, wall_of
 

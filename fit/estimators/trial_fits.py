@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from ...datasets.arrays import Array
-from ...datasets.dataset import Arrays
+from ...datasets.prepared import Arrays
 from ...datasets.statistics.base import Statistic
 from ...kernels.programs import programs
 from .one_norm import Norms, NormStatistic, best_norms, found, signal_of, wall_of

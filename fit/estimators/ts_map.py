@@ -11,7 +11,7 @@ from ...datasets.arrays import Array
 from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.trials import Trials
-from ...datasets.dataset import Arrays, Models, fitted_bins
+from ...datasets.dataset import fitted_bins
 from ...datasets.errors import InputError
 from ...datasets.flux_points.reference import references
 from ...datasets.hints.calls import hinted
@@ -20,6 +20,7 @@ from ...datasets.models.instrument import InstrumentModel
 from ...datasets.models.parameter import SCALING
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.models.spectral.base import SpectralModel
+from ...datasets.prepared import Arrays, Models
 from ...datasets.sky.cutout import rebinned
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.statistics.base import Statistic

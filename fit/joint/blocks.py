@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from ...datasets.dataset import Models, Prepared, masked
 from ...datasets.models.flatten import BuiltModels, Rows
 from ...datasets.models.instrument import InstrumentModel
+from ...datasets.prepared import Models, Prepared, masked
 from ...kernels.derivatives import along, one_by_one, unit_steps
 from .arrowhead import SUMMED, Blocks, LocalBlocks, Normal, Theta
 from .groups import GroupSpec

@@ -10,10 +10,10 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from ...datasets.dataset import Arrays, Frozen, Size, Spec
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ...datasets.models.flatten import ModelDef
+from ...datasets.prepared import Arrays, Frozen, Size, Spec
 from ...kernels.buckets import batch_bucket, fine_bucket
 from .devices import processors, rows_at_a_time, rows_per_device
 from .layout import Source, _frozen, _Layout, _layout, _pieces, _shapes, _sources

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...datasets.arrays import Array, stack_rows
-from ...datasets.dataset import Arrays, Size, Spec
+from ...datasets.prepared import Arrays, Size, Spec
 from ...kernels.buckets import bins_bucket
 
 

@@ -8,7 +8,7 @@ import regions
 from cases import regions as cases
 
 import gammajax as gj
-from gammajax.datasets.dataset import Frozen
+from gammajax.datasets.prepared import Frozen
 
 pytestmark = pytest.mark.slow
 
