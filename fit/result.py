@@ -9,7 +9,8 @@ import numpy as np
 from ..datasets.hints.calls import hinted
 from ..datasets.hints.modules import Hinted
 from ..datasets.io.paths import write_files
-from ..datasets.models.collection import Models, Parameters, parameter_html
+from ..datasets.models.collection import Models
+from ..datasets.models.parameters import Parameters, parameter_html
 from .covariance import Curvature
 from .result_files import result_contents
 from .result_read import result_fields

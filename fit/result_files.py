@@ -11,8 +11,9 @@ from ..datasets.io.fits import set_cards, table_hdu, to_bytes
 from ..datasets.io.paths import as_path
 from ..datasets.io.text import cell_of
 from ..datasets.io.yaml import dump_yaml
-from ..datasets.models.collection import Models, Parameters
+from ..datasets.models.collection import Models
 from ..datasets.models.parameter import Parameter
+from ..datasets.models.parameters import Parameters
 from .covariance import DENSE_LIMIT, Curvature
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from ..datasets.errors import InputError
 from ..datasets.io.paths import as_path, beside, read_bytes
 from ..datasets.io.text import cell_of
 from ..datasets.io.yaml import load_yaml
-from ..datasets.models.collection import Models, Parameters
+from ..datasets.models.collection import Models
 from ..datasets.models.parameter import Parameter
+from ..datasets.models.parameters import Parameters
 from .covariance import Curvature
 from .joint.arrowhead import Theta
 from .status import Status

@@ -1,7 +1,6 @@
 """Models of sources and backgrounds, and their parameters."""
 
 from .collection import Models as Models
-from .collection import Parameters as Parameters
 from .component import ModelComponent as ModelComponent
 from .diffuse import create_fermi_isotropic_diffuse_model as create_fermi_isotropic_diffuse_model
 from .flatten import Item as Item
@@ -16,6 +15,7 @@ from .parameter import Role as Role
 from .parameter import bounds_of as bounds_of
 from .parameter import is_parameter as is_parameter
 from .parameter import parameter as parameter
+from .parameters import Parameters as Parameters
 from .penalty import GaussianPriorPenalty as GaussianPriorPenalty
 from .population import PopulationModel as PopulationModel
 from .prior import PRIORS as PRIORS

@@ -11,7 +11,7 @@ from gammajax.datasets.hints.arguments import ARGUMENTS
 from gammajax.datasets.hints.attributes import ATTRIBUTES
 from gammajax.datasets.hints.modules import habit
 from gammajax.datasets.hints.names import NAMES
-from gammajax.datasets.models.collection import Parameters
+from gammajax.datasets.models.parameters import Parameters
 
 pytest.importorskip("gammapy", reason="gammapy is not installed")
 
