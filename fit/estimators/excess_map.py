@@ -53,9 +53,10 @@ def excess_map(
     quantities, (n, ny, nx), are ``counts``; ``npred``; ``npred_excess``, counts - npred, with ``npred_excess_err``;
     ``ts`` and ``sqrt_ts``, with the sign of the excess: the rise of the Cash statistic (Cash 1979) for known
     backgrounds, of the W statistic (Li & Ma 1983, equation 17) for on/off maps; with ``limits`` also
-    ``npred_excess_errn``, ``npred_excess_errp`` and ``npred_excess_ul`` (without
-    any counts that of source and background together, as gammapy has it). NaN where a pixel has no fitted bin. For
-    on/off maps ``n_off`` and ``alpha`` are given too. Neighbouring pixels share counts: they are not independent.
+    ``npred_excess_errn``, ``npred_excess_errp`` and ``npred_excess_ul``, counted from the excess, so that it may be
+    below zero (without any counts that of source and background together, as gammapy has it). NaN where a pixel has no
+    fitted bin. For on/off maps ``n_off`` and ``alpha`` are given too. Neighbouring pixels share counts: they are not
+    independent.
 
     Parameters
     ----------
@@ -103,7 +104,8 @@ def excess_map(
         found["npred_excess_ul"] = np.asarray(statistic.compute_upper_limit(sigma_ul))
     if isinstance(statistic, WStatCountsStatistic):
         found |= {"n_off": np.asarray(statistic.n_off), "alpha": np.asarray(statistic.alpha)}
-    return SkyMaps(pixels, edges, {name: np.where(known, values, np.nan) for name, values in found.items()})
+    masked = {name: np.where(known, values, np.nan) for name, values in found.items()}
+    return SkyMaps(pixels, edges, masked, n_sigma=sigma, n_sigma_ul=sigma_ul if limits else None)
 
 
 @hinted

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import equinox as eqx
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
@@ -23,6 +24,7 @@ from ...datasets.sky.axis import MapAxis
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.units import Given, edges_tev, number_in, to_unit
 from ...kernels.sphere import lonlat_to_vector
+from ..scans.profile import positive
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -32,6 +34,10 @@ FLUX = "cm-2 s-1"
 
 NAME = re.compile(r"(?!primary$)[a-z][a-z0-9_-]{0,59}")
 """Names of quantities: those of HDUs in files, which are in capitals there."""
+
+
+SIGMA_CARDS = {"n_sigma": "N_SIGMA", "n_sigma_ul": "NSIGMAUL"}
+"""Cards of a file for standard deviations."""
 
 
 class SkyMaps(Shown, HintedModule):
@@ -44,6 +50,8 @@ class SkyMaps(Shown, HintedModule):
     maps : (n, ny, nx) numbers by name; NaN where a quantity is not known. "flux" and names that start with "flux_" are
         in cm-2 s-1, all others have no unit
     reference_model : the source whose norm was fitted, of maps that have a "norm"
+    n_sigma, n_sigma_ul : standard deviations of errors, and of upper limits, where there are some; in files as N_SIGMA
+        and NSIGMAUL, the words of gammapy
 
     Raises
     ------
@@ -61,6 +69,8 @@ class SkyMaps(Shown, HintedModule):
     energy_edges: Float[Array, " n+1"]
     maps: dict[str, Float[Array, "n ny nx"]]
     reference_model: SkyModel | None
+    n_sigma: float | None = eqx.field(static=True)
+    n_sigma_ul: float | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -68,7 +78,11 @@ class SkyMaps(Shown, HintedModule):
         energy_edges: Given,
         maps: Mapping[str, Given],
         reference_model: SkyModel | None = None,
+        n_sigma: Given | None = None,
+        n_sigma_ul: Given | None = None,
     ):
+        self.n_sigma = None if n_sigma is None else positive(n_sigma, "SkyMaps: n_sigma")
+        self.n_sigma_ul = None if n_sigma_ul is None else positive(n_sigma_ul, "SkyMaps: n_sigma_ul")
         self.geom = geom
         self.energy_edges = edges_tev(energy_edges, "SkyMaps: energy_edges")
         self.maps = {
@@ -207,6 +221,7 @@ class SkyMaps(Shown, HintedModule):
                 first.axes[0].edges,
                 {name: found.to_value(unit_of(name)) for name, found in stored.items()},
                 Models.read(models)[0] if known and models is not None else None,
+                *(file.hdus[0].header.get(key) for key in SIGMA_CARDS.values()),
             )
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:
@@ -226,6 +241,9 @@ class SkyMaps(Shown, HintedModule):
             beside_it = path.with_name(f"{path.name.split('.')[0]}_model.yaml")
             primary.header["MODEL"] = beside_it.as_posix()
             files = Models([self.reference_model]).contents(beside_it)
+        for name, key in SIGMA_CARDS.items():
+            if getattr(self, name) is not None:
+                primary.header[key] = getattr(self, name)
         axis = MapAxis(np.asarray(self.energy_edges), "log", "energy", "TeV")
         hdus: list[Hdu] = [primary]
         for name, values in self.maps.items():
