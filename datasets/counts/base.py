@@ -311,10 +311,6 @@ class CountsBase(Dataset):
         """`npred_background` for a signal that is known already."""
 
     @abstractmethod
-    def prediction_of(self, signal: Bins, models: Models) -> Bins:
-        """`predict` for a signal that is known already."""
-
-    @abstractmethod
     def check_background(self, backgrounds: Sequence[FoVBackgroundModel], mask: Mask, what: str) -> None:
         """Raise an `InputError` where the background, or a model of it, cannot be fitted."""
 

@@ -33,23 +33,28 @@ class FluxProfile(PointRows):
     distance_min, distance_max : where the regions begin and end along the profile (n_regions,), Quantity or deg; both
         rise
     points : `FluxPoints` (n_regions n_energies,)
+    solid_angle : of the regions (n_regions,), Quantity or sr, if it is known: fluxes divided by it are intensities
 
     Examples
     --------
     >>> profile = gj.flux_profile(datasets, result, regions, [1, 10] * u.TeV, exclude="jet")
     >>> profile.distance, profile.flux[:, 0], profile.flux_err[:, 0]
+    >>> profile.flux[:, 0] / (profile.solid_angle * u.sr)
     """
 
     FORM, ROWS, ENDS = "profile", "regions", ("distance_min", "distance_max")
+    OF_ROWS = ("solid_angle",)
 
     distance_min: PerRegion
     distance_max: PerRegion
     points: FluxPoints
+    solid_angle: PerRegion | None = None
 
-    def __init__(self, distance_min: Given, distance_max: Given, points: FluxPoints):
+    def __init__(self, distance_min: Given, distance_max: Given, points: FluxPoints, solid_angle: Given | None = None):
         self.distance_min = to_unit(distance_min, "deg", "FluxProfile: distance_min")
         self.distance_max = to_unit(distance_max, "deg", "FluxProfile: distance_max")
         self.points = points
+        self.solid_angle = to_unit(solid_angle, "sr", "FluxProfile: solid_angle")
 
     @property
     def n_regions(self) -> int:
@@ -77,8 +82,8 @@ class FluxProfile(PointRows):
     def _of_table(
         cls, table: "Table", sed_type: str | None, reference_model: SpectralModel | SkyModel | None, gti: GTI | None
     ) -> Self:
-        low, high, points = profile_fields(table, sed_type, reference_model, gti)
-        return cls(low, high, FluxPoints(**points))
+        low, high, solid, points = profile_fields(table, sed_type, reference_model, gti)
+        return cls(low, high, FluxPoints(**points), solid)
 
     def _as_table(self, sed_type: str | None) -> "Table":
         return profile_table(self, sed_type)

@@ -41,12 +41,14 @@ SAME_ENERGY = 1e-6
 class PointRows(Shown, HintedModule):
     """Base of `LightCurve` and `FluxProfile`: ``points`` (n_rows n_energies,), the same energies in each row.
 
-    A subclass names the ``FORM`` of its tables, what its ``ROWS`` are, and the fields with the ``ENDS`` of a row.
+    A subclass names the ``FORM`` of its tables, what its ``ROWS`` are, and the fields with the ``ENDS`` of a row, and
+    with other numbers ``OF_ROWS``, one a row, which may be None.
     """
 
     FORM: ClassVar[str]
     ROWS: ClassVar[str]
     ENDS: ClassVar[tuple[str, str]]
+    OF_ROWS: ClassVar[tuple[str, ...]] = ()
 
     points: eqx.AbstractVar[FluxPoints]
 
@@ -72,6 +74,9 @@ class PointRows(Shown, HintedModule):
             raise InputError(
                 f"{what}: {begin} and {end} must be lists of one length, found shapes {shape} and {np.shape(high)}."
             )
+        for name in self.OF_ROWS:
+            if (values := getattr(self, name)) is not None and np.shape(values) != shape:
+                raise InputError(f"{what}: {name} has shape {np.shape(values)}, expected {shape}.")
         self._check_points(what)
         if is_concrete(low) and is_concrete(high):
             low, high = np.asarray(low), np.asarray(high)
@@ -162,8 +167,9 @@ class PointRows(Shown, HintedModule):
 
     def _select_rows(self, chosen: Sequence[bool] | Sequence[int] | Array | slice, what: str) -> Self:
         places = places_of(chosen, self.n_rows, f"{type(self).__name__}.{what}")
-        ends = {name: np.asarray(getattr(self, name))[places] for name in self.ENDS}
-        return dataclasses.replace(self, **ends, points=self.points_of(places, slice(None)))
+        fields = {name: getattr(self, name) for name in (*self.ENDS, *self.OF_ROWS)}
+        kept = {name: np.asarray(values)[places] for name, values in fields.items() if values is not None}
+        return dataclasses.replace(self, **kept, points=self.points_of(places, slice(None)))
 
     def at(self, place: int) -> FluxPoints:
         """The flux points of one row, by its place: 0, 1, ..., or -1 for the last."""

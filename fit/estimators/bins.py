@@ -104,13 +104,13 @@ class SortedBins:
         self._added.append((part.dataset.statistic, inside))
         self.filled[places[inside]] = True
 
-    def fit(self, rise: float, rise_ul: float, norms: Float[np.ndarray, " n_norms"]) -> NormFits:
+    def fit(self, rise: float, rise_ul: float, norms: Float[np.ndarray, " n_norms"], floor: float) -> NormFits:
         """The best norms, see `norm_fits`; sizes are padded, so that others share the program."""
         size, scanned = batch_bucket(self.n), batch_bucket(len(norms))
         parts = {statistic: self._joined(found, size) for statistic, found in self._parts.items()}
         amounts = (np.full(size, rise), np.full(size, rise_ul))
         scan = np.pad(norms, (0, scanned - len(norms)), constant_values=1.0)
-        fits = norm_fits((tuple(parts), size), tuple(parts.values()), *amounts, scan)
+        fits = norm_fits((tuple(parts), size), tuple(parts.values()), *amounts, scan, np.array(floor))
         found = {name: np.asarray(values)[: self.n] for name, values in fits._asdict().items()}
         return NormFits(**found | {"stat_scan": found["stat_scan"][:, : len(norms)]})
 

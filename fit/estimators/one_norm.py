@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from ...datasets.arrays import Array
@@ -28,7 +29,8 @@ class NormStatistic(NamedTuple):
 
     ``deviance`` and ``slopes`` are functions of the norms, (n,) to (n,); ``expected`` is the curvature expected at norm
     0, ``signal`` the counts of the source at norm 1, ``seen`` whether there are counts (or off counts) where it sends
-    any, and ``wall`` the norm at and below which a bin with counts has no prediction left, -inf for none.
+    any, ``wall`` the norm at and below which a bin with counts has no prediction left, and ``lowest`` that below which
+    any bin has a negative one; -inf for none.
     """
 
     deviance: Callable[[Norms], Norms]
@@ -37,14 +39,16 @@ class NormStatistic(NamedTuple):
     signal: Norms
     seen: jax.Array
     wall: Norms
+    lowest: Norms
 
 
 class BestNorms(NamedTuple):
     """``norm`` is the best, ``err`` its error from the curvature, ``errn`` and ``errp`` the distances down and up at
     which the statistic has risen by one amount, ``ul`` the norm above the best at which it has risen by another.
 
-    All (n,). NaN where there is no such place, or where it was not asked for; without counts the norm is 0, with a
-    limit and an error upwards only."""
+    All (n,). NaN where there is no such place, or where it was not asked for. Without counts the norm is the lowest
+    with which no prediction is negative (0 where nothing says which that is), with a limit and an error upwards only.
+    """
 
     norm: Norms
     err: Norms
@@ -58,6 +62,7 @@ def best_norms(
     rise: Float[jax.Array, "*n"],
     rise_ul: Float[jax.Array, "*n"],
     accuracy: float,
+    floor: Array = -np.inf,
     *,
     errors: bool = True,
     limits: bool = True,
@@ -65,9 +70,9 @@ def best_norms(
     """The best of all norms, by safeguarded Newton steps from that of the expected curvature.
 
     ``rise`` and ``rise_ul``: see `BestNorms`; one for all, or (n,). ``accuracy``: errors of a norm to which it is found
-    before the last step, which squares them.
+    before the last step, which squares them. ``floor``: norms are not below it, and there is no error down to it.
     """
-    deviance, slopes, _, signal, seen, wall = of
+    deviance, slopes, _, signal, seen, wall, lowest = of
     zero, reached = jnp.zeros_like(signal), signal > 0
 
     def curved(norm: Norms) -> tuple[Norms, Norms]:
@@ -90,9 +95,10 @@ def best_norms(
     low, high = jnp.where(side > 0, guess, far), jnp.where(side > 0, far, guess)
     norm = find_root(curved, low, high, jnp.clip(guess + side * step, low, high), accuracy * width)
     jumps = (at_zero >= 0) & (slopes(-AT_ZERO * width) <= 0)
-    norm = jnp.where(seen & ~jumps, norm, 0.0)
+    norm = jnp.where(seen, jnp.where(jumps, 0.0, norm), jnp.where(jnp.isfinite(lowest), lowest, 0.0))
+    norm = jnp.maximum(norm, floor)
     best, curvature = deviance(norm), curved(norm)[1]
-    known = reached & seen & (curvature > 0)
+    known = reached & seen & (curvature > 0) & (norm > floor)
     err = jnp.where(known, jnp.sqrt(quotient(jnp.full_like(zero, 2.0), jnp.where(known, curvature, 1.0))), 0.0)
 
     def crossings(signs: Ends, amounts: Ends, farthest: Ends) -> Ends:
@@ -113,7 +119,7 @@ def best_norms(
 
     none, anywhere = jnp.full_like(zero, jnp.nan), jnp.full_like(zero, jnp.inf)
     # all ends are looked for at once: one search to compile
-    wanted = [(-1.0, rise, norm - wall), (1.0, rise, anywhere)] if errors else []
+    wanted = [(-1.0, rise, norm - jnp.maximum(wall, floor)), (1.0, rise, anywhere)] if errors else []
     wanted += [(1.0, rise_ul, anywhere)] if limits else []
     ends = [none] * len(wanted)
     if wanted:
@@ -145,8 +151,13 @@ def wall_of(data: Data, rest: Array, signal: Array) -> jax.Array:
 
     With off counts the signal may be as negative as it likes: a background makes up for it.
     """
+    return jnp.where(jnp.asarray(data["counts"]) > 0, lowest_of(data, rest, signal), -jnp.inf)
+
+
+def lowest_of(data: Data, rest: Array, signal: Array) -> jax.Array:
+    """The norm at which a bin has no prediction left, whatever was counted, per bin; -inf for none."""
     signal = signal_of(data, signal)
     if "counts_off" in data:
         return jnp.full_like(signal, -jnp.inf)
-    there = (signal > 0) & (jnp.asarray(data["counts"]) > 0)
-    return jnp.where(there, -rest / jnp.where(there, signal, 1.0), -jnp.inf)
+    there = signal > 0
+    return jnp.where(there, (0.0 - rest) / jnp.where(there, signal, 1.0), -jnp.inf)

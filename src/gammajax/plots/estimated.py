@@ -1,5 +1,6 @@
 """Pictures of maps of the sky: a quantity with coordinates and outlines, and the distribution of a significance."""
 
+import math
 from collections.abc import Iterable
 from typing import Literal, cast
 
@@ -265,8 +266,8 @@ def _label(maps: SkyMaps, name: str, power: str = "") -> str:
     else:
         text = OF_KIND.get((kind, stem)) or LABELS.get(stem, stem)
     if suffix:
-        level = meta.get("UL_CONF") if suffix == "_ul" else None
-        confidence = "" if level is None else f" ({100 * float(level):.4g} %)"
+        sigma = maps.n_sigma_ul if suffix == "_ul" else None
+        confidence = "" if sigma is None else f" ({100 * math.erf(sigma / math.sqrt(2)):.4g} %)"
         text = f"{SUFFIXES[suffix]}{confidence}: {text[0].lower()}{text[1:]}"
     if stem in IN_DISKS and kind in ("residual", "excess"):
         text += " per disk" if float(meta.get("radius", 0.0)) > 0 else " per pixel"
