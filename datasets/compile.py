@@ -137,9 +137,11 @@ class Program(Generic[Result]):
         return self._quick if jax.default_backend() == "cpu" else self._plain
 
 
-def quick_programs(*static: int, most: int = MOST) -> Callable[[Callable[..., Result]], Program[Result]]:
+def quick_programs(
+    *static: int, most: int = MOST, options: dict[str, bool | int] | None = QUICK
+) -> Callable[[Callable[..., Result]], Program[Result]]:
     """A decorator: the function as a `Program`, with the places of its static arguments."""
-    return lambda function: Program(function, QUICK, most, static)
+    return lambda function: Program(function, options, most, static)
 
 
 _ahead: ContextVar[list[Thread] | None] = ContextVar("_ahead", default=None)

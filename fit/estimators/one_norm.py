@@ -62,7 +62,7 @@ def best_norms(
     rise: Float[jax.Array, "*n"],
     rise_ul: Float[jax.Array, "*n"],
     accuracy: float,
-    floor: Array = -np.inf,
+    floor: Array | float = -np.inf,
     *,
     errors: bool = True,
     limits: bool = True,

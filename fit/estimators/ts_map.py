@@ -151,7 +151,7 @@ def ts_map(
     if limits:
         maps["norm_ul"] = fits.ul
         if np.sum(fits.ul < 0) > MANY_NEGATIVE * np.sum(np.isfinite(fits.ul)):
-            warn_of_negative(what, fits.ul, "pixels", f"{source.name}.spectral")
+            warn_of_negative(what, np.asarray(fits.ul), "pixels", f"{source.name}.spectral")
     flux = {name.replace("norm", "flux"): values * reference[:, None, None] for name, values in maps.items()}
     of_source = {
         "ts": fits.ts,

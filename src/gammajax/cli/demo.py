@@ -28,6 +28,7 @@ from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import is_ascii, make_console
 from gammajax.datasets.arrays import Array
 from gammajax.datasets.collection.datasets import Datasets
+from gammajax.datasets.compile import QUICKEST, quick_programs
 from gammajax.datasets.counts.simulate import fake
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.io.paths import as_path
@@ -37,7 +38,6 @@ from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.sky_model import SkyModel
 from gammajax.datasets.models.spectral.builtin import LogParabolaSpectralModel
 from gammajax.datasets.spectrum.dataset import SpectrumDatasetOnOff
-from gammajax.kernels.programs import programs
 
 if TYPE_CHECKING:
     from gammajax.datasets.flux_points.points import FluxPoints
@@ -89,7 +89,8 @@ def simulate_night(seed: int = 0, runs: tuple[Run, ...] = NIGHT) -> Datasets:
     return Datasets(night)
 
 
-@programs()
+# it draws once
+@quick_programs(options=QUICKEST)
 def _draw(
     key: jax.Array, dataset: SpectrumDatasetOnOff, models: Models, background: Array
 ) -> tuple[Array | None, Array | None]:

@@ -74,12 +74,13 @@ def simulate_field(seed: int = 0) -> Datasets:
     center = np.sqrt(EDGES[1:] * EDGES[:-1])
     cube = np.ones((len(center), *geom.shape))
     share = PIXEL**2 / (np.pi * SOURCE_RADIUS**2)
-    background = sum(background_rate(run, center) for run in NIGHT) * np.diff(EDGES) * LIVETIME * share
+    background = np.sum([background_rate(run, center) for run in NIGHT], axis=0) * np.diff(EDGES) * LIVETIME * share
+    area = np.sum([effective_area(run, center) for run in NIGHT], axis=0)
     empty = MapDataset(
         geom,
         EDGES,
         counts=0 * cube,
-        exposure=sum(effective_area(run, center) for run in NIGHT)[:, None, None] * LIVETIME * cube,
+        exposure=area[:, None, None] * LIVETIME * cube,
         background=background[:, None, None] * cube,
         psf=PSFMap.from_gauss(center, PSF_WIDTH),
     )
