@@ -98,7 +98,7 @@ def fitted_energies(
     low, high = np.full(len(edges) - 1, np.inf), np.full(len(edges) - 1, -np.inf)
     for dataset in datasets.values():
         own, inside = np.asarray(dataset.energy_edges), np.asarray(fitted_bins(dataset))
-        used = inside.reshape(len(inside), -1).any(axis=1)
+        used = np.asarray(inside.reshape(len(inside), -1).any(axis=1))
         for k, place in enumerate(band_places(own, edges)):
             if place >= 0 and used[k]:
                 low[place], high[place] = min(low[place], own[k]), max(high[place], own[k + 1])

@@ -125,7 +125,7 @@ def _down(arrow: float | list[float], y: np.ndarray) -> list[list[float]]:
     return [lengths, [0.0] * len(y)]
 
 
-def _columns(rows: Any, kind: str) -> tuple[np.ndarray, ...]:
+def _columns(rows: PointRows, kind: str) -> tuple[np.ndarray, ...]:
     """Values, errors down and up, limits, (n_rows, n_energies); errors that are unknown to one side are symmetric."""
 
     def column(suffix: str) -> np.ndarray:
