@@ -355,7 +355,8 @@ class FoVBackgroundModel(ModelBase):
                 f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {_short(shape)}."
             )
         self.spectral, self.spatial, self.name, self.datasets_names = spectral, shape, str(name), names
-        self.flags = Held(frozen_arrays(frozen, {"spectral": spectral, "spatial": shape}, f"FoVBackgroundModel {name!r}"))
+        parts = {"spectral": spectral, "spatial": shape}
+        self.flags = Held(frozen_arrays(frozen, parts, f"FoVBackgroundModel {name!r}"))
 
     def evaluate(self, energy: Given) -> jax.Array:
         """Norm at ``energy`` (Quantity or TeV)."""

@@ -238,8 +238,8 @@ def descend(
     start = jax.tree.map(jnp.asarray, initial_state(spec, theta))
     # one loop, in which each program stands once: compiling them is what takes time
     begun = _Descent(
-        start, start.normal, jnp.asarray(False), jnp.asarray(SEARCH), jnp.asarray(False), jnp.asarray(patience_of(spec) + 1),
-        start.iterations, start.edm, start, jnp.asarray(0),
+        start, start.normal, jnp.asarray(False), jnp.asarray(SEARCH), jnp.asarray(False),
+        jnp.asarray(patience_of(spec) + 1), start.iterations, start.edm, start, jnp.asarray(0),
     )  # fmt: skip
 
     def one(s: _Descent) -> _Descent:
