@@ -41,7 +41,7 @@ def main() -> None:
     )
     spectrum = gj.LogParabolaSpectralModel(reference=1.0, **MODEL_START)
     best = gj.fit(datasets, gj.Models([gj.SkyModel(spectrum, name="crab")]))
-    timed(datasets, best.models, options.n, options.singles)
+    timed(datasets, best.models, options.n, min(options.n, options.singles))
     header = ["", "parameter", "mean pull", "in its errors", "width", "68.3 %", "95.4 %", "converged"]
     rows: list[list[str]] = []
     for times in (1, 10, 100) if options.pulls else ():

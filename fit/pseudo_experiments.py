@@ -42,8 +42,8 @@ MOST_AT_A_TIME = 64
 
 
 ROUGHLY = 1e-4
-"""Estimated distance to the minimum, about a hundredth of an error, up to which fits go with the images that sources
-have in the truth: then images are made where the sources are."""
+"""Estimated distance to the minimum (a hundredth of an error) up to which fits go with the images that sources have in
+the truth: then images are made where the sources are."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -355,8 +355,8 @@ class FoVBackgroundModel(ModelBase):
                 f"FoVBackgroundModel {name!r}: spatial must be an extended SpatialModel, found {_short(shape)}."
             )
         self.spectral, self.spatial, self.name, self.datasets_names = spectral, shape, str(name), names
-        where = f"FoVBackgroundModel {name!r}"
-        self.flags = Held(frozen_arrays(frozen, {"spectral": spectral, "spatial": shape}, where))
+        parts = {"spectral": spectral, "spatial": shape}
+        self.flags = Held(frozen_arrays(frozen, parts, f"FoVBackgroundModel {name!r}"))
 
     def evaluate(self, energy: Given) -> jax.Array:
         """Norm at ``energy`` (Quantity or TeV)."""
