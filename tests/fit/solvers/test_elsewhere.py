@@ -7,6 +7,7 @@ from cases import maps as cases
 
 import gammajax as gj
 from gammajax.datasets.map.scores import COUNTS
+from gammajax.fit.solvers import elsewhere
 
 BACKGROUND = gj.FoVBackgroundModel(datasets_names="map")
 
@@ -77,3 +78,45 @@ def test_fluctuations_are_named():
     dataset = cases.small_map(n=24)
     result = gj.fit(observed(dataset), gj.Models([point(dataset, 12, 12), BACKGROUND]))
     assert "do not tell where source is" in result.message or not result.success
+
+
+@pytest.mark.slow
+def test_neighbours_give_back_what_they_took(monkeypatch):
+    """A bright source that begins beside a faint one takes its place and its flux. With half of that flux both find
+    their places; no peak of the residuals is tried here."""
+    monkeypatch.setattr(elsewhere, "PEAKS", 0)
+    dataset = cases.small_map(n=24)
+    truth = point(dataset, 10.5, 12.5, 4e-11, "a"), point(dataset, 8.1, 14.7, 4.1e-12, "b")
+    data = observed(dataset, *truth, seed=1)
+    right = gj.fit(data, gj.Models([*truth, BACKGROUND]), starts=1)
+    begun = point(dataset, 8.7, 14.1, 2.4e-11, "a"), point(dataset, 7.5, 15.2, 2.5e-12, "b")
+    models = gj.Models([*begun, BACKGROUND])
+    one, found = gj.fit(data, models, starts=1), gj.fit(data, models)
+    assert one.stat > right.stat + 100
+    assert found.success and found.stat == pytest.approx(right.stat, abs=1e-4)
+    # one other start, and no scattered ones
+    assert found.starts.counts == (1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("faint", "most"), [(2e-11, 12), (2e-12, 30)])
+def test_many_sources_take_few_evaluations(faint, most):
+    """Points and Gaussians, all free, from nearby: the minimum of the start at the truth or a lower one. Where one is
+    so faint that its place is not certain, other places cost some more."""
+    dataset = cases.small_map(n=24)
+
+    def models(factor, more, off):
+        found = []
+        for k, (x, y) in enumerate(((6.2, 7.1), (16.8, 8.3), (9.7, 16.4), (15.1, 15.7))):
+            lon, lat = cases.at_pixel(dataset, x, y)
+            at = {"lon_0": lon + off, "lat_0": lat + off}
+            spatial = gj.PointSpatialModel(**at) if k < 2 else gj.GaussianSpatialModel(sigma=0.05, **at)
+            amplitude = (2e-11 if k < 3 else faint) * factor
+            found.append(cases.source(spatial, amplitude=amplitude, index=2.3 + more, name=f"s{k}"))
+        tilted = gj.PowerLawNormSpectralModel(tilt=gj.Parameter(0.0, frozen=False))
+        return gj.Models([*found, gj.FoVBackgroundModel(tilted, datasets_names="map")])
+
+    data = gj.Datasets({"map": gj.fake(jax.random.key(1), dataset, models(1, 0, 0), name="map")})
+    result = gj.fit(data, models(0.6, 0.2, 0.01))
+    assert result.success and result.evaluations <= most
+    assert result.stat < gj.fit(data, models(1, 0, 0), starts=1).stat + 1e-4
