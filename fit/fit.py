@@ -3,7 +3,6 @@
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import jax
@@ -36,7 +35,7 @@ from .joint.problem import (
     with_image_sizes,
 )
 from .result import FitResult
-from .solvers.elsewhere import End, Sky, direction, elsewhere, faint, looks, placed, without_place
+from .solvers.elsewhere import End, Sky, direction, elsewhere, faint, far_away, looks, placed, without_place
 from .solvers.globalise import SAME, Starts, check_starts, joined
 from .solvers.infinity import at_infinity, beside_infinity
 from .solvers.minimise import MOST_ELSEWHERE, is_better, lower_scoring, run_scoring_method
@@ -186,7 +185,9 @@ def fit(
     def sought(problem: Problem, solution: Solution) -> tuple[Problem, Solution, dict[str, float]]:
         """The same after other places of faint sources were tried, and those that have none by the data."""
         found, ends, stats = faint(problem, solution), list[End](), list[float]()
-        sky = Sky(problem, solution) if found else None
+        if not found:
+            return problem, solution, {}
+        sky = Sky(problem, solution)
         for source, rise in found:
             others, extent = elsewhere(problem, solution, source, rise, begun, sky)
             seen = looks([at(problem, start) for start in others], solution, precision)
@@ -225,7 +226,7 @@ def fit(
             if is_better(other, solution, SAME):
                 problem, solution, unplaced = there, other, of_other
             solution = replace(solution, evaluations=n_evaluations)
-    return finish(problem, solution, unplaced)
+    return finish(problem, solution, unplaced, far_away(problem, begun, solution.free) if movable else {})
 
 
 def _refuse_traced(*numbers: object) -> None:
@@ -261,8 +262,9 @@ def _trace_ahead(datasets: Datasets, models: Models, batch_size: int | None, pre
         thread.join()
 
 
-def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] = MappingProxyType({})) -> FitResult:
-    """Errors at the end point, and the models that carry them; for ``unplaced`` sources see `elsewhere`."""
+def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float], far: Mapping[str, float]) -> FitResult:
+    """Errors at the end point, and the models that carry them; for sources that are ``unplaced`` or ``far`` from where
+    they began see `elsewhere`."""
     theta = from_free(problem.arrays, np.asarray(solution.free, problem.arrays["low"].globals.dtype))
     exact = solution.exact
     if exact is None:
@@ -291,7 +293,7 @@ def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] =
         stat=solution.stat,
         status=status,
         message=_message(
-            status, solution, errors, [names[i] for i in endless], [names[i] for i in blunt], gone, unplaced
+            status, solution, errors, [names[i] for i in endless], [names[i] for i in blunt], gone, unplaced, far
         ),
         iterations=solution.iterations,
         evaluations=solution.evaluations,
@@ -345,6 +347,7 @@ def _message(
     blunt: list[str],
     gone: list[str],
     unplaced: Mapping[str, float],
+    far: Mapping[str, float],
 ) -> str:
     parts = [MESSAGES[status] if status != solution.status else solution.message or MESSAGES[status]]
     if gone:
@@ -376,6 +379,12 @@ def _message(
             parts.append(
                 f"The data do not tell where {name} is: without it, or elsewhere, the statistic is only {rise:.1f} "
                 "higher, as much as a fluctuation of the background is. Freeze or bound its place, or leave it out."
+            )
+    for name, angle in far.items():
+        if name not in gone and name not in unplaced:
+            parts.append(
+                f"{name} ended {angle:.3g} deg from where it began: if that is another source, or its place was "
+                "mistyped, start it elsewhere, or bound its place."
             )
     if errors.at_bound:
         shown = ", ".join(errors.at_bound[:5]) + (" ..." if len(errors.at_bound) > 5 else "")

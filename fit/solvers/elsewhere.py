@@ -6,6 +6,7 @@ the residuals without the source look like tells where else it might be. Bright 
 nothing here.
 """
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, cast
 
@@ -41,6 +42,9 @@ WORTH, SHARE = 6.0, 0.5
 ROUGHLY, GLANCE, LOOK = 0.1, 4, 12
 """Estimated distance to the minimum of a look at another place, its evaluations at first, and of one that promises
 more."""
+
+FAR = 1.0
+"""Degrees between where a source began and ended from which on a result tells of it."""
 
 RIDGE = 1e-9
 """Added to the unit diagonal of the curvature of the other models, which may be singular."""
@@ -305,6 +309,17 @@ def _frame_of(problem: Problem, source: Placed) -> str:
 def direction(problem: Problem, source: Placed, free: np.ndarray) -> np.ndarray:
     """Where a source is: a unit vector, ICRS."""
     return _vector(free[source.lonlat], _frame_of(problem, source))
+
+
+def far_away(problem: Problem, begun: np.ndarray, free: np.ndarray) -> dict[str, float]:
+    """Sources that ended far from where they began, with the angle in deg: these may be others than were meant."""
+    found = {}
+    for source in placed(problem):
+        first, last = (direction(problem, source, numbers) for numbers in (begun, free))
+        angle = math.degrees(2 * math.asin(min(float(np.linalg.norm(last - first)) / 2, 1.0)))
+        if angle > FAR:
+            found[source.name] = angle
+    return found
 
 
 def _vector(lonlat: Sequence[float] | np.ndarray, frame: str) -> np.ndarray:
