@@ -279,7 +279,9 @@ class SkyMaps(Shown, HintedModule):
         energy = f"{n} band{'s' * (n > 1)} from {edges[0]:.4g} to {edges[-1]:.4g} TeV"
         ends = [np.ravel(self.meta.get(key, np.nan)) for key in FITTED]
         if np.isfinite(ends[0]).any() and np.isfinite(ends[1]).any():
-            energy += f", {np.nanmin(ends[0]):.4g} to {np.nanmax(ends[1]):.4g} TeV of it fitted"
+            low, high = np.nanmin(ends[0]), np.nanmax(ends[1])
+            if low > edges[0] or high < edges[-1]:
+                energy += f", {low:.4g} to {high:.4g} TeV of it fitted"
         made = {key: str(self.meta[key]) for key in ("kind", "source") if key in self.meta}
         if "radius" in self.meta:
             made["disks"] = f"{self.meta['radius']:.4g} deg"

@@ -128,7 +128,8 @@ def plot_map(
         values = np.where(known, sums / np.where(known, weight, 1.0), np.nan)
         notes.append(f"smoothed with a Gaussian of {width:.3g}°")
     if smooth is None and name != "npred":
-        warn_of_chessboard(maps.geom, float(maps.meta.get("radius", 0.0)), "plot_map", "make it", ", or give smooth=")
+        radius = float(maps.meta.get("radius", 0.0))
+        warn_of_chessboard(maps.geom, radius, "plot_map", "make it", ", or smooth the picture (smooth)")
     if ax is None:
         ax = cast(WCSAxes, sky_axes(new_figure(6.4, 5.4), maps.geom, (0.15, 0.11, 0.67, 0.79)))
     ax.set_facecolor("#DDDDDD")
