@@ -73,6 +73,16 @@ def test_bright_sources_pay_nothing():
     assert auto.starts.counts == (1,)
 
 
+def test_sources_that_end_far_from_where_they_began_are_told():
+    dataset = cases.small_map(n=24)
+    data = observed(dataset, point(dataset, 6, 7, 4e-11))
+    source = point(dataset, 7, 8, 3e-11)
+    mistyped = source.replace(spatial=source.spatial.replace(lon_0=200.0, lat_0=-60.0))
+    near, far = (gj.fit(data, gj.Models([model, BACKGROUND])) for model in (source, mistyped))
+    assert far.stat == pytest.approx(near.stat, abs=1e-4)
+    assert "from where it began" not in near.message and "source ended 1" in far.message
+
+
 def test_fluctuations_are_named():
     """A source that is not there ends at a fluctuation, and the message says so."""
     dataset = cases.small_map(n=24)
