@@ -80,5 +80,5 @@ def _profiles() -> list[Argument]:
         Argument("rings_around: radii", radii, [0, 1, 2], "deg"),
         Argument("rectangles_along: width", width, 1, "deg"),
         *(Argument(f"FluxProfile: {field}", distances(field), plain, "deg") for field, plain in ends.items()),
-        Argument("FluxProfile: solid_angle", distances("solid_angle"), [1, 2], "sr"),
+        Argument("FluxProfile: solid_angle", distances("solid_angle"), [1, 2], "sr", "deg2"),
     ]
