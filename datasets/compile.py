@@ -62,16 +62,20 @@ class Program(Generic[Result]):
     """A jitted function whose first argument is static, compiled quickly on CPUs.
 
     Results that lie on the devices of several processes are handed out whole, in each of them. ``most``: variants that
-    it keeps, see `Programs`.
+    it keeps, ``static``: places of its static arguments, see `Programs`.
     """
 
     def __init__(
-        self, function: Callable[..., Result], options: dict[str, bool | int] | None = QUICK, most: int = MOST
+        self,
+        function: Callable[..., Result],
+        options: dict[str, bool | int] | None = QUICK,
+        most: int = MOST,
+        static: tuple[int, ...] = (0,),
     ):
         self.__doc__ = function.__doc__
         self.function = function
-        self._plain = Programs(function, (0,), most)
-        self._quick = Programs(function, (0,), most, options)
+        self._plain = Programs(function, static, most)
+        self._quick = Programs(function, static, most, options)
         self._prepared: Memory[Hashable, None] = Memory(MOST_PREPARED)
 
     def __call__(self, *args: object) -> Result:
@@ -131,6 +135,13 @@ class Program(Generic[Result]):
 
     def _outermost(self) -> Programs[Result]:
         return self._quick if jax.default_backend() == "cpu" else self._plain
+
+
+def quick_programs(
+    *static: int, most: int = MOST, options: dict[str, bool | int] | None = QUICK
+) -> Callable[[Callable[..., Result]], Program[Result]]:
+    """A decorator: the function as a `Program`, with the places of its static arguments."""
+    return lambda function: Program(function, options, most, static)
 
 
 _ahead: ContextVar[list[Thread] | None] = ContextVar("_ahead", default=None)

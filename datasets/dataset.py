@@ -266,21 +266,6 @@ class Dataset(Shown, HintedModule):
         """The pixels of a map, a `SkyGeom`; None for what has none."""
         return None
 
-    @property
-    def energy_bins(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Lower and upper ends of the bins in energy, (n,) in TeV; None for what has no ``energy_edges``."""
-        edges = getattr(self, "energy_edges", None)
-        return None if edges is None else (np.asarray(edges)[:-1], np.asarray(edges)[1:])
-
-    @property
-    def fitted_energies(self) -> tuple[float, float] | None:
-        """Lowest and highest energy (TeV) of the fitted bins; None where there is none, or energies are unknown."""
-        bins = self.energy_bins
-        if bins is None:
-            return None
-        inside = np.asarray(fitted_bins(self)).reshape(len(bins[0]), -1).any(axis=1)
-        return (float(bins[0][inside].min()), float(bins[1][inside].max())) if inside.any() else None
-
     def replace(self, **changes: Any) -> Self:
         """A copy with changed fields."""
         return dataclasses.replace(self, **changes)

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ..datasets.arrays import Array
+from ..datasets.arrays import Array, fields_of
 from ..datasets.collection.datasets import Datasets
 from ..datasets.compile import being_traced, tracing_ahead
 from ..datasets.counts.npred import SomeModels
-from ..datasets.dataset import Dataset
+from ..datasets.dataset import Dataset, fitted_bins
 from ..datasets.errors import InputError
 from ..datasets.hints.calls import hinted
 from ..datasets.models.collection import Models
@@ -50,6 +50,9 @@ from .status import MESSAGES, Status
 if TYPE_CHECKING:
     import optax
 
+
+ROUNDINGS = 10.0
+"""Distances to the minimum, in units of their rounding, up to which a fit has come as far as its precision allows."""
 
 AHEAD_DATASETS = 1000
 """Datasets up to which the program for the errors is compiled while the fit runs; it computes them once for nothing."""
@@ -249,6 +252,7 @@ def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] =
     if exact is None:
         exact = compiled_exact_normal(problem.spec)(problem.spec, problem.arrays, theta)
     exact, expected = jax.device_get((exact, solution.expected))
+    solution = _blamed_on_rounding(problem, solution)
     errors = curvature(problem, theta, exact, expected)
     endless: list[int] = []
     blunt: list[int] = []
@@ -285,6 +289,26 @@ def finish(problem: Problem, solution: Solution, unplaced: Mapping[str, float] =
         data_checksum=data.checksum,
         energy_ranges=data.energies,
     )
+
+
+def _blamed_on_rounding(problem: Problem, solution: Solution) -> Solution:
+    """The end of a fit in float32 that is no nearer to a minimum than rounding of the counts allows, as such.
+
+    With N counts slopes are known to eps sqrt(N) of their errors, and the distance to the minimum to eps^2 N.
+    """
+    dtype = problem.arrays["low"].globals.dtype
+    if dtype != np.float32 or solution.status not in (Status.FLAT, Status.STALLED, Status.MAX_ITERATIONS):
+        return solution
+    counted = [d for d in problem.share.held.values() if d.has_counts]
+    counts = sum(float(np.sum(np.asarray(fields_of(d)["counts"], float)[fitted_bins(d)])) for d in counted)
+    known_to = float(np.finfo(np.float32).eps) ** 2 * counts
+    if not solution.edm <= ROUNDINGS * known_to:
+        return solution
+    message = (
+        f"Numbers of float32 have 7 digits: with {counts:.2g} counts the distance to the minimum is known to about "
+        f"{known_to:.1g} in the statistic, and no better. Fit with precision='float64'."
+    )
+    return replace(solution, status=Status.STALLED, message=message)
 
 
 def _status(solution: Solution, errors: Curvature, endless: list[int], gone: list[str]) -> Status:

@@ -93,7 +93,8 @@ def _require_kinds(figures: dict[str, Any], path: Path) -> None:
 def _energy_ranges(given: object, path: Path) -> dict[str, tuple[float, float]]:
     """Energies that took part in the fit by dataset; files of 0.1.0 have none."""
     found = {}
-    for name, ends in given.items() if isinstance(given, dict) else [("energy_ranges", given)]:
+    known: dict[str, Any] = given if isinstance(given, dict) else {"energy_ranges": given}
+    for name, ends in known.items():
         numbers = isinstance(ends, list) and len(ends) == 2 and all(type(end) in (int, float) for end in ends)
         if not numbers or not 0 < ends[0] <= ends[1]:
             raise InputError(

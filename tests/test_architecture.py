@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     *("kernels", "datasets/errors", "datasets/hints", "datasets/shown", "datasets/arrays"),
     *("datasets/compile", "datasets/meta", "datasets/units"),
-    *("datasets/gti", "datasets/statistics", "datasets/seen", "datasets/dataset", "datasets/sky"),
+    *("datasets/gti", "datasets/statistics", "datasets/seen", "datasets/dataset", "datasets/energies"),
+    "datasets/sky",
     *("datasets/irf", "datasets/io"),
     *("datasets/models", "datasets/counts", "datasets/spectrum", "datasets/flux_points", "datasets/region"),
     *("datasets/map", "datasets/events", "datasets/collection"),
@@ -69,6 +70,7 @@ MAY_NAME_TYPES = {
     "datasets/map/dataset.py": "to_spectrum_dataset, to_region_map_dataset",
     "src/gammajax/interop/": "the bridge to gammapy",
     "src/gammajax/cli/demo.py": "creates spectra",
+    "src/gammajax/cli/demo_map.py": "creates a map",
     "src/gammajax/__init__.py": "re-exports",
 }
 

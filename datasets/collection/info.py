@@ -12,6 +12,7 @@ from ..counts.npred import SomeModels, acting
 from ..counts.stack import stack_named
 from ..counts.summary import Info
 from ..dataset import Dataset, on_host
+from ..energies import energy_bins, fitted_energies
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.calls import hinted
@@ -127,7 +128,7 @@ def energy_range(named: Named) -> tuple[u.Quantity, u.Quantity]:
     """Lowest and highest energy that enters the fit statistic of any dataset; NaN where nothing does."""
     for name, dataset in named:
         _bins(name, dataset)
-    ends = [found for found in (dataset.fitted_energies for _, dataset in named) if found is not None]
+    ends = [found for found in (fitted_energies(dataset) for _, dataset in named) if found is not None]
     low, high = min((e[0] for e in ends), default=np.nan), max((e[1] for e in ends), default=np.nan)
     return u.Quantity(low, "TeV"), u.Quantity(high, "TeV")
 
@@ -141,7 +142,7 @@ def union_of_times(datasets: Iterable[Dataset]) -> GTI | None:
 
 def _bins(name: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends of the energy bins, in TeV."""
-    bins = dataset.energy_bins
+    bins = energy_bins(dataset)
     if bins is None:
         raise InputError(f"Dataset {name!r}: {type(dataset).__name__} has no energy_edges.")
     return bins

@@ -14,6 +14,7 @@ from ..hints.modules import found, require_models
 from ..models.sky_model import FoVBackgroundModel, SkyModel
 from ..seen import Spectrum
 from ..sky.axis import MapAxis
+from ..statistics.base import Bins
 from ..units import NOT_FITTED, Given, warn_of_cut_bins
 from .base import CountsBase, fitted_of
 from .instrument import check_instruments
@@ -36,6 +37,10 @@ from .trials import Trials
 
 class CountsDataset(CountsBase):
     """A dataset of counts. Nothing is set in place: methods return new datasets."""
+
+    @abstractmethod
+    def prediction_of(self, signal: Bins, models: Models) -> Bins:
+        """`predict` for a signal that is known already."""
 
     def with_mask_fit(
         self,

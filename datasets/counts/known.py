@@ -65,7 +65,9 @@ class KnownBackground(CountsDataset):
 
     def predict(self, models: Models) -> Bins:
         """Signal plus background. Outside the mask the norms of backgrounds may mean nothing, see `background_norm`."""
-        signal = self.signal(models)
+        return self.prediction_of(self.signal(models), models)
+
+    def prediction_of(self, signal: Bins, models: Models) -> Bins:
         return signal + self._background(models, fitted_only=True)
 
     def npred_background(self, models: Models = ()) -> Bins:

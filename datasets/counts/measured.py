@@ -98,6 +98,9 @@ class MeasuredBackground(CountsDataset):
         """The signal."""
         return self.signal(models)
 
+    def prediction_of(self, signal: Bins, models: Models) -> Bins:
+        return signal
+
     def stat_bins(self, prediction: Array) -> Bins:
         self.require_alpha(self.mask, f"statistic {self.stat_type!r}")
         return super().stat_bins(prediction)

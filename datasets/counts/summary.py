@@ -8,6 +8,7 @@ from astropy import units as u
 
 from ..arrays import Array
 from ..dataset import Models, stat_bins_of
+from ..energies import fitted_energies
 from ..models.sky_model import SkyModel, TemplateNPredModel
 from .base import CountsBase
 from .significance import CashCountsStatistic, WStatCountsStatistic
@@ -107,7 +108,7 @@ def _exposure_range(exposure: Array | None, safe: np.ndarray) -> tuple[u.Quantit
 
 def _fit_range(dataset: CountsBase) -> dict[str, Info]:
     mask = np.ones(dataset.data_shape, bool) if dataset.mask is None else np.asarray(dataset.mask)
-    low, high = dataset.fitted_energies or (math.nan, math.nan)
+    low, high = fitted_energies(dataset) or (math.nan, math.nan)
     return {
         "n_bins": int(mask.size),
         "n_fit_bins": int(mask.sum()),

@@ -17,6 +17,7 @@ from ..counts.npred import SomeModels
 from ..counts.summary import Info
 from ..dataset import Arrays, Dataset, Frozen, on_host
 from ..dataset import Models as ActingModels
+from ..energies import fitted_energies
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import require_models
@@ -139,6 +140,7 @@ class FluxPointsDataset(Dataset):
 
     @property
     def energy_bins(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends of the bins of points in TeV, (n,): between two there may be a gap."""
         low, high = self.energy_edges[:-1], self.energy_edges[1:]
         return low, high if self.data.energy_max is None else np.asarray(self.data.energy_max)
 
@@ -271,7 +273,7 @@ class FluxPointsDataset(Dataset):
     def info_dict(self) -> dict[str, Info]:
         """Numbers of points: all, upper limits, fitted; and the energies of the fitted ones."""
         mask = np.asarray(self.mask)
-        low, high = self.fitted_energies or (np.nan, np.nan)
+        low, high = fitted_energies(self) or (np.nan, np.nan)
         return {
             "type": self.tag,
             "stat_type": self.stat_type,

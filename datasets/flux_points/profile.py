@@ -38,21 +38,25 @@ class FluxProfile(PointRows):
     distance_min, distance_max : where the regions begin and end along the profile (n_regions,), Quantity or deg; both
         rise
     points : `FluxPoints` (n_regions n_energies,)
+    solid_angle : of the regions (n_regions,), Quantity or sr, if it is known: fluxes divided by it are intensities
 
     Examples
     --------
     >>> profile = gj.flux_profile(datasets, result, regions, [1, 10] * u.TeV, exclude="jet")
     >>> profile.distance, profile.flux[:, 0], profile.flux_err[:, 0]
+    >>> profile.flux[:, 0] / (profile.solid_angle * u.sr)
     """
 
     distance_min: PerRegion
     distance_max: PerRegion
     points: FluxPoints
+    solid_angle: PerRegion | None = None
 
-    def __init__(self, distance_min: Given, distance_max: Given, points: FluxPoints):
+    def __init__(self, distance_min: Given, distance_max: Given, points: FluxPoints, solid_angle: Given | None = None):
         self.distance_min = to_unit(distance_min, "deg", "FluxProfile: distance_min")
         self.distance_max = to_unit(distance_max, "deg", "FluxProfile: distance_max")
         self.points = points
+        self.solid_angle = to_unit(solid_angle, "sr", "FluxProfile: solid_angle")
 
     def __check_init__(self) -> None:
         shape = np.shape(self.distance_min)
@@ -62,6 +66,10 @@ class FluxProfile(PointRows):
                 f"{np.shape(self.distance_max)}."
             )
         self.check_rows("regions")
+        if self.solid_angle is not None and np.shape(self.solid_angle) != shape:
+            raise InputError(
+                f"FluxProfile: solid_angle has shape {np.shape(self.solid_angle)}, expected {shape}, one per region."
+            )
         if is_concrete(self.distance_min) and is_concrete(self.distance_max):
             low, high = np.asarray(self.distance_min), np.asarray(self.distance_max)
             if not np.all(np.isfinite(low) & np.isfinite(high) & (high > low)):
@@ -87,12 +95,14 @@ class FluxProfile(PointRows):
         """The profile of some regions: a mask (n_regions,), their places in order, or a slice."""
         places = places_of(chosen, self.n_regions, "FluxProfile.select_regions")
         low, high = (np.asarray(edges)[places] for edges in (self.distance_min, self.distance_max))
-        return type(self)(low, high, self.points_of(places, slice(None)))
+        solid = None if self.solid_angle is None else np.asarray(self.solid_angle)[places]
+        return type(self)(low, high, self.points_of(places, slice(None)), solid)
 
     def select_energies(self, chosen: Sequence[bool] | Sequence[int] | Array | slice) -> Self:
         """The profile of some bands of energy: a mask (n_energies,), their places, or a slice."""
         places = places_of(chosen, self.n_energies, "FluxProfile.select_energies")
-        return type(self)(self.distance_min, self.distance_max, self.points_of(slice(None), places))
+        points = self.points_of(slice(None), places)
+        return type(self)(self.distance_min, self.distance_max, points, self.solid_angle)
 
     @property
     def facts(self) -> Facts:
@@ -123,8 +133,8 @@ class FluxProfile(PointRows):
     ) -> Self:
         """From an `astropy.table.Table` in gammapy's form "profile": one row for each region, with ``x_min`` and
         ``x_max``, energies along the other columns, which are those of flux points."""
-        low, high, points = profile_fields(table, sed_type, reference_model, gti)
-        return cls(low, high, FluxPoints(**points))
+        low, high, solid, points = profile_fields(table, sed_type, reference_model, gti)
+        return cls(low, high, FluxPoints(**points), solid)
 
     def to_table(self, sed_type: str | None = None, format: str = "profile", *, formatted: bool = False) -> "Table":
         """An `astropy.table.Table` in gammapy's form "profile": one row for each region.
@@ -146,8 +156,8 @@ class FluxProfile(PointRows):
     ) -> Self:
         """Read a FITS or ECSV table; see `from_table`."""
         with naming(filename):
-            low, high, points = read_profile_fields(filename, sed_type, reference_model)
-            return cls(low, high, FluxPoints(**points))
+            low, high, solid, points = read_profile_fields(filename, sed_type, reference_model)
+            return cls(low, high, FluxPoints(**points), solid)
 
     def write(self, filename: Filename, sed_type: str | None = None, overwrite: bool = False) -> None:
         """Write a FITS table, or ECSV if the name ends in ``.ecsv``."""

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from ...datasets.arrays import Array
+from ...datasets.compile import quick_programs
 from ...datasets.statistics.base import Statistic
-from ...kernels.programs import programs
 from ...kernels.roots import find_root, widened
 from .norms import MOST_KINDS, NormBins, Norms
 
 Expected = Sequence[Float[Array, " n_bins"]]
 
 
-@programs(0, most=MOST_KINDS)
+@quick_programs(0, most=MOST_KINDS)
 def matching_norms(
     static: tuple[tuple[Statistic, ...], int], bins: Sequence[NormBins], expected: Expected, rise: Norms
 ) -> Norms:

@@ -18,15 +18,17 @@ from ...datasets.flux_points.reference import references
 from ...datasets.gti import GTI
 from ...datasets.meta import Meta
 from ...datasets.models.collection import Models
+from ...datasets.models.parameter import SCALING
 from ...datasets.models.spectral.base import SpectralModel
 from ...datasets.units import EDGE_TOLERANCE, Given, edges_tev, numbers_in
 from ..double import require_double
 from ..joint.problem import as_models
 from ..result import FitResult
 from ..scans.profile import positive
+from ..solvers.solution import check_progress
 from .bins import Places, SortedBins, SourceBins, counted, require_source, source_bins
 from .norms import NormFits
-from .reoptimized import refitted
+from .reoptimized import Steps, refitted
 
 SCANNED = np.geomspace(0.2, 5.0, 11)
 """Norms at which the statistic is given unless others are asked for: those of gammapy."""
@@ -37,7 +39,8 @@ SomeNorms = Given | Sequence[float]
 class BandTask(NamedTuple):
     """What is to be fitted, checked: datasets by name, models, the source and its spectrum, edges of bands (n + 1,) in
     TeV, standard deviations of errors, of limits and of sensitivities (None: there are none), norms of scans, energies
-    (TeV) over which the spectrum was fitted (None: unknown). ``what`` begins messages."""
+    (TeV) over which the spectrum was fitted (None: unknown), what is called before each fit. ``what`` begins
+    messages."""
 
     what: str
     datasets: dict[str, CountsDataset]
@@ -51,6 +54,7 @@ class BandTask(NamedTuple):
     scan: Float[np.ndarray, " n_norms"]
     reoptimize: bool
     fit_range: tuple[float, float] | None
+    progress: Steps | None = None
 
 
 def band_task(
@@ -64,6 +68,7 @@ def band_task(
     n_sigma_sensitivity: Given | None,
     norms: SomeNorms,
     reoptimize: bool,
+    progress: Steps | None = None,
 ) -> BandTask:
     """The arguments of an estimator, checked; an `InputError` that begins with ``what`` where they are wrong."""
     if not len(datasets):
@@ -89,7 +94,10 @@ def band_task(
     if scan.ndim != 1 or not np.all(np.isfinite(scan)):
         raise InputError(f"{what}: norms must be a list of finite numbers, found {norms!r}.")
     fit_range = result.energy_range(source) if isinstance(result, FitResult) else None
-    return BandTask(what, known, models, source, spectrum, edges, sigma, sigma_ul, found, scan, reoptimize, fit_range)
+    check_progress(progress, what)
+    return BandTask(
+        what, known, models, source, spectrum, edges, sigma, sigma_ul, found, scan, reoptimize, fit_range, progress
+    )
 
 
 def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by_dataset: bool) -> FluxPoints:
@@ -111,9 +119,8 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
         part, places = source_bins(dataset, name, task.models, task.source), _at_time(in_band, time, n_bands)
         bins.add(part, places)
         parts.append((part, places))
-        fitted = in_band.reshape(len(band), -1).max(axis=1) >= 0
-        np.minimum.at(low, band[fitted], own[:-1][fitted])
-        np.maximum.at(high, band[fitted], own[1:][fitted])
+        of_dataset = energies_of_bands(in_band, own, n_bands)
+        low, high = np.minimum(low, of_dataset[0]), np.maximum(high, of_dataset[1])
     there = low < high
     if not there.any():
         raise InputError(
@@ -121,12 +128,7 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
             "TeV. Give other energy_edges, or widen the fit ranges."
         )
     low, high = with_empty(low, high, task.edges)
-    if not there.all():
-        empty = [f"{low[k]:.3g} to {high[k]:.3g} TeV" for k in np.flatnonzero(~there)]
-        warn(
-            f"{task.what}: {len(empty)} of {n_bands} bands hold no fitted bin, and are NaN: {', '.join(empty[:4])}"
-            f"{', ...' if len(empty) > 4 else ''}. Give fewer or other energy_edges to be without them."
-        )
+    warn_of_empty(low, high, there, task.what)
     if task.fit_range is not None:
         bottom, top = task.fit_range
         _warn_of_extrapolation(task, (low < bottom * (1 - EDGE_TOLERANCE)) | (high > top * (1 + EDGE_TOLERANCE)), there)
@@ -137,7 +139,8 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
             f"{task.what}: the spectrum of {task.source!r} is negative, and norms and their limits are multiples of "
             "it. Give models in which its amplitude is positive: models.with_values({...})."
         )
-    fits = bins.fit(task.sigma**2, task.sigma_ul**2, task.scan)
+    floor = lowest_norm(task.spectrum)
+    fits = bins.fit(task.sigma**2, task.sigma_ul**2, task.scan, floor)
     if not np.isfinite(fits.norm).any():
         raise InputError(
             f"{task.what}: {task.source!r} sends nothing to the fitted bins between {task.edges[0]:.6g} and "
@@ -151,13 +154,16 @@ def fitted_bands(task: BandTask, when: Mapping[str, int], gti: GTI | None, *, by
     if task.reoptimize:
         where = {name: places for name, (_, places) in zip(when, parts, strict=True)}
         used, amounts = {name: task.datasets[name] for name in when}, (task.sigma**2, task.sigma_ul**2)
-        again = refitted(used, where, task.models, task.source, fits, amounts, task.scan, task.what)
+        again = refitted(
+            used, where, task.models, task.source, fits, amounts, task.scan, floor, task.what, task.progress
+        )
         fits = again.fits
         for name, new in (("npred", again.npred), ("npred_excess", again.npred_excess)):
             total = new if by_dataset else np.nansum(new, axis=1, keepdims=True)
             known = np.isfinite(total) & np.isfinite(new).any(axis=1, keepdims=True)
             found = np.where(known, total, columns[name])
             columns[name] = np.where(np.isfinite(fits.norm)[:, None], found, np.nan)
+    warn_of_negative(task.what, np.asarray(fits.ul), "bands", f"{task.source}.spectral")
     energies = {"energy_ref": center, "energy_min": low, "energy_max": high, **reference}
     repeated = {name: np.tile(np.asarray(values), n_times) for name, values in energies.items()}
     return _as_points(task, fits, repeated, bins.filled, columns, gti, sensitivity)
@@ -171,6 +177,48 @@ def _warn_of_extrapolation(task: BandTask, beyond: np.ndarray, there: np.ndarray
             f"{task.what}: {n} of {len(there)} bands reach beyond the energies at which {task.source!r} was fitted, "
             f"{low:.4g} to {high:.4g} TeV: its spectrum is extrapolated there. Fit it over the wider range, or give "
             "energy_edges inside of this one."
+        )
+
+
+def lowest_norm(spectrum: SpectralModel) -> float:
+    """The norm of a spectrum at which the one parameter that scales it is at its lower bound; -inf for none."""
+    scaling = [p for p in spectrum.parameters.values() if p.role in SCALING]
+    if len(scaling) != 1 or not float(scaling[0].value) > 0:
+        return -np.inf
+    return float(scaling[0].min) / float(scaling[0].value)
+
+
+def warn_of_negative(what: str, limits: np.ndarray, places: str, spectrum: str) -> None:
+    """Warn of upper limits below zero; ``places``: of what they are the limits."""
+    n = int(np.sum(limits < 0))
+    if n:
+        warn(
+            f"{what}: the upper limits of {n} of {np.size(limits)} {places} are below zero: there are fewer counts "
+            "than are expected without the source, and limits are counted from the best norm, as in gammapy. For a "
+            "flux that cannot be negative give the source a bound, "
+            f"models.with_parameter('{spectrum}.amplitude', min=0): norms, and what limits are counted from, are then "
+            "at least 0."
+        )
+
+
+def energies_of_bands(places: Places, own: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest energy of the fitted bins of each of ``n`` bands, (n,), infinite where there is none;
+    ``places``: which band a bin is for, of the shape of the data, ``own``: edges of the bins."""
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    band = places.reshape(len(own) - 1, -1).max(axis=1)
+    fitted = band >= 0
+    np.minimum.at(low, band[fitted], own[:-1][fitted])
+    np.maximum.at(high, band[fitted], own[1:][fitted])
+    return low, high
+
+
+def warn_of_empty(low: np.ndarray, high: np.ndarray, there: np.ndarray, what: str) -> None:
+    """Warn of bands without a fitted bin."""
+    if not there.all():
+        empty = [f"{low[k]:.3g} to {high[k]:.3g} TeV" for k in np.flatnonzero(~there)]
+        warn(
+            f"{what}: {len(empty)} of {len(there)} bands hold no fitted bin, and are NaN: {', '.join(empty[:4])}"
+            f"{', ...' if len(empty) > 4 else ''}. Give fewer or other energy_edges to be without them."
         )
 
 

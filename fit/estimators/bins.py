@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...datasets.collection.datasets import Datasets
-from ...datasets.compile import OF_A_FIT
+from ...datasets.compile import OF_A_FIT, quick_programs
 from ...datasets.counts.dataset import CountsDataset, require_counts
 from ...datasets.dataset import Arrays, Models
 from ...datasets.errors import InputError, closest
@@ -17,7 +17,6 @@ from ...datasets.models.instrument import InstrumentModel
 from ...datasets.models.sky_model import SkyModel
 from ...datasets.statistics.base import Statistic
 from ...kernels.buckets import batch_bucket, bins_bucket
-from ...kernels.programs import programs
 from .asimov import matching_norms
 from .norms import NormBins, NormFits, norm_fits
 
@@ -72,12 +71,13 @@ def source_bins(dataset: CountsDataset, name: str, models: AllModels, source: st
     return SourceBins(dataset, without, *(np.asarray(values) for values in found))
 
 
-@programs(most=OF_A_FIT)
+@quick_programs(most=OF_A_FIT)
 def _predicted(dataset: CountsDataset, alone: Models, without: Models) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return dataset.signal(alone), dataset.signal(without), dataset.predict(without)
+    others = dataset.signal(without)
+    return dataset.signal(alone), others, dataset.prediction_of(others, without)
 
 
-@programs(most=OF_A_FIT)
+@quick_programs(most=OF_A_FIT)
 def _expected(dataset: CountsDataset, models: Models, signal: jax.Array) -> jax.Array:
     return signal + dataset.background_of(signal, models)
 
@@ -104,13 +104,13 @@ class SortedBins:
         self._added.append((part.dataset.statistic, inside))
         self.filled[places[inside]] = True
 
-    def fit(self, rise: float, rise_ul: float, norms: Float[np.ndarray, " n_norms"]) -> NormFits:
+    def fit(self, rise: float, rise_ul: float, norms: Float[np.ndarray, " n_norms"], floor: float) -> NormFits:
         """The best norms, see `norm_fits`; sizes are padded, so that others share the program."""
         size, scanned = batch_bucket(self.n), batch_bucket(len(norms))
         parts = {statistic: self._joined(found, size) for statistic, found in self._parts.items()}
         amounts = (np.full(size, rise), np.full(size, rise_ul))
         scan = np.pad(norms, (0, scanned - len(norms)), constant_values=1.0)
-        fits = norm_fits((tuple(parts), size), tuple(parts.values()), *amounts, scan)
+        fits = norm_fits((tuple(parts), size), tuple(parts.values()), *amounts, scan, np.array(floor))
         found = {name: np.asarray(values)[: self.n] for name, values in fits._asdict().items()}
         return NormFits(**found | {"stat_scan": found["stat_scan"][:, : len(norms)]})
 

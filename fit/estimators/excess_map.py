@@ -1,6 +1,5 @@
 """Excess and significance in a disk around each pixel, and residuals of counts to models."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -54,9 +53,10 @@ def excess_map(
     quantities, (n, ny, nx), are ``counts``; ``npred``; ``npred_excess``, counts - npred, with ``npred_excess_err``;
     ``ts`` and ``sqrt_ts``, with the sign of the excess: the rise of the Cash statistic (Cash 1979) for known
     backgrounds, of the W statistic (Li & Ma 1983, equation 17) for on/off maps; with ``limits`` also
-    ``npred_excess_errn``, ``npred_excess_errp`` and ``npred_excess_ul`` (without
-    any counts that of source and background together, as gammapy has it). NaN where a pixel has no fitted bin. For
-    on/off maps ``n_off`` and ``alpha`` are given too. Neighbouring pixels share counts: they are not independent.
+    ``npred_excess_errn``, ``npred_excess_errp`` and ``npred_excess_ul``, counted from the excess, so that it may be
+    below zero (without any counts that of source and background together, as gammapy has it). NaN where a pixel has no
+    fitted bin. For on/off maps ``n_off`` and ``alpha`` are given too. Neighbouring pixels share counts: they are not
+    independent.
 
     Parameters
     ----------
@@ -105,10 +105,9 @@ def excess_map(
         found["npred_excess_ul"] = np.asarray(statistic.compute_upper_limit(sigma_ul))
     if isinstance(statistic, WStatCountsStatistic):
         found |= {"n_off": np.asarray(statistic.n_off), "alpha": np.asarray(statistic.alpha)}
+    masked = {name: np.where(known, values, np.nan) for name, values in found.items()}
     meta: dict[str, Any] = {"kind": "excess", "radius": size * pixels.pixel_size} | fitted
-    if limits:
-        meta["UL_CONF"] = math.erf(sigma_ul / math.sqrt(2))
-    return SkyMaps(pixels, edges, {name: np.where(known, v, np.nan) for name, v in found.items()}, meta=meta)
+    return SkyMaps(pixels, edges, masked, n_sigma=sigma, n_sigma_ul=sigma_ul if limits else None, meta=meta)
 
 
 @hinted

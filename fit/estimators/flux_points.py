@@ -7,6 +7,7 @@ from ...datasets.units import Given
 from ..joint.problem import SomeDatasets, as_datasets
 from ..result import FitResult
 from .bands import SCANNED, SomeNorms, band_task, fitted_bands
+from .reoptimized import Steps
 
 
 @hinted
@@ -21,6 +22,7 @@ def flux_points(
     n_sigma_sensitivity: Given | None = None,
     norms: SomeNorms = SCANNED,
     reoptimize: bool = False,
+    progress: Steps | None = None,
 ) -> FluxPoints:
     """Flux points of ``source``: in each band of energy the norm by which its spectrum is to be multiplied.
 
@@ -33,8 +35,13 @@ def flux_points(
 
     Edges are moved to the nearest edges of the bins of each dataset, so that between two bands no bin is lost; the
     energies of a point are those of the fitted bins. A band without a bin, of which a warning tells, or whose bins the
-    source does not reach, is a point that is NaN, without success. Where there are no counts the norm is 0, with
-    nothing but a limit: 4 / (2 signal) for two sigma.
+    source does not reach, is a point that is NaN, without success. Where there are no counts the norm is the lowest
+    with which no prediction is negative (0 without a background), with nothing but a limit, for two sigma that norm +
+    4 / (2 signal).
+
+    Norms may be negative, and so may their limits, of which a warning tells. Where the amplitude of the source has a
+    lower bound (``models.with_parameter("crab.spectral.amplitude", min=0)``) norms have it too, and limits are counted
+    from there at least; a norm at its bound has no error.
 
     Parameters
     ----------
@@ -48,6 +55,7 @@ def flux_points(
     norms : (n_norms,) at which ``stat_scan`` is given
     reoptimize : whether free parameters of the other models are fitted again, for each norm in its own bins, and along
         the way to errors, limits, ``stat_null`` and ``stat_scan``. One fit after the other: seconds, not milliseconds
+    progress : called as ``progress(done, all)`` before each of these fits
 
     Raises
     ------
@@ -72,5 +80,6 @@ def flux_points(
         n_sigma_sensitivity,
         norms,
         reoptimize,
+        progress,
     )
     return fitted_bands(task, dict.fromkeys(task.datasets, 0), datasets.gti, by_dataset=True)

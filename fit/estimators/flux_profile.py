@@ -60,9 +60,11 @@ def flux_profile(
     ``FluxProfileEstimator``: of photons that are reconstructed in the region, by the mean exposure in it. The point
     spread function is not taken out, so that a point source has the profile of it.
 
-    The distance of a region is that of its centre from the centre of the first; regions begin and end half way between.
-    Rings (`regions.CircleAnnulusSkyRegion`) begin and end at their radii. Of a dataset in which only a part of a region
-    is fitted at some energy, that energy is left out, and a warning says so; so is a region that its map does not hold.
+    ``profile.solid_angle`` is that of the pixels of a region, of the first dataset that holds it: flux over solid angle
+    is the intensity. The distance of a region is that of its centre from the centre of the first; regions begin and end
+    half way between. Rings (`regions.CircleAnnulusSkyRegion`) begin and end at their radii. Of a dataset in which only
+    a part of a region is fitted at some energy, that energy is left out, and a warning says so; so is a region that its
+    map does not hold.
 
     Parameters
     ----------
@@ -95,6 +97,7 @@ def flux_profile(
     when: dict[str, int] = {}
     instruments: list[InstrumentModel] = []
     partly: list[str] = []
+    solid = np.full(len(low), np.nan)
     for name, dataset in known.items():
         acting = list(kept.acting_on(name))
         expected = _as_background(dataset, name, acting, what)
@@ -104,6 +107,8 @@ def flux_profile(
             if part is not None:
                 parts[f"{name}, region {k}"] = part
                 when[f"{name}, region {k}"] = k
+                if np.isnan(solid[k]):
+                    solid[k] = np.sum(geom_of(dataset).solid_angle[geom_of(dataset).region_mask(region)])
         found |= parts
         for model in acting:
             if isinstance(model, InstrumentModel):
@@ -132,7 +137,7 @@ def flux_profile(
         False,
     )
     points: FluxPoints = fitted_bands(task, {name: when[name] for name in order}, Datasets(known).gti, by_dataset=False)
-    return FluxProfile(low, high, points)
+    return FluxProfile(low, high, points, solid)
 
 
 def _distances(regions: "list[Region]", what: str) -> tuple[Ends, Ends]:

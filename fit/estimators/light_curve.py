@@ -10,6 +10,7 @@ from ...datasets.units import Given
 from ..joint.problem import SomeDatasets, as_datasets
 from ..result import FitResult
 from .bands import SCANNED, SomeNorms, band_task, fitted_bands
+from .reoptimized import Steps
 from .times import TimeEdges, time_bins
 
 
@@ -27,6 +28,7 @@ def light_curve(
     n_sigma_sensitivity: Given | None = None,
     norms: SomeNorms = SCANNED,
     reoptimize: bool = False,
+    progress: Steps | None = None,
 ) -> LightCurve:
     """Light curve of ``source``: in each bin of time and energy the norm by which its spectrum is to be multiplied.
 
@@ -48,8 +50,8 @@ def light_curve(
     result : what `fit` gave, or models
     source : name of a `SkyModel` with one of the package's spectra, or one derived from `SpectralModel`
     time_edges : edges (n + 1,) or starts and stops (n, 2), as Time or MJD (TT), or a list of Time; "run-wise" for one
-        bin from start to stop of each dataset (datasets of equal times share theirs); "night-wise" for bins from noon
-        to noon
+        bin from start to stop of each dataset (datasets of equal times share theirs, and so do those that overlap, of
+        which a warning tells); "night-wise" for bins from noon to noon
     energy_edges : (n + 1,) rising energies, Quantity or TeV
     longitude : of the observatory in deg, east positive: "night-wise" bins begin at its noon of mean solar time; by
         default at 12:00 UTC
@@ -59,6 +61,7 @@ def light_curve(
     norms : (n_norms,) at which ``stat_scan`` is given
     reoptimize : whether free parameters of the other models are fitted again, for each norm in its own bins, and along
         the way to errors, limits, ``stat_null`` and ``stat_scan``. One fit after the other: seconds, not milliseconds
+    progress : called as ``progress(done, all)`` before each of these fits
 
     Raises
     ------
@@ -83,6 +86,7 @@ def light_curve(
         n_sigma_sensitivity,
         norms,
         reoptimize,
+        progress,
     )
     bins = time_bins(task.datasets, time_edges, longitude, task.what)
     used = Datasets({name: task.datasets[name] for name in bins.place})

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...datasets.compile import OF_A_FIT
+from ...datasets.compile import OF_A_FIT, quick_programs
 from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.reshape_energy import edge_places
@@ -18,7 +18,6 @@ from ...datasets.models.collection import Models
 from ...datasets.sky.cutout import pixel_offset
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.units import Given, edges_tev
-from ...kernels.programs import programs
 from ..joint.problem import SomeDatasets, as_datasets, as_models
 from ..result import FitResult
 from .bands import band_places
@@ -55,11 +54,11 @@ def map_input(
     return known, kept, geom_of(next(iter(known.values()))) if geom is None else geom
 
 
-@programs(most=OF_A_FIT)
+@quick_programs(most=OF_A_FIT)
 def predictions_of(dataset: CountsDataset, models: ActingModels) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Counts of sources, background, and what the statistic compares counts with, of the shape of the data."""
     signal = dataset.signal(models)
-    return signal, dataset.background_of(signal, models), dataset.predict(models)
+    return signal, dataset.background_of(signal, models), dataset.prediction_of(signal, models)
 
 
 def geom_of(dataset: CountsDataset) -> SkyGeom:

@@ -5,7 +5,7 @@ all bins of a norm is then a function of one number, convex for counts, and its 
 risen by some amount are roots. All norms of all datasets are found in one program.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from ...datasets.arrays import Array
+from ...datasets.compile import quick_programs
 from ...datasets.dataset import Arrays
-from ...datasets.statistics.base import Statistic
-from ...kernels.programs import programs
-from .one_norm import Norms, NormStatistic, best_norms, found, signal_of, wall_of
+from ...datasets.statistics.base import Data, Statistic
+from .one_norm import Norms, NormStatistic, best_norms, found, lowest_of, signal_of, wall_of
 
 ACCURACY = 1e-10
 """Errors of a norm to which it is found before the last step."""
@@ -53,23 +53,24 @@ class NormFits(NamedTuple):
     stat_scan: Float[Array, "n n_norms"]
 
 
-@programs(0, most=MOST_KINDS)
+@quick_programs(0, most=MOST_KINDS)
 def norm_fits(
     static: tuple[tuple[Statistic, ...], int],
     bins: Sequence[NormBins],
     rise: Norms,
     rise_ul: Norms,
     norms: Float[jax.Array, " n_norms"],
+    floor: Float[jax.Array, ""],
 ) -> NormFits:
     """The best norm of each of a number of places, with errors and limits.
 
     Where no counts (and no off counts) were found in any bin that the source reaches, and so the statistic only rises
-    with the norm, the best norm is 0: there is an upper limit, and nothing else. ``rise`` and ``rise_ul``
-    (n,): see `NormFits`.
+    with the norm, the best norm is the lowest with which no prediction is negative: there is an upper limit, and
+    nothing else. ``rise`` and ``rise_ul`` (n,): see `NormFits`; ``floor``: norms are not below it.
     """
     statistics, n = static
     of, constant = _statistic(statistics, bins, n)
-    best = best_norms(of, rise, rise_ul, ACCURACY)
+    best = best_norms(of, rise, rise_ul, ACCURACY, floor)
     null = of.deviance(jnp.zeros_like(of.signal)) + constant
     scan = jax.lax.map(lambda value: of.deviance(jnp.full(n, value, of.signal.dtype)), norms) + constant
     stat = of.deviance(jnp.where(of.signal > 0, best.norm, 0.0)) + constant
@@ -93,15 +94,20 @@ def _statistic(statistics: Sequence[Statistic], bins: Sequence[NormBins], n: int
     def slopes(norm: Norms) -> Norms:
         return summed(s.scoring_bins(b.data, predicted(norm, b))[1] * b.signal for s, b in pairs)
 
-    wall = jnp.full(n + 1, -jnp.inf)
-    for part in bins:
-        wall = jnp.maximum(wall, jax.ops.segment_max(wall_of(part.data, part.rest, part.signal), part.place, n + 1))
+    def highest(of_bins: Callable[[Data, Array, Array], jax.Array]) -> Norms:
+        found = jnp.full(n + 1, -jnp.inf)
+        for part in bins:
+            values = of_bins(part.data, part.rest, part.signal)
+            found = jnp.maximum(found, jax.ops.segment_max(values, part.place, n + 1))
+        return found[:n]
+
     of = NormStatistic(
         deviance,
         slopes,
         expected=summed(s.scoring_bins(b.data, b.rest)[2] * b.signal**2 for s, b in pairs),
         signal=summed(signal_of(b.data, b.signal) for b in bins),
         seen=summed(found(b.data, b.signal) for b in bins) > 0,
-        wall=wall[:n],
+        wall=highest(wall_of),
+        lowest=highest(lowest_of),
     )
     return of, summed(s.offset_bins(b.data) for s, b in pairs)

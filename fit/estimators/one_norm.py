@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from ...datasets.arrays import Array
@@ -12,6 +13,9 @@ from ...datasets.statistics.base import Data
 from ...kernels.roots import find_root, quotient, widened
 
 Norms = Float[jax.Array, " n"]
+
+Ends = Float[jax.Array, "n_ends n"]
+"""Numbers for each end of the intervals around norms."""
 
 AWAY = 1e-3
 """Errors of a norm that a first guess keeps from where a bin with counts has no prediction left."""
@@ -25,7 +29,8 @@ class NormStatistic(NamedTuple):
 
     ``deviance`` and ``slopes`` are functions of the norms, (n,) to (n,); ``expected`` is the curvature expected at norm
     0, ``signal`` the counts of the source at norm 1, ``seen`` whether there are counts (or off counts) where it sends
-    any, and ``wall`` the norm at and below which a bin with counts has no prediction left, -inf for none.
+    any, ``wall`` the norm at and below which a bin with counts has no prediction left, and ``lowest`` that below which
+    any bin has a negative one; -inf for none.
     """
 
     deviance: Callable[[Norms], Norms]
@@ -34,14 +39,16 @@ class NormStatistic(NamedTuple):
     signal: Norms
     seen: jax.Array
     wall: Norms
+    lowest: Norms
 
 
 class BestNorms(NamedTuple):
     """``norm`` is the best, ``err`` its error from the curvature, ``errn`` and ``errp`` the distances down and up at
     which the statistic has risen by one amount, ``ul`` the norm above the best at which it has risen by another.
 
-    All (n,). NaN where there is no such place, or where it was not asked for; without counts the norm is 0, with a
-    limit and an error upwards only."""
+    All (n,). NaN where there is no such place, or where it was not asked for. Without counts the norm is the lowest
+    with which no prediction is negative (0 where nothing says which that is), with a limit and an error upwards only.
+    """
 
     norm: Norms
     err: Norms
@@ -55,6 +62,7 @@ def best_norms(
     rise: Float[jax.Array, "*n"],
     rise_ul: Float[jax.Array, "*n"],
     accuracy: float,
+    floor: Array | float = -np.inf,
     *,
     errors: bool = True,
     limits: bool = True,
@@ -62,9 +70,9 @@ def best_norms(
     """The best of all norms, by safeguarded Newton steps from that of the expected curvature.
 
     ``rise`` and ``rise_ul``: see `BestNorms`; one for all, or (n,). ``accuracy``: errors of a norm to which it is found
-    before the last step, which squares them.
+    before the last step, which squares them. ``floor``: norms are not below it, and there is no error down to it.
     """
-    deviance, slopes, _, signal, seen, wall = of
+    deviance, slopes, _, signal, seen, wall, lowest = of
     zero, reached = jnp.zeros_like(signal), signal > 0
 
     def curved(norm: Norms) -> tuple[Norms, Norms]:
@@ -87,33 +95,42 @@ def best_norms(
     low, high = jnp.where(side > 0, guess, far), jnp.where(side > 0, far, guess)
     norm = find_root(curved, low, high, jnp.clip(guess + side * step, low, high), accuracy * width)
     jumps = (at_zero >= 0) & (slopes(-AT_ZERO * width) <= 0)
-    norm = jnp.where(seen & ~jumps, norm, 0.0)
+    norm = jnp.where(seen, jnp.where(jumps, 0.0, norm), jnp.where(jnp.isfinite(lowest), lowest, 0.0))
+    norm = jnp.maximum(norm, floor)
     best, curvature = deviance(norm), curved(norm)[1]
-    known = reached & seen & (curvature > 0)
+    known = reached & seen & (curvature > 0) & (norm > floor)
     err = jnp.where(known, jnp.sqrt(quotient(jnp.full_like(zero, 2.0), jnp.where(known, curvature, 1.0))), 0.0)
 
-    def crossing(sign: float, amount: jax.Array, farthest: Norms) -> Norms:
-        """Distance from the best norm at which the statistic has risen by an amount."""
+    def crossings(signs: Ends, amounts: Ends, farthest: Ends) -> Ends:
+        """Distances from the best norms at which the statistic has risen by amounts; all (n_ends, n)."""
 
-        def risen(distance: Norms) -> tuple[Norms, Norms]:
-            at = norm + sign * jnp.minimum(distance, farthest)
+        def risen(distance: Ends) -> tuple[Ends, Ends]:
+            at = norm + signs * jnp.minimum(distance, farthest)
             # where the source sends nothing the statistic never rises: nothing is looked for
-            return jnp.where(reached, deviance(at) - best - amount, 1.0), sign * slopes(at)
+            rise = jnp.where(reached, jax.vmap(deviance)(at) - best - amounts, 1.0)
+            return rise, signs * jax.vmap(slopes)(at)
 
-        near = jnp.where(err > 0, jnp.sqrt(amount) * err, quotient(amount * jnp.ones_like(zero), signal))
+        near = jnp.where(err > 0, jnp.sqrt(amounts) * err, quotient(amounts, jnp.broadcast_to(signal, amounts.shape)))
         end = jnp.minimum(widened(risen, 1.5 * near), farthest)
         found = reached & (risen(end)[0] >= 0)
         # not at the end, which may be where the statistic has a pole
-        root = find_root(risen, zero, end, jnp.minimum(near, 0.9 * end), accuracy * near)
+        root = find_root(risen, jnp.zeros_like(end), end, jnp.minimum(near, 0.9 * end), accuracy * near)
         return jnp.where(found, root, jnp.nan)
 
     none, anywhere = jnp.full_like(zero, jnp.nan), jnp.full_like(zero, jnp.inf)
+    # all ends are looked for at once: one search to compile
+    wanted = [(-1.0, rise, norm - jnp.maximum(wall, floor)), (1.0, rise, anywhere)] if errors else []
+    wanted += [(1.0, rise_ul, anywhere)] if limits else []
+    ends = [none] * len(wanted)
+    if wanted:
+        columns = zip(*wanted, strict=True)
+        ends = list(crossings(*(jnp.stack([jnp.broadcast_to(v, zero.shape) for v in column]) for column in columns)))
     return BestNorms(
         norm=jnp.where(reached, norm, none),
         err=jnp.where(known, err, none),
-        errn=jnp.where(seen, crossing(-1.0, rise, norm - wall), none) if errors else none,
-        errp=crossing(1.0, rise, anywhere) if errors else none,
-        ul=norm + crossing(1.0, rise_ul, anywhere) if limits else none,
+        errn=jnp.where(seen, ends[0], none) if errors else none,
+        errp=ends[1] if errors else none,
+        ul=norm + ends[-1] if limits else none,
     )
 
 
@@ -134,8 +151,13 @@ def wall_of(data: Data, rest: Array, signal: Array) -> jax.Array:
 
     With off counts the signal may be as negative as it likes: a background makes up for it.
     """
+    return jnp.where(jnp.asarray(data["counts"]) > 0, lowest_of(data, rest, signal), -jnp.inf)
+
+
+def lowest_of(data: Data, rest: Array, signal: Array) -> jax.Array:
+    """The norm at which a bin has no prediction left, whatever was counted, per bin; -inf for none."""
     signal = signal_of(data, signal)
     if "counts_off" in data:
         return jnp.full_like(signal, -jnp.inf)
-    there = (signal > 0) & (jnp.asarray(data["counts"]) > 0)
-    return jnp.where(there, -rest / jnp.where(there, signal, 1.0), -jnp.inf)
+    there = signal > 0
+    return jnp.where(there, (0.0 - rest) / jnp.where(there, signal, 1.0), -jnp.inf)

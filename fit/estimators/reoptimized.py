@@ -1,6 +1,6 @@
 """Norms of a source with the other models fitted along: bin by bin a fit of its own, and conditional fits around it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,10 @@ ENDS = (Status.CONVERGED, Status.VANISHED, Status.UNCONSTRAINED)
 """Ends of a fit with a minimum; whether the norm has a place in it is told by its error."""
 
 
+Steps = Callable[[int, int], None]
+"""What is called with how many of how many fits are done."""
+
+
 class Refit(NamedTuple):
     """Fits of all norms, and at the best of each the counts that are expected in its bins, in all and from the source,
     by dataset: (n, n_datasets), NaN where nothing was fitted."""
@@ -38,24 +42,31 @@ def refitted(
     held: NormFits,
     amounts: tuple[float, float],
     scan: np.ndarray,
+    floor: float,
     what: str,
+    progress: Steps | None = None,
 ) -> Refit:
     """The norms with all other free parameters of other models at their best, for each norm and on the way to its
     errors and limits; the source keeps its shape.
 
-    ``held`` are the norms with everything held, which stand where there are no counts (see `norm_fits`); ``places``:
+    ``held`` are the norms with everything held, which stand where there are no counts (see `norm_fits`), and where they
+    are at ``floor``, the lowest that they may be; ``places``:
     which norm each bin of a dataset is for; ``amounts``: rises of the statistic for errors and for limits; ``scan``:
-    norms of scans. A warning names the norms without a fit.
+    norms of scans. A warning names the norms without a fit. ``progress`` is called before each.
     """
     found = {name: np.array(values, float) for name, values in held._asdict().items()}
     n = len(found["norm"])
     sums = np.full((2, n, len(datasets)), np.nan)
     failed: list[str] = []
-    for k in np.flatnonzero(np.isfinite(found["err"])):
+    wanted = np.flatnonzero(np.isfinite(found["err"]))
+    for done, k in enumerate(wanted):
+        if progress is not None:
+            progress(done, len(wanted))
         chosen = [name for name, own in places.items() if np.any(own == k)]
         there = Datasets({name: datasets[name].with_mask_fit(places[name] == k) for name in chosen})
         name = f"{source}.spectral.norm"
         own = _with_norm(models, source, chosen, float(found["norm"][k]))
+        own = own.with_parameter(name, min=floor) if np.isfinite(floor) else own
         result = fit(there, own, starts=1)
         error = float(result.parameters[name].error)
         if result.status not in ENDS or not np.isfinite(error):

@@ -1,6 +1,6 @@
 """Sensitivity: the flux at which a source would be found in each band of energy."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ from ...datasets.counts.dataset import CountsDataset, require_counts
 from ...datasets.counts.significance import CashCountsStatistic, WStatCountsStatistic
 from ...datasets.counts.simulate import asimov
 from ...datasets.dataset import fitted_bins, on_host
-from ...datasets.errors import InputError
+from ...datasets.errors import InputError, warn
 from ...datasets.flux_points.table import FILE_UNITS
 from ...datasets.hints.calls import hinted
 from ...datasets.models.collection import Models
@@ -18,8 +18,9 @@ from ...datasets.models.sky_model import SkyModel
 from ...datasets.models.spectral.base import SpectralModel
 from ...datasets.models.spectral.builtin import PowerLawSpectralModel
 from ...datasets.units import Given, edges_tev, number_in
+from ..joint.problem import SomeDatasets, as_datasets
 from ..scans.profile import positive
-from .bands import band_places
+from .bands import band_places, energies_of_bands, warn_of_empty, with_empty
 from .bins import SortedBins, source_bins
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
 
 NAME = "source"
 
+UNEVEN = 0.1
+"""Relative differences of widths up to which bands count as equally wide."""
+
 
 @hinted
 def sensitivity(
-    dataset: CountsDataset,
+    datasets: SomeDatasets,
     energy_edges: Given | None = None,
     source: SkyModel | SpectralModel | None = None,
     *,
@@ -44,23 +48,30 @@ def sensitivity(
 
     The significance is that of the counts that are expected: background from ``dataset.background``, or alpha times the
     off counts, known as well as the data know it. Counts of the data are not looked at. All counts of a band count as
-    one number, as in gammapy's ``SensitivityEstimator``; with ``per_bin`` the bins of a band, of a map all its pixels,
-    are told apart, by the likelihood of data without noise (Asimov), which is more sensitive.
+    one number, also those of several datasets, as in gammapy's ``SensitivityEstimator`` and its stacked datasets; with
+    ``per_bin`` the bins of a band, of a map all its pixels, and the datasets are told apart, by the likelihood of data
+    without noise (Asimov), which is more sensitive.
+
+    A band is as wide as its fitted bins: edges between those of bins move to the nearest. Where bands are asked for
+    that are little wider than bins, some get one bin and others two, and their sensitivities differ by that: a warning
+    says so, and edges that every n-th bin has are the cure.
 
     Parameters
     ----------
-    dataset : one dataset of counts; without ``per_bin`` of a spectrum
-    energy_edges : (n + 1,) rising energies, Quantity or TeV, moved to the nearest edges of bins; by default the bins
+    datasets : one dataset, `Datasets`, or a mapping of names to datasets, all of counts; without ``per_bin`` spectra,
+        all with known backgrounds or all with off counts
+    energy_edges : (n + 1,) rising energies, Quantity or TeV, moved to the nearest edges of bins; by default the fitted
+        bins, where all datasets have the same
     source : spectrum, or `SkyModel`, whose shape the source has; by default a power law of index 2. For maps a
         `SkyModel` with a place
     n_sigma, gamma_min, bkg_syst_fraction : criteria; 0 for no least number or fraction
-    per_bin : whether bins of a band are told apart
+    per_bin : whether bins of a band, and datasets, are told apart
 
     Returns
     -------
     Table with ``e_ref``, ``e_min``, ``e_max``, ``e2dnde``, ``excess`` and ``background`` (counts), and ``criterion``:
-    which of "significance", "gamma" and "bkg" decides; bands without fitted bins are left out. Its ``meta`` holds the
-    criteria
+    which of "significance", "gamma" and "bkg" decides; bands without a fitted bin, of which a warning tells, or which
+    the source does not reach are NaN, with the criterion "". Its ``meta`` holds the criteria
 
     Raises
     ------
@@ -74,64 +85,105 @@ def sensitivity(
     from astropy.table import Table
 
     what = "sensitivity"
-    require_counts(dataset, what)
+    known = {name: require_counts(dataset, what) for name, dataset in as_datasets(datasets).items()}
+    if not known:
+        raise InputError(f"{what}: there are no datasets. Give at least one.")
     model = _source(source)
-    on_host((dataset, model), what)
+    on_host((list(known.values()), model), what)
     sigma = positive(n_sigma, f"{what}: n_sigma")
     least = [
         _not_negative(value, f"{what}: {name}")
         for name, value in (("gamma_min", gamma_min), ("bkg_syst_fraction", bkg_syst_fraction))
     ]
-    if len(dataset.data_shape) != 1 and not per_bin:
+    if any(len(dataset.data_shape) != 1 for dataset in known.values()) and not per_bin:
         raise InputError(
             f"{what}: the dataset has pixels. Take the spectrum of a region out, "
             "dataset.to_spectrum_dataset(region), or say per_bin=True."
         )
-    # only the background is looked at
-    silent = asimov(dataset.replace(counts=np.zeros(dataset.data_shape)))
-    own = np.asarray(dataset.energy_edges)
-    edges = own if energy_edges is None else np.asarray(edges_tev(energy_edges, f"{what}: energy_edges"))
-    band = band_places(own, edges)
-    places = np.where(fitted_bins(dataset), dataset.per_energy(band), -1)
+    edges = _edges(known, energy_edges, what)
     n = len(edges) - 1
-    silent.check_models([model], what)
-    part = source_bins(silent, "", Models([model]), model.name)
-    inside = places >= 0
-
-    def summed(values: np.ndarray) -> np.ndarray:
-        full = np.broadcast_to(np.asarray(values, float), places.shape)
-        return np.bincount(places[inside], full[inside], minlength=n)
-
-    signal, background = summed(part.signal), summed(np.asarray(silent.counts))
+    parts = [_Part(name, dataset, model, edges, what) for name, dataset in known.items()]
+    signal = sum((part.summed(part.bins.signal) for part in parts), np.zeros(n))
+    background = sum((part.summed(part.counts) for part in parts), np.zeros(n))
     if not np.any(signal > 0):
         raise InputError(f"{what}: the source sends nothing to the fitted bins of the dataset between these energies.")
     if per_bin:
         bins = SortedBins(n)
-        bins.add(part, places)
-        excess = signal * bins.matching([np.asarray(silent.counts, float)], sigma**2)
+        for part in parts:
+            bins.add(part.bins, part.places)
+        excess = signal * bins.matching([part.counts for part in parts], sigma**2)
     else:
-        excess = np.asarray(_statistic(silent, summed, background).n_sig_matching_significance(sigma))
+        excess = np.asarray(_statistic(parts, background, what).n_sig_matching_significance(sigma))
     # where no background is expected one event would be significant: the other criteria decide
     excess = np.where(np.isnan(excess) & (background == 0), 0.0, excess)
     floor = np.maximum(least[0], least[1] * background)
     criterion = np.where(excess >= floor, "significance", np.where(floor == least[0], "gamma", "bkg"))
     excess = np.maximum(excess, floor)
 
-    there = signal > 0
-    energies = [_ends(own, band, int(place)) for place in np.flatnonzero(there)]
-    low, high = np.array(energies).T
+    low, high = np.min([part.low for part in parts], axis=0), np.max([part.high for part in parts], axis=0)
+    there = low < high
+    low, high = with_empty(low, high, edges)
+    warn_of_empty(low, high, there, what)
+    _warn_of_uneven(low[there], high[there], edges, what)
+    reached = signal > 0
     center = np.sqrt(low * high)
     dnde = np.asarray(model.spectral.evaluate(center))
-    e2dnde = u.Quantity(excess[there] / signal[there] * dnde * center**2, "TeV s-1 cm-2")
+    norm = np.divide(excess, signal, out=np.full(n, np.nan), where=reached)
     table = Table(meta={"n_sigma": sigma, "gamma_min": least[0], "bkg_syst_fraction": least[1]})
     for name, values in (("e_ref", center), ("e_min", low), ("e_max", high)):
         table[name] = u.Quantity(values, "TeV")
-    table["e2dnde"] = e2dnde.to(FILE_UNITS["e2dnde"])
-    table["excess"], table["background"] = excess[there], background[there]
-    table["criterion"] = criterion[there]
+    table["e2dnde"] = u.Quantity(norm * dnde * center**2, "TeV s-1 cm-2").to(FILE_UNITS["e2dnde"])
+    table["excess"], table["background"] = np.where(reached, excess, np.nan), np.where(there, background, np.nan)
+    table["criterion"] = np.where(reached, criterion, "")
     for name in ("e_ref", "e_min", "e_max", "e2dnde", "excess", "background"):
         table[name].info.format = ".4g"
     return table
+
+
+class _Part:
+    """A dataset as it enters: what a source sends to its bins (``bins``), the expected counts, which band each bin is
+    for (``places``, -1 for none), and the energies of the fitted bins of each band, infinite where there are none."""
+
+    def __init__(self, name: str, dataset: CountsDataset, model: SkyModel, edges: np.ndarray, what: str):
+        # only the background is looked at
+        self.dataset = asimov(dataset.replace(counts=np.zeros(dataset.data_shape)))
+        own = np.asarray(dataset.energy_edges)
+        band = band_places(own, edges)
+        self.places = np.where(fitted_bins(dataset), dataset.per_energy(band), -1)
+        self.n = len(edges) - 1
+        self.dataset.check_models([model], what)
+        self.bins = source_bins(self.dataset, name, Models([model]), model.name)
+        self.counts = np.asarray(self.dataset.counts, float)
+        self.low, self.high = energies_of_bands(self.places, own, self.n)
+
+    def summed(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the fitted bins of each band."""
+        inside = self.places >= 0
+        full = np.broadcast_to(np.asarray(values, float), self.places.shape)
+        return np.bincount(self.places[inside], full[inside], minlength=self.n)
+
+
+def _edges(datasets: Mapping[str, CountsDataset], given: Given | None, what: str) -> np.ndarray:
+    """Edges of the bands: given ones, or those of the fitted bins, which all datasets have to share."""
+    if given is not None:
+        return np.asarray(edges_tev(given, f"{what}: energy_edges"))
+    all_edges = [np.asarray(dataset.energy_edges) for dataset in datasets.values()]
+    if any(e.shape != all_edges[0].shape or not np.allclose(e, all_edges[0]) for e in all_edges):
+        raise InputError(f"{what}: the datasets have other bins of energy. Say which bands: energy_edges=...")
+    fitted = [np.asarray(fitted_bins(d)).reshape(len(all_edges[0]) - 1, -1).any(axis=1) for d in datasets.values()]
+    used = np.flatnonzero(np.any(fitted, axis=0))
+    return all_edges[0][used[0] : used[-1] + 2] if used.size else all_edges[0]
+
+
+def _warn_of_uneven(low: np.ndarray, high: np.ndarray, edges: np.ndarray, what: str) -> None:
+    """A warning where bands were asked for that are equally wide, and are not as their bins are."""
+    asked, found = np.log(edges[1:] / edges[:-1]), np.log(high / low)
+    if np.ptp(asked) < UNEVEN * asked.min() and np.ptp(found) > 3 * UNEVEN * found.min():
+        warn(
+            f"{what}: edges move to the nearest of bins, and bands are a factor of {np.exp(found.min()):.3g} to "
+            f"{np.exp(found.max()):.3g} wide in energy, where {np.exp(asked.mean()):.3g} was asked for: wider bands "
+            "are more sensitive. Give every n-th of dataset.energy_edges for equal ones."
+        )
 
 
 def _source(given: SkyModel | SpectralModel | None) -> SkyModel:
@@ -152,22 +204,22 @@ def _not_negative(value: Given, what: str) -> float:
     return number
 
 
-def _statistic(
-    dataset: CountsDataset, summed: Callable[[np.ndarray], np.ndarray], background: np.ndarray
-) -> CashCountsStatistic | WStatCountsStatistic:
+def _statistic(parts: Sequence[_Part], background: np.ndarray, what: str) -> CashCountsStatistic | WStatCountsStatistic:
     """Counts of all bands: those of the background alone."""
-    of_bins = dataset.counts_statistic([])
-    if isinstance(of_bins, CashCountsStatistic):
+    of_bins = [part.dataset.counts_statistic([]) for part in parts]
+    measured = [(p, s) for p, s in zip(parts, of_bins, strict=True) if isinstance(s, WStatCountsStatistic)]
+    if not measured:
         return CashCountsStatistic(background, background)
-    n_off, weighted = summed(np.asarray(of_bins.n_off)), summed(np.asarray(of_bins.alpha) * np.asarray(of_bins.n_off))
+    if len(measured) < len(parts):
+        raise InputError(
+            f"{what}: some datasets have off counts, others known backgrounds, and their sums have no common "
+            "significance. Say per_bin=True, which tells datasets apart."
+        )
+    zero = np.zeros(len(background))
+    n_off = sum((part.summed(np.asarray(s.n_off)) for part, s in measured), zero)
+    weighted = sum((part.summed(np.asarray(s.alpha) * np.asarray(s.n_off)) for part, s in measured), zero)
     # without off counts alpha is that of the bins
-    number = np.maximum(summed(np.ones(dataset.data_shape)), 1)
-    mean = summed(np.asarray(of_bins.alpha)) / number
+    number = np.maximum(sum((part.summed(np.ones(1)) for part, _ in measured), zero), 1)
+    mean = sum((part.summed(np.asarray(s.alpha)) for part, s in measured), zero) / number
     alpha = np.where(n_off > 0, weighted / np.where(n_off > 0, n_off, 1.0), mean)
     return WStatCountsStatistic(alpha * n_off, n_off, alpha)
-
-
-def _ends(own: np.ndarray, band: np.ndarray, place: int) -> tuple[float, float]:
-    """Lowest and highest energy of the bins of a band."""
-    bins = np.flatnonzero(band == place)
-    return float(own[bins[0]]), float(own[bins[-1] + 1])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import equinox as eqx
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
@@ -24,6 +25,7 @@ from ...datasets.sky.axis import MapAxis
 from ...datasets.sky.geom import SkyGeom
 from ...datasets.units import Given, edges_tev, number_in, to_unit
 from ...kernels.sphere import lonlat_to_vector
+from ..scans.profile import positive
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -35,14 +37,17 @@ NAME = re.compile(r"(?!primary$)[a-z][a-z0-9_-]{0,59}")
 """Names of quantities: those of HDUs in files, which are in capitals there."""
 
 
-CARDS = {"kind": "ESTIMATE", "method": "METHOD", "source": "TRIAL", "radius": "RADIUS", "UL_CONF": "UL_CONF"}
-"""Header cards of what is known of maps: words, the last two numbers."""
+CARDS = {"kind": "ESTIMATE", "method": "METHOD", "source": "TRIAL", "radius": "RADIUS"}
+"""Header cards of what is known of maps: words, the last a number."""
 
 FITTED = {"fitted_min": "FLOW", "fitted_max": "FHIGH"}
 """Beginnings of the header cards of the fitted energies in TeV; the number of the band follows, 1 for the first."""
 
 MOST_SAID = 999
 """Bands whose fitted energies files tell: cards have eight letters."""
+
+SIGMA_CARDS = {"n_sigma": "N_SIGMA", "n_sigma_ul": "NSIGMAUL"}
+"""Cards of a file for standard deviations."""
 
 
 class SkyMaps(Shown, HintedModule):
@@ -55,9 +60,11 @@ class SkyMaps(Shown, HintedModule):
     maps : (n, ny, nx) numbers by name; NaN where a quantity is not known. "flux" and names that start with "flux_" are
         in cm-2 s-1, all others have no unit
     reference_model : the source whose norm was fitted, of maps that have a "norm"
+    n_sigma, n_sigma_ul : standard deviations of errors, and of upper limits, where there are some; in files as N_SIGMA
+        and NSIGMAUL, the words of gammapy
     meta : how they were made, for titles and labels: ``kind`` ("residual", "excess", "ts"), ``method`` of residuals,
-        ``source`` that was tried, ``radius`` of disks in deg, ``UL_CONF`` of limits, and ``fitted_min`` and
-        ``fitted_max``, between which energies (n,) in TeV bins of the bands were fitted. None of it has to be there
+        ``source`` that was tried, ``radius`` of disks in deg, and ``fitted_min`` and ``fitted_max``, between which
+        energies (n,) in TeV bins of the bands were fitted. None of it has to be there
 
     Raises
     ------
@@ -75,6 +82,8 @@ class SkyMaps(Shown, HintedModule):
     energy_edges: Float[Array, " n+1"]
     maps: dict[str, Float[Array, "n ny nx"]]
     reference_model: SkyModel | None
+    n_sigma: float | None = eqx.field(static=True)
+    n_sigma_ul: float | None = eqx.field(static=True)
     meta: Meta
 
     def __init__(
@@ -83,8 +92,12 @@ class SkyMaps(Shown, HintedModule):
         energy_edges: Given,
         maps: Mapping[str, Given],
         reference_model: SkyModel | None = None,
+        n_sigma: Given | None = None,
+        n_sigma_ul: Given | None = None,
         meta: Mapping[str, object] | Meta | None = None,
     ):
+        self.n_sigma = None if n_sigma is None else positive(n_sigma, "SkyMaps: n_sigma")
+        self.n_sigma_ul = None if n_sigma_ul is None else positive(n_sigma_ul, "SkyMaps: n_sigma_ul")
         self.geom = geom
         self.energy_edges = edges_tev(energy_edges, "SkyMaps: energy_edges")
         self.maps = {
@@ -97,9 +110,8 @@ class SkyMaps(Shown, HintedModule):
     def __check_init__(self) -> None:
         if not isinstance(self.geom, SkyGeom):
             raise InputError(f"SkyMaps: geom must be a SkyGeom, found {type(self.geom).__name__}.")
-        for key in ("radius", "UL_CONF"):
-            if not isinstance(self.meta.get(key, 0.0), int | float):
-                raise InputError(f"SkyMaps: meta[{key!r}] is {self.meta[key]!r}, expected a number.")
+        if not isinstance(self.meta.get("radius", 0.0), int | float):
+            raise InputError(f"SkyMaps: meta['radius'] is {self.meta['radius']!r}, expected a number.")
         for name, values in self.maps.items():
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise InputError(
@@ -229,7 +241,8 @@ class SkyMaps(Shown, HintedModule):
                 edges,
                 {name: found.to_value(unit_of(name)) for name, found in stored.items()},
                 Models.read(models)[0] if known and models is not None else None,
-                _meta_of(cards, len(edges) - 1),
+                *(cards.get(key) for key in SIGMA_CARDS.values()),
+                meta=_meta_of(cards, len(edges) - 1),
             )
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:
@@ -250,6 +263,9 @@ class SkyMaps(Shown, HintedModule):
             primary.header["MODEL"] = beside_it.as_posix()
             files = Models([self.reference_model]).contents(beside_it)
         set_cards(primary.header, _cards_of(self.meta))
+        for name, key in SIGMA_CARDS.items():
+            if getattr(self, name) is not None:
+                primary.header[key] = getattr(self, name)
         axis = MapAxis(np.asarray(self.energy_edges), "log", "energy", "TeV")
         hdus: list[Hdu] = [primary]
         for name, values in self.maps.items():
@@ -290,7 +306,7 @@ def _meta_of(cards: Mapping[str, Card], n: int) -> dict[str, object]:
     """What header cards say of maps of ``n`` bands, as far as it is of its kind."""
     found: dict[str, object] = {}
     for key, card in CARDS.items():
-        kinds: tuple[type, ...] = (int, float) if key in ("radius", "UL_CONF") else (str,)
+        kinds: tuple[type, ...] = (int, float) if key == "radius" else (str,)
         if isinstance(cards.get(card), kinds) and not isinstance(cards[card], bool):
             found[key] = cards[card]
     for key, card in FITTED.items():

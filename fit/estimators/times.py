@@ -39,7 +39,10 @@ def time_bins(datasets: Mapping[str, CountsDataset], time_edges: TimeEdges, long
     """
     spans = {name: _span(dataset, f"{what}: {name}") for name, dataset in datasets.items()}
     if isinstance(time_edges, str):
-        kinds = {"run-wise": _runs, "night-wise": lambda found: _nights(found, longitude, what)}
+        kinds = {
+            "run-wise": lambda found: _runs(found, what),
+            "night-wise": lambda found: _nights(found, longitude, what),
+        }
         if time_edges not in kinds:
             raise InputError(
                 f"{what}: time_edges must be 'run-wise', 'night-wise' or times, found {time_edges!r}. Of text make "
@@ -51,12 +54,9 @@ def time_bins(datasets: Mapping[str, CountsDataset], time_edges: TimeEdges, long
     late = np.flatnonzero(low[1:] < high[:-1] - TOLERANCE)
     if late.size:
         i = int(late[0])
-        cure = "Give bins that do not."
-        if isinstance(time_edges, str):
-            cure = "Give time_edges that hold runs of equal time together, or leave one of them out."
         raise InputError(
             f"{what}: bins of time overlap, MJD {low[i]:.6f} to {high[i]:.6f} and {low[i + 1]:.6f} to "
-            f"{high[i + 1]:.6f}. {cure}"
+            f"{high[i + 1]:.6f}. Give bins that do not, or 'run-wise', which joins runs that overlap."
         )
     place, cut = {}, []
     for name, (start, stop) in spans.items():
@@ -98,11 +98,30 @@ def _span(dataset: CountsDataset, what: str) -> tuple[float, float]:
     return float(gti.reference) + start / 86400, float(gti.reference) + stop / 86400
 
 
-def _runs(spans: Mapping[str, tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
-    """One bin for each dataset; those of equal times, such as event types of one run, share theirs."""
-    ends = np.array(sorted(spans.values()))
-    new = np.append(True, np.any(np.abs(np.diff(ends, axis=0)) > TOLERANCE, axis=1))
-    return ends[new, 0], ends[new, 1]
+def _runs(spans: Mapping[str, tuple[float, float]], what: str) -> tuple[np.ndarray, np.ndarray]:
+    """One bin for each dataset; those that overlap share theirs, of which a warning tells unless their times are equal,
+    as of event types of one run."""
+    names = sorted(spans, key=spans.__getitem__)
+    groups: list[list[str]] = []
+    last = -np.inf
+    for name in names:
+        start, stop = spans[name]
+        if start < last - TOLERANCE:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+        last = max(last, stop)
+    ends = [np.array([spans[name] for name in group]) for group in groups]
+    low, high = np.array([own[:, 0].min() for own in ends]), np.array([own[:, 1].max() for own in ends])
+    unequal = [group for group, own in zip(groups, ends, strict=True) if np.any(np.ptp(own, axis=0) > TOLERANCE)]
+    if unequal:
+        warn(
+            f"{what}: {sum(map(len, unequal))} datasets overlap in time, and share {len(unequal)} bins, in which they "
+            f"are fitted jointly: {'; '.join(listed(group) for group in unequal[:3])}{'; ...' * (len(unequal) > 3)}. "
+            "For a point of each make a light curve of those that do not overlap, and another of the rest: "
+            "datasets.select(names)."
+        )
+    return low, high
 
 
 def _nights(spans: Mapping[str, tuple[float, float]], longitude: Given, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from ...datasets.arrays import Array
 from ...datasets.dataset import Arrays
 from ...datasets.statistics.base import Statistic
 from ...kernels.programs import programs
-from .one_norm import Norms, NormStatistic, best_norms, found, signal_of, wall_of
+from .one_norm import Norms, NormStatistic, best_norms, found, lowest_of, signal_of, wall_of
 
 Rows = Float[jax.Array, "n n_bins"]
 """Bins of the window of each place."""
@@ -64,11 +64,12 @@ def trial_fits(
     trials: Sequence[Trial],
     rise: Float[jax.Array, ""],
     rise_ul: Float[jax.Array, ""],
+    floor: Float[jax.Array, ""],
 ) -> TrialFits:
     """The best norm at each place, for all datasets together.
 
     ``static``: the statistics of the datasets, places that are done at a time, whether asymmetric errors and whether
-    limits are wanted.
+    limits are wanted. ``floor``: norms are not below it.
     """
     statistics, batch, errors, limits = static
 
@@ -76,7 +77,7 @@ def trial_fits(
         return [_window(m, t) for m, t in zip(maps, trials, strict=True)]
 
     def fit(trials: Sequence[Trial]) -> TrialFits:
-        return _fitted(statistics, windows(trials), rise, rise_ul, errors, limits)
+        return _fitted(statistics, windows(trials), rise, rise_ul, floor, errors, limits)
 
     n = trials[0].kernel.shape[0]
     parts = jax.tree.map(lambda a: jnp.asarray(a).reshape(n // batch, batch, *a.shape[1:]), tuple(trials))
@@ -106,6 +107,7 @@ def _fitted(
     bins: Sequence[tuple[Data, Rows, Rows]],
     rise: Float[jax.Array, ""],
     rise_ul: Float[jax.Array, ""],
+    floor: Float[jax.Array, ""],
     errors: bool,
     limits: bool,
 ) -> TrialFits:
@@ -119,15 +121,18 @@ def _fitted(
     def slopes(norm: Norms) -> Norms:
         return summed(lambda s, data, rest, signal: s.scoring_bins(data, rest + norm[:, None] * signal)[1] * signal)
 
-    walls = [jnp.max(wall_of(data, rest, signal), axis=1) for data, rest, signal in bins]
+    def highest(of_bins: Callable[[Data, Rows, Rows], jax.Array]) -> Norms:
+        return jnp.max(jnp.stack([jnp.max(of_bins(*b), axis=1) for b in bins]), axis=0)
+
     of = NormStatistic(
         deviance,
         slopes,
         expected=summed(lambda s, data, rest, signal: s.scoring_bins(data, rest)[2] * signal**2),
         signal=summed(lambda s, data, rest, signal: signal_of(data, signal)),
         seen=summed(lambda s, data, rest, signal: found(data, signal)) > 0,
-        wall=jnp.max(jnp.stack(walls), axis=0),
+        wall=highest(wall_of),
+        lowest=highest(lowest_of),
     )
-    best = best_norms(of, rise, rise_ul, ACCURACY, errors=errors, limits=limits)
+    best = best_norms(of, rise, rise_ul, ACCURACY, floor, errors=errors, limits=limits)
     fall = deviance(jnp.zeros_like(best.norm)) - deviance(jnp.where(of.signal > 0, best.norm, 0.0))
     return TrialFits(*best, ts=jnp.where(of.signal > 0, jnp.maximum(fall, 0.0), jnp.nan), signal=of.signal)

@@ -1,7 +1,6 @@
 """TS maps: the norm of a source at every pixel, fitted over what other models predict."""
 
 from collections.abc import Sequence
-from math import erf, sqrt
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from ..double import require_double
 from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from ..scans.profile import positive
-from .bands import band_places
+from .bands import band_places, lowest_norm, warn_of_negative
 from .bins import require_source
 from .map_input import band_edges, fitted_energies, geom_of, map_input, predictions_of
 from .sky_maps import SkyMaps
@@ -40,6 +39,9 @@ CONTAINMENT = 0.99
 RULES = (5, 3)
 """Places along each side of a map at which responses are taken, where they differ; steps of a pixel to which places
 between pixels are rounded."""
+
+MANY_NEGATIVE = 0.1
+"""Share of pixels with upper limits below zero from which a warning tells: a few are as low by chance."""
 
 WORK = 2**19
 """Bins of windows that are done at a time: what keeps memory bounded."""
@@ -75,7 +77,9 @@ def ts_map(
     from the curvature, with ``limits`` ``norm_ul``, where the statistic has risen by ``n_sigma_ul``^2 above the best
     norm, with ``errors`` ``norm_errn`` and ``norm_errp``; ``flux``, ``flux_err``, ..., the same times the flux of the
     spectrum in the band; ``ts``, the fall of the statistic from no source to the best norm, ``sqrt_ts`` with the sign
-    of the norm; and ``npred_excess``, counts of the source in its window. NaN where a pixel has no fitted bin.
+    of the norm; and ``npred_excess``, counts of the source in its window. NaN where a pixel has no fitted bin. Limits
+    may be below zero, as every fortieth is by chance at two sigma; of more than a tenth a warning tells. They are not
+    where the amplitude of the source has a lower bound of 0.
 
     What is approximate: the point spread function and energy dispersion of a pixel are those of the nearest of 5 by 5
     places (exact where they are the same everywhere), the energies of the exposure inside a window are those of that
@@ -136,7 +140,8 @@ def ts_map(
     ]
     if not parts:
         raise InputError(f"{what}: {source.name!r} acts on none of the datasets (datasets_names).")
-    found = [_band(parts, k, edges, sigma**2, sigma_ul**2, errors, limits) for k in range(len(low))]
+    amounts = np.array(sigma**2), np.array(sigma_ul**2), np.array(lowest_norm(source.spectral))
+    found = [_band(parts, k, edges, amounts, errors, limits) for k in range(len(low))]
     stacked = TrialFits(*(np.stack(values) for values in zip(*found, strict=True)))
     fits = TrialFits(*(values.reshape(-1, *pixels.shape) for values in stacked))
     maps = {"norm": fits.norm, "norm_err": sigma * fits.err}
@@ -144,6 +149,8 @@ def ts_map(
         maps |= {"norm_errn": fits.errn, "norm_errp": fits.errp}
     if limits:
         maps["norm_ul"] = fits.ul
+        if np.sum(fits.ul < 0) > MANY_NEGATIVE * np.sum(np.isfinite(fits.ul)):
+            warn_of_negative(what, np.asarray(fits.ul), "pixels", f"{source.name}.spectral")
     flux = {name.replace("norm", "flux"): values * reference[:, None, None] for name, values in maps.items()}
     of_source = {
         "ts": fits.ts,
@@ -151,9 +158,7 @@ def ts_map(
         "npred_excess": fits.norm * fits.signal,
     }
     meta: dict[str, Any] = {"kind": "ts", "source": described(source)} | fitted_energies(known, edges)
-    if limits:
-        meta["UL_CONF"] = erf(sigma_ul / sqrt(2))
-    return SkyMaps(pixels, moved, of_source | maps | flux, source, meta)
+    return SkyMaps(pixels, moved, of_source | maps | flux, source, sigma, sigma_ul if limits else None, meta)
 
 
 def described(source: SkyModel) -> str:
@@ -228,9 +233,14 @@ class _Part:
 
 
 def _band(
-    parts: Sequence[_Part], k: int, edges: np.ndarray, rise: float, rise_ul: float, errors: bool, limits: bool
+    parts: Sequence[_Part],
+    k: int,
+    edges: np.ndarray,
+    amounts: tuple[np.ndarray, np.ndarray, np.ndarray],
+    errors: bool,
+    limits: bool,
 ) -> TrialFits:
-    """The fits of one band at all places, (n,) each."""
+    """The fits of one band at all places, (n,) each; ``amounts``: rises for errors and limits, and the floor."""
     chosen = [(part, band_places(part.own_edges, edges) == k) for part in parts]
     chosen = [(part, band) for part, band in chosen if band.any()]
     known = np.any([part.fitted[band].any(axis=0) for part, band in chosen], axis=0)
@@ -248,7 +258,7 @@ def _band(
         for (part, _), m in zip(chosen, maps, strict=True)
     ]
     statistics: tuple[Statistic, ...] = tuple(part.statistic for part, _ in chosen)
-    found = trial_fits((statistics, batch, errors, limits), maps, trials, np.asarray(rise), np.asarray(rise_ul))
+    found = trial_fits((statistics, batch, errors, limits), maps, trials, *amounts)
     whole = []
     for values in found:
         image = none.copy()

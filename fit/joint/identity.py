@@ -8,6 +8,7 @@ import numpy as np
 
 from ...datasets.arrays import fields_of
 from ...datasets.dataset import Dataset, fitted_bins
+from ...datasets.energies import fitted_energies
 from .processes import Share
 
 DATA = ("counts", "counts_off", "background", "acceptance", "acceptance_off", "weights")
@@ -32,7 +33,7 @@ class FittedData(NamedTuple):
 
 def fitted_data(share: Share) -> FittedData:
     """What the datasets of all processes hold."""
-    parts = share.collect(lambda: {i: (*_of_dataset(d), d.fitted_energies) for i, d in share.held.items()})
+    parts = share.collect(lambda: {i: (*_of_dataset(d), fitted_energies(d)) for i, d in share.held.items()})
     known = {i: found for part in parts for i, found in part.items()}
     checksum = 0
     energies = {}

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from astropy import units as u
 
+from ...datasets.energies import fitted_energies
 from ..joint.objective import from_free
 from ..joint.problem import Problem
 from .components import by_role
@@ -122,7 +123,7 @@ def fitted_range(problem: Problem) -> tuple[float, float]:
     """Range of the fitted energies of all datasets in TeV; 0 and 0 if there is none."""
 
     def mine() -> list[tuple[float, float]]:
-        found = (dataset.fitted_energies for dataset in problem.share.held.values())
+        found = (fitted_energies(dataset) for dataset in problem.share.held.values())
         return [ends for ends in found if ends is not None]
 
     ranges = [r for part in problem.share.collect(mine) for r in part]

@@ -52,9 +52,14 @@ def sky_maps() -> list[Argument]:
         Argument("ts_map: n_sigma", lambda v: trials(n_sigma=v)["norm_errp"], 1),
         Argument("ts_map: n_sigma_ul", lambda v: trials(n_sigma_ul=v)["norm_ul"], 3),
         Argument("SkyMaps: energy_edges", lambda v: gj.SkyMaps(GEOM, v, **SHAPE).energy_edges, edges, "TeV"),
+        *(Argument(f"SkyMaps: {name}", _sigma_of_maps(name), 2) for name in ("n_sigma", "n_sigma_ul")),
         Argument("SkyMaps.peaks: threshold", lambda v: np.asarray(MAPS.peaks("sqrt_ts", v)["value"]), 5),
         Argument("SkyMaps.peaks: min_distance", lambda v: np.asarray(MAPS.peaks(min_distance=v)["value"]), 0.1, "deg"),
     ]
+
+
+def _sigma_of_maps(name: str) -> Any:
+    return lambda v: np.array([getattr(gj.SkyMaps(GEOM, [1, 2, 8], **SHAPE, **{name: v}), name)])
 
 
 def _profiles() -> list[Argument]:
@@ -75,4 +80,5 @@ def _profiles() -> list[Argument]:
         Argument("rings_around: radii", radii, [0, 1, 2], "deg"),
         Argument("rectangles_along: width", width, 1, "deg"),
         *(Argument(f"FluxProfile: {field}", distances(field), plain, "deg") for field, plain in ends.items()),
+        Argument("FluxProfile: solid_angle", distances("solid_angle"), [1, 2], "sr"),
     ]

@@ -128,7 +128,7 @@ def test_errors_of_the_histogram_know_that_pixels_share_counts():
         ),
         (
             "flux_ul",
-            {"kind": "ts", "source": "Point", "UL_CONF": 0.9545},
+            {"kind": "ts", "source": "Point"},
             "TS map of Point\n1 to 10 TeV",
             "Upper limit (95.45 %): flux of the trial source [10⁻¹² cm⁻² s⁻¹]",
         ),
@@ -150,7 +150,7 @@ def test_errors_of_the_histogram_know_that_pixels_share_counts():
 def test_titles_tell_maps_apart(some_maps, tmp_path, name, meta, title, label):
     """Of maps that were written and read, too."""
     values = np.asarray(some_maps["residual"]) * (1e-12 if name.startswith("flux") else 1.0)
-    gj.SkyMaps(some_maps.geom, [1, 10], {name: values}, meta=meta).write(tmp_path / "maps.fits")
+    gj.SkyMaps(some_maps.geom, [1, 10], {name: values}, n_sigma_ul=2, meta=meta).write(tmp_path / "maps.fits")
     maps = gj.SkyMaps.read(tmp_path / "maps.fits")
     assert {key: np.all(maps.meta[key] == meta[key]) for key in maps.meta} == dict.fromkeys(meta, True)
     ax = plot_map(maps, name, smooth=None, limits=(-1e-12, 1e-12) if name.startswith("flux") else (-20, 20))

@@ -448,3 +448,16 @@ def test_light_curves_on_spectra(spectrum_factory):
         assert float(result.parameters[name].value) == pytest.approx(wanted, rel=1e-5)
     total = sum(float(np.sum(gj.stat_array(run, result.models))) for run in runs.values())
     assert result.stat == pytest.approx(total, rel=1e-10)
+
+
+def test_float32_says_where_its_digits_end():
+    """With 1e11 counts the minimum cannot be found to the tolerance: that is no fault of the model."""
+    edges = np.geomspace(1, 100, 21)
+    spectrum = gj.LogParabolaSpectralModel(alpha=2.2, beta=0.1, amplitude=1e-11)
+    models = gj.Models([gj.SkyModel(spectrum, name="s")])
+    empty = gj.SpectrumDataset(edges, counts=np.zeros(20), background=np.full(20, 1e9), exposure=np.full(20, 1e22))
+    data = empty.replace(counts=np.random.default_rng(0).poisson(np.asarray(gj.npred(empty, models))).astype(float))
+    start = models.with_values({"amplitude": 2e-11})
+    found = gj.fit(data, start, precision="float32")
+    assert found.status == "stalled" and "precision='float64'" in found.message
+    assert gj.fit(data, start).success

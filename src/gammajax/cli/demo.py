@@ -1,13 +1,7 @@
-"""``gammajax demo``: a simulated night on the Crab nebula, from raw responses to the fitted spectrum.
-
-Everything is made of a few formulas with numbers typical of an array of four 12 m Cherenkov telescopes such as H.E.S.S.
-(Aharonian et al. 2006, A&A 457, 899: some 1e5 m2 of effective area, an energy resolution of 15 %, several gamma rays a
-minute from the Crab nebula). No instrument's data are used.
-"""
+"""``gammajax demo``: a simulated night on the Crab nebula, from raw responses to the fitted spectrum, and a map."""
 
 import argparse
 import shlex
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +10,17 @@ import jax
 import numpy as np
 from astropy import units as u
 
+from gammajax.cli.demo_array import (
+    LIVETIME,
+    NIGHT,
+    START,
+    TRUTH,
+    Run,
+    background_rate,
+    effective_area,
+    energy_resolution,
+)
+from gammajax.cli.demo_map import FILES, PICTURE, field_text, fit_field
 from gammajax.cli.fit import FitOptions, fit_files
 from gammajax.cli.fit_input import check_folder, check_new
 from gammajax.cli.pictures import flux_points_of
@@ -23,6 +28,7 @@ from gammajax.cli.session import set_up_jax
 from gammajax.cli.terminal import is_ascii, make_console
 from gammajax.datasets.arrays import Array
 from gammajax.datasets.collection.datasets import Datasets
+from gammajax.datasets.compile import QUICKEST, quick_programs
 from gammajax.datasets.counts.simulate import fake
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.io.paths import as_path
@@ -32,87 +38,16 @@ from gammajax.datasets.models.collection import Models
 from gammajax.datasets.models.sky_model import SkyModel
 from gammajax.datasets.models.spectral.builtin import LogParabolaSpectralModel
 from gammajax.datasets.spectrum.dataset import SpectrumDatasetOnOff
-from gammajax.kernels.programs import programs
 
 if TYPE_CHECKING:
     from gammajax.datasets.flux_points.points import FluxPoints
     from gammajax.fit.result import FitResult
-
-LIVETIME = 28 * 60.0
-
-TRUTH = {"amplitude": 3.85e-11, "alpha": 2.5, "beta": 0.1}
-"""Log parabola at 1 TeV, near the joint fit of Nigro et al. 2019 (A&A 625, A10)."""
-
-START = {"amplitude": 1e-11, "alpha": 2.0, "beta": 0.0}
 
 RECO_EDGES = np.logspace(-1, 2, 31)
 
 TRUE_EDGES = np.logspace(np.log10(0.05), np.log10(200), 73)
 
 ENERGY_MAX = 50.0
-
-
-@dataclass(frozen=True)
-class Run:
-    """Pointing of one run: zenith angle and offset of the source from the centre of the field of view, in degrees."""
-
-    name: str
-    zenith: float
-    offset: float
-
-    @property
-    def n_off(self) -> int:
-        """Background regions on the ring around the pointing, less those too near to the source."""
-        return max(int(2 * np.pi * self.offset / 0.33) - 3, 3)
-
-    @property
-    def area_threshold(self) -> float:
-        """Energy (TeV) at which half of the showers are recorded: there is more air towards the horizon."""
-        return 0.25 * np.cos(np.deg2rad(self.zenith)) ** -2.5
-
-    @property
-    def safe_threshold(self) -> float:
-        """Energy (TeV) above which the energy scale is biased by less than 10 %."""
-        return 0.9 * self.area_threshold
-
-
-NIGHT = (
-    Run("run-1", 46.0, 0.5),
-    Run("run-2", 44.7, 0.5),
-    Run("run-3", 45.2, 0.7),
-    Run("run-4", 48.3, 0.5),
-    Run("run-5", 52.6, 0.7),
-    Run("run-6", 57.4, 1.0),
-)
-"""The Crab nebula passes the zenith of southern sites at some 45 degrees."""
-
-
-def recorded_share(run: Run, energy: np.ndarray) -> np.ndarray:
-    """Share of the showers that trigger and pass the cuts at ``energy`` (TeV): as E^2.2 far below the threshold."""
-    return 1 / (1 + (run.area_threshold / energy) ** 2.2)
-
-
-def effective_area(run: Run, energy: np.ndarray) -> np.ndarray:
-    """Effective area in cm2: 3e5 m2 at high energies, more at large zenith angles, less off axis."""
-    light_pool = 3e9 * np.cos(np.deg2rad(run.zenith)) ** -1.5
-    return light_pool * np.exp(-((run.offset / 1.9) ** 2)) * recorded_share(run, energy)
-
-
-def energy_resolution(run: Run, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Relative width and bias of the reconstructed energy: 15 % and none far above the threshold.
-
-    Below it only showers that fluctuate upwards are recorded.
-    """
-    distance = energy / run.area_threshold
-    return 0.14 + 0.06 / (1 + distance**2), 0.35 / (1 + (2 * distance) ** 1.8)
-
-
-def background_rate(run: Run, energy: np.ndarray) -> np.ndarray:
-    """Cosmic rays taken for gamma rays, in s-1 TeV-1 within the source region, at reconstructed ``energy`` (TeV).
-
-    They follow the spectrum of cosmic rays, E^-2.7.
-    """
-    return 0.012 * energy**-2.7 * np.exp(-((run.offset / 2.2) ** 2)) * recorded_share(run, energy)
 
 
 def empty_run(run: Run, number: int) -> tuple[SpectrumDatasetOnOff, np.ndarray]:
@@ -154,7 +89,8 @@ def simulate_night(seed: int = 0, runs: tuple[Run, ...] = NIGHT) -> Datasets:
     return Datasets(night)
 
 
-@programs()
+# it draws once
+@quick_programs(options=QUICKEST)
 def _draw(
     key: jax.Array, dataset: SpectrumDatasetOnOff, models: Models, background: Array
 ) -> tuple[Array | None, Array | None]:
@@ -163,12 +99,12 @@ def _draw(
 
 
 def demo_command(args: argparse.Namespace) -> int:
-    """The command: simulate, write, fit as a user would, compare with the truth."""
+    """The command: simulate, write, fit as a user would, compare with the truth; then the same with a small map."""
     set_up_jax(cache=not args.no_cache)
     folder = as_path(args.output)
     say = partial(print, flush=True) if not args.quiet else lambda *_: None
     check_folder(folder)
-    check_new(folder, ["datasets.yaml", "models.yaml", "results"], args.overwrite)
+    check_new(folder, ["datasets.yaml", "models.yaml", *FILES, "results"], args.overwrite)
     say(f"Simulating {len(NIGHT)} runs of {LIVETIME / 60:.0f} min on the Crab nebula (seed {args.seed}).")
     write_night(folder, args.seed, args.overwrite)
     say(f"Wrote {folder}/: datasets.yaml with its spectra (OGIP), models.yaml with start values.")
@@ -187,7 +123,11 @@ def demo_command(args: argparse.Namespace) -> int:
         if points is not None:
             print_points(points)
             print(f"Wrote {output}/flux-points-crab.ecsv")
-    return 0 if result.success else 1
+    field = fit_field(folder, output, args.seed, not args.no_plots, args.overwrite)
+    if not args.quiet:
+        print(f"\n{field_text(field)}")
+        print(f"Wrote {output}/: map-result.yaml, residual.fits.gz{f', {PICTURE}' * (not args.no_plots)}")
+    return 0 if result.success and field.result.success else 1
 
 
 def write_night(folder: Path, seed: int, overwrite: bool = False) -> None:

@@ -211,6 +211,9 @@ def _estimator(parser: argparse.ArgumentParser, folder: str, kinds: str) -> None
         "--energy-edges", nargs="+", required=True, metavar="E", help="edges of the bands, such as 500GeV 1TeV 5 20"
     )
     parser.add_argument("--fit", action="store_true", help="fit the models first; else they are taken as they are")
+    parser.add_argument(
+        "--reoptimize", action="store_true", help="fit the other free parameters again in each bin: takes seconds"
+    )
     parser.add_argument("--energy-min", metavar="E", help="only bins that lie wholly above this energy")
     parser.add_argument("--energy-max", metavar="E", help="only bins that lie wholly below this energy")
     parser.add_argument(

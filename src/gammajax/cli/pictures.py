@@ -96,8 +96,10 @@ def draw(
 
 def fitted_range(datasets: "Datasets", models: "Models", name: str) -> tuple[float, float]:
     """Lowest and highest energy (TeV) of the fitted bins of the datasets that a source acts on."""
+    from gammajax.datasets.energies import fitted_energies
+
     acted_on = [dataset for dataset_name, dataset in datasets.items() if models[name].acts_on(dataset_name)]
-    ends = [found for found in (dataset.fitted_energies for dataset in acted_on) if found is not None]
+    ends = [found for found in (fitted_energies(dataset) for dataset in acted_on) if found is not None]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.1, 100.0)
 
 

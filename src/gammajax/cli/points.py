@@ -1,6 +1,7 @@
 """``gammajax flux-points`` and ``gammajax light-curve``: read, fit norms, report, write."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from gammajax.cli.fit_input import (
     with_range,
 )
 from gammajax.cli.session import set_up_jax
-from gammajax.cli.terminal import is_ascii, make_console
+from gammajax.cli.terminal import Progress, is_ascii, make_console
 from gammajax.datasets.errors import InputError
 from gammajax.datasets.io.paths import as_path, write_files
 
@@ -46,7 +47,15 @@ def flux_points_command(args: argparse.Namespace) -> int:
     pictures = [] if args.no_plots else [names[0].replace(".ecsv", ".png")]
     edges = energies(args.energy_edges)
     datasets, fitted = inputs(args, folder, names + pictures)
-    points = flux_points(datasets, fitted, source_of(fitted, args.source), edges)
+    with progress_of(args) as progress:
+        points = flux_points(
+            datasets,
+            fitted,
+            source_of(fitted, args.source),
+            edges,
+            reoptimize=args.reoptimize,
+            progress=progress.steps,
+        )
     contents: dict[Path, bytes] = {}
     for name in names:
         contents |= point_contents(points, folder / name, args.sed_type)
@@ -75,7 +84,9 @@ def light_curve_command(args: argparse.Namespace) -> int:
     edges, times = energies(args.energy_edges), time_edges(args.times)
     datasets, fitted = inputs(args, folder, names + pictures)
     source = source_of(fitted, args.source)
-    curve = light_curve(datasets, fitted, source, times, edges, longitude=args.longitude)
+    options = {"longitude": args.longitude, "reoptimize": args.reoptimize}
+    with progress_of(args) as progress:
+        curve = light_curve(datasets, fitted, source, times, edges, **options, progress=progress.steps)
     contents: dict[Path, bytes] = {}
     for name in names:
         contents |= curve_contents(curve, folder / name, args.sed_type)
@@ -103,6 +114,11 @@ def inputs(args: argparse.Namespace, folder: Path, names: list[str]) -> "tuple[D
     datasets = with_range(read_datasets_or_spectrum(args.datasets), args.energy_min, args.energy_max)
     models = Models.read(args.models)
     return datasets, fit(datasets, models) if args.fit else models
+
+
+def progress_of(args: argparse.Namespace) -> Progress:
+    """Progress of an estimator, on terminals only."""
+    return Progress(make_console, args.quiet or not sys.stdout.isatty())
 
 
 def exit_code(fitted: "Models | FitResult") -> int:

@@ -71,7 +71,7 @@ def is_ascii(console: "Console") -> bool:
 
 
 class Progress:
-    """Progress of a fit, from its ``progress`` callback; silent in the first second.
+    """Progress of a fit, from its ``progress`` callback, or of many fits (`steps`); silent in the first second.
 
     On a terminal it is one line that disappears at the end; in a log a plain line from time to time. It is a context
     manager.
@@ -80,7 +80,7 @@ class Progress:
     def __init__(self, console_of: "Callable[[], Console]", quiet: bool = False):
         # a function, so that a fit that is over at once pays for no console
         self._console_of, self._quiet = console_of, quiet
-        self._state: tuple[int, float, float] | None = None
+        self._text: str | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -96,14 +96,15 @@ class Progress:
             self._thread.join()
 
     def __call__(self, iterations: int, stat: float, edm: float) -> None:
-        self._state = (iterations, stat, edm)
+        self._text = f"iteration {iterations}: statistic {stat:.3f}, distance to minimum {edm:.2g}"
+
+    def steps(self, done: int, total: int) -> None:
+        """The callback of estimators."""
+        self._text = f"{done} of {total} fits done"
 
     def text(self) -> str:
         """The state in words."""
-        if self._state is None:
-            return "compiling the fit"
-        iterations, stat, edm = self._state
-        return f"iteration {iterations}: statistic {stat:.3f}, distance to minimum {edm:.2g}"
+        return "compiling the fit" if self._text is None else self._text
 
     def _show(self) -> None:
         if self._stop.wait(QUIET_SECONDS):
@@ -115,5 +116,5 @@ class Progress:
                     status.update(self.text())
             return
         start = time.monotonic()
-        while not self._stop.wait(LOG_SECONDS - QUIET_SECONDS if self._state is None else LOG_SECONDS):
+        while not self._stop.wait(LOG_SECONDS - QUIET_SECONDS if self._text is None else LOG_SECONDS):
             console.print(f"{time.monotonic() - start + QUIET_SECONDS:.0f} s, {self.text()}")

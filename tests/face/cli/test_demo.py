@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import gammajax as gj
-from gammajax.cli import demo
+from gammajax.cli import demo, demo_map
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +52,30 @@ def test_the_truth_is_recovered_within_the_errors():
     assert np.all(np.abs(found.mean(0)) < 3.5 / np.sqrt(n)), found.mean(0)
     assert np.all(np.abs(found.std(0) - 1) < 3.5 / np.sqrt(2 * n)), found.std(0)
     assert np.abs(found).max() < 4.5
+
+
+def test_the_map_shows_the_hidden_source(tmp_path):
+    """Parameters within errors of the truth, and nothing but the source that is not in the models is left over."""
+    found = demo_map.fit_field(tmp_path, tmp_path / "results", 1, False, False)
+    assert found.result.success
+    p = found.result.parameters
+    for name, truth in {"crab.spectral.amplitude": 3.85e-11, "crab.spectral.alpha": 2.5}.items():
+        assert abs(float(p[name].value) - truth) < 4 * float(p[name].error)
+    peak = found.residuals.peaks("sqrt_ts", threshold=5.0)[0]
+    assert np.hypot(peak["lon"] - demo_map.HIDDEN[0], peak["lat"] - demo_map.HIDDEN[1]) < 2 * demo_map.PIXEL
+    ny, nx = np.indices(found.residuals.geom.shape)
+    far = np.hypot(nx - peak["x"], ny - peak["y"]) > 4
+    rest = np.asarray(found.residuals["residual"])[0][far]
+    assert abs(rest.mean()) < 0.2 and 0.8 < rest.std() < 1.2 and np.abs(rest).max() < 5
+    assert "sigma at RA 84.1" in demo_map.field_text(found)
+    field = gj.Datasets.read(tmp_path / "map-datasets.yaml")
+    start = gj.Models.read(tmp_path / "map-models.yaml")
+    assert gj.fit(field, start).stat == pytest.approx(found.result.stat, rel=1e-9)
+    assert sorted(f.name for f in (tmp_path / "results").iterdir()) == [
+        "map-result.yaml",
+        "map-result_covariance.dat",
+        "residual.fits.gz",
+    ]
 
 
 def test_files_hold_the_night(tmp_path):

@@ -1,5 +1,7 @@
 """Maps of excess and residuals against sums pixel by pixel."""
 
+import dataclasses
+
 import astropy.units as u
 import jax
 import numpy as np
@@ -227,8 +229,10 @@ def test_peaks(some_maps):
 
 def test_files(some_maps, tmp_path):
     path = tmp_path / "maps.fits.gz"
-    some_maps.write(path)
+    assert some_maps.n_sigma_ul is None
+    dataclasses.replace(some_maps, n_sigma=1, n_sigma_ul=2.5).write(path)
     read = gj.SkyMaps.read(path)
+    assert (read.n_sigma, read.n_sigma_ul) == (1.0, 2.5)
     assert read.names == some_maps.names and read.geom.is_same(some_maps.geom)
     np.testing.assert_allclose(read.energy_edges, some_maps.energy_edges)
     for name in read.names:

@@ -1,6 +1,7 @@
 """Flux points against closed forms, SciPy and fits of the norm."""
 
 import dataclasses
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -116,22 +117,61 @@ def test_files(points, name, tmp_path):
 
 
 def test_no_counts(spectrum_factory, power_law):
-    """Only a limit: 2 (norm signal) = 4 at two sigma, whatever the background."""
+    """Only a limit: from where the first bin has no prediction left, 2 (norm signal) = 4 at two sigma."""
     dataset = spectrum_factory(1, on_off=False)
     edges = np.asarray(dataset.energy_edges)
     empty = dataset.replace(counts=np.where(np.arange(12) < 6, dataset.counts, 0.0))
     points = gj.flux_points(empty, power_law(), "source", [edges[0], edges[6], edges[12]])
-    signal = np.asarray(gj.npred_signal(empty, power_law()))[6:].sum()
-    assert points.norm[1] == 0 and points.ts[1] == 0 and points.norm_ul[1] == pytest.approx(2 / signal)
+    each = np.asarray(gj.npred_signal(empty, power_law()))[6:]
+    signal, lowest = each.sum(), -np.min(np.asarray(empty.background)[6:] / each)
+    assert points.norm[1] == pytest.approx(lowest) and points.ts[1] == pytest.approx(-2 * lowest * signal)
+    assert points.norm_ul[1] == pytest.approx(lowest + 2 / signal)
     assert np.isnan(points.norm_err[1]) and np.isnan(points.norm_errn[1]) and points.is_ul[1]
     assert points.norm_errp[1] == pytest.approx(0.5 / signal)
+
+
+@pytest.mark.parametrize(("counts", "on_off"), [(0, False), (1, False), (2, False), (9, False), (0, True)])
+def test_few_counts(counts, on_off, power_law):
+    """One bin: (n - b) / s at any number of counts, and nothing below the bound of an amplitude that has one."""
+    spectrum = gj.SpectrumDatasetOnOff if on_off else gj.SpectrumDataset
+    background = {"counts_off": [15], "acceptance": 1.0, "acceptance_off": 5.0} if on_off else {"background": [3.0]}
+    dataset = spectrum(energy_edges=[1.0, 10.0], counts=[counts], exposure=[1e13], **background)
+    signal = float(gj.npred_signal(dataset, power_law())[0])
+    statistic = gj.counts_statistic(dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        free = gj.flux_points(dataset, power_law(), "source", [1.0, 10.0])
+    assert free.norm[0] * signal == pytest.approx(counts - 3) and free.sqrt_ts[0] == pytest.approx(statistic.sqrt_ts[0])
+    assert (free.norm_ul[0] - free.norm[0]) * signal == pytest.approx(statistic.compute_errp(2.0)[0])
+    models = power_law().with_parameter("source.spectral.amplitude", min=0)
+    bounded = gj.flux_points(dataset, models, "source", [1.0, 10.0])
+    if counts > 3:
+        for name in ("norm", "norm_err", "norm_errn", "norm_ul", "ts"):
+            assert getattr(bounded, name)[0] == pytest.approx(getattr(free, name)[0], rel=1e-9)
+        return
+    assert (
+        bounded.norm[0] == 0 and bounded.ts[0] == 0 and np.isnan(bounded.norm_err[0]) and np.isnan(bounded.norm_errn[0])
+    )
+    rise = np.diff(
+        [
+            float(gj.stat_sum(dataset, models.with_values({"amplitude": a})))
+            for a in (0.0, float(bounded.norm_ul[0] * models.parameters["amplitude"].value))
+        ]
+    )
+    assert rise[0] == pytest.approx(4.0)
 
 
 def test_deficits_are_negative(spectrum_factory, power_law):
     dataset = spectrum_factory(3, on_off=False, background=400.0, amplitude=1e-14)
     counts = np.floor(0.9 * np.asarray(dataset.background))
-    points = gj.flux_points(dataset.replace(counts=counts), power_law(), "source", EDGES)
-    assert np.all(points.norm[:2] < 0) and np.all(points.sqrt_ts[:2] < 0) and np.all(points.norm_errn[:2] > 0)
+    with pytest.warns(UserWarning, match="bands are below zero: .*'source.spectral.amplitude', min=0"):
+        points = gj.flux_points(dataset.replace(counts=counts), power_law(), "source", EDGES)
+    assert (
+        np.all(points.norm[:2] < 0)
+        and np.any(points.norm_ul < 0)
+        and np.all(points.sqrt_ts[:2] < 0)
+        and np.all(points.norm_errn[:2] > 0)
+    )
 
 
 def test_bands_without_bins(runs, power_law):
@@ -209,7 +249,9 @@ def test_norms_fitted_together_are_those_of_each_alone():
 
     def fits(picked, places, n):
         bins = NormBins({"counts": jnp.asarray(counts[picked])}, signal[picked], rest[picked], places)
-        return norm_fits(((statistic,), n), (bins,), jnp.ones(n), 4 * jnp.ones(n), jnp.array([1.0]))
+        return norm_fits(
+            ((statistic,), n), (bins,), jnp.ones(n), 4 * jnp.ones(n), jnp.array([1.0]), jnp.array(-jnp.inf)
+        )
 
     together = fits(slice(None), jnp.asarray(place), 5)
     for k in range(5):
@@ -229,7 +271,7 @@ def test_bins_of_weight_zero_are_left_out(spectrum_factory, power_law):
     left_out = dataset.replace(counts=counts, mask_fit=weights > 0)
     for name, values in as_given(gj.flux_points(left_out, power_law(), "source", edges)).items():
         np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
-    assert np.all(found["norm"][:2] == 0)
+    assert np.all(found["norm"][:2] <= 0) and np.all(found["norm"][:2] > -1e-2) and np.all(found["norm"][2:] > 0)
 
 
 @pytest.mark.parametrize(

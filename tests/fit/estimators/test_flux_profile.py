@@ -99,6 +99,8 @@ def test_rings_begin_and_end_at_their_radii(runs, models):
     found = gj.flux_profile({"a": runs["a"]}, models, rings, edges, exclude="crab", norms=[0.5, 2])
     np.testing.assert_allclose(found.distance_min, [0, 0.1, 0.2], atol=1e-9)
     np.testing.assert_allclose(found.distance_max, [0.1, 0.2, 0.4])
+    pixel = np.deg2rad(runs["a"].geom.pixel_size) ** 2
+    np.testing.assert_allclose(found.solid_angle, [mask.sum() * pixel for mask in masks], rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["profile.fits", "profile.ecsv"])
@@ -110,7 +112,9 @@ def test_files(profile, name, kind, tmp_path):
     np.testing.assert_allclose(read.distance_min, profile.distance_min)
     for field in FIELDS:
         np.testing.assert_allclose(getattr(read, field), getattr(profile, field), rtol=1e-6)
+    np.testing.assert_allclose(read.solid_angle, profile.solid_angle, rtol=1e-12)
     part = read.select_regions([1, 2]).select_energies(slice(1, 2))
+    np.testing.assert_array_equal(part.solid_angle, read.solid_angle[1:3])
     np.testing.assert_array_equal(part.norm, read.norm[1:3, 1:])
 
 

@@ -60,6 +60,23 @@ def test_runs_have_their_own_times(runs, power_law):
     assert np.abs(pulls).max() < 4
 
 
+def test_runs_that_overlap_share_a_bin(runs, power_law):
+    """From the first start to the last stop, fitted jointly; the others keep theirs."""
+    later = runs["run-3"].gti
+    shifted = gj.GTI(np.asarray(later.start) + 700.0, np.asarray(later.stop) + 700.0, float(later.reference))
+    more = gj.Datasets({**dict(runs.items()), "other": runs["run-3"].replace(gti=shifted)})
+    with pytest.warns(UserWarning, match="2 datasets overlap in time, and share 1 bins.*run-3, other"):
+        found = gj.light_curve(more, power_law(), "source", "run-wise", EDGES)
+    alone = gj.light_curve(runs, power_law(), "source", "run-wise", EDGES)
+    assert found.n_times == 5
+    np.testing.assert_array_equal(found.time_min, alone.time_min)
+    longer = (np.asarray(found.time_max) - np.asarray(alone.time_max)) * 86400
+    np.testing.assert_allclose(longer, [0, 0, 0, 700, 0], atol=1e-4)
+    both = gj.flux_points(more.select(["run-3", "other"]), power_law(), "source", EDGES)
+    np.testing.assert_allclose(found.norm[3], both.norm, rtol=1e-9)
+    np.testing.assert_array_equal(found.norm[[0, 1, 2, 4]], alone.norm[[0, 1, 2, 4]])
+
+
 def test_times_given_in_every_way(runs, power_law):
     edges = Time(light_curves.REFERENCE + np.array([0.0, 1.0, 2.0, 3.0, 5.0]), format="mjd", scale="tt")
     ways = (edges, list(edges), [edges[[i, i + 1]] for i in range(4)], edges.mjd, edges.mjd * 24 * u.h, edges.utc)

@@ -78,7 +78,10 @@ def test_each_band_by_scipy(run, models, points):
 
 def test_nothing_else_free_is_the_same(run, power_law):
     """With all others frozen both ways agree."""
-    found = gj.flux_points(run, power_law(), "source", EDGES, reoptimize=True, norms=[1.0])
+    steps: list[tuple[int, int]] = []
+    options = {"norms": [1.0], "progress": lambda *step: steps.append(step)}
+    found = gj.flux_points(run, power_law(), "source", EDGES, reoptimize=True, **options)
+    assert steps == [(k, len(steps)) for k in range(len(steps))] and steps
     held = gj.flux_points(run, power_law(), "source", EDGES, norms=[1.0])
     for name in ("norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "stat", "ts", "stat_scan"):
         np.testing.assert_allclose(getattr(found, name), getattr(held, name), rtol=2e-4, err_msg=name)
@@ -89,6 +92,8 @@ def test_light_curves_and_bands_without_counts(run, models):
     gti = {name: gj.GTI([start], [start + 1000.0], 55000.0) for name, start in (("run", 0.0), ("late", 5000.0))}
     late = run.replace(counts=np.where(np.arange(12) < 3, run.counts, 0.0), gti=gti["late"])
     both = {"run": run.replace(gti=gti["run"]), "late": late}
+    # limits are then counted from 0
+    models = models.with_parameter("source.spectral.amplitude", min=0.0)
     found = gj.light_curve(both, models, "source", "run-wise", EDGES, reoptimize=True)
     for place, name in enumerate(both):
         own = gj.Models([m for m in models if m.acts_on(name)])

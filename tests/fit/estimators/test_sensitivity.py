@@ -32,6 +32,42 @@ def test_one_number_a_band(on_off, spectrum_factory, power_law):
     np.testing.assert_allclose(norm * signal, table["excess"], rtol=1e-9)
 
 
+@pytest.mark.parametrize("on_off", [False, True])
+def test_several_datasets_are_added_up(on_off, spectrum_factory):
+    """Twice the same is as their stack, and told apart as one of twice the time."""
+    one = spectrum_factory(1, on_off=on_off)
+    edges = np.asarray(one.energy_edges)[[0, 3, 6, 9]]
+    two = gj.Datasets({"a": one, "b": one})
+    options = {"gamma_min": 0, "bkg_syst_fraction": 0}
+    joint = gj.sensitivity(two, edges, **options)
+    stacked = gj.sensitivity(one.stack(one), edges, **options)
+    for name in ("e2dnde", "excess", "background"):
+        np.testing.assert_allclose(joint[name], stacked[name], rtol=1e-9, err_msg=name)
+    apart = gj.sensitivity(two, edges, per_bin=True, **options)
+    assert np.all(apart["e2dnde"] <= joint["e2dnde"] * (1 + 1e-9))
+    bright = np.asarray(apart["e2dnde"]) / np.asarray(gj.sensitivity(one, edges, per_bin=True, **options)["e2dnde"])
+    assert np.all((bright < 1) & (bright > 0.5))
+
+
+def test_bands_without_bins_and_of_other_widths_are_told_of(spectrum_factory):
+    dataset = spectrum_factory(1, on_off=False)
+    own = np.asarray(dataset.energy_edges)
+    masked = dataset.with_mask_fit(np.arange(len(own) - 1) >= 6)
+    with pytest.warns(UserWarning, match="1 of 2 bands hold no fitted bin"):
+        table = gj.sensitivity(masked, own[[0, 6, 12]])
+    assert len(table) == 2 and np.isnan(table["e2dnde"][0]) and table["criterion"][0] == ""
+    np.testing.assert_allclose(table["e_max"], own[[6, 12]])
+    assert len(gj.sensitivity(masked)) == 6
+    with pytest.warns(UserWarning, match="edges move to the nearest of bins"):
+        gj.sensitivity(dataset, np.geomspace(own[0], own[-1], 9))
+    with pytest.raises(gj.InputError, match="energy_edges="):
+        gj.sensitivity({"a": dataset, "b": spectrum_factory(1, on_off=False, n_reco=9)})
+    mixed = {"a": dataset, "b": spectrum_factory(1)}
+    with pytest.raises(gj.InputError, match="per_bin=True"):
+        gj.sensitivity(mixed, own[[0, 6, 12]])
+    assert np.all(np.isfinite(gj.sensitivity(mixed, own[[0, 6, 12]], per_bin=True)["e2dnde"]))
+
+
 def test_criteria(spectrum_factory):
     """Hardly any background: ten counts. Much: 5 % of it."""
     dataset = spectrum_factory(1, on_off=False)

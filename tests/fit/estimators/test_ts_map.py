@@ -108,10 +108,18 @@ def test_off_counts(run, models):
 
 
 def test_no_counts(dataset, models):
-    """Only a limit, where the statistic has risen by 4: 2 norm signal."""
+    """Only a limit, where the statistic has risen by 4: 2 norm signal, from where a bin has no prediction left."""
     empty = dataset.replace(counts=np.zeros(dataset.data_shape))
-    found = gj.ts_map({"a": empty}, models, POINT, exclude="crab", stride=3, kernel_width=2 * u.deg)
+    options = {"exclude": "crab", "stride": 3, "kernel_width": 2 * u.deg}
+    with pytest.warns(UserWarning, match="the upper limits of .* pixels are below zero"):
+        low = gj.ts_map({"a": empty}, models, POINT, **options)
+    assert np.all(low["norm"] < 0) and np.all(low["sqrt_ts"] < 0) and np.isnan(low["norm_err"]).all()
+    bounded = POINT.replace(
+        spectral=POINT.spectral.replace(amplitude=gj.Parameter(1e-12, POINT.spectral.amplitude.unit, min=0))
+    )
+    found = gj.ts_map({"a": empty}, models, bounded, **options)
     assert np.all(found["norm"] == 0) and np.all(found["ts"] == 0) and np.isnan(found["norm_err"]).all()
+    np.testing.assert_allclose(low["norm_ul"] - low["norm"], found["norm_ul"], rtol=1e-6)
     signal = np.asarray(gj.npred_signal(dataset, gj.Models([at(found, 2, 3)])))[np.asarray(dataset.mask)].sum()
     assert found["norm_ul"][0, 3, 2] == pytest.approx(2 / signal, rel=1e-3)
 
@@ -146,7 +154,7 @@ def test_extended_sources_and_names(run, models):
     # what titles say
     edges = run.energy_edges
     assert unit.meta["kind"] == "ts" and unit.meta["source"] == "Point, PowerLaw (index 2.3)"
-    assert unit.meta["UL_CONF"] == pytest.approx(0.9545, abs=1e-4)
+    assert unit.n_sigma_ul == 2
     assert (unit.meta["fitted_min"][0], unit.meta["fitted_max"][0]) == (edges[0], edges[-1])
 
 
