@@ -106,9 +106,9 @@ def excess_map(
         found["npred_excess_ul"] = np.asarray(statistic.compute_upper_limit(sigma_ul))
     if isinstance(statistic, WStatCountsStatistic):
         found |= {"n_off": np.asarray(statistic.n_off), "alpha": np.asarray(statistic.alpha)}
-    meta: dict[str, Any] = {"kind": "excess", "radius": size * pixels.pixel_size} | fitted
     masked = {name: np.where(known, values, np.nan) for name, values in found.items()}
-    return SkyMaps(pixels, edges, masked, meta=meta, n_sigma=sigma, n_sigma_ul=sigma_ul if limits else None)
+    meta: dict[str, Any] = {"kind": "excess", "radius": size * pixels.pixel_size} | fitted
+    return SkyMaps(pixels, edges, masked, n_sigma=sigma, n_sigma_ul=sigma_ul if limits else None, meta=meta)
 
 
 @hinted

@@ -38,7 +38,7 @@ NAME = re.compile(r"(?!primary$)[a-z][a-z0-9_-]{0,59}")
 
 
 CARDS = {"kind": "ESTIMATE", "method": "METHOD", "source": "TRIAL", "radius": "RADIUS"}
-"""Header cards of what is known of maps: words, the last one a number."""
+"""Header cards of what is known of maps: words, the last a number."""
 
 FITTED = {"fitted_min": "FLOW", "fitted_max": "FHIGH"}
 """Beginnings of the header cards of the fitted energies in TeV; the number of the band follows, 1 for the first."""
@@ -60,11 +60,11 @@ class SkyMaps(Shown, HintedModule):
     maps : (n, ny, nx) numbers by name; NaN where a quantity is not known. "flux" and names that start with "flux_" are
         in cm-2 s-1, all others have no unit
     reference_model : the source whose norm was fitted, of maps that have a "norm"
-    meta : how they were made, for titles and labels: ``kind`` ("residual", "excess", "ts"), ``method`` of residuals,
-        ``source`` that was tried, ``radius`` of disks in deg, and ``fitted_min`` and ``fitted_max``,
-        between which energies (n,) in TeV bins of the bands were fitted. None of it has to be there
     n_sigma, n_sigma_ul : standard deviations of errors, and of upper limits, where there are some; in files as N_SIGMA
         and NSIGMAUL, the words of gammapy
+    meta : how they were made, for titles and labels: ``kind`` ("residual", "excess", "ts"), ``method`` of residuals,
+        ``source`` that was tried, ``radius`` of disks in deg, and ``fitted_min`` and ``fitted_max``, between which
+        energies (n,) in TeV bins of the bands were fitted. None of it has to be there
 
     Raises
     ------
@@ -82,9 +82,9 @@ class SkyMaps(Shown, HintedModule):
     energy_edges: Float[Array, " n+1"]
     maps: dict[str, Float[Array, "n ny nx"]]
     reference_model: SkyModel | None
-    meta: Meta
     n_sigma: float | None = eqx.field(static=True)
     n_sigma_ul: float | None = eqx.field(static=True)
+    meta: Meta
 
     def __init__(
         self,
@@ -92,9 +92,9 @@ class SkyMaps(Shown, HintedModule):
         energy_edges: Given,
         maps: Mapping[str, Given],
         reference_model: SkyModel | None = None,
-        meta: Mapping[str, object] | Meta | None = None,
         n_sigma: Given | None = None,
         n_sigma_ul: Given | None = None,
+        meta: Mapping[str, object] | Meta | None = None,
     ):
         self.n_sigma = None if n_sigma is None else positive(n_sigma, "SkyMaps: n_sigma")
         self.n_sigma_ul = None if n_sigma_ul is None else positive(n_sigma_ul, "SkyMaps: n_sigma_ul")
@@ -241,8 +241,8 @@ class SkyMaps(Shown, HintedModule):
                 edges,
                 {name: found.to_value(unit_of(name)) for name, found in stored.items()},
                 Models.read(models)[0] if known and models is not None else None,
-                _meta_of(cards, len(edges) - 1),
                 *(cards.get(key) for key in SIGMA_CARDS.values()),
+                meta=_meta_of(cards, len(edges) - 1),
             )
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:

@@ -159,7 +159,7 @@ def ts_map(
         "npred_excess": fits.norm * fits.signal,
     }
     meta: dict[str, Any] = {"kind": "ts", "source": described(source)} | fitted_energies(known, edges)
-    return SkyMaps(pixels, moved, of_source | maps | flux, source, meta, sigma, sigma_ul if limits else None)
+    return SkyMaps(pixels, moved, of_source | maps | flux, source, sigma, sigma_ul if limits else None, meta)
 
 
 def described(source: SkyModel) -> str:

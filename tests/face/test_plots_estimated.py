@@ -150,7 +150,7 @@ def test_errors_of_the_histogram_know_that_pixels_share_counts():
 def test_titles_tell_maps_apart(some_maps, tmp_path, name, meta, title, label):
     """Of maps that were written and read, too."""
     values = np.asarray(some_maps["residual"]) * (1e-12 if name.startswith("flux") else 1.0)
-    gj.SkyMaps(some_maps.geom, [1, 10], {name: values}, meta=meta, n_sigma_ul=2).write(tmp_path / "maps.fits")
+    gj.SkyMaps(some_maps.geom, [1, 10], {name: values}, n_sigma_ul=2, meta=meta).write(tmp_path / "maps.fits")
     maps = gj.SkyMaps.read(tmp_path / "maps.fits")
     assert {key: np.all(maps.meta[key] == meta[key]) for key in maps.meta} == dict.fromkeys(meta, True)
     ax = plot_map(maps, name, smooth=None, limits=(-1e-12, 1e-12) if name.startswith("flux") else (-20, 20))

@@ -1,7 +1,7 @@
 """Pictures of maps of the sky: a quantity with coordinates and outlines, and the distribution of a significance."""
 
-import math
 from collections.abc import Iterable
+from math import erf, sqrt
 from typing import Literal, cast
 
 import numpy as np
@@ -268,7 +268,7 @@ def _label(maps: SkyMaps, name: str, power: str = "") -> str:
         text = OF_KIND.get((kind, stem)) or LABELS.get(stem, stem)
     if suffix:
         sigma = maps.n_sigma_ul if suffix == "_ul" else None
-        confidence = "" if sigma is None else f" ({100 * math.erf(sigma / math.sqrt(2)):.4g} %)"
+        confidence = "" if sigma is None else f" ({100 * erf(sigma / sqrt(2)):.4g} %)"
         text = f"{SUFFIXES[suffix]}{confidence}: {text[0].lower()}{text[1:]}"
     if stem in IN_DISKS and kind in ("residual", "excess"):
         text += " per disk" if float(meta.get("radius", 0.0)) > 0 else " per pixel"
