@@ -26,7 +26,7 @@ arrays, a `Prepared` dataset: everything that no free parameter changes has been
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
@@ -37,6 +37,7 @@ import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
 from .arrays import Array, Mask, PickledTrees, is_concrete
+from .bins import masked, require_shape
 from .errors import InputError
 from .hints.modules import HintedModule, require_models
 from .seen import Scores, Spectrum
@@ -100,9 +101,8 @@ class Prepared(ABC):
     def by_source(
         self, models: Models, rows: Sequence[Sequence[Sequence[int]]], n: int, shapes: Container[int]
     ) -> tuple[Bins, PyTree]:
-        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, in whatever form
-        `products` takes them; the items of the models have these ``rows`` (-1: fixed numbers), of which ``shapes``
-        change images."""
+        """`predict`, and its slopes in ``n`` free parameters through the models of `Spec.sources`, as `products` takes
+        them; items of these have the ``rows`` (-1: fixed numbers), of which ``shapes`` change images."""
         return self.predict(models), ()
 
     def products(
@@ -199,8 +199,7 @@ class Spec:
         return bins[: math.prod(shape)].reshape(shape)
 
     def everywhere(self, signal: np.ndarray, origin: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The counts of the sources of `Prepared.shown` in the ``shape`` of the data; ``origin``: where their bins
-        begin, if those are a part of a map."""
+        """Counts of `Prepared.shown` in the ``shape`` of the data; those of maps begin at the pixel ``origin``."""
         return signal[: math.prod(shape)].reshape(shape)
 
     @property
@@ -432,32 +431,10 @@ class FlatDataset(Prepared):
         return jnp.ravel(values)
 
 
-def on_host(tree: object, what: str) -> None:
-    """Raise an `InputError` that starts with ``what`` for numbers inside a JAX transformation: what chooses shapes, or
-    gives plain numbers, is done with NumPy."""
-    if not all(is_concrete(leaf) for leaf in jax.tree.leaves(tree)):
-        raise InputError(f"{what}: call it outside of jit, vmap and grad, and pass its result to them.")
-
-
-def require_shape(what: str, values: Array, shape: tuple[int, ...]) -> None:
-    """Raise an `InputError` if a function of somebody's own gives values of another shape, which would broadcast."""
-    if jnp.shape(values) != shape:
-        raise InputError(f"{what} gave an array of shape {jnp.shape(values)}, expected {shape}, one number per bin.")
-
-
 def fitted_bins(dataset: Dataset) -> Mask:
     """The mask as an array, all True where there is none; of ``data_shape``."""
     mask = dataset.mask
     return np.ones(dataset.data_shape, bool) if mask is None else mask
-
-
-def masked(mask: Mask | None, function: Callable[[jax.Array], Bins], prediction: jax.Array) -> Bins:
-    """``function(prediction)`` inside the mask, 0 with zero slope outside."""
-    if mask is None:
-        return function(prediction)
-    inside = jnp.asarray(mask)
-    # the inner where keeps NaN and infinity of masked bins out of the gradient
-    return jnp.where(inside, function(jnp.where(inside, prediction, 1.0)), 0.0)
 
 
 def stat_bins_of(dataset: Dataset, models: Models) -> Bins:

@@ -183,7 +183,9 @@ def fit(
     def sought(problem: Problem, solution: Solution) -> tuple[Problem, Solution, dict[str, float]]:
         """The same after other places of faint sources were tried, and those that have none by the data."""
         found, ends, stats = faint(problem, solution), list[End](), list[float]()
-        sky = Sky(problem, solution) if found else None
+        if not found:
+            return problem, solution, {}
+        sky = Sky(problem, solution)
         for source, rise in found:
             others, extent = elsewhere(problem, solution, source, rise, begun, sky)
             seen = looks([at(problem, start) for start in others], solution, precision)

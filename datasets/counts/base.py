@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float
 from ...kernels.edisp import diagonal_response
 from ...kernels.quadrature import bin_centers
 from ..arrays import Array, Mask, fields_of, is_concrete
-from ..dataset import Dataset, Models, on_host, require_shape
+from ..bins import on_host, require_shape
+from ..dataset import Dataset, Models
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import require_models
@@ -246,10 +247,8 @@ class CountsBase(Dataset):
 
     @abstractmethod
     def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> Mapping[str, object]:
-        """The responses of the sum of ``parts`` (the first of which is this dataset) as fields.
-
-        ``union``: safe bins of the sum; ``geom``: its image, if it has one.
-        """
+        """The responses of the sum of ``parts`` (the first of which is this dataset) as fields; ``union``: safe bins of
+        the sum; ``geom``: its image, if it has one."""
 
     def require_stackable(self, own_name: str, name: str, other: "CountsBase") -> None:
         """Raise an `InputError` if another dataset of the type cannot be added to this one."""

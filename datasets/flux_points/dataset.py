@@ -13,9 +13,10 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ..arrays import Array, Mask, fields_of, is_concrete
+from ..bins import on_host
 from ..counts.npred import SomeModels
 from ..counts.summary import Info
-from ..dataset import Arrays, Dataset, Frozen, on_host
+from ..dataset import Arrays, Dataset, Frozen
 from ..dataset import Models as ActingModels
 from ..errors import InputError
 from ..gti import GTI
