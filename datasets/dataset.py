@@ -35,9 +35,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .arrays import Array, Mask, PickledTrees, fields_of, is_concrete
+from .bins import masked, require_shape
 from .errors import InputError
 from .hints.modules import HintedModule, require_models
-from .prepared import Arrays, Frozen, Models, Prepared, Spec, masked, require_shape
+from .prepared import Arrays, Frozen, Models, Prepared, Spec
 from .seen import Scores, Spectrum
 from .shown import Facts, Shown
 from .statistics.base import Bins, scoring_terms
@@ -244,13 +245,6 @@ class FlatDataset(Prepared):
     def _flat(self, what: str, values: Array) -> Bins:
         require_shape(f"{type(self.dataset).__name__}.{what}", values, self.dataset.data_shape)
         return jnp.ravel(values)
-
-
-def on_host(tree: object, what: str) -> None:
-    """Raise an `InputError` that starts with ``what`` for numbers inside a JAX transformation: what chooses shapes, or
-    gives plain numbers, is done with NumPy."""
-    if not all(is_concrete(leaf) for leaf in jax.tree.leaves(tree)):
-        raise InputError(f"{what}: call it outside of jit, vmap and grad, and pass its result to them.")
 
 
 def fitted_bins(dataset: Dataset) -> Mask:

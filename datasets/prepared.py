@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
-from .arrays import Array, Mask
-from .errors import InputError
+from .arrays import Array
+from .bins import masked, require_shape
 from .statistics.base import Bins, Statistic
 
 Models = Sequence[eqx.Module]
@@ -199,18 +199,3 @@ class Spec:
     def quick_to_compile(self) -> bool | None:
         """Whether second derivatives run so quickly that compiling them well costs more than it saves; None: no say."""
         return None
-
-
-def require_shape(what: str, values: Array, shape: tuple[int, ...]) -> None:
-    """Raise an `InputError` if a function of somebody's own gives values of another shape, which would broadcast."""
-    if jnp.shape(values) != shape:
-        raise InputError(f"{what} gave an array of shape {jnp.shape(values)}, expected {shape}, one number per bin.")
-
-
-def masked(mask: Mask | None, function: Callable[[jax.Array], Bins], prediction: jax.Array) -> Bins:
-    """``function(prediction)`` inside the mask, 0 with zero slope outside."""
-    if mask is None:
-        return function(prediction)
-    inside = jnp.asarray(mask)
-    # the inner where keeps NaN and infinity of masked bins out of the gradient
-    return jnp.where(inside, function(jnp.where(inside, prediction, 1.0)), 0.0)

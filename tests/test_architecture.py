@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     *("kernels", "datasets/errors", "datasets/hints", "datasets/shown", "datasets/arrays"),
     *("datasets/compile", "datasets/meta", "datasets/units"),
-    *("datasets/gti", "datasets/statistics", "datasets/seen", "datasets/prepared", "datasets/dataset"),
-    *("datasets/energies", "datasets/sky"),
+    *("datasets/gti", "datasets/statistics", "datasets/bins", "datasets/seen", "datasets/prepared"),
+    *("datasets/dataset", "datasets/energies", "datasets/sky"),
     *("datasets/irf", "datasets/io"),
     *("datasets/models", "datasets/counts", "datasets/spectrum", "datasets/flux_points", "datasets/region"),
     *("datasets/map", "datasets/events", "datasets/collection"),

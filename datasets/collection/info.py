@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
+from ..bins import on_host
 from ..counts.base import CountsBase
 from ..counts.npred import SomeModels, acting
 from ..counts.stack import stack_named
 from ..counts.summary import Info
-from ..dataset import Dataset, on_host
+from ..dataset import Dataset
 from ..energies import energy_bins, fitted_energies
 from ..errors import InputError
 from ..gti import GTI

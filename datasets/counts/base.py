@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float
 from ...kernels.edisp import diagonal_response
 from ...kernels.quadrature import bin_centers
 from ..arrays import Array, Mask, is_concrete
-from ..dataset import Dataset, on_host
+from ..bins import on_host, require_shape
+from ..dataset import Dataset
 from ..errors import InputError
 from ..gti import GTI
 from ..hints.modules import require_models
@@ -22,7 +23,7 @@ from ..irf.psf import PSFKernel, PSFMap
 from ..irf.stack import Part
 from ..meta import Meta
 from ..models.sky_model import FoVBackgroundModel, SkyModel, TemplateNPredModel
-from ..prepared import Models, require_shape
+from ..prepared import Models
 from ..shown import Facts, number_text, sum_text
 from ..sky.axis import SCALES
 from ..sky.geom import SkyGeom
@@ -247,10 +248,8 @@ class CountsBase(Dataset):
 
     @abstractmethod
     def stacked_response(self, parts: Sequence[Part], union: np.ndarray, geom: SkyGeom | None) -> Mapping[str, object]:
-        """The responses of the sum of ``parts`` (the first of which is this dataset) as fields.
-
-        ``union``: safe bins of the sum; ``geom``: its image, if it has one.
-        """
+        """The responses of the sum of ``parts`` (the first of which is this dataset) as fields; ``union``: safe bins of
+        the sum; ``geom``: its image, if it has one."""
 
     def require_stackable(self, own_name: str, name: str, other: "CountsBase") -> None:
         """Raise an `InputError` if another dataset of the type cannot be added to this one."""

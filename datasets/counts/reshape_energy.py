@@ -7,7 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from ..arrays import frozen_array
-from ..dataset import on_host
+from ..bins import on_host
 from ..errors import InputError
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, RecoPSFMap

@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 
 from ..arrays import frozen_array
-from ..dataset import on_host
+from ..bins import on_host
 from ..irf.edisp import EDisp, EDispKernel, EDispKernelMap, EDispMap
 from ..irf.psf import PSFMap
 from .base import AnyCounts, CountsBase

@@ -13,9 +13,10 @@ from astropy import units as u
 from jaxtyping import Float
 
 from ..arrays import Array, Mask, fields_of, is_concrete
+from ..bins import on_host
 from ..counts.npred import SomeModels
 from ..counts.summary import Info
-from ..dataset import Dataset, on_host
+from ..dataset import Dataset
 from ..dataset import Models as ActingModels
 from ..energies import fitted_energies
 from ..errors import InputError

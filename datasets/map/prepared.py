@@ -91,8 +91,8 @@ class MapSpec(Spec):
 
     def everywhere(self, signal: np.ndarray, origin: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         ny, nx = self.box
-        inside = signal.reshape(self.n_reco, -1)[:, : ny * nx].reshape(self.n_reco, ny, nx)
-        return cut_box(inside, (shape[1], shape[2]), (-int(origin[0]), -int(origin[1])))
+        inside = signal.reshape(self.n_reco, -1)[:, : ny * nx]
+        return cut_box(inside.reshape(self.n_reco, ny, nx), (shape[1], shape[2]), (-int(origin[0]), -int(origin[1])))
 
     @property
     def makes_images(self) -> bool:
@@ -181,20 +181,19 @@ class PreparedMap(PreparedCounts):
     def by_source(self, models: Models, rows: Rows, n: int, shapes: Container[int]) -> tuple[Bins, list[Slopes]]:
         spec = self.spec
         instrument = instrument_of(models, self.energy_true_edges, self.energy_edges)
-        total = with_room(self._templates(models), spec.room)
-        slopes = []
+        total, slopes = with_room(self._templates(models), spec.room), []
         for number, part in enumerate(spec.parts):
             if part.kind != "template":
                 window = partial(self._window, part, instrument=instrument)
-                stacked = self._stacked(number, part)
-                total, found = part.add_with_slopes(total, window, stacked, cast(BuiltModels, models), rows, shapes)
+                given = self._stacked(number, part), cast(BuiltModels, models), rows, shapes
+                total, found = part.add_with_slopes(total, window, *given)
                 slopes.append(found)
         return self._predicted(models, self._flat(total)), slopes
 
     def products(
         self,
         slopes: list[Slopes],
-        others: Float[jax.Array, "k n_bins"],
+        others: Float[Array, "k n_bins"],
         score: Bins,
         weight: Bins,
         rows: Rows,
@@ -204,11 +203,9 @@ class PreparedMap(PreparedCounts):
             return with_room(self._of_box(bins), self.spec.room)
 
         parts = [(number, part) for number, part in enumerate(self.spec.parts) if part.kind != "template"]
-        windows = [
-            Windows(part.places(rows), self._stacked(number, part)[0], found)
-            for (number, part), found in zip(parts, slopes, strict=True)
-        ]
-        return products_of_windows(windows, jax.vmap(wider)(others), wider(score), wider(weight), n)
+        pairs = zip(parts, slopes, strict=True)
+        windows = [Windows(part.places(rows), self._stacked(k, part)[0], found) for (k, part), found in pairs]
+        return products_of_windows(windows, jax.vmap(wider)(jnp.asarray(others)), wider(score), wider(weight), n)
 
     def _predicted(self, models: Models, signal: Bins) -> Bins:
         """What the data are compared with, (n_bins,), from the counts of the sources."""

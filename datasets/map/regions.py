@@ -7,9 +7,9 @@ from jaxtyping import Float
 
 from ...kernels.sphere import lonlat_to_vector, vector_to_lonlat
 from ..arrays import Array
+from ..bins import on_host
 from ..counts.base import CountsBase
 from ..counts.sums import bin_sums
-from ..dataset import on_host
 from ..errors import InputError
 from ..irf.edisp import EDispKernel, edisp_at, matrix_at
 from ..irf.psf import PSFKernel, PSFMap, RecoPSFMap, psf_at

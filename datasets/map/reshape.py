@@ -6,10 +6,10 @@ import equinox as eqx
 import numpy as np
 
 from ..arrays import Array, frozen_array
+from ..bins import on_host
 from ..counts.base import AnyCounts, CountsBase
 from ..counts.reshape_energy import check_factor, downsample_energy, slice_bounds
 from ..counts.sums import bin_sums, stored
-from ..dataset import on_host
 from ..errors import InputError
 from ..irf.edisp import EDispKernelMap, EDispMap
 from ..irf.psf import PSFKernel, PSFMap

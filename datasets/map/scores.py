@@ -42,7 +42,7 @@ def scores_of(
     source: SkyModel,
     instrument: Instrument,
     like: Scores | None,
-    signal: Bins | None,
+    signal: np.ndarray | None,
 ) -> Scores | None:
     """`Scores` of the ``source`` on a map with these responses, beside the other ``models``; see
     `Dataset.source_scores`.

@@ -9,11 +9,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from ..bins import on_host
 from ..counts.base import CountsBase
 from ..counts.dataset import CountsDataset
 from ..counts.instrument import NOMINAL, Instrument
 from ..counts.known import KnownBackground
-from ..dataset import Dataset, on_host
+from ..dataset import Dataset
 from ..errors import InputError
 from ..io.fits import FitsFile, naming
 from ..io.gadf_write import gadf_map_contents

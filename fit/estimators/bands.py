@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from ...datasets.bins import on_host
 from ...datasets.collection.datasets import Datasets
 from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.reshape_energy import edge_places
-from ...datasets.dataset import fitted_bins, on_host
+from ...datasets.dataset import fitted_bins
 from ...datasets.errors import InputError, warn
 from ...datasets.flux_points.points import FluxPoints
 from ...datasets.flux_points.reference import references

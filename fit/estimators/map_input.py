@@ -7,12 +7,13 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from ...datasets.bins import on_host
 from ...datasets.compile import OF_A_FIT, quick_programs
 from ...datasets.counts.dataset import CountsDataset
 from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.reshape_energy import edge_places
 from ...datasets.dataset import Models as ActingModels
-from ...datasets.dataset import fitted_bins, on_host
+from ...datasets.dataset import fitted_bins
 from ...datasets.errors import InputError, closest
 from ...datasets.models.collection import Models
 from ...datasets.sky.cutout import pixel_offset

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
+from ...datasets.bins import on_host
 from ...datasets.counts.dataset import CountsDataset, require_counts
 from ...datasets.counts.significance import CashCountsStatistic, WStatCountsStatistic
 from ...datasets.counts.simulate import asimov
-from ...datasets.dataset import fitted_bins, on_host
+from ...datasets.dataset import fitted_bins
 from ...datasets.errors import InputError, warn
 from ...datasets.flux_points.table import FILE_UNITS
 from ...datasets.hints.calls import hinted

@@ -241,8 +241,9 @@ class SkyMaps(Shown, HintedModule):
                 edges,
                 {name: found.to_value(unit_of(name)) for name, found in stored.items()},
                 Models.read(models)[0] if known and models is not None else None,
-                *(cards.get(key) for key in SIGMA_CARDS.values()),
-                meta=_meta_of(cards, len(edges) - 1),
+                cards.get(SIGMA_CARDS["n_sigma"]),
+                cards.get(SIGMA_CARDS["n_sigma_ul"]),
+                _meta_of(cards, len(edges) - 1),
             )
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ...datasets.bins import masked
 from ...datasets.models.flatten import BuiltModels, Rows
 from ...datasets.models.instrument import InstrumentModel
-from ...datasets.prepared import Models, Prepared, masked
+from ...datasets.prepared import Models, Prepared
 from ...kernels.derivatives import along, one_by_one, unit_steps
 from .arrowhead import SUMMED, Blocks, LocalBlocks, Normal, Theta
 from .groups import GroupSpec
@@ -171,8 +172,8 @@ def _of_slopes(
     def of_others(dataset: Prepared, models: BuiltModels) -> jax.Array:
         return dataset.predict(models.held(spec.make.sources))
 
-    def products(dataset: Prepared, models: BuiltModels, *given: PyTree) -> tuple[jax.Array, ...]:
-        return dataset.products(*given, rows, n)
+    def products(dataset: Prepared, _: BuiltModels, slopes: PyTree, *given: jax.Array) -> tuple[jax.Array, ...]:
+        return tuple(jnp.asarray(x) for x in dataset.products(slopes, given[0], given[1], given[2], rows, n))
 
     predicted, slopes = _evaluated(spec, arrays, by_source, columns)
     found = _per_bin(spec, arrays, terms, predicted)

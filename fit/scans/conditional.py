@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...datasets.dataset import on_host
+from ...datasets.bins import on_host
 from ...datasets.errors import InputError
 from ...datasets.models.collection import Models
 from ..covariance import DENSE_LIMIT

@@ -6,8 +6,8 @@ import pytest
 from cases import reshape as reshape_cases
 
 from gammajax.datasets import InputError
+from gammajax.datasets.bins import on_host
 from gammajax.datasets.counts import bin_sums, stored
-from gammajax.datasets.dataset import on_host
 
 TYPES, dataset, safe_total = (reshape_cases.TYPES, reshape_cases.dataset, reshape_cases.safe_total)
 
