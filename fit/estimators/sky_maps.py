@@ -241,7 +241,8 @@ class SkyMaps(Shown, HintedModule):
                 edges,
                 {name: found.to_value(unit_of(name)) for name, found in stored.items()},
                 Models.read(models)[0] if known and models is not None else None,
-                *(cards.get(key) for key in SIGMA_CARDS.values()),
+                n_sigma=cards.get(SIGMA_CARDS["n_sigma"]),
+                n_sigma_ul=cards.get(SIGMA_CARDS["n_sigma_ul"]),
                 meta=_meta_of(cards, len(edges) - 1),
             )
 
