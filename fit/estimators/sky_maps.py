@@ -241,9 +241,9 @@ class SkyMaps(Shown, HintedModule):
                 edges,
                 {name: found.to_value(unit_of(name)) for name, found in stored.items()},
                 Models.read(models)[0] if known and models is not None else None,
-                cards.get(SIGMA_CARDS["n_sigma"]),
-                cards.get(SIGMA_CARDS["n_sigma_ul"]),
-                _meta_of(cards, len(edges) - 1),
+                n_sigma=cards.get(SIGMA_CARDS["n_sigma"]),
+                n_sigma_ul=cards.get(SIGMA_CARDS["n_sigma_ul"]),
+                meta=_meta_of(cards, len(edges) - 1),
             )
 
     def write(self, filename: Filename, overwrite: bool = False) -> None:
