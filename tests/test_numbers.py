@@ -129,7 +129,7 @@ OTHER_THINGS = {
     # regions and places of the sky
     *("flux_profile: regions", "rectangles_along: start", "rectangles_along: stop", "rings_around: center"),
     # a model; what a dataset has made
-    *(f"{kind}.source_scores: {name}" for kind in ("Dataset", "MapBase") for name in ("source", "like")),
+    *(f"{kind}.source_scores: {name}" for kind in ("Dataset", "MapBase") for name in ("source", "signal", "like")),
     # a mapping of arrays by name, each of which is converted as a field of a dataset is
     "SkyMaps: maps",
     # names of parameters
@@ -164,7 +164,15 @@ INTERNAL: set[str] = {
         "expected_background",
         "as_mask",
     ),
-    *("background_of", "background_sums", "stacked_background", "stacked_response", "check_background", "info_sums"),
+    *(
+        "background_of",
+        "prediction_of",
+        "background_sums",
+        "stacked_background",
+        "stacked_response",
+        "check_background",
+        "info_sums",
+    ),
     *("check_matrix", "per_energy", "pixel_index", "response_mask", "require_stackable", "source_counts", "crop"),
     *("from_arrays", "with_numbers", "with_sizes", "tree_unflatten", "from_extra", "fitted", "from_wcs", "from_header"),
     *("offset_bins", "merged_bins", "updated", "npred", "from_dict", "acting_on", "from_position", "parameters"),
