@@ -283,7 +283,7 @@ def _inverses(
     Also returns all directions (m, n, n), in columns, and which of them (m, n) are left out: null directions of the
     expected curvature, and directions in which the exact curvature is not positive. ``xp``: NumPy, or that of JAX.
     """
-    unit = xp.eye(exact.shape[-1], dtype=exact.dtype)
+    unit = xp.eye(exact.shape[-1], dtype=exact.dtype)[None]
     keep = free[:, :, None] & free[:, None, :]
     exact, expected = (xp.where(keep, xp.where(xp.isfinite(m), m, 0.0), unit) for m in (exact, expected))
     # where the prediction is at its extreme in a parameter (a width of 0), second derivatives are all there is
@@ -293,7 +293,7 @@ def _inverses(
     usable = values > NULL * xp.maximum(values[:, -1:], 1e-300)
     left_out = vectors, ~usable
     inverse_expected = _from_eigen(values, vectors, usable, xp)
-    null: Any = 0.0 if xp is np and usable.all() else _composed(vectors, ~usable * 1.0)
+    null: Any = 0.0 if xp is np and usable.all() else _composed(vectors, xp.where(usable, 0.0, 1.0))
 
     def kept(matrix: Any) -> Any:
         # products with a unit matrix of a thousand parameters take as long as all else
@@ -323,16 +323,16 @@ def dense_inverse(exact: jax.Array, expected: jax.Array, free: jax.Array) -> tup
     curvature have an infinite variance and no covariances.
     """
     scale = _scale(jnp.diagonal(exact), jnp.diagonal(expected), free, jnp)
-    outer = scale[:, None] * scale
+    outer = scale[:, None] * scale[None, :]
     (inverse, _), left_out = _inverses((exact * outer)[None], (expected * outer)[None], free[None], jnp)
     infinite = jnp.zeros(free.shape, bool)
     for vectors, out in left_out:
         weight = jnp.abs(vectors[0])
-        touched = (weight > SMALL * jnp.max(weight, axis=0)) & out[0]
+        touched = (weight > SMALL * jnp.max(weight, axis=0, keepdims=True)) & out
         infinite = infinite | jnp.any(touched, axis=1)
     covariance = 2 * inverse[0] * outer
     infinite = free & (infinite | ~(jnp.diagonal(covariance) >= 0))
-    none = infinite[:, None] | infinite
+    none = infinite[:, None] | infinite[None, :]
     return jnp.where(none, jnp.where(jnp.eye(len(free), dtype=bool), jnp.inf, 0.0), covariance), ~infinite
 
 

@@ -64,7 +64,7 @@ def integrate_bins(
     log_edges = jnp.log(edges)
     half = (log_edges[1:] - log_edges[:-1]) / 2
     middle = (log_edges[1:] + log_edges[:-1]) / 2
-    energy = jnp.exp(middle[:, None] + half[:, None] * jnp.asarray(nodes, half.dtype))
+    energy = jnp.exp(middle[:, None] + half[:, None] * jnp.asarray(nodes, half.dtype)[None, :])
     values = function(energy) * energy
     return half * (values @ jnp.asarray(weights, half.dtype))
 
@@ -81,7 +81,7 @@ def integrate_steep_bins(
     nodes, weights = legendre(max(order, STEEP_ORDER))
     low, high = _steep_part(function, edges)
     half = (high - low) / 2
-    energy = jnp.exp((high + low)[:, None] / 2 + half[:, None] * jnp.asarray(nodes, half.dtype))
+    energy = jnp.exp((high + low)[:, None] / 2 + half[:, None] * jnp.asarray(nodes, half.dtype)[None, :])
     values = function(energy) * energy
     return half * (values @ jnp.asarray(weights, half.dtype))
 

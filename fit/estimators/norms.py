@@ -72,7 +72,7 @@ def norm_fits(
     of, constant = _statistic(statistics, bins, n)
     best = best_norms(of, rise, rise_ul, ACCURACY, floor)
     null = of.deviance(jnp.zeros_like(of.signal)) + constant
-    scan = jax.lax.map(lambda value: of.deviance(jnp.full(n, value, of.signal.dtype)), norms) + constant
+    scan = jax.lax.map(lambda value: of.deviance(jnp.full(n, value, of.signal.dtype)), norms) + constant[None]
     stat = of.deviance(jnp.where(of.signal > 0, best.norm, 0.0)) + constant
     return NormFits(*best, stat=stat, stat_null=null, stat_scan=scan.T)
 

@@ -105,14 +105,16 @@ def best_norms(
         """Distances from the best norms at which the statistic has risen by amounts; all (n_ends, n)."""
 
         def risen(distance: Ends) -> tuple[Ends, Ends]:
-            at = norm + signs * jnp.minimum(distance, farthest)
+            at = norm[None] + signs * jnp.minimum(distance, farthest)
             # where the source sends nothing the statistic never rises: nothing is looked for
-            rise = jnp.where(reached, jax.vmap(deviance)(at) - best - amounts, 1.0)
+            rise = jnp.where(reached[None], jax.vmap(deviance)(at) - best[None] - amounts, 1.0)
             return rise, signs * jax.vmap(slopes)(at)
 
-        near = jnp.where(err > 0, jnp.sqrt(amounts) * err, quotient(amounts, jnp.broadcast_to(signal, amounts.shape)))
+        near = jnp.where(
+            err[None] > 0, jnp.sqrt(amounts) * err[None], quotient(amounts, jnp.broadcast_to(signal, amounts.shape))
+        )
         end = jnp.minimum(widened(risen, 1.5 * near), farthest)
-        found = reached & (risen(end)[0] >= 0)
+        found = reached[None] & (risen(end)[0] >= 0)
         # not at the end, which may be where the statistic has a pole
         root = find_root(risen, jnp.zeros_like(end), end, jnp.minimum(near, 0.9 * end), accuracy * near)
         return jnp.where(found, root, jnp.nan)

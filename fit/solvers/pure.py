@@ -287,7 +287,8 @@ def _one(
     follows = onto | (stage == AT_BOUNDS)
     followed = follows & ((state.status != RUNNING) | (state.evaluations >= anchor.evaluations + MOST_AT_BOUNDS))
     rounding = 8 * jnp.finfo(state.stat.dtype).eps * jnp.maximum(1.0, jnp.abs(anchor.stat))
-    good = (state.status == CONVERGED) & (state.stat <= anchor.stat + moved * 2 * tolerance + rounding)
+    allowed = moved.astype(state.stat.dtype) * 2 * tolerance + rounding
+    good = (state.status == CONVERGED) & (state.stat <= anchor.stat + allowed)
     state = _where(followed & ~good, anchor, state)
     stage = jnp.select(
         [stage == SEARCH, last, followed, follows, stage == BOUNDS],

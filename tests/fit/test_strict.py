@@ -142,3 +142,32 @@ def test_predictions_of_other_shapes_are_strict():
         usual = np.asarray(gj.npred(data, models))
         with MODES["rank"](), MODES["dtype"]():
             np.testing.assert_allclose(gj.npred(data, models), usual, rtol=1e-12)
+
+
+def estimates(*, spectrum, image, models, source):
+    """Numbers of everything that is made from a fit."""
+    result, energies = gj.fit(spectrum, models), [1, 3, 10] * u.TeV
+    name = models[0].name
+    toys = gj.pseudo_experiments(jax.random.key(1), spectrum, models, 3)
+    points = gj.flux_points(spectrum, result, name, energies, reoptimize=True)
+    maps = gj.ts_map(image, [], source, [1, 10] * u.TeV, stride=4)
+    free = result.free_names[0]
+    return [
+        *(toys.parameters, toys.errors, points.norm, points.norm_ul, maps["sqrt_ts"]),
+        gj.flux_points(spectrum, result, name, energies).norm_errp,
+        gj.profile(spectrum, result, free, n=3).stat,
+        [gj.upper_limit(spectrum, result, free).limit],
+    ]
+
+
+@pytest.mark.slow
+def test_estimates_are_strict(spectrum_factory, power_law):
+    """Ranks and types together."""
+    source = maps.source(gj.PointSpatialModel(lon_0=83.63, lat_0=22.01))
+    image = gj.fake(jax.random.key(0), maps.small_map(n=12, n_energy=2), [source])
+    given = {"spectrum": spectrum_factory(1), "image": image, "models": gj.Models(power_law()), "source": source}
+    usual = estimates(**given)
+    with MODES["rank"](), MODES["dtype"]():
+        found = estimates(**given)
+    for one, other in zip(usual, found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)

@@ -151,6 +151,7 @@ def test_fit_that_does_not_converge(fit, tmp_path):
     assert "gammajax: warning: The fit did not converge" in err
 
 
+@pytest.mark.filterwarnings("ignore:flux_points. the upper limits")
 def test_unconstrained_parameters(fit, folder, tmp_path):
     def twice(data):
         for p in data["components"][0]["spectral"]["parameters"][1:]:
