@@ -9,6 +9,7 @@ smooth in its parameters. (This is the gridding of non-uniform Fourier transform
 Lattice kernels have shape (e, l, l) with offset 0 at index l // 2. Windows are (ny, nx) pixels.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
@@ -18,6 +19,12 @@ from .arrays import AnyArray
 BLUR = 1.0
 """Width of the spreading Gaussian in lattice steps: a point comes back to exp(-2 pi^2 BLUR^2 (1 - 2 f)) at frequency f
 cycles a step, 3e-9 at low ones."""
+
+AT_ONCE = 2**22
+"""Points times rows and columns of a lattice up to which all are laid on it at once: some 100 MB, with slopes."""
+
+BLOCK = 2**20
+"""The same for each block of more points."""
 
 
 def integrated(
@@ -51,8 +58,19 @@ def pixel_box(s: int, size: int) -> np.ndarray:
 
 
 def particle_image(x: Array, y: Array, weight: Array, shape: tuple[int, int], s: int) -> Float[Array, "ly lx"]:
-    """Lattice image of points at (x, y) pixels from the window's first pixel, blurred; (ny s, nx s)."""
+    """Lattice image of points at (x, y) pixels from the window's first pixel, blurred; (ny s, nx s).
+
+    Many points are laid on it in blocks, so that memory beyond that of their numbers is set by the lattice.
+    """
     ny, nx = shape
+    n, side = x.shape[0], (ny + nx) * s
+    if n * side > AT_ONCE:
+        size = max(BLOCK // side, 1)
+        blocks = [jnp.pad(a, (0, -n % size)).reshape(-1, size) for a in (x, y, weight)]
+        # slopes make a block once more instead of keeping all of them
+        again = jax.checkpoint(lambda block: particle_image(block[0], block[1], block[2], shape, s))
+        start = jnp.zeros((ny * s, nx * s), jnp.result_type(x, weight))
+        return jax.lax.scan(lambda sum_, block: (sum_ + again(block), None), start, tuple(blocks))[0]
 
     def spread(at, n):
         t = (jnp.arange(n * s, dtype=at.dtype)[None, :] - at[:, None] * s) / BLUR

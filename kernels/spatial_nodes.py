@@ -1,12 +1,14 @@
 """Weighted points that stand for extended sources: quadratures on the source, smooth in its shape.
 
 A rule sum w f(x, y) = int S f dOmega, with S the surface brightness of `spatial` (the same arguments and units), is a
-Gauss-Legendre rule in radius, split where the profile is not smooth, times evenly spaced angles. Weights carry the
-Jacobian of the sphere and sum to 1. Counts are static; `steps_for` finds them from the largest distance of neighbours.
+Gauss-Legendre rule in radius (`Rings`), split where the profile is not smooth, times evenly spaced angles. Weights
+carry the Jacobian of the sphere and sum to 1. Counts are static; `steps_for` finds them from the largest distance of
+neighbours.
 """
 
 import itertools
 import math
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,9 +25,27 @@ from .spatial import (
     minor_axis,
     panel_nodes,
     sine_ratio,
+    squared_axes,
 )
 
 Nodes = tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]
+
+
+class Rings(NamedTuple):
+    """Ellipses that stand for a source, (n,) of them: the radial rule, before it is put at angles.
+
+    ``u``: their sizes in units of the half axes ``major`` and ``minor`` (deg), with the major one at the position angle
+    ``phi``. ``weight``: f(u) u du. ``share``: static bounds of each ``u`` in units of the largest, at most 1, whatever
+    the parameters are.
+    """
+
+    u: Float[Array, " n"]
+    weight: Float[Array, " n"]
+    major: Number | float
+    minor: Number | float
+    phi: Number | float
+    share: Float[np.ndarray, " n"]
+
 
 LEAST_RADIAL, LEAST_ANGULAR = 8, 16
 
@@ -49,30 +69,37 @@ def angles_for(radius: float, spacing: float) -> int:
     return 8 * math.ceil(wanted / 8 - 1e-9)
 
 
-def on_ellipses(
-    u: Array, weight: Array, n_angular: int, major: Number | float, minor: Number | float, phi: Number | float
-) -> Nodes:
-    """Nodes at the scaled radii ``u`` (of weight f(u) u du), at evenly spaced eccentric anomalies.
-
-    Every second circle is turned by half a step.
-    """
+def on_ellipses(rings: Rings, n_angular: int) -> Nodes:
+    """Nodes on ``rings``, at evenly spaced eccentric anomalies. Every second ring is turned by half a step."""
+    u, major, minor, phi = rings.u, rings.major, rings.minor, rings.phi
     steps = np.arange(n_angular) + 0.5 * (np.arange(u.shape[0]) % 2)[:, None]
     anomaly = 2 * np.pi / n_angular * steps
     p, q = major * u[:, None] * np.cos(anomaly), minor * u[:, None] * np.sin(anomaly)
     sin, cos = jnp.sin(phi * RAD), jnp.cos(phi * RAD)
-    weights = weight[:, None] * sine_ratio((p * p + q * q) * RAD**2)
+    weights = rings.weight[:, None] * sine_ratio((p * p + q * q) * RAD**2)
     return (p * sin + q * cos).ravel(), (p * cos - q * sin).ravel(), (weights / jnp.sum(weights)).ravel()
 
 
-def disk_nodes(
-    n_radial: tuple[int, ...], n_angular: int, r_0: Number, e: Number, phi: Number, edge_width: Number
-) -> Nodes:
+def ring_total(rings: Rings) -> Float[Array, ""]:
+    """Sum of the weights of all nodes of ``rings`` before they are normalised, without the nodes."""
+    _, s2 = squared_axes(jnp.asarray(rings.major), jnp.asarray(rings.minor))
+    return jnp.sum(rings.weight * jnp.mean(sine_ratio(rings.u[:, None] ** 2 * s2), axis=1))
+
+
+def disk_rings(n_radial: tuple[int, ...], r_0: Number, e: Number, phi: Number, edge_width: Number) -> Rings:
     """Rule for `spatial.disk`: one part inside, one across the edge (which for edge_width = 0 is no part at all)."""
     reach = EDGE_REACH * edge_spread(edge_width)
     # 1 - reach for a narrow edge, and smoothly away from 0 for a wide one
     edges = jnp.stack([jnp.zeros_like(reach), 1 / (1 + reach), 1 + reach])
     u, weight = panel_nodes(edges, n_radial)
-    return on_ellipses(u, weight * u * disk_profile(u, edge_width), n_angular, r_0, minor_axis(r_0, e), phi)
+    share = _shares(n_radial)
+    return Rings(u, weight * u * disk_profile(u, edge_width), r_0, minor_axis(r_0, e), phi, share)
+
+
+def _shares(n_radial: tuple[int, ...]) -> np.ndarray:
+    """The field ``share`` of `Rings` in panels: of the first one, which begins in the middle, those of its nodes."""
+    inner, *others = n_radial
+    return np.concatenate([(1 + legendre(inner)[0]) / 2, np.ones(sum(others))])
 
 
 def disk_counts(spacing: float, r_0: float, edge_width: float) -> tuple[tuple[int, int], int]:
@@ -87,12 +114,10 @@ def disk_counts(spacing: float, r_0: float, edge_width: float) -> tuple[tuple[in
     return counts, angles_for(r_0 * (1 + reach), spacing)
 
 
-def generalized_gaussian_nodes(
-    n_radial: tuple[int, ...], n_angular: int, r_0: Number, eta: Number, e: Number, phi: Number
-) -> Nodes:
+def generalized_gaussian_rings(n_radial: tuple[int, ...], r_0: Number, eta: Number, e: Number, phi: Number) -> Rings:
     """Rule for `spatial.generalized_gaussian`, in three parts up to `FALLOFF_POWERS`."""
     u, weight = falloff_nodes(n_radial, FALLOFF_POWERS, eta)
-    return on_ellipses(u, weight, n_angular, r_0, minor_axis(r_0, e), phi)
+    return Rings(u, weight, r_0, minor_axis(r_0, e), phi, _shares(n_radial))
 
 
 def generalized_gaussian_counts(spacing: float, r_0: float, eta: float) -> tuple[tuple[int, int, int], int]:
@@ -108,7 +133,7 @@ def generalized_gaussian_counts(spacing: float, r_0: float, eta: float) -> tuple
     return counts, max(angles_for(radii[2], spacing), angles_for(radii[3], 2 * spacing))
 
 
-def shell_nodes(n_radial: tuple[int, ...], n_angular: int, radius: Number, width: Number) -> Nodes:
+def shell_rings(n_radial: tuple[int, ...], radius: Number, width: Number) -> Rings:
     """Rule for `spatial.shell`: (depths, heights) nodes on thin shells of radius q, seen at d = q sqrt(1 - c^2).
 
     A thin shell shines evenly in the height c along the line of sight, so that no node meets a cusp, and shells of any
@@ -123,8 +148,9 @@ def shell_nodes(n_radial: tuple[int, ...], n_angular: int, radius: Number, width
     volume = weight * (q**2 + SMALLEST**2)
     # half of a rule on [-1, 1]: what is projected is even in c
     height, share = (half[heights:] for half in legendre(2 * heights))
-    u = (q[:, None] * np.sqrt(1 - height**2)[None, :]).ravel()
-    return on_ellipses(u, (volume[:, None] * share[None, :]).ravel(), n_angular, 1.0, 1.0, 0.0)
+    projected = np.sqrt(1 - height**2)
+    u = (q[:, None] * projected[None, :]).ravel()
+    return Rings(u, (volume[:, None] * share[None, :]).ravel(), 1.0, 1.0, 0.0, np.tile(projected, depths))
 
 
 def shell_counts(spacing: float, radius: float, width: float) -> tuple[tuple[int, int], int]:

@@ -17,12 +17,13 @@ from ...kernels import fourier_image as point_kernels
 from ...kernels import lattice as kernels
 from ...kernels.edisp import fold, unfold
 from ...kernels.elementary import inverse_2x2
+from ...kernels.rings import REACH, ring_image
 from ...kernels.sphere import local_offsets, namespace, offset_vectors
 from ..arrays import Array, Numbers, for_kernels
 from ..counts.instrument import Instrument
 from ..irf.edisp import Matrix, matrix_at
 from ..models.sky_model import SkyModel
-from ..models.spatial.base import ExtendedModel, SpatialModel
+from ..models.spatial.base import ExtendedModel, RingModel, SpatialModel
 from ..models.spatial.builtin import GaussianSpatialModel, PointSpatialModel
 from ..region.containment import Nodes
 from ..sky.geom import Direction, SkyGeom
@@ -142,11 +143,7 @@ class SourceImage(eqx.Module):
             ny, nx = plan.shape
             return point_kernels.hat(jnp.arange(ny) - y)[:, None] * point_kernels.hat(jnp.arange(nx) - x)[None, :]
         if plan.scheme == "nodes":
-            extended = cast(ExtendedModel, spatial)
-            east, north, weight = extended.nodes(*cast(Nodes, plan.nodes))
-            nodes = for_kernels(offset_vectors(east, north, *extended.position, extended.frame))
-            x, y = self.geom.vector_to_pixel_or_far(nodes)
-            return kernels.particle_image(*self._in_window(x, y), weight, plan.shape, plan.s)
+            return self._of_nodes(cast(ExtendedModel, spatial))
         assert self.vectors is not None and self.omega is not None
         if plan.scheme in ("point", "gauss"):
             blur = kernels.BLUR * (self.geom.pixel_size if self.blur is None else self.blur) / plan.s
@@ -159,6 +156,33 @@ class SourceImage(eqx.Module):
             return jnp.mean(fine, axis=(1, 3)) * self.omega
         values = spatial.evaluate(self.vectors, for_kernels(energy))
         return values if spatial.per_pixel else values * self.omega
+
+    def _of_nodes(self, spatial: ExtendedModel) -> Float[jax.Array, "ly lx"]:
+        plan = self.plan
+        n_radial, n_angular = cast(Nodes, plan.nodes)
+
+        def to_pixels(east: jax.Array, north: jax.Array) -> tuple[Pixel, Pixel]:
+            nodes = for_kernels(offset_vectors(east, north, *spatial.position, spatial.frame))
+            return self._in_window(*self.geom.vector_to_pixel_or_far(nodes))
+
+        if not isinstance(spatial, RingModel):
+            x, y, weight = spatial.nodes(n_radial, n_angular)
+            return kernels.particle_image(*to_pixels(x, y), weight, plan.shape, plan.s)
+
+        def seen() -> tuple[jax.Array, jax.Array]:
+            around = int(np.ceil(REACH / plan.s)) + 1
+            y, x = np.mgrid[tuple(slice(-around, n + around) for n in plan.shape)]
+            vectors, shown = self.geom.shown_vectors(self.x + x, self.y + y)
+            separation = jnp.hypot(*local_offsets(vectors, *spatial.position, spatial.frame))
+            # what lies between the pixels
+            slack = sum((jnp.max(jnp.abs(jnp.diff(separation, axis=axis))) for axis in (0, 1)), jnp.zeros(()))
+            known = jnp.all(shown)
+            return (
+                jnp.where(known, jnp.min(separation) - slack, 0.0),
+                jnp.where(known, jnp.max(separation) + slack, jnp.inf),
+            )
+
+        return ring_image(spatial.rings(n_radial), n_angular, to_pixels, seen, plan.shape, plan.s)
 
     def counts(self, spatial: SpatialModel, flux: Vector, energy: Vector) -> Float[jax.Array, "n_reco ny nx"]:
         """Counts (n_reco, ny, nx) in the pixels of the window for ``flux`` (n_true,) in s-1 cm-2."""

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy import special
 
 from gammajax.kernels import integrate_bins, integrate_steep_bins, legendre, nodes_for, order_for_width
 
@@ -21,6 +22,21 @@ def test_order_is_bounded():
 def test_legendre_rule_integrates_polynomials_of_twice_its_order():
     nodes, weights = legendre(8)
     np.testing.assert_allclose(weights @ nodes**14, 2 / 15, rtol=1e-14)
+
+
+@pytest.mark.parametrize("order", [101, 400])
+def test_legendre_rules_of_high_order(order):
+    nodes, weights = legendre(order)
+    np.testing.assert_allclose(nodes, special.roots_legendre(order)[0], atol=3e-16)
+    np.testing.assert_allclose([weights.sum(), weights @ nodes**14], [2, 2 / 15], rtol=1e-13)
+    # 13 digits of integrals; weights at the ends are small
+    with mp.workdps(200):
+        for i in (0, 1, order // 3, order - 1):
+            x = mp.findroot(lambda x: mp.legendre(order, x), mp.mpf(float(nodes[i])))
+            slope = order * (mp.legendre(order - 1, x) - x * mp.legendre(order, x)) / (1 - x**2)
+            np.testing.assert_allclose(
+                weights[i], float(2 / ((1 - x**2) * slope**2)), atol=1e-13 * weights.max(), rtol=0
+            )
 
 
 def test_a_power_law_is_exact():

@@ -3,6 +3,7 @@
 from .base import SCHEMES as SCHEMES
 from .base import ExtendedModel as ExtendedModel
 from .base import PositionedModel as PositionedModel
+from .base import RingModel as RingModel
 from .base import SpatialModel as SpatialModel
 from .builtin import ConstantFluxSpatialModel as ConstantFluxSpatialModel
 from .builtin import ConstantSpatialModel as ConstantSpatialModel

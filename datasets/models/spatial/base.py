@@ -12,6 +12,7 @@ import numpy as np
 from astropy import units as u
 from jaxtyping import Float
 
+from ....kernels.spatial_nodes import Rings, on_ellipses
 from ....kernels.sphere import TO_ICRS, local_offsets, lonlat_to_vector, to_icrs
 from ...arrays import Array, for_kernels, is_concrete
 from ...errors import InputError
@@ -169,6 +170,20 @@ class ExtendedModel(PositionedModel):
 
         At least 8 radii and 16 angles. Needs concrete parameters.
         """
+
+
+class RingModel(ExtendedModel):
+    """Base of the extended models whose nodes are those of ellipses: of large ones, only what reaches a map is made."""
+
+    @abstractmethod
+    def rings(self, n_radial: tuple[int, ...]) -> Rings:
+        """The radial rule of the source: ellipses, and what of it each one stands for.
+
+        The counts are those of `node_counts`, one number for each part of the rule.
+        """
+
+    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
+        return on_ellipses(self.rings(n_radial), n_angular)
 
 
 def concrete(model: SpatialModel, *parameters: Parameter) -> list[float]:

@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...units import Given, number_in
 from ..parameter import GivenParameter, Parameter, ParameterField, internal, parameter
 from ..spectral.base import Energies, Values
-from .base import ExtendedModel, Nodes, Offsets, PositionedModel, SpatialModel, Vectors, check_spacing, concrete
+from .base import Offsets, PositionedModel, RingModel, SpatialModel, Vectors, check_spacing, concrete
 from .outline import annulus_region, ellipse_of, ellipse_region, point_region
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class GaussianSpatialModel(PositionedModel):
         return k.gaussian(x, y, sigma, e, phi, blur)
 
 
-class GeneralizedGaussianSpatialModel(ExtendedModel):
+class GeneralizedGaussianSpatialModel(RingModel):
     """Falls as exp(-u^(1 / eta)) with the elliptical radius u in units of ``r_0``.
 
     An exponential for eta = 1, a Gaussian of sigma = r_0 / sqrt 2 for 1/2, nearly a disk for 0.01. Normalised on the
@@ -126,15 +126,15 @@ class GeneralizedGaussianSpatialModel(ExtendedModel):
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.generalized_gaussian(x, y, *internal(self.r_0, self.eta, self.e, self.phi))
 
-    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
-        return rules.generalized_gaussian_nodes(n_radial, n_angular, *internal(self.r_0, self.eta, self.e, self.phi))
+    def rings(self, n_radial: tuple[int, ...]) -> rules.Rings:
+        return rules.generalized_gaussian_rings(n_radial, *internal(self.r_0, self.eta, self.e, self.phi))
 
     def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         """As for every extended model; twice ``spacing`` where the brightness is below 1 % of the centre's."""
         return rules.generalized_gaussian_counts(check_spacing(spacing), *concrete(self, self.r_0, self.eta))
 
 
-class DiskSpatialModel(ExtendedModel):
+class DiskSpatialModel(RingModel):
     """Disk, or ellipse of major half axis ``r_0``, whose edge is softened over ``edge_width`` x r_0 on either side.
 
     Normalised with its soft edge (gammapy normalises the sharp ellipse: 4e-4 apart for the default width).
@@ -162,14 +162,14 @@ class DiskSpatialModel(ExtendedModel):
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.disk(x, y, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
-    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
-        return rules.disk_nodes(n_radial, n_angular, *internal(self.r_0, self.e, self.phi, self.edge_width))
+    def rings(self, n_radial: tuple[int, ...]) -> rules.Rings:
+        return rules.disk_rings(n_radial, *internal(self.r_0, self.e, self.phi, self.edge_width))
 
     def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         return rules.disk_counts(check_spacing(spacing), *concrete(self, self.r_0, self.edge_width))
 
 
-class ShellSpatialModel(ExtendedModel):
+class ShellSpatialModel(RingModel):
     """Projection of a spherical shell that shines evenly from ``radius`` to ``radius`` + ``width``.
 
     Normalised on the sphere, in sr-1 (gammapy's values are in deg-2, labelled as sr-1).
@@ -191,14 +191,14 @@ class ShellSpatialModel(ExtendedModel):
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.shell(x, y, *internal(self.radius, self.width))
 
-    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
-        return rules.shell_nodes(n_radial, n_angular, *internal(self.radius, self.width))
+    def rings(self, n_radial: tuple[int, ...]) -> rules.Rings:
+        return rules.shell_rings(n_radial, *internal(self.radius, self.width))
 
     def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         return rules.shell_counts(check_spacing(spacing), *concrete(self, self.radius, self.width))
 
 
-class Shell2SpatialModel(ExtendedModel):
+class Shell2SpatialModel(RingModel):
     """`ShellSpatialModel` given by its outer radius ``r_0`` and its width in units of it, ``eta``."""
 
     r_0: ParameterField = parameter(1.0, "deg", role="radius")
@@ -226,8 +226,8 @@ class Shell2SpatialModel(ExtendedModel):
     def profile(self, x: Offsets, y: Offsets) -> Values:
         return k.shell(x, y, *self._radius_and_width())
 
-    def nodes(self, n_radial: tuple[int, ...], n_angular: int) -> Nodes:
-        return rules.shell_nodes(n_radial, n_angular, *self._radius_and_width())
+    def rings(self, n_radial: tuple[int, ...]) -> rules.Rings:
+        return rules.shell_rings(n_radial, *self._radius_and_width())
 
     def node_counts(self, spacing: Given) -> tuple[tuple[int, ...], int]:
         r_0, eta = concrete(self, self.r_0, self.eta)
