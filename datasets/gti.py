@@ -94,7 +94,7 @@ class GTI(Shown, HintedModule):
 
     @property
     def ontime(self) -> u.Quantity:
-        """Sum of the intervals."""
+        """Sum of the intervals; what lies in two counts twice, see `union`."""
         return u.Quantity(np.sum(np.asarray(self.stop) - np.asarray(self.start)), "s")
 
     @property

@@ -179,9 +179,12 @@ def _summed(
         )
     shape = (len(edges) - 1, *pixels.shape)
     total: dict[str, Images] = {}
+    all_places = {name: pixel_places(geom_of(dataset), pixels, name, what) for name, dataset in known.items()}
+    if not any(np.any(places >= 0) for places in all_places.values()):
+        raise InputError(f"{what}: no pixel of geom lies on a dataset. Give pixels of the same part of the sky.")
     for name, dataset in known.items():
         band = band_places(np.asarray(dataset.energy_edges), edges)
-        places = pixel_places(geom_of(dataset), pixels, name, what)
+        places = all_places[name]
         inside = fitted_bins(dataset)
         for field, values in _fields(dataset, list(kept.acting_on(name))).items():
             image = on_geom(np.where(inside, values, 0.0), band, places, shape)

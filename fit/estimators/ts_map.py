@@ -126,6 +126,8 @@ def ts_map(
     if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 1:
         raise InputError(f"{what}: stride must be a whole number of pixels, found {stride!r}.")
     known, kept, pixels = map_input(datasets, given, exclude, geom, what)
+    if stride > min(pixels.shape):
+        raise InputError(f"{what}: stride is {stride}, but there are only {min(pixels.shape)} pixels a side.")
     if stride > 1:
         pixels = rebinned(pixels, float(stride), (pixels.shape[0] // stride, pixels.shape[1] // stride))
     edges, moved = band_edges(known, energy_edges, what)

@@ -185,6 +185,8 @@ def test_what_is_refused(runs, models, spectrum_factory):
         gj.residual_map(runs, models, 0.1, method="ratio")
     with pytest.raises(gj.InputError, match="radius must be"):
         gj.residual_map(runs, models, -0.1)
+    with pytest.raises(gj.InputError, match="no pixel of geom lies on a dataset"):
+        gj.excess_map(runs, models, 0.1, geom=SkyGeom.create((200.0, -40.0), 0.05, npix=4))
 
 
 @pytest.fixture(scope="module")

@@ -167,5 +167,7 @@ def test_what_is_refused(run, models):
         gj.ts_map({"a": run}, models, POINT.replace(spectral=gj.PowerLawSpectralModel(amplitude=-1e-12)))
     with pytest.raises(gj.InputError, match="stride must be"):
         gj.ts_map({"a": run}, models, POINT, stride=0)
+    with pytest.raises(gj.InputError, match="stride is 100"):
+        gj.ts_map({"a": run}, models, POINT, stride=100)
     with pytest.raises(gj.InputError, match="lies on the dataset"):
         gj.ts_map({"a": run}, models, POINT, geom=SkyGeom.create((10, 0), 0.1, npix=4))
