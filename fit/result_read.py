@@ -94,10 +94,11 @@ def _require_kinds(figures: dict[str, Any], path: Path) -> None:
 def _energy_ranges(given: object, path: Path) -> dict[str, tuple[float, float]]:
     """Energies that took part in the fit by dataset; files of 0.1.0 have none."""
     found = {}
-    known: dict[str, Any] = given if isinstance(given, dict) else {"energy_ranges": given}
-    for name, ends in known.items():
+    if not isinstance(given, dict):
+        raise InputError(f"{path}: metadata, fit: energy_ranges is {str(given)[:60]!r}, expected ranges by dataset.")
+    for name, ends in given.items():
         numbers = isinstance(ends, list) and len(ends) == 2 and all(type(end) in (int, float) for end in ends)
-        if not numbers or not 0 < ends[0] <= ends[1]:
+        if not numbers or not 0 < ends[0] <= ends[1] < np.inf:
             raise InputError(
                 f"{path}: metadata, fit: energy_ranges of {name!r} is {ends!r}, expected the lowest and the highest "
                 "energy in TeV. Without the key the energies of the fit are unknown."

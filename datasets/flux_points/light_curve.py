@@ -101,7 +101,11 @@ class LightCurve(PointRows):
         return point_to_point_variance(*self._values(kind))
 
     def constancy(self, kind: str = "flux") -> Constancy:
-        """Chi-square of a constant flux in each band, with errors taken as Gaussian; its mean in the package's unit."""
+        """Chi-square of a constant flux in each band, with errors taken as Gaussian; its mean in the package's unit.
+
+        With few counts that mean is low, as points that fluctuate down have smaller errors: `gammajax.flux_points` of
+        all times has none of it.
+        """
         return constancy(*self._values(kind))
 
     def doubling_time(self, kind: str = "flux") -> Doubling:

@@ -163,6 +163,8 @@ class Held(NamedTuple):
 
 def frozen_arrays(given: str | Iterable[str], parts: Mapping[str, Any], what: str) -> tuple[str, ...]:
     """Paths to arrays of modules; InputError that starts with ``what`` for one at which there is none."""
+    if not isinstance(given, str | Iterable):
+        raise InputError(f"{what}: frozen must be paths to arrays, found {given!r}.")
     paths = (given,) if isinstance(given, str) else tuple(given)
     if not paths:
         return ()

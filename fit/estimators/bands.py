@@ -21,6 +21,7 @@ from ...datasets.meta import Meta
 from ...datasets.models.collection import Models
 from ...datasets.models.parameter import SCALING
 from ...datasets.models.spectral.base import SpectralModel
+from ...datasets.models.spectral.compound import CompoundSpectralModel
 from ...datasets.units import EDGE_TOLERANCE, Given, edges_tev, numbers_in
 from ..double import require_double
 from ..joint.problem import as_models
@@ -182,11 +183,18 @@ def _warn_of_extrapolation(task: BandTask, beyond: np.ndarray, there: np.ndarray
 
 
 def lowest_norm(spectrum: SpectralModel) -> float:
-    """The norm of a spectrum at which the one parameter that scales it is at its lower bound; -inf for none."""
+    """The norm of a spectrum at which a parameter that scales all of it is at its lower bound; -inf for none."""
     scaling = [p for p in spectrum.parameters.values() if p.role in SCALING]
-    if len(scaling) != 1 or not float(scaling[0].value) > 0:
+    if not all(float(p.value) > 0 for p in scaling) or (len(scaling) > 1 and not _is_product(spectrum)):
         return -np.inf
-    return float(scaling[0].min) / float(scaling[0].value)
+    return max((float(p.min) / float(p.value) for p in scaling), default=-np.inf)
+
+
+def _is_product(spectrum: object) -> bool:
+    """Whether each parameter that scales a part of a spectrum scales all of it: there are no sums in it."""
+    if not isinstance(spectrum, CompoundSpectralModel):
+        return True
+    return spectrum.operator == "mul" and _is_product(spectrum.model1) and _is_product(spectrum.model2)
 
 
 def warn_of_negative(what: str, limits: np.ndarray, places: str, spectrum: str) -> None:

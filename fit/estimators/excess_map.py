@@ -21,7 +21,16 @@ from ..joint.problem import SomeDatasets
 from ..result import FitResult
 from ..scans.profile import positive
 from .bands import band_places
-from .map_input import band_edges, fitted_energies, geom_of, map_input, on_geom, pixel_places, predictions_of
+from .map_input import (
+    band_edges,
+    fitted_energies,
+    geom_of,
+    map_input,
+    on_geom,
+    pixel_places,
+    predictions_of,
+    warn_of_outside,
+)
 from .sky_maps import SkyMaps
 
 MOST_UNEVEN = 0.1
@@ -169,6 +178,8 @@ def _summed(
     """Sums of what a statistic of counts needs over the fitted bins of all datasets, the pixels, the edges of the
     bands, and the ends of what was fitted in them."""
     known, kept, pixels = map_input(datasets, models, exclude, geom, what)
+    if geom is None:
+        warn_of_outside(known, pixels, what)
     edges, moved = band_edges(known, energy_edges, what)
     measured = {name: "counts_off" in dataset.statistic_data for name, dataset in known.items()}
     if len(set(measured.values())) > 1:

@@ -14,7 +14,7 @@ from ...datasets.counts.npred import SomeModels
 from ...datasets.counts.reshape_energy import edge_places
 from ...datasets.dataset import Models as ActingModels
 from ...datasets.dataset import fitted_bins
-from ...datasets.errors import InputError, closest
+from ...datasets.errors import InputError, closest, warn
 from ...datasets.models.collection import Models
 from ...datasets.sky.cutout import pixel_offset
 from ...datasets.sky.geom import SkyGeom
@@ -27,6 +27,9 @@ from .bins import counted
 COARSER = 1.01
 """How much larger pixels of a dataset may be than those of the map onto which its counts are put."""
 
+MOST_OUTSIDE = 1 / 3
+"""Share of the pixels of a dataset that may lie beside the map without a warning: runs look at fields side by side."""
+
 Bands = Int[np.ndarray, " n_reco"]
 """Which band each bin of a dataset is in; -1 for none."""
 
@@ -37,7 +40,7 @@ def map_input(
     """The map datasets by name, the models but for those to ``exclude``, and the geometry of the map; ``what`` begins
     messages."""
     models = as_models(given.models if isinstance(given, FitResult) else given)
-    left_out = [exclude] if isinstance(exclude, str) else list(exclude)
+    left_out = [exclude] if isinstance(exclude, str) else list(exclude or ())
     for name in left_out:
         if name not in models.names:
             raise InputError(f"{what}: there is no model {name!r} to exclude. {closest(str(name), models.names)}")
@@ -52,7 +55,9 @@ def map_input(
         dataset.check_ready(list(kept.acting_on(name)), f"{what}: {name}")
     if geom is not None and not isinstance(geom, SkyGeom):
         raise InputError(f"{what}: geom must be a SkyGeom, found {type(geom).__name__}.")
-    return known, kept, geom_of(next(iter(known.values()))) if geom is None else geom
+    if geom is None:
+        geom = geom_of(next(iter(known.values())))
+    return known, kept, geom
 
 
 @quick_programs(most=OF_A_FIT)
@@ -105,6 +110,21 @@ def fitted_energies(
                 low[place], high[place] = min(low[place], own[k]), max(high[place], own[k + 1])
     known = low < high
     return {"fitted_min": np.where(known, low, np.nan), "fitted_max": np.where(known, high, np.nan)}
+
+
+def warn_of_outside(datasets: dict[str, CountsDataset], pixels: SkyGeom, what: str) -> None:
+    """Warn of datasets of which much lies beside the map, which has the pixels of the first of them."""
+    ny, nx = pixels.shape
+    for name, dataset in datasets.items():
+        own, fitted = geom_of(dataset), np.asarray(fitted_bins(dataset)).any(axis=0)
+        x, y = (np.asarray(c) for c in pixels.vector_to_pixel_or_far(np.asarray(own.pixel_to_vector(*own.pixel_grid))))
+        inside = (x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)
+        share = float(np.mean(~inside[fitted])) if fitted.any() else 0.0
+        if share > MOST_OUTSIDE:
+            warn(
+                f"{what}: the map has the pixels of the first dataset, and {100 * share:.0f} % of those of {name!r} "
+                "lie beside it. Give the pixels of the whole field: geom=gj.SkyGeom.create(center, pixel_size, width)."
+            )
 
 
 def pixel_places(own: SkyGeom, geom: SkyGeom, name: str, what: str) -> Int[np.ndarray, " n_pixels"]:

@@ -52,7 +52,7 @@ def refitted(
     ``held`` are the norms with everything held, which stand where there are no counts (see `norm_fits`), and where they
     are at ``floor``, the lowest that they may be; ``places``:
     which norm each bin of a dataset is for; ``amounts``: rises of the statistic for errors and for limits; ``scan``:
-    norms of scans. A warning names the norms without a fit. ``progress`` is called before each.
+    norms of scans. A warning names the norms without a fit. ``progress`` is called before each, and at the end.
     """
     found = {name: np.array(values, float) for name, values in held._asdict().items()}
     n = len(found["norm"])
@@ -82,6 +82,8 @@ def refitted(
                 part, inside = source_bins(there[dataset], dataset, result.models, source), places[dataset] == k
                 ones = np.ones(inside.shape)
                 sums[:, k, i] = [float(values[inside].sum()) for values in (part.npred(ones), part.signal)]
+    if progress is not None:
+        progress(len(wanted), len(wanted))
     if failed:
         warn(f"{what}: {len(failed)} of {n} fits found no place for the norm: {listed(failed)}. They are NaN.")
     return Refit(NormFits(**found), *sums)

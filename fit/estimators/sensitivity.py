@@ -7,6 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from ...datasets.bins import on_host
+from ...datasets.collection.datasets import Datasets
 from ...datasets.counts.dataset import CountsDataset, require_counts
 from ...datasets.counts.significance import CashCountsStatistic, WStatCountsStatistic
 from ...datasets.counts.simulate import asimov
@@ -66,7 +67,9 @@ def sensitivity(
     source : spectrum, or `SkyModel`, whose shape the source has; by default a power law of index 2. For maps a
         `SkyModel` with a place
     n_sigma, gamma_min, bkg_syst_fraction : criteria; 0 for no least number or fraction
-    per_bin : whether bins of a band, and datasets, are told apart
+    per_bin : whether bins of a band, and datasets, are told apart. The background of a band is then that under the
+        source: 1 / sum(p^2 / b) of its bins, with the share p of the source in each, so that the size of a map has no
+        part in the fraction of the background
 
     Returns
     -------
@@ -90,6 +93,11 @@ def sensitivity(
     if not known:
         raise InputError(f"{what}: there are no datasets. Give at least one.")
     model = _source(source)
+    if isinstance(datasets, Mapping | Datasets):
+        known = {name: dataset for name, dataset in known.items() if model.acts_on(name)}
+        if not known:
+            raise InputError(f"{what}: {model.name!r} acts on none of the datasets (datasets_names).")
+    model = model.replace(datasets_names=None)
     on_host((list(known.values()), model), what)
     sigma = positive(n_sigma, f"{what}: n_sigma")
     least = [
@@ -98,14 +106,20 @@ def sensitivity(
     ]
     if any(len(dataset.data_shape) != 1 for dataset in known.values()) and not per_bin:
         raise InputError(
-            f"{what}: the dataset has pixels. Take the spectrum of a region out, "
-            "dataset.to_spectrum_dataset(region), or say per_bin=True."
+            f"{what}: the dataset has pixels. Take the spectrum of a region out, dataset.to_spectrum_dataset(region, "
+            "containment_correction=True), or say per_bin=True."
         )
     edges = _edges(known, energy_edges, what)
     n = len(edges) - 1
     parts = [_Part(name, dataset, model, edges, what) for name, dataset in known.items()]
+    if not any(np.any(part.places >= 0) for part in parts):
+        raise InputError(
+            f"{what}: no fitted bin lies between {edges[0]:.4g} and {edges[-1]:.4g} TeV. Give other energy_edges."
+        )
     signal = sum((part.summed(part.bins.signal) for part in parts), np.zeros(n))
-    background = sum((part.summed(part.counts) for part in parts), np.zeros(n))
+    for part in parts:
+        part.leave_out(signal)
+    background = _under_source(parts, n) if per_bin else sum((p.summed(p.counts) for p in parts), np.zeros(n))
     if not np.any(signal > 0):
         raise InputError(f"{what}: the source sends nothing to the fitted bins of the dataset between these energies.")
     if per_bin:
@@ -157,11 +171,29 @@ class _Part:
         self.counts = np.asarray(self.dataset.counts, float)
         self.low, self.high = energies_of_bands(self.places, own, self.n)
 
+    def leave_out(self, signal: np.ndarray) -> None:
+        """Leave out the bands to which the source sends something (``signal``), but not in this dataset."""
+        blind = (self.summed(self.bins.signal) == 0) & (signal > 0)
+        self.places = np.where((self.places >= 0) & blind[self.places], -1, self.places)
+
     def summed(self, values: np.ndarray) -> np.ndarray:
         """Sums over the fitted bins of each band."""
         inside = self.places >= 0
         full = np.broadcast_to(np.asarray(values, float), self.places.shape)
         return np.bincount(self.places[inside], full[inside], minlength=self.n)
+
+
+def _under_source(parts: Sequence[_Part], n: int) -> np.ndarray:
+    """Background of one bin that would hide the source as that of all bins does: 1 / sum(p^2 / b), with the shares p of
+    the source in the bins. Of one bin it is its background; bins of a map beside the source have no part in it."""
+    signal = sum((part.summed(part.bins.signal) for part in parts), np.zeros(n))
+    total = np.zeros(n)
+    for part in parts:
+        square = part.bins.signal**2
+        total += part.summed(
+            np.divide(square, part.counts, out=np.where(square > 0, np.inf, 0.0), where=part.counts > 0)
+        )
+    return np.divide(signal**2, total, out=np.zeros(n), where=total > 0)
 
 
 def _edges(datasets: Mapping[str, CountsDataset], given: Given | None, what: str) -> np.ndarray:
@@ -195,7 +227,7 @@ def _source(given: SkyModel | SpectralModel | None) -> SkyModel:
         return SkyModel(given, name=NAME)
     if not isinstance(given, SkyModel) or not isinstance(given.spectral, SpectralModel):
         raise InputError(f"sensitivity: source must be a spectrum or a SkyModel, found {type(given).__name__}.")
-    return given.replace(datasets_names=None)
+    return given
 
 
 def _not_negative(value: Given, what: str) -> float:

@@ -110,8 +110,9 @@ class SkyMaps(Shown, HintedModule):
     def __check_init__(self) -> None:
         if not isinstance(self.geom, SkyGeom):
             raise InputError(f"SkyMaps: geom must be a SkyGeom, found {type(self.geom).__name__}.")
-        if not isinstance(self.meta.get("radius", 0.0), int | float):
-            raise InputError(f"SkyMaps: meta['radius'] is {self.meta['radius']!r}, expected a number.")
+        radius = self.meta.get("radius", 0.0)
+        if not isinstance(radius, int | float) or not np.isfinite(radius):
+            raise InputError(f"SkyMaps: meta['radius'] is {radius!r}, expected a finite number.")
         for name, values in self.maps.items():
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise InputError(
@@ -175,12 +176,13 @@ class SkyMaps(Shown, HintedModule):
         self, name: str = "sqrt_ts", threshold: Given = 5.0, min_distance: Given | None = None, band: int = 0
     ) -> "Table":
         """Peaks of a quantity above a threshold, the highest first: a table of ``value``, ``x``, ``y`` (pixels),
-        ``lon``, ``lat`` (ICRS, deg), and all other quantities there.
+        ``lon``, ``lat`` (deg, in the frame of the map, which ``meta["frame"]`` names), and all other quantities there.
 
         A pixel is a peak where no other in the square of ``min_distance`` (Quantity or deg; one pixel by default,
         rounded to whole ones) to all sides is higher. ``threshold``: a number in the unit of the quantity, or a
         Quantity. ``band``: which band of energy. As `gammapy.estimators.utils.find_peaks`.
         """
+        from astropy.coordinates import SkyCoord
         from astropy.table import Table
         from scipy.ndimage import maximum_filter
 
@@ -200,11 +202,12 @@ class SkyMaps(Shown, HintedModule):
         order = np.argsort(-known[y, x], kind="stable")
         y, x = y[order], x[order]
         vectors = np.asarray(self.geom.pixel_to_vector(x.astype(float), y.astype(float))).reshape(-1, 3)
-        table = Table()
+        table = Table(meta={"frame": self.geom.frame})
         table["value"] = u.Quantity(values[y, x], unit_of(name))
         table["x"], table["y"] = x, y
-        table["lon"] = u.Quantity(np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0])) % 360, "deg")
-        table["lat"] = u.Quantity(np.degrees(np.arcsin(np.clip(vectors[:, 2], -1, 1))), "deg")
+        icrs = SkyCoord(*vectors.T, representation_type="cartesian", frame="icrs")
+        place = icrs.transform_to(self.geom.frame).spherical
+        table["lon"], table["lat"] = (u.Quantity(c.to_value("deg"), "deg") for c in (place.lon, place.lat))
         for other in self.names:
             if other != name:
                 table[other] = self.quantity(other)[band, y, x]

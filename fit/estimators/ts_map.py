@@ -30,7 +30,7 @@ from ..result import FitResult
 from ..scans.profile import positive
 from .bands import band_places, lowest_norm, warn_of_negative
 from .bins import require_source
-from .map_input import band_edges, fitted_energies, geom_of, map_input, predictions_of
+from .map_input import band_edges, fitted_energies, geom_of, map_input, predictions_of, warn_of_outside
 from .sky_maps import SkyMaps
 from .trial_fits import Trial, TrialFits, TrialMap, trial_fits
 
@@ -118,7 +118,7 @@ def ts_map(
     require_double(what)
     given = AllModels(models.models if isinstance(models, FitResult) else models)
     if not isinstance(source, SkyModel):
-        exclude = [source, *([exclude] if isinstance(exclude, str) else exclude)]
+        exclude = [source, *([exclude] if isinstance(exclude, str) else exclude or ())]
         source = require_source(given, source, what)
     if not isinstance(source.spectral, SpectralModel):
         raise InputError(f"{what}: the spectrum is {type(source.spectral).__name__}, expected a SpectralModel.")
@@ -126,6 +126,8 @@ def ts_map(
     if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 1:
         raise InputError(f"{what}: stride must be a whole number of pixels, found {stride!r}.")
     known, kept, pixels = map_input(datasets, given, exclude, geom, what)
+    if geom is None:
+        warn_of_outside(known, pixels, what)
     if stride > min(pixels.shape):
         raise InputError(f"{what}: stride is {stride}, but there are only {min(pixels.shape)} pixels a side.")
     if stride > 1:

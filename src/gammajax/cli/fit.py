@@ -123,7 +123,7 @@ def fit_files(datasets_file: Filename, models_file: Filename, options: FitOption
         write_files(_inside(options.output, result_files(result)), overwrite=options.overwrite)
         # after them: a picture that cannot be drawn or written shall not cost the results
         if pictures:
-            drawn = picture_files(result, found, pictures, datasets)
+            drawn = picture_files(result, found, pictures, datasets, edges)
             write_files(_inside(options.output, drawn), overwrite=options.overwrite)
     finally:
         # a full disk shall not cost the numbers
@@ -207,13 +207,17 @@ def result_files(result: "FitResult") -> dict[str, bytes]:
 
 
 def picture_files(
-    result: "FitResult", found: "list[Prediction]", pictures: dict[tuple[str, str], str], datasets: "Datasets"
+    result: "FitResult",
+    found: "list[Prediction]",
+    pictures: dict[tuple[str, str], str],
+    datasets: "Datasets",
+    edges: np.ndarray | None,
 ) -> dict[str, bytes]:
     """Content of the pictures by name."""
     from gammajax.cli.pictures import draw
 
     by_name = {p.name: p for p in found}
-    return {file: draw(kind, name, datasets, result, by_name) for (kind, name), file in pictures.items()}
+    return {file: draw(kind, name, datasets, result, by_name, edges) for (kind, name), file in pictures.items()}
 
 
 def point_names(models: "Models") -> dict[str, str]:

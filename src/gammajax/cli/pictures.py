@@ -63,8 +63,10 @@ def draw(
     datasets: "Datasets",
     result: "ResultOrModels",
     found: "Mapping[str, Prediction] | None" = None,
+    energy_edges: np.ndarray | None = None,
 ) -> bytes:
-    """One picture as a PNG file; ``found`` are predictions that are known already."""
+    """One picture as a PNG file; ``found`` are predictions that are known already, ``energy_edges`` (TeV) those of flux
+    points, by default some over all fitted energies."""
     from gammajax.datasets.counts.dataset import require_counts
     from gammajax.datasets.counts.residuals import summed_significance
     from gammajax.fit.result import FitResult
@@ -78,7 +80,7 @@ def draw(
     models = result.models if isinstance(result, FitResult) else result
     if kind == "sed":
         assert isinstance(result, FitResult)
-        return png(plot_sed(result, name, points=flux_points_of(datasets, result, name)))
+        return png(plot_sed(result, name, points=flux_points_of(datasets, result, name, energy_edges)))
     if kind == "corner":
         assert isinstance(result, FitResult)
         return png(plot_corner(result))
@@ -103,9 +105,11 @@ def fitted_range(datasets: "Datasets", models: "Models", name: str) -> tuple[flo
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.1, 100.0)
 
 
-def flux_points_of(datasets: "Datasets", result: "ResultOrModels", name: str) -> "FluxPoints | None":
-    """Flux points of a source over the fitted energies; None for sources that have none: of datasets without counts,
-    with spectra of another kind, negative, or without an effect."""
+def flux_points_of(
+    datasets: "Datasets", result: "ResultOrModels", name: str, energy_edges: np.ndarray | None = None
+) -> "FluxPoints | None":
+    """Flux points of a source, by default over the fitted energies; None for sources that have none: of datasets
+    without counts, with spectra of another kind, negative, or without an effect."""
     from gammajax.datasets.collection.datasets import Datasets
     from gammajax.fit.estimators.flux_points import flux_points
     from gammajax.fit.result import FitResult
@@ -116,10 +120,11 @@ def flux_points_of(datasets: "Datasets", result: "ResultOrModels", name: str) ->
         return None
     low, high = fitted_range(datasets, models, name)
     edges = np.geomspace(low, high, max(int(np.ceil(np.log10(high / low) * PER_DECADE)), 1) + 1)
+    edges = edges if energy_edges is None else energy_edges
     try:
         with warnings.catch_warnings():
-            # nobody asked for these bands
-            warnings.filterwarnings("ignore", message=".*hold no fitted bin")
+            # nobody asked for these bands, or those who did are told beside the table of the points
+            warnings.filterwarnings("ignore", message="flux_points: ")
             # of a fit that did not converge the report has said so
             return flux_points(Datasets(acting), models, name, edges)
     except InputError:

@@ -229,6 +229,15 @@ def test_peaks(some_maps):
     assert len(some_maps.peaks("sqrt_ts", threshold=9.0)) == 0
 
 
+def test_peaks_are_in_the_frame_of_the_map():
+    place = SkyCoord(184.5, -5.8, unit="deg", frame="galactic")
+    geom = SkyGeom.create(place, 0.1, npix=11, frame="galactic")
+    values = np.zeros((1, 11, 11))
+    values[0, 5, 5] = 8.0
+    (peak,) = gj.SkyMaps(geom, [1, 10], {"sqrt_ts": values}).peaks()
+    assert peak.meta["frame"] == "galactic" and (peak["lon"], peak["lat"]) == pytest.approx((184.5, -5.8), abs=1e-9)
+
+
 def test_files(some_maps, tmp_path):
     path = tmp_path / "maps.fits.gz"
     assert some_maps.n_sigma_ul is None
@@ -242,7 +251,7 @@ def test_files(some_maps, tmp_path):
     assert "14 x 12 pixels" in repr(read) and "2 bands from 1 to 10 TeV" in repr(read)
     with pytest.raises(gj.InputError, match="has shape"):
         gj.SkyMaps(some_maps.geom, [1, 10], {"ts": np.zeros((2, 12, 14))})
-    with pytest.raises(gj.InputError, match=r"meta\['radius'\] is '0.1 deg', expected a number"):
+    with pytest.raises(gj.InputError, match=r"meta\['radius'\] is '0.1 deg', expected a finite number"):
         gj.SkyMaps(some_maps.geom, [1, 10], {}, meta={"radius": "0.1 deg"})
 
 

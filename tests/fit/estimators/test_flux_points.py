@@ -361,3 +361,21 @@ def test_bands_without_off_counts():
             around = [stat(n) for n in (norm - 1e-3, norm, norm + 1e-3, 0.0, 0.3, 3.0)]
             assert around[1] <= min(around) + 1e-12, (bands, k, norm)
             assert norm == 0 or abs(norm) > 1e-6
+
+
+@pytest.mark.parametrize("kind", ["product", "scale", "sum"])
+def test_bounds_of_compound_spectra(kind, spectrum_factory):
+    """A bound of an amplitude, or of a norm, that scales all of the spectrum is one of the norms."""
+    dataset = spectrum_factory(1, on_off=False, background=3.0)
+    dataset = dataset.replace(counts=0 * np.asarray(dataset.counts))
+    bounded = gj.Parameter(2e-11, "TeV-1 s-1 cm-2", min=0)
+    spectrum = gj.PowerLawSpectralModel(amplitude=bounded)
+    spectrum = {
+        "product": spectrum * gj.PowerLawNormSpectralModel(),
+        "scale": gj.ScaleSpectralModel(spectrum, norm=gj.Parameter(1.0, min=0)),
+        "sum": spectrum + gj.PowerLawSpectralModel(amplitude=1e-12),
+    }[kind]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        points = gj.flux_points(dataset, [gj.SkyModel(spectrum, name="source")], "source", [1.0, 10.0])
+    assert points.norm[0] < 0 if kind == "sum" else points.norm[0] == 0

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from cases import maps
 from scipy.optimize import brentq
 from scipy.special import xlogy
@@ -120,6 +121,36 @@ def test_maps_by_their_own_significance():
         gj.sensitivity(dataset, edges, source)
 
 
+def test_the_size_of_a_map_has_no_part():
+    """The background that decides is that under the source."""
+    dataset = maps.small_map(n=24, n_energy=2)
+    source = maps.source(gj.PointSpatialModel(lon_0=83.63, lat_0=22.01))
+    position = SkyCoord(83.63, 22.01, unit="deg")
+    options = {"source": source, "per_bin": True, "gamma_min": 0, "bkg_syst_fraction": 5.0}
+    whole = gj.sensitivity(dataset, **options)
+    part = gj.sensitivity(dataset.cutout(position, 12 * dataset.geom.pixel_size), **options)
+    assert set(whole["criterion"]) == {"bkg"}
+    np.testing.assert_allclose(part["background"], whole["background"], rtol=0.02)
+    np.testing.assert_allclose(part["e2dnde"], whole["e2dnde"], rtol=0.02)
+
+
+def test_datasets_without_the_source_have_no_part(spectrum_factory, power_law):
+    """Those that it is not for, and those that do not see it."""
+    dataset, model = spectrum_factory(1, on_off=False), power_law()["source"]
+    dataset = dataset.replace(background=np.full(12, 5.0))
+    blind = dataset.replace(exposure=0 * np.asarray(dataset.exposure))
+    for per_bin in (False, True):
+        alone = gj.sensitivity(dataset, source=model, per_bin=per_bin)
+        for other, source in ((blind, model), (dataset, model.replace(datasets_names="a"))):
+            found = gj.sensitivity({"a": dataset, "b": other}, source=source, per_bin=per_bin)
+            for name in ("e2dnde", "background"):
+                np.testing.assert_allclose(found[name], alone[name], rtol=1e-9)
+    with pytest.raises(gj.InputError, match="acts on none"):
+        gj.sensitivity({"a": dataset}, source=model.replace(datasets_names="z"))
+    with pytest.raises(gj.InputError, match="no fitted bin"):
+        gj.sensitivity(dataset, [1e-4, 1e-3])
+
+
 @pytest.mark.parametrize("on_off", [False, True])
 def test_sensitivity_of_flux_points(on_off, spectrum_factory, power_law):
     """As of data without noise of the best fit; of a known background that is `sensitivity` itself."""
@@ -151,7 +182,7 @@ def test_sensitivity_of_flux_points(on_off, spectrum_factory, power_law):
         ({"bkg_syst_fraction": np.inf}, "bkg_syst_fraction"),
         ({"source": 2.0}, "source must be"),
         ({"energy_edges": [3, 1]}, "increasing"),
-        ({"energy_edges": [1e4, 1e5]}, "sends nothing"),
+        ({"energy_edges": [1e4, 1e5]}, "no fitted bin"),
     ],
 )
 def test_refused(spectrum_factory, change, words):
