@@ -166,7 +166,7 @@ def test_other_dispersions_and_point_spread_functions_are_other_data():
 
 def test_results_are_equal_to_themselves_only(data, straight):
     """NumPy's arrays have no truth: what holds them is compared as an object, and can be kept in sets and lists."""
-    again, spectrum = dataclasses.replace(straight), straight.spectrum("source")
+    again, spectrum = replace(straight), straight.spectrum("source")
     scan = gj.profile(data, straight, "source.spectral.index", n=3)
-    for one, other in ((straight, again), (spectrum, straight.spectrum("source")), (scan, dataclasses.replace(scan))):
+    for one, other in ((straight, again), (spectrum, straight.spectrum("source")), (scan, replace(scan))):
         assert one == one and one != other and one in [other, one] and len({one, other}) == 2
