@@ -1,6 +1,5 @@
 """Which data a fit was made to: the number of its bins, a checksum, and the energies that took part."""
 
-import functools
 from typing import NamedTuple
 from zlib import crc32
 
@@ -10,6 +9,7 @@ import numpy as np
 from ...datasets.arrays import fields_of
 from ...datasets.dataset import Dataset, fitted_bins
 from ...datasets.energies import fitted_energies
+from ...kernels.programs import remembered
 from .processes import Share
 
 DATA = ("counts", "counts_off", "background", "acceptance", "acceptance_off", "weights")
@@ -63,7 +63,7 @@ def _weighted_sum(values: object) -> float:
     return float(f"{numbers @ _weights(numbers.size):.10g}")
 
 
-@functools.lru_cache(maxsize=8)
+@remembered(8)
 def _weights(n: int) -> np.ndarray:
     return np.linspace(1.0, 2.0, n)
 
