@@ -35,11 +35,11 @@ def ring_image(
     ``seen()``: the least and the largest separation (deg) from its centre of what is within `REACH` of the lattice. Of
     large sources, rings that are known to be small have fewer angles: the distance of neighbours stays the same.
     """
-    side = s * sum(shape)
-    if rings.u.shape[0] * n_angular * side <= AT_ONCE:
+    per_node = s * sum(shape)
+    if rings.u.shape[0] * n_angular * per_node <= AT_ONCE:
         x, y, weight = on_ellipses(rings, n_angular)
         return particle_image(*to_pixels(x, y), weight, shape, s)
-    size = max(BLOCK // side, LEAST_ANGULAR)
+    size = max(BLOCK // per_node, LEAST_ANGULAR)
     order, blocks = blocks_of(rings.share, n_angular, size)
     total = ring_total(rings)
     low, high = (jax.lax.stop_gradient(bound) for bound in seen())
@@ -47,21 +47,22 @@ def ring_image(
 
     def image(block: Int[Array, " 4"]) -> Float[Array, "ly lx"]:
         first, step, angles, number = block
-        index = step + jnp.arange(size)
-        inside = jnp.arange(size) < number
+        index = step + jnp.arange(size, dtype=step.dtype)
+        inside = jnp.arange(size, dtype=step.dtype) < number
         ring = jnp.asarray(order)[first + jnp.minimum(index, step + number - 1) // angles]
         u = rings.u[ring]
 
         def laid() -> Float[Array, "ly lx"]:
-            anomaly = 2 * np.pi / angles * (index % angles + 0.5 * (ring % 2))
+            n = angles.astype(dtype)
+            anomaly = 2 * np.pi / n * ((index % angles).astype(dtype) + 0.5 * (ring % 2).astype(dtype))
             p, q = rings.major * u * jnp.cos(anomaly), rings.minor * u * jnp.sin(anomaly)
             sin, cos = jnp.sin(rings.phi * RAD), jnp.cos(rings.phi * RAD)
-            weight = rings.weight[ring] / (angles * total) * sine_ratio((p * p + q * q) * RAD**2)
+            weight = rings.weight[ring] / (n * total) * sine_ratio((p * p + q * q) * RAD**2)
             x, y = to_pixels(p * sin + q * cos, p * cos - q * sin)
             weight = jnp.where(inside, weight, 0.0)
             near = inside
-            for at, n in ((x, shape[1]), (y, shape[0])):
-                near = near & (at * s > -REACH) & (at * s < n * s + REACH)
+            for at, side in ((x, shape[1]), (y, shape[0])):
+                near = near & (at * s > -REACH) & (at * s < side * s + REACH)
             return jax.lax.cond(
                 jnp.any(near), lambda: particle_image(x, y, weight, shape, s), lambda: jnp.zeros(lattice, dtype)
             )

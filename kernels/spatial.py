@@ -139,7 +139,7 @@ def disk(x: Offset, y: Offset, r_0: Number, e: Number, phi: Number, edge_width: 
     density = weights * (high - low) / 2 * jnp.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
     v = 1 + spread * t
     # area within u = v: 2 pi (1 - cos(v s)) / s^2 times a b, averaged over t
-    area = math.pi * product * v**2 * jnp.mean(versine_ratio(v[:, None] ** 2 * s2), axis=1)
+    area = math.pi * product * v**2 * jnp.mean(versine_ratio(v[:, None] ** 2 * s2[None, :]), axis=1)
     return disk_profile(u, edge_width) / jnp.sum(density * area)
 
 
@@ -159,7 +159,7 @@ def generalized_gaussian(x: Offset, y: Offset, r_0: Number, eta: Number, e: Numb
     square = elliptical_radius(x, y, r_0, minor, phi)
     product, s2 = squared_axes(r_0, minor)
     u, weight = falloff_nodes((24, 32, 32), (0.1, 5.0, 40.0), eta)
-    sphere = jnp.mean(sine_ratio(u[:, None] ** 2 * s2), axis=1)
+    sphere = jnp.mean(sine_ratio(u[:, None] ** 2 * s2[None, :]), axis=1)
     return falloff(square, eta) / (2 * math.pi * product * jnp.sum(weight * sphere))
 
 

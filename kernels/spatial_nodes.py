@@ -83,7 +83,7 @@ def on_ellipses(rings: Rings, n_angular: int) -> Nodes:
 def ring_total(rings: Rings) -> Float[Array, ""]:
     """Sum of the weights of all nodes of ``rings`` before they are normalised, without the nodes."""
     _, s2 = squared_axes(jnp.asarray(rings.major), jnp.asarray(rings.minor))
-    return jnp.sum(rings.weight * jnp.mean(sine_ratio(rings.u[:, None] ** 2 * s2), axis=1))
+    return jnp.sum(rings.weight * jnp.mean(sine_ratio(rings.u[:, None] ** 2 * s2[None, :]), axis=1))
 
 
 def disk_rings(n_radial: tuple[int, ...], r_0: Number, e: Number, phi: Number, edge_width: Number) -> Rings:

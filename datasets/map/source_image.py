@@ -171,11 +171,13 @@ class SourceImage(eqx.Module):
 
         def seen() -> tuple[jax.Array, jax.Array]:
             around = int(np.ceil(REACH / plan.s)) + 1
-            y, x = np.mgrid[tuple(slice(-around, n + around) for n in plan.shape)]
-            vectors, shown = self.geom.shown_vectors(self.x + x, self.y + y)
+            dtype = jnp.asarray(spatial.position[0]).dtype
+            y, x = np.mgrid[tuple(slice(-around, n + around) for n in plan.shape)].astype(dtype)
+            first_x, first_y = (jnp.asarray(first, dtype) for first in (self.x, self.y))
+            vectors, shown = self.geom.shown_vectors(first_x + x, first_y + y)
             separation = jnp.hypot(*local_offsets(vectors, *spatial.position, spatial.frame))
             # what lies between the pixels
-            slack = sum((jnp.max(jnp.abs(jnp.diff(separation, axis=axis))) for axis in (0, 1)), jnp.zeros(()))
+            slack = sum((jnp.max(jnp.abs(jnp.diff(separation, axis=axis))) for axis in (0, 1)), jnp.zeros((), separation.dtype))
             known = jnp.all(shown)
             return (
                 jnp.where(known, jnp.min(separation) - slack, 0.0),

@@ -53,7 +53,7 @@ def products_of_windows(
             place, slopes = source
             here = jnp.concatenate([score[None], weight[None], others])
             here = jax.lax.dynamic_slice(here, (0, 0, place[0], place[1]), (here.shape[0], *size))
-            heavy = slopes * here[1]
+            heavy = slopes * here[1:2]
             rows, of_heavy = _flat(slopes), _flat(heavy)
             return heavy, rows @ here[0].ravel(), of_heavy @ rows.T, of_heavy @ _flat(here[2:]).T
 

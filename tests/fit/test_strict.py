@@ -128,6 +128,7 @@ def test_gradient_in_the_numbers_of_a_dataset(spectrum_factory, power_law):
 SHAPES = {
     "disk": lambda at: gj.DiskSpatialModel(**at, r_0=0.2),
     "shell": lambda at: gj.ShellSpatialModel(**at, radius=0.2, width=0.1),
+    "wide": lambda at: gj.DiskSpatialModel(**at, r_0=3.0),
     "constant": lambda at: gj.ConstantSpatialModel(),
     "template": lambda at: gj.TemplateSpatialModel(np.ones(maps.small_map(n=12).geom.shape), maps.small_map(n=12).geom),
 }
