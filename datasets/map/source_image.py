@@ -177,7 +177,8 @@ class SourceImage(eqx.Module):
             vectors, shown = self.geom.shown_vectors(first_x + x, first_y + y)
             separation = jnp.hypot(*local_offsets(vectors, *spatial.position, spatial.frame))
             # what lies between the pixels
-            slack = sum((jnp.max(jnp.abs(jnp.diff(separation, axis=axis))) for axis in (0, 1)), jnp.zeros((), separation.dtype))
+            steps = [jnp.max(jnp.abs(jnp.diff(separation, axis=axis))) for axis in (0, 1)]
+            slack = steps[0] + steps[1]
             known = jnp.all(shown)
             return (
                 jnp.where(known, jnp.min(separation) - slack, 0.0),
